@@ -1,0 +1,28 @@
+//! kreplay replays the queries of a live PostgreSQL server on another one, as a stream.
+//!
+//! # The data path
+//!
+//! ```text
+//! Kafka ──> Consumer ──> parse ──> filter ──> number ──> Session ──> target PostgreSQL
+//! (topic)   (actor)      (pure)    (pure)     (pure)     (actor)          │
+//!    ^                                                      │ turn?       │ outcome
+//!    │                                                   Sequencer <──────┤
+//!    └── commit offset <── Checkpoint (pure) <────────────────────────────┘
+//!                          Supervisor: owns the session map; idle timeouts, restarts, drain
+//! ```
+//!
+//! # The modules, in the order of the data
+//!
+//! - [`pglog`]: a payload becomes a log record, a log record becomes (part of) a statement. Pure.
+//! - [`replay`]: every decision: what is filtered, what may start, what is settled. Pure.
+//! - [`source`]: Kafka and files. [`target`]: PostgreSQL. Neither knows the other.
+//! - [`actors`]: consumer, session, sequencer and supervisor: thin shells around `replay`.
+//! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
+//!   ([`cli`]) means; [`http`] and [`metrics`] show what happens.
+//!
+//! Imports go one way: `pglog → replay → {source, target} → actors → daemon → main`, read "is
+//! used by".
+
+pub mod pglog;
+pub mod source;
+pub mod target;

@@ -1,0 +1,5 @@
+//! From a payload to a log record to a statement. Pure: no I/O, no clock, no runtime.
+
+pub mod record;
+
+pub use record::{LogRecord, LogTime, SessionId, Severity, SqlState};

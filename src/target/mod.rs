@@ -1,0 +1,1 @@
+//! The PostgreSQL that the statements are replayed on. Knows nothing of Kafka.
