@@ -1,0 +1,689 @@
+//! As much of SQL as a replay has to understand without a server: where a statement string is cut,
+//! what each statement commands, and which backends it signals.
+//!
+//! The rules are PostgreSQL's own lexical rules (`scan.l`, and psql's `psqlscan.l` for where a
+//! statement ends) with `standard_conforming_strings` on. Nothing here parses a grammar.
+
+use std::ops::Range;
+
+/// A lexical unit, as far as cutting and recognizing statements needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// A keyword or an unquoted identifier.
+    Word,
+    /// `"identifier"`.
+    Quoted,
+    /// A string constant of any kind, dollar quotes included.
+    Text,
+    /// A number.
+    Number,
+    Semicolon,
+    Open,
+    Close,
+    /// Operators, parameters, dots, commas…
+    Other,
+}
+
+struct Lexer<'a> {
+    sql: &'a str,
+    at: usize,
+}
+
+impl<'a> Lexer<'a> {
+    fn new(sql: &'a str) -> Self {
+        Self { sql, at: 0 }
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.sql.as_bytes()
+    }
+
+    fn peek(&self, ahead: usize) -> u8 {
+        self.bytes().get(self.at + ahead).copied().unwrap_or(0)
+    }
+
+    /// Moves behind the closing `quote`, which stands doubled where it is meant. An unclosed
+    /// constant reaches to the end.
+    fn close(&mut self, quote: u8, backslash_escapes: bool) {
+        while let Some(&byte) = self.bytes().get(self.at) {
+            self.at += 1;
+            if byte == b'\\' && backslash_escapes {
+                self.at += 1;
+            } else if byte == quote {
+                if self.peek(0) != quote {
+                    return;
+                }
+                self.at += 1;
+            }
+        }
+        self.at = self.bytes().len();
+    }
+
+    fn block_comment(&mut self) {
+        let mut depth = 0usize;
+        while self.at < self.bytes().len() {
+            match (self.peek(0), self.peek(1)) {
+                (b'/', b'*') => {
+                    depth += 1;
+                    self.at += 2;
+                }
+                (b'*', b'/') => {
+                    depth -= 1;
+                    self.at += 2;
+                    if depth == 0 {
+                        return;
+                    }
+                }
+                _ => self.at += 1,
+            }
+        }
+        self.at = self.bytes().len();
+    }
+
+    /// At a `$`: a dollar-quoted constant, a parameter, or an operator character.
+    fn dollar(&mut self) -> Token {
+        let rest = &self.bytes()[self.at + 1..];
+        let tag = rest.iter().take_while(|&&b| is_word(b) && b != b'$').count();
+        let starts_like_tag = rest.first().is_some_and(|b| !b.is_ascii_digit());
+        if starts_like_tag && rest.get(tag) == Some(&b'$') {
+            let delimiter = &self.sql[self.at..self.at + tag + 2];
+            let body = self.at + delimiter.len();
+            self.at = match self.sql[body..].find(delimiter) {
+                Some(found) => body + found + delimiter.len(),
+                None => self.sql.len(),
+            };
+            return Token::Text;
+        }
+        self.at += 1 + rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        Token::Other
+    }
+}
+
+fn is_word_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+}
+
+fn is_word(byte: u8) -> bool {
+    is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = (Token, Range<usize>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let start = self.at;
+            let byte = *self.bytes().get(start)?;
+            let token = match byte {
+                b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => {
+                    self.at += 1;
+                    continue;
+                }
+                b'-' if self.peek(1) == b'-' => {
+                    let line = memchr::memchr2(b'\n', b'\r', &self.bytes()[start..]);
+                    self.at = line.map_or(self.sql.len(), |end| start + end + 1);
+                    continue;
+                }
+                b'/' if self.peek(1) == b'*' => {
+                    self.block_comment();
+                    continue;
+                }
+                b'\'' => {
+                    self.at += 1;
+                    self.close(b'\'', false);
+                    Token::Text
+                }
+                b'"' => {
+                    self.at += 1;
+                    self.close(b'"', false);
+                    Token::Quoted
+                }
+                b'$' => self.dollar(),
+                b';' => {
+                    self.at += 1;
+                    Token::Semicolon
+                }
+                b'(' | b'[' => {
+                    self.at += 1;
+                    Token::Open
+                }
+                b')' | b']' => {
+                    self.at += 1;
+                    Token::Close
+                }
+                b'0'..=b'9' => {
+                    while is_word(self.peek(0)) || self.peek(0) == b'.' {
+                        self.at += 1;
+                    }
+                    Token::Number
+                }
+                _ if is_word_start(byte) => {
+                    while is_word(self.peek(0)) {
+                        self.at += 1;
+                    }
+                    let word = &self.bytes()[start..self.at];
+                    match (word, self.peek(0)) {
+                        ([b'e' | b'E'], b'\'') => {
+                            self.at += 1;
+                            self.close(b'\'', true);
+                            Token::Text
+                        }
+                        ([b'b' | b'B' | b'x' | b'X' | b'n' | b'N'], b'\'') => {
+                            self.at += 1;
+                            self.close(b'\'', false);
+                            Token::Text
+                        }
+                        ([b'u' | b'U'], b'&') if matches!(self.peek(1), b'\'' | b'"') => {
+                            let quote = self.peek(1);
+                            self.at += 2;
+                            self.close(quote, false);
+                            if quote == b'"' { Token::Quoted } else { Token::Text }
+                        }
+                        _ => Token::Word,
+                    }
+                }
+                _ => {
+                    self.at += 1;
+                    Token::Other
+                }
+            };
+            self.at = self.at.min(self.sql.len());
+            return Some((token, start..self.at));
+        }
+    }
+}
+
+/// What a statement commands, as far as a replay treats it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin,
+    /// `COMMIT`, `END`, without a chain.
+    Commit,
+    /// `ROLLBACK`, `ABORT`, without a chain.
+    Rollback,
+    /// `COMMIT AND CHAIN`, `ROLLBACK AND CHAIN`: ends a transaction and begins the next.
+    Chain,
+    /// `PREPARE TRANSACTION`: the transaction leaves its session.
+    PrepareTransaction,
+    /// `COMMIT PREPARED`, `ROLLBACK PREPARED`.
+    FinishPrepared,
+    /// `SAVEPOINT`, `RELEASE`, `ROLLBACK TO`.
+    Savepoint,
+    /// `SET`, `RESET`: changes a setting of the session.
+    Set,
+    /// `SET LOCAL`, `SET TRANSACTION`, `SET CONSTRAINTS`: ends with the transaction.
+    SetLocal,
+    /// `DISCARD`.
+    Discard,
+    /// `PREPARE name AS …`.
+    Prepare,
+    /// `DEALLOCATE`.
+    Deallocate,
+    /// `LISTEN`.
+    Listen,
+    /// `UNLISTEN`.
+    Unlisten,
+    /// `COPY … FROM STDIN`: needs data that no log holds.
+    CopyFromStdin,
+    /// Reads and nothing else, as far as its words tell: `SELECT` without `INTO`, `FOR UPDATE` or a
+    /// function known to write; `SHOW`, `VALUES`, `TABLE`, `EXPLAIN` without `ANALYZE`.
+    Read,
+    /// `SELECT set_config(…)` and its like: changes a setting of the session.
+    SetConfig,
+    /// Anything else.
+    Other,
+}
+
+impl Command {
+    /// Whether it opens or ends a transaction block.
+    pub fn controls_transaction(self) -> bool {
+        matches!(
+            self,
+            Self::Begin | Self::Commit | Self::Rollback | Self::Chain | Self::PrepareTransaction
+        )
+    }
+
+    /// Whether it ends a transaction block.
+    pub fn ends_transaction(self) -> bool {
+        matches!(self, Self::Commit | Self::Rollback | Self::Chain | Self::PrepareTransaction)
+    }
+}
+
+/// One statement of a string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Where it stands, without the semicolon.
+    pub range: Range<usize>,
+    /// What it commands.
+    pub command: Command,
+}
+
+/// What a string of statements holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Its statements, in order; none where it is empty or only a comment.
+    pub parts: Vec<Part>,
+    /// Whether it calls `pg_cancel_backend` or `pg_terminate_backend`.
+    pub signals_backend: bool,
+}
+
+impl Outline {
+    /// Reads a string of statements.
+    pub fn of(sql: &str) -> Self {
+        let mut outline = Self::default();
+        let mut statement = StatementWords::default();
+        for (token, range) in Lexer::new(sql) {
+            if token == Token::Semicolon && statement.depth == 0 {
+                outline.parts.extend(statement.finish());
+                statement = StatementWords::default();
+                continue;
+            }
+            if token == Token::Word && is_signal(&sql[range.clone()]) {
+                outline.signals_backend = true;
+            }
+            statement.add(sql, token, range);
+        }
+        outline.parts.extend(statement.finish());
+        outline
+    }
+
+    /// The command of a string that is one statement.
+    pub fn single(&self) -> Option<Command> {
+        match self.parts.as_slice() {
+            [part] => Some(part.command),
+            _ => None,
+        }
+    }
+
+    /// Whether any statement of the string commands `what`.
+    pub fn has(&self, what: impl Fn(Command) -> bool) -> bool {
+        self.parts.iter().any(|part| what(part.command))
+    }
+}
+
+/// The words of one statement that tell what it commands.
+#[derive(Debug, Default)]
+struct StatementWords {
+    range: Option<Range<usize>>,
+    /// The first words, in lower case, cut to what any keyword needs.
+    leading: Vec<String>,
+    /// Open parentheses, and open `BEGIN ATOMIC` or `CASE` within a routine's body.
+    depth: usize,
+    in_routine_body: bool,
+    last_word_begin: bool,
+    writes: bool,
+    sets: bool,
+    chains: bool,
+    copies_stdin: bool,
+    last_word_from: bool,
+    last_word_for: bool,
+    last_word_and: bool,
+    analyzes: bool,
+}
+
+impl StatementWords {
+    const LEADING: usize = 3;
+
+    fn add(&mut self, sql: &str, token: Token, range: Range<usize>) {
+        let start = self.range.as_ref().map_or(range.start, |known| known.start);
+        let text = &sql[range.clone()];
+        self.range = Some(start..range.end);
+        match token {
+            Token::Open => self.depth += 1,
+            Token::Close => self.depth = self.depth.saturating_sub(1),
+            Token::Word => {
+                self.word(text);
+                return;
+            }
+            _ => {}
+        }
+        if self.leading.len() < Self::LEADING && matches!(token, Token::Quoted) {
+            self.leading.push(String::new());
+        }
+        (self.last_word_begin, self.last_word_from) = (false, false);
+        (self.last_word_for, self.last_word_and) = (false, false);
+    }
+
+    fn word(&mut self, text: &str) {
+        let is = |keyword: &str| text.eq_ignore_ascii_case(keyword);
+        if self.leading.len() < Self::LEADING {
+            self.leading.push(text.to_ascii_lowercase());
+        }
+        if self.leading.first().is_some_and(|first| first == "create") {
+            if self.in_routine_body {
+                if is("case") {
+                    self.depth += 1;
+                } else if is("end") {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.in_routine_body = self.depth > 0;
+                }
+            } else if self.last_word_begin && is("atomic") {
+                self.in_routine_body = true;
+                self.depth += 1;
+            }
+        }
+        self.writes |= is("into")
+            || (self.last_word_for && (is("update") || is("share") || is("no") || is("key")))
+            || WRITING_FUNCTIONS.iter().any(|f| is(f));
+        self.sets |= is("set_config");
+        self.chains |= self.last_word_and && is("chain");
+        self.copies_stdin |= self.last_word_from && is("stdin");
+        self.analyzes |= is("analyze") || is("analyse");
+        self.last_word_begin = is("begin");
+        self.last_word_from = is("from");
+        self.last_word_for = is("for");
+        self.last_word_and = is("and");
+    }
+
+    fn finish(self) -> Option<Part> {
+        let range = self.range.clone()?;
+        Some(Part { range, command: self.command() })
+    }
+
+    fn command(&self) -> Command {
+        let word = |at: usize| self.leading.get(at).map_or("", String::as_str);
+        // `ROLLBACK WORK TO s`, `END TRANSACTION`: a noise word may stand in between.
+        let next = match word(1) {
+            "work" | "transaction" => word(2),
+            other => other,
+        };
+        match word(0) {
+            "begin" => Command::Begin,
+            "start" if word(1) == "transaction" => Command::Begin,
+            "commit" | "end" | "rollback" | "abort" if word(1) == "prepared" => {
+                Command::FinishPrepared
+            }
+            "rollback" if next == "to" => Command::Savepoint,
+            "commit" | "end" | "rollback" | "abort" if self.chains => Command::Chain,
+            "commit" | "end" => Command::Commit,
+            "rollback" | "abort" => Command::Rollback,
+            "savepoint" | "release" => Command::Savepoint,
+            "prepare" if word(1) == "transaction" => Command::PrepareTransaction,
+            "prepare" => Command::Prepare,
+            "set" if matches!(word(1), "local" | "transaction" | "constraints") => {
+                Command::SetLocal
+            }
+            "set" | "reset" => Command::Set,
+            "discard" => Command::Discard,
+            "deallocate" => Command::Deallocate,
+            "listen" => Command::Listen,
+            "unlisten" => Command::Unlisten,
+            "copy" if self.copies_stdin => Command::CopyFromStdin,
+            "select" | "with" if self.sets => Command::SetConfig,
+            "select" | "values" | "table" | "show" if !self.writes => Command::Read,
+            "explain" if !self.analyzes => Command::Read,
+            _ => Command::Other,
+        }
+    }
+}
+
+/// Functions of PostgreSQL that change something although a `SELECT` calls them.
+const WRITING_FUNCTIONS: [&str; 20] = [
+    "nextval",
+    "setval",
+    "set_config",
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_advisory_xact_lock",
+    "pg_advisory_xact_lock_shared",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+    "pg_try_advisory_xact_lock",
+    "pg_try_advisory_xact_lock_shared",
+    "pg_advisory_unlock",
+    "pg_advisory_unlock_all",
+    "pg_advisory_unlock_shared",
+    "pg_notify",
+    "pg_cancel_backend",
+    "pg_terminate_backend",
+    "lo_create",
+    "lo_unlink",
+    "lo_put",
+];
+
+fn is_signal(word: &str) -> bool {
+    // Both names have 17 and 20 letters: most words are told apart by their length alone.
+    matches!(word.len(), 17 | 20)
+        && (word.eq_ignore_ascii_case("pg_cancel_backend")
+            || word.eq_ignore_ascii_case("pg_terminate_backend"))
+}
+
+/// Whom a call of `pg_cancel_backend` or `pg_terminate_backend` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// A process id as a constant, and where it stands.
+    Pid(u32, Range<usize>),
+    /// `pg_backend_pid()`: the session itself.
+    Own,
+    /// Something that only a server can evaluate, or a parameter.
+    Unknown,
+}
+
+/// The backends that a string signals, in the order of the calls.
+pub fn signals(sql: &str) -> Vec<Signal> {
+    let tokens: Vec<_> = Lexer::new(sql).collect();
+    let text = |at: usize| tokens.get(at).map_or("", |(_, range)| &sql[range.clone()]);
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        if tokens[at].0 != Token::Word || !is_signal(text(at)) || text(at + 1) != "(" {
+            continue;
+        }
+        // `pg_terminate_backend(pid, timeout)` exists since PostgreSQL 14.
+        let ends = |at: usize| matches!(text(at), ")" | ",");
+        found.push(match tokens.get(at + 2) {
+            Some((Token::Number, range)) if ends(at + 3) => match text(at + 2).parse() {
+                Ok(pid) => Signal::Pid(pid, range.clone()),
+                Err(_) => Signal::Unknown,
+            },
+            Some((Token::Word, _))
+                if text(at + 2).eq_ignore_ascii_case("pg_backend_pid")
+                    && text(at + 3) == "("
+                    && text(at + 4) == ")"
+                    && ends(at + 5) =>
+            {
+                Signal::Own
+            }
+            _ => Signal::Unknown,
+        });
+    }
+    found
+}
+
+/// The first words of a statement in lower case without comments, quotes kept: `set search_path`.
+///
+/// Two statements with the same key set the same thing of a session.
+pub fn key(statement: &str, words: usize) -> String {
+    let mut key = String::new();
+    for (_, range) in Lexer::new(statement).take(words) {
+        if !key.is_empty() {
+            key.push(' ');
+        }
+        key.push_str(&statement[range].to_ascii_lowercase());
+    }
+    key
+}
+
+/// The name in `PREPARE name …`, `DEALLOCATE [PREPARE] name`: unquoted as PostgreSQL folds it.
+///
+/// `None` for `ALL` and where no name stands.
+pub fn prepared_name(statement: &str) -> Option<String> {
+    let mut tokens = Lexer::new(statement).skip(1);
+    let (mut token, mut range) = tokens.next()?;
+    if statement[range.clone()].eq_ignore_ascii_case("prepare") {
+        (token, range) = tokens.next()?;
+    }
+    let text = &statement[range];
+    match token {
+        Token::Word if text.eq_ignore_ascii_case("all") => None,
+        Token::Word => Some(text.to_ascii_lowercase()),
+        Token::Quoted => {
+            let inner = &text[1..];
+            Some(inner.strip_suffix('"').unwrap_or(inner).replace("\"\"", "\""))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the text has a parameter (`$1`).
+pub fn has_parameters(sql: &str) -> bool {
+    Lexer::new(sql).any(|(token, range)| {
+        token == Token::Other && range.len() > 1 && sql.as_bytes()[range.start] == b'$'
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn commands(sql: &str) -> Vec<Command> {
+        Outline::of(sql).parts.iter().map(|part| part.command).collect()
+    }
+
+    fn texts(sql: &str) -> Vec<&str> {
+        Outline::of(sql).parts.into_iter().map(|part| &sql[part.range]).collect()
+    }
+
+    #[test]
+    fn a_string_is_cut_only_at_semicolons_that_end_a_statement() {
+        assert_eq!(texts("select 1; select ';'"), ["select 1", "select ';'"]);
+        assert_eq!(texts("select E'\\';' ; b"), ["select E'\\';'", "b"]);
+        assert_eq!(texts("do $$ a; b $$; c"), ["do $$ a; b $$", "c"]);
+        assert_eq!(texts("do $x$ $$;$x $x$; c"), ["do $x$ $$;$x $x$", "c"]);
+        assert_eq!(texts("/* ; /* ; */ ; */ a; -- ;\nb"), ["a", "b"]);
+        assert_eq!(texts("create rule r as on insert to t do (a; b); c").len(), 2);
+        assert_eq!(texts(r#"select "a;""b"; c"#), [r#"select "a;""b""#, "c"]);
+        assert_eq!(texts(" ; ;; "), [""; 0]);
+        assert_eq!(texts("-- only a comment"), [""; 0]);
+    }
+
+    #[test]
+    fn a_routine_body_in_sql_is_one_statement() {
+        let sql = "create function f() returns int begin atomic select case when true then 1 end; \
+                   select 2; end; select 3";
+        assert_eq!(texts(sql).len(), 2);
+        assert_eq!(texts(sql)[1], "select 3");
+    }
+
+    #[test]
+    fn transaction_control_is_seen_in_every_spelling() {
+        use Command::{
+            Begin, Chain, Commit, FinishPrepared, PrepareTransaction, Rollback, Savepoint,
+        };
+        let cases = [
+            ("BEGIN;", Begin),
+            ("begin isolation level serializable", Begin),
+            ("/* x */ start transaction read only", Begin),
+            ("COMMIT", Commit),
+            ("end;", Commit),
+            ("commit work", Commit),
+            ("commit and no chain", Commit),
+            ("COMMIT AND CHAIN", Chain),
+            ("rollback transaction and chain", Chain),
+            ("ABORT", Rollback),
+            ("rollback to savepoint a", Savepoint),
+            ("rollback work to a", Savepoint),
+            ("ROLLBACK TO \"_pg3_2\"", Savepoint),
+            ("release a", Savepoint),
+            ("prepare transaction 'x'", PrepareTransaction),
+            ("commit prepared 'x'", FinishPrepared),
+            ("rollback prepared 'x'", FinishPrepared),
+        ];
+        for (sql, command) in cases {
+            assert_eq!(commands(sql), [command], "{sql}");
+        }
+        assert_eq!(
+            commands("begin; insert into t values (1); commit"),
+            [Begin, Command::Other, Commit]
+        );
+    }
+
+    #[test]
+    fn what_changes_a_session_is_told_from_what_ends_with_its_transaction() {
+        assert_eq!(commands("set search_path = x"), [Command::Set]);
+        assert_eq!(commands("SET SESSION AUTHORIZATION bob"), [Command::Set]);
+        assert_eq!(commands("set local x = 1"), [Command::SetLocal]);
+        assert_eq!(commands("reset all"), [Command::Set]);
+        assert_eq!(commands("select set_config('a', 'b', false)"), [Command::SetConfig]);
+        assert_eq!(commands("prepare q as select 1"), [Command::Prepare]);
+    }
+
+    #[test]
+    fn a_copy_from_the_client_is_told_from_one_that_the_server_reads() {
+        assert_eq!(commands("copy t(a, b) from stdin with (format csv)"), [Command::CopyFromStdin]);
+        assert_eq!(commands("copy t from '/tmp/stdin'"), [Command::Other]);
+        assert_eq!(commands("copy t to stdout"), [Command::Other]);
+    }
+
+    #[test]
+    fn a_select_that_writes_is_not_a_read() {
+        assert_eq!(commands("select 1"), [Command::Read]);
+        assert_eq!(commands("select * into t2 from t"), [Command::Other]);
+        assert_eq!(commands("select * from t for update"), [Command::Other]);
+        assert_eq!(commands("select * from t for no key update"), [Command::Other]);
+        assert_eq!(commands("select nextval('s')"), [Command::Other]);
+        assert_eq!(commands("explain select 1"), [Command::Read]);
+        assert_eq!(commands("explain analyze delete from t"), [Command::Other]);
+        assert_eq!(
+            commands("with d as (delete from t returning *) select * from d"),
+            [Command::Other]
+        );
+    }
+
+    #[test]
+    fn signaled_backends_are_found_with_the_place_of_their_process_id() {
+        let sql = "select pg_cancel_backend(12415), 'pg_cancel_backend(1)'";
+        assert!(Outline::of(sql).signals_backend);
+        let found = signals(sql);
+        let [Signal::Pid(12415, place)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(&sql[place.clone()], "12415");
+        assert_eq!(signals("select PG_TERMINATE_BACKEND(pg_backend_pid())"), [Signal::Own]);
+        assert_eq!(
+            signals("select pg_terminate_backend(pid) from pg_stat_activity"),
+            [Signal::Unknown]
+        );
+        assert_eq!(signals("select pg_terminate_backend($1)"), [Signal::Unknown]);
+        assert!(matches!(signals("select pg_terminate_backend(7, 100)")[..], [Signal::Pid(7, _)]));
+        assert!(!Outline::of("select 'pg_cancel_backend'").signals_backend);
+    }
+
+    #[test]
+    fn names_of_prepared_statements_fold_as_the_server_folds_them() {
+        assert_eq!(prepared_name("prepare Q(int) as select $1").as_deref(), Some("q"));
+        assert_eq!(prepared_name("deallocate prepare \"A\"\"b\"").as_deref(), Some("A\"b"));
+        assert_eq!(prepared_name("DEALLOCATE ALL"), None);
+        assert_eq!(key("SET /* c */ Search_Path = x", 2), "set search_path");
+    }
+
+    #[test]
+    fn parameters_are_found_outside_of_constants_only() {
+        assert!(has_parameters("select $1"));
+        assert!(!has_parameters("select '$1', $$ $1 $$"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_parts_lie_within_it_in_order(sql in ".{0,200}") {
+            let mut end = 0;
+            for part in Outline::of(&sql).parts {
+                prop_assert!(part.range.start >= end && part.range.end <= sql.len());
+                end = part.range.end;
+                let _ = &sql[part.range];
+            }
+            let _ = signals(&sql);
+            let _ = prepared_name(&sql);
+        }
+
+        #[test]
+        fn pieces_of_sql_never_panic(pieces in prop::collection::vec(prop::sample::select(vec![
+            "'", "\"", "$$", "$a$", ";", "/*", "*/", "--", "\n", "E'", "\\", "(", ")", "begin",
+            "atomic", "end", "case", "create", "$1", "é", "u&'", "pg_cancel_backend(",
+        ]), 0..30)) {
+            let sql = pieces.concat();
+            let _ = Outline::of(&sql);
+            let _ = signals(&sql);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a session sent, as its log tells.
+
+use crate::pglog::SqlState;
+use crate::pglog::sql::{Command, Outline};
+
+/// One request of a session: a simple query or the execution of a portal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// The text, verbatim. May hold several statements in the simple protocol.
+    pub sql: Box<str>,
+    /// How it was sent.
+    pub protocol: Protocol,
+    /// What its text holds.
+    pub outline: Outline,
+    /// How long it ran on the source, in milliseconds, where that is logged.
+    pub duration_ms: Option<f64>,
+    /// When its record was written, in milliseconds since the Unix epoch.
+    pub logged_ms: i64,
+}
+
+/// How a statement was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Protocol {
+    /// As a Query message.
+    Simple,
+    /// As Parse, Bind and Execute.
+    Extended {
+        /// The prepared statement's name, empty for the unnamed one.
+        name: Box<str>,
+        /// The portal's name, empty for the unnamed one.
+        portal: Box<str>,
+        /// The parameters' values as text.
+        parameters: Vec<Option<Box<str>>>,
+    },
+    /// As a Parse message that failed on the source: nothing was bound or executed.
+    ParseOnly,
+    /// It failed on the source and the log does not hold enough of it to run it: a Bind without its
+    /// parameters, an error without its query.
+    Unknown,
+}
+
+/// How a statement ended on the source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SourceEnd {
+    /// Logged at its start, and nothing was seen of its end so far.
+    #[default]
+    Unknown,
+    /// It succeeded.
+    Succeeded,
+    /// It failed.
+    Failed(SqlState),
+    /// It never ended: its session or its server was terminated while it ran.
+    Terminated,
+}
+
+impl SourceEnd {
+    /// Whether the failure came from what happened around the statement (a cancellation, a lock, a
+    /// deadlock, a shutdown) and not from what it says and the data: running it again need not fail.
+    pub fn is_circumstantial(self) -> bool {
+        match self {
+            Self::Failed(code) => {
+                matches!(code.class(), "40" | "53" | "57" | "58") || code.as_str() == "55P03"
+            }
+            Self::Terminated => true,
+            Self::Unknown | Self::Succeeded => false,
+        }
+    }
+}
+
+/// How a statement of the extended protocol stands to the Sync that ends its implicit transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SyncEnd {
+    /// The Sync followed it.
+    #[default]
+    Synced,
+    /// The session's next statement shared its Sync.
+    Joined,
+    /// The session ended before a Sync: what it did was rolled back.
+    Never,
+}
+
+/// What a later record of the session tells of a statement that was read before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amendment {
+    /// It ended without an error, after so many milliseconds where that is logged.
+    Succeeded(Option<f64>),
+    /// It failed; how long it may have run, in milliseconds, as far as the log tells.
+    Failed(SqlState, Option<f64>),
+    /// It shared its Sync with the statement that follows.
+    Joined,
+    /// Its session ended before a Sync.
+    NeverSynced,
+    /// Its session or its server was terminated while it ran.
+    Terminated,
+}
+
+impl Statement {
+    /// Whether it was sent in the extended protocol.
+    pub fn is_extended(&self) -> bool {
+        matches!(self.protocol, Protocol::Extended { .. } | Protocol::ParseOnly)
+    }
+
+    /// Whether any part of it opens or ends a transaction block.
+    pub fn controls_transaction(&self) -> bool {
+        self.outline.has(Command::controls_transaction)
+    }
+
+    /// Whether it does nothing but end a transaction block.
+    pub fn only_ends_transaction(&self) -> bool {
+        self.outline.single().is_some_and(Command::ends_transaction)
+    }
+}

@@ -1,0 +1,149 @@
+//! Holds statements back until the log has told how they ended.
+//!
+//! A record may be only the first that a log says of a statement: an error follows one that was
+//! logged at its start, a Sync may end several, a client may vanish before its Sync. The next record
+//! of the same session settles it. Statements leave in the order they came; one whose session stays
+//! silent leaves when it has waited long enough or enough has been read behind it.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::pglog::SessionId;
+
+/// How long a statement is held back at the most.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// While so many entries are held, the oldest is not waited for.
+    pub entries: usize,
+    /// Milliseconds.
+    pub wait_ms: u64,
+}
+
+/// Entries in order of arrival, each open until its session says more.
+#[derive(Debug)]
+pub struct Lookahead<T> {
+    entries: VecDeque<Entry<T>>,
+    /// How many entries have left: the index of the first one held.
+    left: u64,
+    /// The index of each session's open entry.
+    open: HashMap<SessionId, u64>,
+    patience: Patience,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    session: SessionId,
+    item: T,
+    open: bool,
+    arrived_ms: u64,
+}
+
+impl<T> Lookahead<T> {
+    /// An empty one.
+    pub fn new(patience: Patience) -> Self {
+        Self { entries: VecDeque::new(), left: 0, open: HashMap::new(), patience }
+    }
+
+    /// Takes an entry; an open one waits for its session's next record. The session's entry before
+    /// must have been ended.
+    pub fn push(&mut self, session: SessionId, item: T, open: bool, now_ms: u64) {
+        if open {
+            self.open.insert(session, self.left + self.entries.len() as u64);
+        }
+        self.entries.push_back(Entry { session, item, open, arrived_ms: now_ms });
+    }
+
+    /// Ends the session's open entry: `amend` gets it if it is still held. Returns whether it was.
+    pub fn end(&mut self, session: SessionId, amend: impl FnOnce(&mut T)) -> bool {
+        let Some(index) = self.open.remove(&session) else { return false };
+        let Some(entry) =
+            index.checked_sub(self.left).and_then(|held| self.entries.get_mut(held as usize))
+        else {
+            return false;
+        };
+        entry.open = false;
+        amend(&mut entry.item);
+        true
+    }
+
+    /// Takes the oldest entry if it need not wait any longer.
+    pub fn pop(&mut self, now_ms: u64) -> Option<T> {
+        let entry = self.entries.front()?;
+        let waited = now_ms.saturating_sub(entry.arrived_ms);
+        if entry.open
+            && self.entries.len() <= self.patience.entries
+            && waited < self.patience.wait_ms
+        {
+            return None;
+        }
+        self.take()
+    }
+
+    /// Takes the oldest entry, whether or not more may be said of it.
+    pub fn take(&mut self) -> Option<T> {
+        let entry = self.entries.pop_front()?;
+        if entry.open {
+            self.open.remove(&entry.session);
+        }
+        self.left += 1;
+        Some(entry.item)
+    }
+
+    /// How many entries are held.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether so many are held that nothing more need be read to let the oldest go.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() > self.patience.entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SessionId = SessionId { start: 1, pid: 1 };
+    const B: SessionId = SessionId { start: 1, pid: 2 };
+
+    fn lookahead() -> Lookahead<String> {
+        Lookahead::new(Patience { entries: 3, wait_ms: 100 })
+    }
+
+    #[test]
+    fn a_statement_waits_for_the_next_record_of_its_session_and_holds_those_behind_it() {
+        let mut held = lookahead();
+        held.push(A, "a".into(), true, 0);
+        held.push(B, "b".into(), false, 0);
+        assert_eq!(held.pop(50), None);
+        assert!(held.end(A, |item| item.push('!')));
+        assert_eq!(held.pop(50).as_deref(), Some("a!"));
+        assert_eq!(held.pop(50).as_deref(), Some("b"));
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn a_silent_session_is_not_waited_for_for_ever() {
+        let mut held = lookahead();
+        held.push(A, "a".into(), true, 0);
+        assert_eq!(held.pop(99), None);
+        assert_eq!(held.pop(100).as_deref(), Some("a"));
+        assert!(!held.end(A, |_| panic!("it has left")));
+    }
+
+    #[test]
+    fn enough_read_behind_it_lets_a_statement_go() {
+        let mut held = lookahead();
+        for name in ["a", "b", "c", "d"] {
+            held.push(SessionId { start: 1, pid: name.as_bytes()[0].into() }, name.into(), true, 0);
+        }
+        assert!(held.is_full());
+        assert_eq!(held.pop(0).as_deref(), Some("a"));
+        assert_eq!(held.pop(0), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! What a session sends to its connection.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::replay::context::Restore;
+use crate::replay::work::Work;
+
+/// The transaction status that a server tells with every answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// No transaction block is open.
+    #[default]
+    Idle,
+    /// In a transaction block.
+    InTransaction,
+    /// In a transaction block that failed.
+    Failed,
+}
+
+/// One request: everything up to one ReadyForQuery.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// kreplay's own text, as a simple query.
+    Text(Cow<'static, str>),
+    /// A statement's text as a simple query.
+    Simple(Arc<Work>),
+    /// A statement by Parse, Bind and Execute.
+    Extended {
+        /// The statement.
+        work: Arc<Work>,
+        /// Whether and how it is prepared.
+        parse: ParseMode,
+        /// The parameters' types by object id; empty where the server infers them.
+        types: Vec<u32>,
+    },
+    /// A statement by Parse alone.
+    ParseOnly(Arc<Work>),
+    /// Part of a session's context on a new connection.
+    Restore(Restore),
+}
+
+/// How an extended statement is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParseMode {
+    /// As the unnamed statement.
+    Unnamed,
+    /// Under its name, after closing what may have had that name.
+    Named,
+    /// It already is, under its name.
+    Prepared,
+}
+
+impl PartialEq for Request {
+    /// Two requests are equal if they send the same thing for the same statement.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Simple(a), Self::Simple(b)) | (Self::ParseOnly(a), Self::ParseOnly(b)) => {
+                Arc::ptr_eq(a, b)
+            }
+            (
+                Self::Extended { work: a, parse: parse_a, types: types_a },
+                Self::Extended { work: b, parse: parse_b, types: types_b },
+            ) => Arc::ptr_eq(a, b) && parse_a == parse_b && types_a == types_b,
+            (Self::Restore(a), Self::Restore(b)) => a == b,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What one session has to do next: a statement or its end, and its place in the order.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::pglog::SessionId;
+use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
+
+/// A statement's place in the order: 1, 2, 3… over all sessions, without a hole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The place after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Where a record stands in its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The Kafka partition, or the index of the file.
+    pub partition: i32,
+    /// The Kafka offset, or the byte in the file.
+    pub offset: i64,
+    /// The line in the file; 0 for Kafka.
+    pub line: u64,
+}
+
+/// A statement on its way through a session.
+#[derive(Debug)]
+pub struct Work {
+    /// Its place in the order: where its record arrived.
+    pub seq: Seq,
+    /// The place before which it began on the source. Today always `seq`: see DESIGN's limit on what
+    /// a statement read that waited for a lock.
+    pub start: Seq,
+    /// Where its record came from.
+    pub at: Position,
+    /// The session that sent it.
+    pub session: SessionId,
+    /// What it sent.
+    pub statement: Statement,
+    /// How it ended on the source. A later record may tell, while the session already works on it;
+    /// a std mutex, held for a copy.
+    end: Mutex<End>,
+    /// Whether its outcome has been told: a statement that is run again is not counted again.
+    told: AtomicBool,
+}
+
+/// How a statement ended on the source.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct End {
+    /// With which result.
+    pub source: SourceEnd,
+    /// Before which Sync.
+    pub sync: SyncEnd,
+    /// How long it ran before it failed, in milliseconds, at most.
+    pub failed_after_ms: Option<f64>,
+}
+
+impl End {
+    /// What a later record tells.
+    pub fn amend(&mut self, amendment: Amendment) {
+        match amendment {
+            Amendment::Succeeded(_) => {
+                if self.source == SourceEnd::Unknown {
+                    self.source = SourceEnd::Succeeded;
+                }
+            }
+            Amendment::Failed(code, after_ms) => {
+                self.source = SourceEnd::Failed(code);
+                self.failed_after_ms = after_ms;
+            }
+            Amendment::Terminated => self.source = SourceEnd::Terminated,
+            Amendment::Joined => {
+                self.sync = SyncEnd::Joined;
+                self.amend(Amendment::Succeeded(None));
+            }
+            Amendment::NeverSynced => {
+                self.sync = SyncEnd::Never;
+                self.amend(Amendment::Succeeded(None));
+            }
+        }
+    }
+}
+
+impl Work {
+    /// A statement with its place.
+    pub fn new(
+        seq: Seq,
+        at: Position,
+        session: SessionId,
+        statement: Statement,
+        end: End,
+    ) -> Self {
+        Self {
+            seq,
+            start: seq,
+            at,
+            session,
+            statement,
+            end: Mutex::new(end),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// How it ended on the source, as far as is known by now.
+    pub fn end(&self) -> End {
+        *self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Notes what a later record tells.
+    pub fn amend(&self, amendment: Amendment) {
+        self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).amend(amendment);
+    }
+
+    /// Whether its outcome is told for the first time.
+    pub fn tell(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
+    }
+}
