@@ -23,6 +23,10 @@
 //! Imports go one way: `pglog → replay → {source, target} → actors → daemon → main`, read "is
 //! used by".
 
+pub mod cli;
+pub mod config;
+pub mod metrics;
 pub mod pglog;
+pub mod replay;
 pub mod source;
 pub mod target;
