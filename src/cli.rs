@@ -453,7 +453,7 @@ fn shown(matches: &ArgMatches) -> String {
 
 /// A librdkafka setting without the value, where that may be a secret.
 fn blanked_property(property: &str) -> String {
-    const SECRET: [&str; 6] = ["password", "secret", "pem", "token", "oauthbearer", "key"];
+    const SECRET: [&str; 7] = ["password", "secret", "pem", "token", "oauthbearer", "key", "jaas"];
     match property.split_once('=') {
         Some((key, value)) if !SECRET.iter().any(|part| key.contains(part)) => {
             format!("{key}={value}")

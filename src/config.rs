@@ -313,9 +313,9 @@ fn source(
     after_unix_ms: Option<i64>,
     warnings: &mut Vec<String>,
 ) -> Result<Source, ConfigError> {
-    let topic = look.one("topic", cli.topic, &["topic"], cli::text)?;
-    let input = look.many("input", cli.input, &[], ',', cli::path)?;
-    let (topic, input) = exclusive(topic, input, "give one of them", warnings)?;
+    let mut topic = look.one("topic", cli.topic, &["topic"], cli::text)?;
+    let mut input = look.many("input", cli.input, &[], ',', cli::path)?;
+    leave_one(&mut topic, &mut input, "give one of them", warnings)?;
     if let Some(files) = input {
         return Ok(Source::Files(files.value));
     }
@@ -344,7 +344,8 @@ fn source(
     }))
 }
 
-/// librdkafka's settings, but for those that kreplay's own flags or guarantees depend on.
+/// librdkafka's settings, but for those that have a flag of their own. Those that restarts depend on
+/// are for the source to refuse.
 fn properties(look: &Lookup<'_>, typed: Vec<String>) -> Result<Vec<(String, String)>, ConfigError> {
     let Some(given) = look.many("kafka-property", typed, &[], '\n', cli::text)? else {
         return Ok(Vec::new());
@@ -362,9 +363,6 @@ fn properties(look: &Lookup<'_>, typed: Vec<String>) -> Result<Vec<(String, Stri
             "bootstrap.servers" | "metadata.broker.list" => "use --brokers",
             "group.id" => "use --group-id",
             "auto.offset.reset" => "use --from and --on-gap",
-            "enable.auto.commit" | "enable.auto.offset.store" | "enable.partition.eof" => {
-                "kreplay's own, since its restarts depend on it"
-            }
             _ => "",
         };
         if !instead.is_empty() {
@@ -418,13 +416,13 @@ fn identity(
     warnings: &mut Vec<String>,
 ) -> Result<Identity, ConfigError> {
     let remedy = "the first replays everything to one, the second each to its own";
-    let database =
+    let mut database =
         look.one("db-name", cli.db_name.clone(), &["dbName", "PGDATABASE"], cli::text)?;
-    let databases = look.many("map-db", cli.map_db.clone(), &[], ',', cli::renaming)?;
-    let (database, databases) = exclusive(database, databases, remedy, warnings)?;
-    let user = look.one("db-user", cli.db_user.clone(), &["dbUser", "PGUSER"], cli::text)?;
-    let users = look.many("map-user", cli.map_user.clone(), &[], ',', cli::renaming)?;
-    let (user, users) = exclusive(user, users, remedy, warnings)?;
+    let mut databases = look.many("map-db", cli.map_db.clone(), &[], ',', cli::renaming)?;
+    leave_one(&mut database, &mut databases, remedy, warnings)?;
+    let mut user = look.one("db-user", cli.db_user.clone(), &["dbUser", "PGUSER"], cli::text)?;
+    let mut users = look.many("map-user", cli.map_user.clone(), &[], ',', cli::renaming)?;
+    leave_one(&mut user, &mut users, remedy, warnings)?;
     // An empty name on the command line takes back what the environment says.
     let named = |given: Given<String>| Some(given.value).filter(|name| !name.is_empty());
     Ok(Identity {
@@ -453,31 +451,30 @@ fn names(
     Ok(names)
 }
 
-/// Of two settings that exclude each other the one that was typed, with a warning about the one in
-/// the environment; an error where both were typed or neither was.
-fn exclusive<A, B>(
-    first: Option<Given<A>>,
-    second: Option<Given<B>>,
+/// Of two settings that exclude each other leaves the one that was typed, with a warning about the
+/// one in the environment; an error where both were typed or neither was.
+fn leave_one<A, B>(
+    first: &mut Option<Given<A>>,
+    second: &mut Option<Given<B>>,
     remedy: &'static str,
     warnings: &mut Vec<String>,
-) -> Result<(Option<Given<A>>, Option<Given<B>>), ConfigError> {
-    let (Some(a), Some(b)) = (&first, &second) else { return Ok((first, second)) };
-    let (typed, unused) = (&a.origin, &b.origin);
+) -> Result<(), ConfigError> {
+    let (Some(a), Some(b)) = (&*first, &*second) else { return Ok(()) };
     match (a.origin.is_flag(), b.origin.is_flag()) {
         (true, false) => {
-            warnings.push(format!("{unused} is not used, since {typed} is given."));
-            Ok((first, None))
+            warnings.push(format!("{} is not used, since {} is given.", b.origin, a.origin));
+            *second = None;
         }
         (false, true) => {
-            warnings.push(format!("{typed} is not used, since {unused} is given."));
-            Ok((None, second))
+            warnings.push(format!("{} is not used, since {} is given.", a.origin, b.origin));
+            *first = None;
         }
-        _ => Err(ConfigError::Exclusive {
-            first: a.origin.clone(),
-            second: b.origin.clone(),
-            remedy,
-        }),
+        _ => {
+            let (first, second) = (a.origin.clone(), b.origin.clone());
+            return Err(ConfigError::Exclusive { first, second, remedy });
+        }
     }
+    Ok(())
 }
 
 fn filters(look: &Lookup<'_>, cli: cli::FilterOptions) -> Result<Filters, ConfigError> {

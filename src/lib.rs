@@ -25,7 +25,9 @@
 
 pub mod cli;
 pub mod config;
+pub mod http;
 pub mod metrics;
+pub mod mock_broker;
 pub mod pglog;
 pub mod replay;
 pub mod source;

@@ -171,7 +171,6 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--log kreplay=loud", "--log", "level"),
         ("-X group.id=x", "--kafka-property", "--group-id"),
         ("-X bootstrap.servers=x", "--kafka-property", "--brokers"),
-        ("-X enable.auto.commit=true", "--kafka-property", "restarts"),
         ("--order conflict", "--order", "serial or session"),
         ("--map-db a=b --map-db a=c", "--map-db", "both b and c"),
         ("-d one --map-db a=b", "--db-name", "--map-db"),
