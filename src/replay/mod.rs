@@ -1,3 +1,4 @@
-//! Every decision of a replay, over plain data. Pure: no I/O, no clock, no runtime.
+//! Every decision of the replay. Pure: no I/O, no clock, no runtime.
 
 pub mod ledger;
+pub mod types;
