@@ -179,6 +179,7 @@ impl<'a> Columns<'a> {
         let (context, application_name) = (lossy(Column::Context), lossy(Column::ApplicationName));
         let backend_type = lossy(Column::BackendType);
 
+        let has_message = *self.get(Column::Message) != Value::Absent;
         let mut exact = |column, name| self.take(column).exact(name, decoder);
         let mut message = exact(Column::Message, "message")?;
         let detail = exact(Column::Detail, "detail")?;
@@ -186,7 +187,7 @@ impl<'a> Columns<'a> {
         let statement = exact(Column::Statement, "statement")?;
         let mut cut_duration_ms = None;
         if !statement.is_empty() {
-            if !message.is_empty() {
+            if has_message {
                 if query.is_empty() {
                     query = statement;
                 }

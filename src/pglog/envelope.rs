@@ -68,15 +68,23 @@ fn database_is_utf8(columns: &Columns<'_>, encodings: &Encodings) -> bool {
 
 fn json_value(payload: &[u8]) -> Result<Value<'_>, Malformed> {
     let mut values = serde_json::Deserializer::from_slice(payload);
-    let value = SEED.deserialize(&mut values).map_err(|error| Malformed::Json {
+    // The error's own text may quote the payload.
+    let invalid = |error: serde_json::Error| Malformed::Json {
         line: error.line(),
         column: error.column(),
         cut_off: error.is_eof(),
-    })?;
-    if values.end().is_err() {
-        return Err(Malformed::MoreThanOne { bytes: payload.len() });
+    };
+    let value = SEED.deserialize(&mut values).map_err(invalid)?;
+    match values.end() {
+        Ok(()) => Ok(value),
+        Err(_) if may_hold_a_record(&value) => Err(Malformed::MoreThanOne { bytes: payload.len() }),
+        Err(error) => Err(invalid(error)),
     }
-    Ok(value)
+}
+
+/// Not a number, as which other formats often begin.
+fn may_hold_a_record(value: &Value<'_>) -> bool {
+    matches!(value, Value::Text(_) | Value::Bytes(_) | Value::Object(_))
 }
 
 fn undecoded_json(payload: &[u8]) -> Result<Value<'static>, Malformed> {
@@ -117,7 +125,8 @@ pub(super) fn from_msgpack(payload: &[u8]) -> Result<Content<'_>, Malformed> {
     // The reader does not say where it stands: a further value shows itself when it is read.
     match IgnoredAny::deserialize(&mut values) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => open(value),
-        _ => Err(Malformed::MoreThanOne { bytes: payload.len() }),
+        _ if may_hold_a_record(&value) => Err(Malformed::MoreThanOne { bytes: payload.len() }),
+        _ => Err(Malformed::Msgpack { cut_off: false }),
     }
 }
 
@@ -152,6 +161,6 @@ fn inner<'a>(columns: &mut Columns<'a>) -> Value<'a> {
     [Column::Message, Column::Msg, Column::Log]
         .into_iter()
         .map(|column| columns.take(column))
-        .find(|value| matches!(value, Value::Text(_) | Value::Bytes(_) | Value::Object(_)))
+        .find(may_hold_a_record)
         .unwrap_or_default()
 }

@@ -141,3 +141,6 @@ fn read_layer<'a>(
     };
     read_layer(Format::Auto, inner, origin, encodings, csvlog, buffers)
 }
+
+#[cfg(test)]
+mod tests;
