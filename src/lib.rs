@@ -23,6 +23,12 @@
 //! Imports go one way: `pglog → replay → {source, target} → actors → daemon → main`, read "is
 //! used by".
 
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod metrics;
+pub mod mock_broker;
 pub mod pglog;
+pub mod replay;
 pub mod source;
 pub mod target;

@@ -1,6 +1,25 @@
 //! From a payload to a log record to a statement. Pure: no I/O, no clock, no runtime.
+//!
+//! - [`reader`]: the face: a payload of any accepted form becomes a [`LogRecord`]. Behind it, one
+//!   module for each step: `csvlog` and `columns` know the forms, `envelope` what is wrapped
+//!   around them, `timestamp` and [`encoding`] what a column's bytes mean.
+//! - [`message`] and [`parameters`]: what the record's message and detail say.
 
+mod columns;
+mod csvlog;
+pub mod encoding;
+mod envelope;
+mod malformed;
+pub mod message;
+pub mod parameters;
+pub mod reader;
 pub mod record;
+pub mod session_log;
 pub mod sql;
+pub mod statement;
+mod timestamp;
 
+pub use encoding::{Encoding, Encodings};
+pub use malformed::Malformed;
+pub use reader::{Format, RecordReader};
 pub use record::{LogRecord, LogTime, SessionId, Severity, SqlState};

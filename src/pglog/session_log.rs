@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::pglog::message::{self, LogEvent, Logged, Name};
 use crate::pglog::parameters::{self, Detail};
 use crate::pglog::sql::{self, Command, Outline};
-use crate::pglog::statement::{Amendment, Protocol, SourceEnd, Statement};
+use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, Statement};
 use crate::pglog::{LogRecord, Severity, SqlState};
 
 /// What a record says.
@@ -35,8 +35,15 @@ pub enum Previous {
 /// What a record is.
 #[derive(Debug, PartialEq)]
 pub enum This {
-    /// A statement, and how it ended as far as the record tells.
-    Statement(Box<Statement>, SourceEnd),
+    /// A statement.
+    Statement {
+        /// What was sent.
+        statement: Box<Statement>,
+        /// How it ended, as far as the record tells.
+        end: SourceEnd,
+        /// How it failed, if it did.
+        failure: Option<Failure>,
+    },
     /// The session may begin: it was authorized.
     Opened,
     /// The session's end. With an error if the server ended it.
@@ -75,6 +82,8 @@ pub enum Lost {
     Replication,
     /// A duration without its statement (`log_duration`).
     NoText,
+    /// Its parameters are not whole.
+    Truncated,
 }
 
 /// The state of one session's log.
@@ -89,6 +98,8 @@ pub struct SessionLog {
     colon_names: Vec<(Box<str>, Box<str>)>,
     /// Whether the session is in a transaction block, as far as its own commands tell.
     in_block: bool,
+    /// Whether it is a replication connection: PostgreSQL 12 has no column that says so.
+    replicates: bool,
     /// When the last record was written.
     last_ms: i64,
 }
@@ -114,7 +125,7 @@ impl SessionLog {
     /// Reads the session's next record.
     pub fn read(&mut self, record: &LogRecord<'_>) -> Reading {
         let reading = self.reading(record);
-        if let This::Statement(statement, end) = &reading.this {
+        if let This::Statement { statement, end, .. } = &reading.this {
             self.last = Some(Last {
                 sql: statement.sql.clone(),
                 extended: statement.is_extended(),
@@ -135,7 +146,7 @@ impl SessionLog {
         if record.backend_type == "parallel worker" {
             return Reading::aside(This::Nothing(Nothing::ParallelWorker));
         }
-        if record.backend_type == "walsender" {
+        if record.backend_type == "walsender" || self.replicates {
             return self.replication(record);
         }
         match record.severity {
@@ -179,13 +190,16 @@ impl SessionLog {
             }
             LogEvent::Execute(rest) => {
                 let Some(name) = self.split(rest) else {
-                    return Reading::aside(This::Lost(Lost::NoText));
+                    return Reading::after(This::Lost(Lost::NoText));
+                };
+                let Some(parameters) = parameters_of(record) else {
+                    return Reading::after(This::Lost(Lost::Truncated));
                 };
                 let sql: Box<str> = name.text.into();
                 let protocol = Protocol::Extended {
                     name: name.statement.unwrap_or_default().into(),
                     portal: name.portal.unwrap_or_default().into(),
-                    parameters: parameters_of(record),
+                    parameters,
                 };
                 let end = started_or_ended(duration_ms);
                 self.statement(record, &sql, protocol, duration_ms, end)
@@ -207,14 +221,14 @@ impl SessionLog {
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
             LogEvent::Bind(rest) => {
-                if let Some(name) = self.split(rest) {
-                    self.bound = Some(Bound {
+                self.bound = self.split(rest).and_then(|name| {
+                    Some(Bound {
                         name: name.statement.unwrap_or_default().into(),
                         portal: name.portal.unwrap_or_default().into(),
                         sql: name.text.into(),
-                        parameters: parameters_of(record),
-                    });
-                }
+                        parameters: parameters_of(record)?,
+                    })
+                });
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
             LogEvent::Fetch(_) => {
@@ -223,11 +237,13 @@ impl SessionLog {
             LogEvent::Fastpath => Reading::after(This::Lost(Lost::Fastpath)),
             LogEvent::BareDuration => self.bare_duration(record, duration_ms),
             LogEvent::ConnectionAuthorized => Reading::after(This::Opened),
-            LogEvent::ConnectionReceived
-            | LogEvent::ConnectionAuthenticated
-            | LogEvent::ConnectionReady => {
+            LogEvent::ReplicationAuthorized => {
+                self.replicates = true;
                 Reading::aside(This::Nothing(Nothing::Connection))
             }
+            LogEvent::ConnectionReceived
+            | LogEvent::ConnectionAuthenticated
+            | LogEvent::ConnectionReady => Reading::aside(This::Nothing(Nothing::Connection)),
             LogEvent::UnexpectedEof => Reading::aside(This::Nothing(Nothing::Connection)),
             LogEvent::Disconnection => {
                 Reading { previous: self.disconnected(record), this: This::Closed(None) }
@@ -279,7 +295,8 @@ impl SessionLog {
             duration_ms,
             logged_ms: record.log_time.unix_ms,
         };
-        Reading { previous, this: This::Statement(Box::new(statement), end) }
+        let statement = Box::new(statement);
+        Reading { previous, this: This::Statement { statement, end, failure: None } }
     }
 
     /// The statement before, seen from a record of the session that began something new: where it
@@ -297,11 +314,11 @@ impl SessionLog {
         // In a transaction block a Sync ends nothing, and every statement has the block's id.
         !self.in_block
             && self.last.as_ref().is_some_and(|last| {
-            last.extended
-                && !last.virtual_transaction.ends_with("/0")
-                && !last.virtual_transaction.is_empty()
-                && *last.virtual_transaction == *record.virtual_transaction
-        })
+                last.extended
+                    && !last.virtual_transaction.ends_with("/0")
+                    && !last.virtual_transaction.is_empty()
+                    && *last.virtual_transaction == *record.virtual_transaction
+            })
     }
 
     /// The statement before, seen from the next one of the extended protocol: consecutive records
@@ -348,20 +365,30 @@ impl SessionLog {
         let code = record.sqlstate;
         let tag = &*record.command_tag;
         let before_running = matches!(tag, "PARSE" | "BIND") || tag.starts_with("idle");
-        let ran_ms = self.ran_ms(record);
         if let Some(last) = &self.last {
             let same_text = *last.sql == *record.query;
             let at_sync = record.query.is_empty() && last.extended;
             let running = last.end == SourceEnd::Unknown && same_text;
             if !before_running && (running || at_sync) {
                 return Reading {
-                    previous: Previous::Amended(Amendment::Failed(code, ran_ms)),
+                    previous: Previous::Amended(Amendment::Failed(Failure {
+                        code,
+                        after_ms: self.ran_ms(record),
+                        part: failed_part(&last.sql, tag),
+                    })),
                     this: This::Nothing(Nothing::Outcome),
                 };
             }
         }
+        let failure =
+            Failure { code, after_ms: self.ran_ms(record), part: failed_part(&record.query, tag) };
         let protocol = self.failed_protocol(record);
-        self.statement(record, &record.query, protocol, ran_ms, SourceEnd::Failed(code))
+        let mut reading =
+            self.statement(record, &record.query, protocol, None, SourceEnd::Failed(code));
+        if let This::Statement { failure: told, .. } = &mut reading.this {
+            *told = Some(failure);
+        }
+        reading
     }
 
     /// How a statement was sent that is known from its error alone.
@@ -376,7 +403,7 @@ impl SessionLog {
         };
         match &*record.command_tag {
             "PARSE" => Protocol::ParseOnly,
-            "BIND" => match parameters::of_failed_bind(&record.context) {
+            "BIND" => match parameters::read_error_parameters(&record.context) {
                 Some(values) => extended(bound, owned(values)),
                 None if sql::has_parameters(&record.query) => Protocol::Unknown,
                 None => extended(bound, Vec::new()),
@@ -426,6 +453,17 @@ impl Reading {
     }
 }
 
+/// Which statement of a string failed: the last one that begins with the command in the process
+/// title (`SELECT`, `INSERT`, `UPDATE waiting`…).
+fn failed_part(sql: &str, tag: &str) -> Option<usize> {
+    let command = tag.split(' ').next().filter(|word| !word.is_empty())?;
+    let outline = Outline::of(sql);
+    outline
+        .parts
+        .iter()
+        .rposition(|part| sql::key(&sql[part.range.clone()], 1).eq_ignore_ascii_case(command))
+}
+
 /// Whether a transaction block is open after these commands; `None` if they don't tell.
 fn in_block_after(outline: &Outline) -> Option<bool> {
     outline.parts.iter().rev().find_map(|part| match part.command {
@@ -440,10 +478,12 @@ fn started_or_ended(duration_ms: Option<f64>) -> SourceEnd {
     if duration_ms.is_some() { SourceEnd::Succeeded } else { SourceEnd::Unknown }
 }
 
-fn parameters_of(record: &LogRecord<'_>) -> Vec<Option<Box<str>>> {
+/// `None` where the list of parameters is not whole.
+fn parameters_of(record: &LogRecord<'_>) -> Option<Vec<Option<Box<str>>>> {
     match parameters::read_detail(&record.detail) {
-        Detail::Parameters(values) => owned(values),
-        Detail::Prepare(_) | Detail::None => Vec::new(),
+        Detail::Parameters(values) => Some(owned(values)),
+        Detail::Prepare(_) | Detail::None => Some(Vec::new()),
+        Detail::Unreadable => None,
     }
 }
 

@@ -84,14 +84,25 @@ pub enum SyncEnd {
 pub enum Amendment {
     /// It ended without an error, after so many milliseconds where that is logged.
     Succeeded(Option<f64>),
-    /// It failed; how long it may have run, in milliseconds, as far as the log tells.
-    Failed(SqlState, Option<f64>),
+    /// It failed.
+    Failed(Failure),
     /// It shared its Sync with the statement that follows.
     Joined,
     /// Its session ended before a Sync.
     NeverSynced,
     /// Its session or its server was terminated while it ran.
     Terminated,
+}
+
+/// What an error record tells of the statement that failed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Failure {
+    /// The error.
+    pub code: SqlState,
+    /// How long the statement ran at the most before it failed, in milliseconds, where the log tells.
+    pub after_ms: Option<f64>,
+    /// Which of the string's statements failed, as the process title told its command.
+    pub part: Option<usize>,
 }
 
 impl Statement {

@@ -53,11 +53,10 @@ impl Checkpoint {
     /// A partition is read from `offset` on; `metadata` is what was committed with it. Metadata that
     /// this version did not write counts as none: then settled records above the offset are repeated.
     pub fn resume(&mut self, partition: i32, offset: i64, metadata: &str) {
-        self.partitions.insert(partition, Partition {
-            next: offset,
-            resumed: decode(offset, metadata),
-            ..Partition::default()
-        });
+        self.partitions.insert(
+            partition,
+            Partition { next: offset, resumed: decode(offset, metadata), ..Partition::default() },
+        );
     }
 
     /// A partition is no longer read: nothing of it is committed any more.
@@ -116,7 +115,8 @@ impl Checkpoint {
 /// distance from the one before. The first pending offset is the watermark itself and not written.
 fn encode(offset: i64, partition: &Partition) -> String {
     // Records of an earlier run that were not read again yet are known from its own metadata only.
-    let unread = partition.resumed.iter().flat_map(|settled| settled.pending.range(partition.next..));
+    let unread =
+        partition.resumed.iter().flat_map(|settled| settled.pending.range(partition.next..));
     let next = partition.resumed.as_ref().map_or(0, |settled| settled.next).max(partition.next);
     let mut pending = partition.pending.iter().chain(unread).copied().filter(|&o| o > offset);
     let mut gaps = String::new();
@@ -131,7 +131,11 @@ fn encode(offset: i64, partition: &Partition) -> String {
         gaps.push_str(&format!(" {}", at - before));
         before = at;
     }
-    if settled_to == offset { String::new() } else { format!("{VERSION} {}{gaps}", settled_to - offset) }
+    if settled_to == offset {
+        String::new()
+    } else {
+        format!("{VERSION} {}{gaps}", settled_to - offset)
+    }
 }
 
 fn decode(offset: i64, metadata: &str) -> Option<Settled> {
@@ -222,7 +226,9 @@ mod tests {
         let mut checkpoint = Checkpoint::default();
         checkpoint.resume(0, 0, "");
         (0..100_000).for_each(|offset| checkpoint.begin(0, offset));
-        (0..100_000).filter(|offset| offset % 2 == 1).for_each(|offset| checkpoint.settle(0, offset));
+        (0..100_000)
+            .filter(|offset| offset % 2 == 1)
+            .for_each(|offset| checkpoint.settle(0, offset));
         let committed = watermark(&mut checkpoint);
         assert!(committed.metadata.len() < 4096, "{}", committed.metadata.len());
         let mut after = Checkpoint::default();
@@ -234,7 +240,9 @@ mod tests {
 
     #[test]
     fn metadata_of_others_counts_as_none() {
-        for foreign in ["", "x", "kreplay2 5", "kreplay1", "kreplay1 x", "kreplay1 5 -9223372036854775808 -1"] {
+        for foreign in
+            ["", "x", "kreplay2 5", "kreplay1", "kreplay1 x", "kreplay1 5 -9223372036854775808 -1"]
+        {
             assert_eq!(decode(7, foreign), None, "{foreign:?}");
         }
     }

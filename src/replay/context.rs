@@ -60,7 +60,8 @@ impl Context {
     /// Notes what a statement that succeeded on the target set up.
     pub fn note(&mut self, statement: &Statement) {
         for part in &statement.outline.parts {
-            if let Some(change) = change(&statement.sql[part.range.clone()], part.command, statement)
+            if let Some(change) =
+                change(&statement.sql[part.range.clone()], part.command, statement)
             {
                 self.staged.push(change);
             }
@@ -203,7 +204,12 @@ mod tests {
                 "listen ch",
                 "COMMIT",
             ]),
-            ["set timezone = 'UTC'", "set session search_path = b", "prepare q as select 1", "listen ch"]
+            [
+                "set timezone = 'UTC'",
+                "set session search_path = b",
+                "prepare q as select 1",
+                "listen ch"
+            ]
         );
     }
 
@@ -220,7 +226,10 @@ mod tests {
         assert_eq!(after(&["set a = 1", "set b = 1", "reset a", "COMMIT"]), ["set b = 1"]);
         assert_eq!(after(&["set a = 1", "listen x", "reset all", "COMMIT"]), ["listen x"]);
         assert_eq!(after(&["prepare q as select 1", "deallocate all", "COMMIT"]), [""; 0]);
-        assert_eq!(after(&["set a = 1", "prepare q as select 1", "discard all", "COMMIT"]), [""; 0]);
+        assert_eq!(
+            after(&["set a = 1", "prepare q as select 1", "discard all", "COMMIT"]),
+            [""; 0]
+        );
         assert_eq!(after(&["set local a = 1", "COMMIT"]), [""; 0]);
     }
 }

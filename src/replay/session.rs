@@ -8,12 +8,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, Protocol, SourceEnd, SyncEnd};
-use crate::pglog::SqlState;
 use crate::replay::context::{Context, Restore};
 use crate::replay::request::{ParseMode, Request, Status};
-use crate::replay::types::{self, KnownTypes, Rung};
+use crate::replay::types::{KnownTypes, Rung, is_inference_failure};
 use crate::replay::work::{Seq, Work};
 
 /// The replay of one session.
@@ -354,7 +354,10 @@ impl Session {
             || work.statement.outline.has(|command| {
                 matches!(
                     command,
-                    Command::CopyFromStdin | Command::Deallocate | Command::Discard | Command::Prepare
+                    Command::CopyFromStdin
+                        | Command::Deallocate
+                        | Command::Discard
+                        | Command::Prepare
                 )
             })
     }
@@ -367,9 +370,7 @@ impl Session {
 
     fn begin_steps(&mut self, work: Arc<Work>) -> Next {
         let joins = work.end().sync != SyncEnd::Synced;
-        let step = if self.status == Status::Idle
-            && joins
-            && !work.statement.controls_transaction()
+        let step = if self.status == Status::Idle && joins && !work.statement.controls_transaction()
         {
             Step::Begin
         } else {
@@ -434,7 +435,7 @@ impl Session {
             self.prepared.insert(name.clone(), work.statement.sql.clone());
             ParseMode::Named
         };
-        Request::Extended { work: work.clone(), parse, types: types::types(rung, parameters) }
+        Request::Extended { work: work.clone(), parse, types: rung.types(parameters) }
     }
 
     // ---- What came back ----
@@ -458,7 +459,9 @@ impl Session {
     /// failure.
     fn as_on_source(&self, work: &Work, result: Result<(), SqlState>) -> Result<(), SqlState> {
         match (result, work.end().source) {
-            (Ok(()), SourceEnd::Failed(code)) if Manner::of(work) == Manner::rollback() => Err(code),
+            (Ok(()), SourceEnd::Failed(code)) if Manner::of(work) == Manner::rollback() => {
+                Err(code)
+            }
             _ => result,
         }
     }
@@ -501,13 +504,20 @@ impl Session {
     }
 
     /// The statement itself was answered: the step that follows, if any.
-    fn run_answered(&mut self, current: &mut Current, answer: Answer, before: Status) -> Option<Step> {
+    fn run_answered(
+        &mut self,
+        current: &mut Current,
+        answer: Answer,
+        before: Status,
+    ) -> Option<Step> {
         let guarded = before == Status::InTransaction && self.types_unknown(&current.work);
         if let Some((code, before_execute)) = answer.error {
             self.forget_prepared(&current.work);
             let unverified = self.types_unknown(&current.work);
             if unverified
-                && let Some(rung) = types::next(current.rung, code, before_execute)
+                && before_execute
+                && is_inference_failure(code)
+                && let Some(rung) = current.rung.next(code)
             {
                 current.rung = rung;
                 match answer.status {
@@ -563,8 +573,9 @@ impl Session {
             self.transaction.push(work.clone());
         }
         let finished = Some(work.seq);
-        let ended =
-            work.tell().then(|| (work.clone(), Ended { source: work.end().source, target, guessed }));
+        let ended = work
+            .tell()
+            .then(|| (work.clone(), Ended { source: work.end().source, target, guessed }));
         Answered { ended, finished, settled }
     }
 
@@ -695,9 +706,7 @@ impl Manner {
         let statement = &work.statement;
         let end = work.end();
         match (&statement.protocol, end.source) {
-            (_, SourceEnd::Failed(code)) if end.source.is_circumstantial() => {
-                instead(work, code)
-            }
+            (_, SourceEnd::Failed(code)) if end.source.is_circumstantial() => instead(work, code),
             (_, SourceEnd::Terminated) => instead(work, SqlState::ADMIN_SHUTDOWN),
             (Protocol::Unknown, SourceEnd::Failed(code)) => Self::Text(raise(code)),
             (Protocol::Unknown, _) => Self::Text(String::new()),
@@ -717,18 +726,18 @@ impl Manner {
 /// What stands for a statement that failed on the source for what happened around it.
 ///
 /// A COMMIT is rolled back. Anything else fails with the same code, so that its transaction is
-/// aborted as it was there. Of a string of statements those before the one that failed are run: the
-/// process title in the error's record named the command, which the record's reader kept as the
-/// string up to it; here the last statement of the string is the one that failed.
+/// aborted as it was there; of a string of statements, those before the one that failed are run.
 fn instead(work: &Work, code: SqlState) -> Manner {
     let statement = &work.statement;
     if statement.only_ends_transaction() {
         return Manner::rollback();
     }
-    match statement.outline.parts.as_slice() {
-        [before @ .., _] if !before.is_empty() && !statement.is_extended() => {
-            let end = before.last().map_or(0, |part| part.range.end);
-            Manner::Text(format!("{};{}", &statement.sql[..end], raise(code)))
+    let parts = &statement.outline.parts;
+    let failed =
+        work.end().failure.and_then(|failure| failure.part).unwrap_or(parts.len().max(1) - 1);
+    match parts[..failed.min(parts.len())].last() {
+        Some(before) if !statement.is_extended() => {
+            Manner::Text(format!("{};{}", &statement.sql[..before.range.end], raise(code)))
         }
         _ => Manner::Text(raise(code)),
     }

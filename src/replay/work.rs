@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::pglog::SessionId;
-use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
+use crate::pglog::statement::{Amendment, Failure, SourceEnd, Statement, SyncEnd};
 
 /// A statement's place in the order: 1, 2, 3… over all sessions, without a hole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,8 +56,8 @@ pub struct End {
     pub source: SourceEnd,
     /// Before which Sync.
     pub sync: SyncEnd,
-    /// How long it ran before it failed, in milliseconds, at most.
-    pub failed_after_ms: Option<f64>,
+    /// What is known of its failure.
+    pub failure: Option<Failure>,
 }
 
 impl End {
@@ -69,9 +69,9 @@ impl End {
                     self.source = SourceEnd::Succeeded;
                 }
             }
-            Amendment::Failed(code, after_ms) => {
-                self.source = SourceEnd::Failed(code);
-                self.failed_after_ms = after_ms;
+            Amendment::Failed(failure) => {
+                self.source = SourceEnd::Failed(failure.code);
+                self.failure = Some(failure);
             }
             Amendment::Terminated => self.source = SourceEnd::Terminated,
             Amendment::Joined => {
@@ -88,13 +88,7 @@ impl End {
 
 impl Work {
     /// A statement with its place.
-    pub fn new(
-        seq: Seq,
-        at: Position,
-        session: SessionId,
-        statement: Statement,
-        end: End,
-    ) -> Self {
+    pub fn new(seq: Seq, at: Position, session: SessionId, statement: Statement, end: End) -> Self {
         Self {
             seq,
             start: seq,

@@ -1,0 +1,465 @@
+//! The command line as it is typed: syntax only. What it means, with the environment and the
+//! defaults, is [`config`](crate::config)'s to say.
+//!
+//! Every option is optional here, since its value may come from the environment; the texts name
+//! the default.
+
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use values::{
+    at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,
+    seconds_or_for_ever, start, switch, text,
+};
+
+/// The version of the package and the git revision it was built from.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KREPLAY_REVISION"), ")");
+
+/// The git revision that the program was built from; `unknown` outside a checkout.
+pub const REVISION: &str = env!("KREPLAY_REVISION");
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was read to its end, or a signal asked to stop.
+    Done = 0,
+    /// Something unexpected failed.
+    Unexpected = 1,
+    /// The command line or the environment is wrong.
+    Usage = 2,
+    /// The target refused: bad password, unknown database or role, TLS.
+    TargetRefused = 3,
+    /// Kafka refused: unknown topic, authentication, authorization.
+    KafkaRefused = 4,
+    /// The committed offset is no longer in the topic, and --on-gap is stop.
+    OffsetGone = 5,
+    /// A statement failed, and --on-error is stop.
+    StatementFailed = 6,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+const AFTER_HELP: &str = "\
+Every option can be set in the environment as KREPLAY_ and its long name: KREPLAY_DB_HOST for \
+--db-host; lists are separated by commas (--kafka-property: by line feeds). The command line \
+goes first, then KREPLAY_*, then the names given with the option, in their order.";
+
+/// Replays the queries of a live PostgreSQL, streamed as csvlog through Kafka, on another
+/// PostgreSQL, in the original order.
+#[derive(Parser, Default)]
+#[command(name = "kreplay", version = VERSION, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do instead of replaying.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Where the log comes from.
+    #[command(flatten)]
+    pub source: SourceOptions,
+    /// Where the statements go.
+    #[command(flatten)]
+    pub target: TargetOptions,
+    /// What may run when.
+    #[command(flatten)]
+    pub order: OrderOptions,
+    /// What is left out.
+    #[command(flatten)]
+    pub filters: FilterOptions,
+    /// What happens when something fails.
+    #[command(flatten)]
+    pub errors: ErrorOptions,
+    /// How the process runs.
+    #[command(flatten)]
+    pub operation: OperationOptions,
+    /// The command line as it may be shown: secrets blanked, letters written out.
+    #[arg(skip)]
+    pub shown: String,
+}
+
+/// Where the log comes from.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Source")]
+pub struct SourceOptions {
+    /// The Kafka topic that holds the source's csvlog [env: topic]
+    #[arg(short, long, value_name = "NAME", conflicts_with = "input")]
+    pub topic: Option<String>,
+    /// Addresses of Kafka brokers, repeatable or separated by commas [default: localhost:9092]
+    /// [env: brokers]
+    #[arg(short, long, value_name = "HOST:PORT", value_delimiter = ',', conflicts_with = "input")]
+    pub brokers: Vec<String>,
+    /// Read these log files instead of a topic: one log in the order given, `-` is standard input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// What a record looks like [default: auto, told apart per record]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Stop at the ends that the topic's partitions have at the start, and print a summary
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub until_end: Option<bool>,
+    /// The consumer group whose committed offsets a restart goes on from
+    /// [default: kreplay_TOPIC]
+    #[arg(long, value_name = "NAME", conflicts_with = "input")]
+    pub group_id: Option<String>,
+    /// Where a group without committed offsets starts: earliest, latest, an RFC 3339 timestamp or
+    /// Unix seconds [default: earliest, or --after]
+    #[arg(long, value_name = "WHERE", value_parser = start, conflicts_with = "input")]
+    pub from: Option<StartAt>,
+    /// Start where --from says even if the group has committed offsets
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch, conflicts_with = "input")]
+    pub reset: Option<bool>,
+    /// When the topic no longer holds the committed offset: stop with what was lost, or continue
+    /// from the oldest record and count what was lost [default: stop]
+    #[arg(long, value_name = "WHAT", conflicts_with = "input")]
+    pub on_gap: Option<OnGap>,
+    /// A setting of librdkafka, as security.protocol=SASL_SSL; repeatable
+    #[arg(short = 'X', long, value_name = "KEY=VALUE", conflicts_with = "input")]
+    pub kafka_property: Vec<String>,
+}
+
+/// Where the statements go.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Target")]
+pub struct TargetOptions {
+    /// The target's host, address or socket directory [default: localhost] [env: dbHost, PGHOST]
+    #[arg(short = 'H', long, value_name = "HOST")]
+    pub db_host: Option<String>,
+    /// The target's port [default: 5432] [env: dbPort, PGPORT]
+    #[arg(short = 'P', long, value_name = "PORT", value_parser = port)]
+    pub db_port: Option<u16>,
+    /// Replay every session to this database [default: each session's own]
+    /// [env: dbName, PGDATABASE]
+    #[arg(short = 'd', long, value_name = "NAME")]
+    pub db_name: Option<String>,
+    /// Replay every session as this user [default: each session's own] [env: dbUser, PGUSER]
+    #[arg(short = 'u', long, value_name = "NAME")]
+    pub db_user: Option<String>,
+    /// The password; better in PGPASSWORD, PGPASSFILE or ~/.pgpass, since the process list shows
+    /// the command line [env: PGPASSWORD]
+    #[arg(short = 'p', long, value_name = "PASSWORD")]
+    pub db_password: Option<String>,
+    /// Replay the sessions of source database A to database B; repeatable [default: the same name]
+    #[arg(long, value_name = "A=B", value_parser = renaming)]
+    pub map_db: Vec<Renaming>,
+    /// Replay the sessions of source user A as user B; repeatable [default: the same name]
+    #[arg(long, value_name = "A=B", value_parser = renaming)]
+    pub map_user: Vec<Renaming>,
+    /// Whether connections are encrypted and whom they trust [default: prefer] [env: PGSSLMODE]
+    #[arg(long, value_name = "MODE")]
+    pub sslmode: Option<SslMode>,
+    /// Certificates of the authorities to trust, PEM [default: the system's] [env: PGSSLROOTCERT]
+    #[arg(long, value_name = "FILE")]
+    pub sslrootcert: Option<PathBuf>,
+    /// Let the target refuse every write (default_transaction_read_only)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub read_only: Option<bool>,
+    /// Connections to the target at the most [default: its max_connections less a reserve]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub max_sessions: Option<usize>,
+}
+
+/// What may run when.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Order and concurrency")]
+pub struct OrderOptions {
+    /// What a statement waits for: serial: every statement before it; session: the earlier ones
+    /// of its own session [default: serial]
+    #[arg(long, value_name = "ORDER")]
+    pub order: Option<Order>,
+    /// Statements sent ahead within a session under --order session; 1: each waits for the answer
+    /// to the one before [default: 16]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub pipeline: Option<usize>,
+    /// Statements read and not yet finished at the most, over all sessions [default: 10000]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub max_in_flight: Option<usize>,
+    /// Threads that sessions are spread over [default: 1]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub workers: Option<usize>,
+    /// How long a statement may run before kreplay asks the target whether it waits for a lock
+    /// that a later record frees [default: 5ms]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub stall_check: Option<Duration>,
+    /// How long a live statement may wait for its session's next record, which may belong to it
+    /// [default: 100ms]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub lookahead: Option<Duration>,
+    /// Run a statement that was canceled on the source and cancel it after the original time,
+    /// instead of only aborting its transaction
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub replay_cancels: Option<bool>,
+}
+
+/// What is left out.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Filters")]
+pub struct FilterOptions {
+    /// Leave out statements that only read; -s alone means true [default: false]
+    /// [env: skipSelects]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub skip_selects: Option<bool>,
+    /// Leave out what was logged before this moment, in Unix seconds or as an RFC 3339 timestamp;
+    /// the topic is read from there [env: replayAfter]
+    #[arg(short, long, value_name = "UNIXTIME", value_parser = moment)]
+    pub after: Option<i64>,
+    /// Leave out so many statements at the start [default: 0] [env: skipCount]
+    #[arg(short = 'c', long, value_name = "N", value_parser = count)]
+    pub skip_count: Option<u64>,
+    /// Replay the sessions of this source database alone; repeatable [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub source_db: Vec<String>,
+}
+
+/// What happens when something fails.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Errors")]
+pub struct ErrorOptions {
+    /// Tolerate integrity errors for so many seconds after the first statement: 0 never, -1 for
+    /// ever [default: 0] [env: ignoreErrorSeconds]
+    #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(value_parser = seconds_or_for_ever)]
+    pub ignore_error_seconds: Option<i64>,
+    /// When a statement fails on the target that did not fail on the source: count it and
+    /// continue, or stop [default: continue]
+    #[arg(long, value_name = "WHAT")]
+    pub on_error: Option<OnError>,
+    /// Where records go that cannot be read: a file, or topic:NAME on the same brokers
+    /// [default: nowhere, they are counted and logged]
+    #[arg(long, value_name = "FILE|topic:NAME", value_parser = dead_letter)]
+    pub dead_letter: Option<DeadLetter>,
+}
+
+/// How the process runs.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Operation")]
+pub struct OperationOptions {
+    /// Close a session's connection after so many milliseconds without a record for it; 0: never
+    /// [default: 60000] [env: timeoutMS]
+    #[arg(short = 'm', long, value_name = "MS", value_parser = count)]
+    pub timeout_ms: Option<u64>,
+    /// The same as a duration: 60s, 2m [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "timeout_ms")]
+    pub idle_timeout: Option<Duration>,
+    /// How long a stop waits for statements that still run before it rolls them back
+    /// [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub shutdown_timeout: Option<Duration>,
+    /// Serve /metrics, /livez, /readyz and a status page here, or off
+    /// [default: 127.0.0.1:11432]
+    #[arg(long, value_name = "ADDR:PORT|off", value_parser = listen)]
+    pub listen: Option<Listen>,
+    /// Read, classify and count without touching a database, and print the summary
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub dry_run: Option<bool>,
+    /// Write the summary to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// What the log on standard error looks like [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as kreplay::source=debug;
+    /// SQL from debug on, its parameters from trace on [default: info] [env: RUST_LOG]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// What to do instead of replaying.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Run librdkafka's mock cluster until SIGTERM or the end of standard input
+    #[command(hide = true)]
+    MockBroker {
+        /// Where the cluster's address is written once it serves
+        #[arg(long, value_name = "FILE")]
+        listen_file: PathBuf,
+        /// A topic to create; repeatable
+        #[arg(long, value_name = "NAME")]
+        topic: Vec<String>,
+        /// Partitions of each of these topics
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
+        partitions: i32,
+    },
+}
+
+/// What a record looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Told apart per record
+    Auto,
+    /// A raw csvlog record
+    Csv,
+    /// A JSON object, jsonlog or an envelope
+    Json,
+    /// A msgpack map
+    Msgpack,
+}
+
+/// What happens at a committed offset that the topic no longer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnGap {
+    /// Stop, exit code 5
+    Stop,
+    /// Go on from the oldest record
+    Continue,
+}
+
+/// What happens when a statement fails on the target alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Count it and go on
+    Continue,
+    /// Stop, exit code 6
+    Stop,
+}
+
+/// What a statement waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Every statement before it has finished
+    Serial,
+    /// Every statement before it that it conflicts with has finished
+    #[value(hide = true)]
+    Conflict,
+    /// The earlier statements of its own session have finished
+    Session,
+}
+
+/// How a connection is encrypted, in libpq's terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SslMode {
+    /// Never encrypted
+    Disable,
+    /// Encrypted where the server can, its certificate unchecked
+    Prefer,
+    /// Encrypted, the certificate unchecked unless --sslrootcert is given
+    Require,
+    /// Encrypted, by a certificate of a trusted authority
+    VerifyCa,
+    /// The same, and the certificate names the host
+    VerifyFull,
+}
+
+/// What the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+/// Where a group without committed offsets starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// The oldest record.
+    Earliest,
+    /// Past the newest record.
+    Latest,
+    /// The first record at or after this moment, in Unix milliseconds.
+    At(i64),
+}
+
+/// Where records go that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLetter {
+    /// Appended to a file.
+    File(PathBuf),
+    /// Produced to a topic on the same brokers.
+    Topic(String),
+}
+
+/// Where HTTP is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// On this address.
+    On(SocketAddr),
+}
+
+/// One name on the source, another on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renaming {
+    /// The name on the source.
+    pub from: String,
+    /// The name on the target.
+    pub to: String,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first. The error is also how `--help` and
+    /// `--version` come back: `exit()` prints it and ends the process with the right code.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let shown = shown(&matches);
+        Ok(Self { shown, ..Self::from_arg_matches(&matches)? })
+    }
+}
+
+/// The completion script of a shell.
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kreplay", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// The command line put together again from what clap understood: only there is it certain which
+/// characters were a secret (`-spsecret`, `--db-password=secret`).
+fn shown(matches: &ArgMatches) -> String {
+    let mut line = String::from("kreplay");
+    for argument in Cli::command().get_arguments() {
+        let id = argument.get_id().as_str();
+        let typed = matches.try_contains_id(id).unwrap_or(false)
+            && matches.value_source(id) == Some(ValueSource::CommandLine);
+        let (Some(long), true) = (argument.get_long(), typed) else { continue };
+        for value in matches.get_raw(id).into_iter().flatten() {
+            let value = value.to_string_lossy();
+            let value = match long {
+                "db-password" => "***".into(),
+                "kafka-property" => blanked_property(&value),
+                _ => value.into_owned(),
+            };
+            let quote = if value.contains(char::is_whitespace) { "'" } else { "" };
+            line.push_str(&format!(" --{long}={quote}{value}{quote}"));
+        }
+    }
+    line
+}
+
+/// A librdkafka setting without the value, where that may be a secret.
+fn blanked_property(property: &str) -> String {
+    const SECRET: [&str; 7] = ["password", "secret", "pem", "token", "oauthbearer", "key", "jaas"];
+    match property.split_once('=') {
+        Some((key, value)) if !SECRET.iter().any(|part| key.contains(part)) => {
+            format!("{key}={value}")
+        }
+        Some((key, _)) => format!("{key}=***"),
+        // Not a setting at all: who knows what it is.
+        None => "***".into(),
+    }
+}

@@ -1,0 +1,84 @@
+use std::ffi::OsString;
+
+use super::*;
+
+fn read(arguments: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::read(std::iter::once(&"kreplay").chain(arguments).map(OsString::from))
+}
+
+fn refused(arguments: &[&str]) -> clap::Error {
+    read(arguments).err().unwrap_or_else(|| panic!("{arguments:?} is taken"))
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_letters_of_the_first_kreplay_have_their_meaning() {
+    let letters = [
+        ('t', "topic"),
+        ('b', "brokers"),
+        ('d', "db-name"),
+        ('u', "db-user"),
+        ('p', "db-password"),
+        ('H', "db-host"),
+        ('P', "db-port"),
+        ('s', "skip-selects"),
+        ('m', "timeout-ms"),
+        ('a', "after"),
+        ('i', "ignore-error-seconds"),
+        ('c', "skip-count"),
+    ];
+    let command = Cli::command();
+    for (letter, long) in letters {
+        let argument = command.get_arguments().find(|arg| arg.get_short() == Some(letter));
+        assert_eq!(argument.and_then(clap::Arg::get_long), Some(long), "-{letter}");
+    }
+}
+
+#[test]
+fn brokers_are_repeatable_and_separated_by_commas() {
+    let cli = read(&["-b", "a:1,b:2", "-b", "c:3", "-t", "log"]).unwrap_or_default();
+    assert_eq!(cli.source.brokers, ["a:1", "b:2", "c:3"]);
+}
+
+#[test]
+fn the_version_names_the_revision() {
+    let version = refused(&["--version"]);
+    assert_eq!(version.exit_code(), 0);
+    assert_eq!(version.to_string().trim(), format!("kreplay {VERSION}"));
+    assert!(VERSION.ends_with(')') && !REVISION.is_empty());
+}
+
+#[test]
+fn an_unknown_flag_is_named_and_exits_with_2() {
+    let error = refused(&["--db-hots", "x"]);
+    assert!(error.to_string().contains("--db-hots"), "{error}");
+    assert_eq!(error.exit_code(), Exit::Usage as i32);
+    // A value given to a misspelt flag may be a password.
+    let error = refused(&["--db-pasword=hunter2"]);
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn every_flag_is_explained_under_a_heading_and_none_shows_a_value_of_the_environment() {
+    for argument in Cli::command().get_arguments() {
+        let name = argument.get_id();
+        assert!(argument.get_help().is_some(), "{name}");
+        assert!(argument.get_help_heading().is_some(), "{name}");
+        assert!(argument.get_env().is_none(), "{name} would be read behind config's back");
+    }
+}
+
+#[test]
+fn a_completion_script_knows_the_flags() {
+    let script = completions(Shell::Bash);
+    assert!(script.contains("--skip-selects") && script.contains("_kreplay"));
+    let Some(Command::Completions { shell: Shell::Zsh }) =
+        read(&["completions", "zsh"]).unwrap_or_default().command
+    else {
+        panic!("no completions")
+    };
+}

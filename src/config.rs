@@ -1,0 +1,559 @@
+//! What the command line means: merged with the environment, checked, with defaults, cut into the
+//! settings of each part.
+//!
+//! A value comes from the first of: the command line, `KREPLAY_<FLAG>`, the names that the first
+//! kreplay had (`topic`, `brokers`, `dbHost`, …), libpq's `PG*`, the default.
+
+mod lookup;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+pub use self::lookup::Origin;
+use self::lookup::{Environment, Given, Lookup};
+pub use self::parts::{KafkaSettings, OnGap, Password, SslMode, Start, TargetSettings};
+use crate::cli::{self, Cli};
+pub use crate::cli::{DeadLetter, Format, LogFormat, OnError};
+
+/// Port 11432: 9100 to 9999 are allocated, every one, to Prometheus exporters in that project's
+/// list; IANA has registered 11432 to nobody, and it lies below the ports that systems hand out
+/// to clients, so none of those can hold it.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11432);
+
+/// The command line or the environment is wrong. The messages name the flag or the variable and
+/// what to do; none shows a value, since any may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is not what it should be.
+    #[error("{origin}: {reason}")]
+    Invalid {
+        /// Where the value came from.
+        origin: Origin,
+        /// What would be right.
+        reason: String,
+    },
+    /// Two settings exclude each other.
+    #[error("{first} and {second} exclude each other: {remedy}")]
+    Exclusive {
+        /// One of them.
+        first: Origin,
+        /// The other.
+        second: Origin,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Neither a topic nor files.
+    #[error("nothing to read: give --topic (or the environment variable topic) or --input FILE")]
+    NothingToRead,
+    /// A value that a later version will know.
+    #[error("{origin}: --order conflict is not there yet; use serial or session")]
+    NotYet {
+        /// Where the value came from.
+        origin: Origin,
+    },
+}
+
+/// Everything that a run of kreplay is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where records come from.
+    pub source: Source,
+    /// The PostgreSQL that is replayed on.
+    pub target: TargetSettings,
+    /// What is replayed, in which order, within which limits.
+    pub replay: ReplaySettings,
+    /// Where records go that cannot be read; `None`: they are counted and logged alone.
+    pub dead_letter: Option<DeadLetter>,
+    /// Where HTTP is served; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Where the summary is written as JSON.
+    pub report: Option<PathBuf>,
+    /// How much is logged, and how it looks.
+    pub log: LogSettings,
+    /// What the user should know at the start, each a whole sentence.
+    pub warnings: Vec<String>,
+    shown: String,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A topic.
+    Kafka(KafkaSettings),
+    /// Files, one log in the order given; `-` is standard input.
+    Files(Vec<PathBuf>),
+}
+
+/// What is replayed, in which order, within which limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaySettings {
+    /// What a record looks like.
+    pub format: Format,
+    /// Nothing is sent: read, classify, count.
+    pub dry_run: bool,
+    /// What a statement waits for.
+    pub order: Order,
+    /// What is left out.
+    pub filters: Filters,
+    /// As whom and to which database a session is replayed.
+    pub identity: Identity,
+    /// How long integrity errors are tolerated.
+    pub integrity_errors: Tolerance,
+    /// What a failure that the source did not have leads to.
+    pub on_error: OnError,
+    /// Run what the source canceled, and cancel it after the original time.
+    pub replay_cancels: bool,
+    /// How long a statement may run before the target is asked what it waits for.
+    pub stall_check: Duration,
+    /// How long a live statement may wait for its session's next record.
+    pub lookahead: Duration,
+    /// After how long without a record a session's connection is closed; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// How long a stop waits for what is in flight.
+    pub shutdown_timeout: Duration,
+    /// Statements read and not yet finished at the most, over all sessions.
+    pub max_in_flight: usize,
+    /// Connections at the most; `None`: what the target allows, less a reserve.
+    pub max_sessions: Option<usize>,
+    /// Threads that sessions are spread over.
+    pub workers: usize,
+}
+
+/// What a statement waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Every statement before it.
+    Serial,
+    /// The earlier statements of its own session, of which up to `pipeline` are sent ahead.
+    Session {
+        /// Statements in flight on one connection at the most, from 1.
+        pipeline: usize,
+    },
+}
+
+impl Order {
+    /// The name of the order on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serial => "serial",
+            Self::Session { .. } => "session",
+        }
+    }
+}
+
+/// What is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Statements that only read.
+    pub skip_selects: bool,
+    /// What was logged before this moment, in Unix milliseconds.
+    pub after_unix_ms: Option<i64>,
+    /// So many statements at the start.
+    pub skip_count: u64,
+    /// Sessions of all databases of the source but these; empty: none is left out.
+    pub source_databases: Vec<String>,
+}
+
+/// As whom and to which database a session is replayed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    one_database: Option<String>,
+    one_user: Option<String>,
+    databases: BTreeMap<String, String>,
+    users: BTreeMap<String, String>,
+}
+
+impl Identity {
+    /// The target's database for a session of this database of the source.
+    pub fn database<'a>(&'a self, source: &'a str) -> &'a str {
+        renamed(self.one_database.as_deref(), &self.databases, source)
+    }
+
+    /// The target's user for a session of this user of the source.
+    pub fn user<'a>(&'a self, source: &'a str) -> &'a str {
+        renamed(self.one_user.as_deref(), &self.users, source)
+    }
+
+    /// The one database that everything is replayed to, if there is one: it can be tried at the
+    /// start, before the first record.
+    pub fn one_database(&self) -> Option<&str> {
+        self.one_database.as_deref()
+    }
+
+    /// The one user that everything is replayed as, if there is one.
+    pub fn one_user(&self) -> Option<&str> {
+        self.one_user.as_deref()
+    }
+}
+
+fn renamed<'a>(
+    one: Option<&'a str>,
+    names: &'a BTreeMap<String, String>,
+    source: &'a str,
+) -> &'a str {
+    one.or_else(|| names.get(source).map(String::as_str)).unwrap_or(source)
+}
+
+/// How long integrity errors (SQLSTATE class 23) are tolerated, from the first statement on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerance {
+    /// Not at all.
+    Never,
+    /// For so long.
+    For(Duration),
+    /// Always.
+    ForEver,
+}
+
+/// How much is logged, and how it looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// A filter in the syntax of `RUST_LOG`, checked.
+    pub filter: String,
+}
+
+impl Config {
+    /// What `cli` means in this environment. Pure: the environment is what `environment` says.
+    pub fn resolve(cli: Cli, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        let look = Lookup(environment);
+        let mut warnings = Vec::new();
+        let dry_run = look.or("dry-run", cli.operation.dry_run, false, cli::switch)?;
+        let filters = filters(&look, cli.filters)?;
+        let format = look.or("format", cli.source.format, Format::Auto, cli::name)?;
+        let source = source(&look, cli.source, filters.after_unix_ms, &mut warnings)?;
+        let dead_letter = look.one("dead-letter", cli.errors.dead_letter, &[], cli::dead_letter)?;
+        if let (Some(Given { value: DeadLetter::Topic(_), origin }), Source::Files(_)) =
+            (&dead_letter, &source)
+        {
+            return Err(ConfigError::Invalid {
+                origin: origin.clone(),
+                reason: "a topic needs the brokers that are read from; with --input give a file"
+                    .into(),
+            });
+        }
+        let identity = identity(&look, &cli.target, &mut warnings)?;
+        let max_sessions =
+            look.one("max-sessions", cli.target.max_sessions, &[], cli::at_least_one)?;
+        let target = target(&look, cli.target, &mut warnings)?;
+        let idle_timeout =
+            idle_timeout(&look, cli.operation.timeout_ms, cli.operation.idle_timeout)?;
+        let second = Duration::from_secs(1);
+        let ms = Duration::from_millis(1);
+        let replay = ReplaySettings {
+            format,
+            dry_run,
+            order: order(&look, cli.order.order, cli.order.pipeline, &mut warnings)?,
+            filters,
+            identity,
+            integrity_errors: tolerance(&look, cli.errors.ignore_error_seconds)?,
+            on_error: look.or("on-error", cli.errors.on_error, OnError::Continue, cli::name)?,
+            replay_cancels: look.or(
+                "replay-cancels",
+                cli.order.replay_cancels,
+                false,
+                cli::switch,
+            )?,
+            stall_check: look.or("stall-check", cli.order.stall_check, 5 * ms, cli::duration)?,
+            lookahead: look.or("lookahead", cli.order.lookahead, 100 * ms, cli::duration)?,
+            idle_timeout,
+            shutdown_timeout: look.or(
+                "shutdown-timeout",
+                cli.operation.shutdown_timeout,
+                10 * second,
+                cli::duration,
+            )?,
+            max_in_flight: look.or(
+                "max-in-flight",
+                cli.order.max_in_flight,
+                10_000,
+                cli::at_least_one,
+            )?,
+            max_sessions: max_sessions.map(|given| given.value),
+            workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
+        };
+        let listen = cli::Listen::On(DEFAULT_LISTEN);
+        let listen = match look.or("listen", cli.operation.listen, listen, cli::listen)? {
+            cli::Listen::On(address) => Some(address),
+            cli::Listen::Off => None,
+        };
+        let report = look.one("report", cli.operation.report, &[], cli::path)?;
+        let log = log(&look, cli.operation.log_format, cli.operation.log)?;
+        Ok(Self {
+            source,
+            target,
+            replay,
+            dead_letter: dead_letter.map(|given| given.value),
+            listen,
+            report: report.map(|given| given.value),
+            log,
+            warnings,
+            shown: cli.shown,
+        })
+    }
+
+    /// The command line as it may be logged: every secret in it is blanked.
+    pub fn shown_command_line(&self) -> &str {
+        &self.shown
+    }
+}
+
+fn source(
+    look: &Lookup<'_>,
+    cli: cli::SourceOptions,
+    after_unix_ms: Option<i64>,
+    warnings: &mut Vec<String>,
+) -> Result<Source, ConfigError> {
+    let mut topic = look.one("topic", cli.topic, &["topic"], cli::text)?;
+    let mut input = look.many("input", cli.input, &[], ',', cli::path)?;
+    leave_one(&mut topic, &mut input, "give one of them", warnings)?;
+    if let Some(files) = input {
+        return Ok(Source::Files(files.value));
+    }
+    let topic = topic.ok_or(ConfigError::NothingToRead)?.value;
+    let brokers = look.many("brokers", cli.brokers, &["brokers"], ',', cli::text)?;
+    let group_id = look.one("group-id", cli.group_id, &[], cli::text)?;
+    let from = match look.one("from", cli.from, &[], cli::start)?.map(|given| given.value) {
+        Some(cli::StartAt::Earliest) => Start::Earliest,
+        Some(cli::StartAt::Latest) => Start::Latest,
+        Some(cli::StartAt::At(unix_ms)) => Start::At(unix_ms),
+        None => after_unix_ms.map_or(Start::Earliest, Start::At),
+    };
+    let on_gap = match look.or("on-gap", cli.on_gap, cli::OnGap::Stop, cli::name)? {
+        cli::OnGap::Stop => OnGap::Stop,
+        cli::OnGap::Continue => OnGap::Continue,
+    };
+    Ok(Source::Kafka(KafkaSettings {
+        brokers: brokers.map_or_else(|| vec!["localhost:9092".into()], |given| given.value),
+        group_id: group_id.map_or_else(|| format!("kreplay_{topic}"), |given| given.value),
+        start: from,
+        reset: look.or("reset", cli.reset, false, cli::switch)?,
+        on_gap,
+        until_end: look.or("until-end", cli.until_end, false, cli::switch)?,
+        properties: properties(look, cli.kafka_property)?,
+        topic,
+    }))
+}
+
+/// librdkafka's settings, but for those that have a flag of their own. Those that restarts depend on
+/// are for the source to refuse.
+fn properties(look: &Lookup<'_>, typed: Vec<String>) -> Result<Vec<(String, String)>, ConfigError> {
+    let Some(given) = look.many("kafka-property", typed, &[], '\n', cli::text)? else {
+        return Ok(Vec::new());
+    };
+    let mut properties = Vec::with_capacity(given.value.len());
+    for property in given.value {
+        let invalid =
+            |reason: String| ConfigError::Invalid { origin: given.origin.clone(), reason };
+        // The text is not shown: it may well be a password.
+        let (key, value) = property
+            .split_once('=')
+            .filter(|(key, _)| !key.trim().is_empty())
+            .ok_or_else(|| invalid("expected KEY=VALUE, as security.protocol=SASL_SSL".into()))?;
+        let instead = match key.trim() {
+            "bootstrap.servers" | "metadata.broker.list" => "use --brokers",
+            "group.id" => "use --group-id",
+            "auto.offset.reset" => "use --from and --on-gap",
+            _ => "",
+        };
+        if !instead.is_empty() {
+            return Err(invalid(format!("{} cannot be set so: {instead}", key.trim())));
+        }
+        properties.push((key.trim().to_owned(), value.to_owned()));
+    }
+    Ok(properties)
+}
+
+fn target(
+    look: &Lookup<'_>,
+    cli: cli::TargetOptions,
+    warnings: &mut Vec<String>,
+) -> Result<TargetSettings, ConfigError> {
+    let host = look.one("db-host", cli.db_host, &["dbHost", "PGHOST"], cli::text)?;
+    let port = look.one("db-port", cli.db_port, &["dbPort", "PGPORT"], cli::port)?;
+    let password = look.one("db-password", cli.db_password, &["PGPASSWORD"], cli::text)?;
+    if password.as_ref().is_some_and(|given| given.origin.is_flag()) {
+        warnings.push(
+            "The password is on the command line, where the process list shows it to every user \
+             of this machine and kreplay cannot take it away: use PGPASSWORD, PGPASSFILE or \
+             ~/.pgpass instead of --db-password."
+                .into(),
+        );
+    }
+    let sslmode = look.one("sslmode", cli.sslmode, &["PGSSLMODE"], cli::name)?;
+    let sslmode = match sslmode.map_or(cli::SslMode::Prefer, |given| given.value) {
+        cli::SslMode::Disable => SslMode::Disable,
+        cli::SslMode::Prefer => SslMode::Prefer,
+        cli::SslMode::Require => SslMode::Require,
+        cli::SslMode::VerifyCa => SslMode::VerifyCa,
+        cli::SslMode::VerifyFull => SslMode::VerifyFull,
+    };
+    let sslrootcert = look.one("sslrootcert", cli.sslrootcert, &["PGSSLROOTCERT"], cli::path)?;
+    let set = |name| (look.0)(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    Ok(TargetSettings {
+        host: host.map_or_else(|| "localhost".into(), |given| given.value),
+        port: port.map_or(5432, |given| given.value),
+        sslmode,
+        sslrootcert: sslrootcert.map(|given| given.value),
+        password: password.map(|given| Password(given.value)),
+        passfile: set("PGPASSFILE").or_else(|| set("HOME").map(|home| home.join(".pgpass"))),
+        read_only: look.or("read-only", cli.read_only, false, cli::switch)?,
+    })
+}
+
+fn identity(
+    look: &Lookup<'_>,
+    cli: &cli::TargetOptions,
+    warnings: &mut Vec<String>,
+) -> Result<Identity, ConfigError> {
+    let remedy = "the first replays everything to one, the second each to its own";
+    let mut database =
+        look.one("db-name", cli.db_name.clone(), &["dbName", "PGDATABASE"], cli::text)?;
+    let mut databases = look.many("map-db", cli.map_db.clone(), &[], ',', cli::renaming)?;
+    leave_one(&mut database, &mut databases, remedy, warnings)?;
+    let mut user = look.one("db-user", cli.db_user.clone(), &["dbUser", "PGUSER"], cli::text)?;
+    let mut users = look.many("map-user", cli.map_user.clone(), &[], ',', cli::renaming)?;
+    leave_one(&mut user, &mut users, remedy, warnings)?;
+    // An empty name on the command line takes back what the environment says.
+    let named = |given: Given<String>| Some(given.value).filter(|name| !name.is_empty());
+    Ok(Identity {
+        one_database: database.and_then(named),
+        one_user: user.and_then(named),
+        databases: names(databases)?,
+        users: names(users)?,
+    })
+}
+
+/// The renamings by the source's name, none of which may go two ways.
+fn names(
+    renamings: Option<Given<Vec<cli::Renaming>>>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut names = BTreeMap::new();
+    let Some(Given { value, origin }) = renamings else { return Ok(names) };
+    for cli::Renaming { from, to } in value {
+        match names.insert(from.clone(), to.clone()) {
+            Some(other) if other != to => {
+                let reason = format!("{from} cannot become both {other} and {to}");
+                return Err(ConfigError::Invalid { origin, reason });
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
+/// Of two settings that exclude each other leaves the one that was typed, with a warning about the
+/// one in the environment; an error where both were typed or neither was.
+fn leave_one<A, B>(
+    first: &mut Option<Given<A>>,
+    second: &mut Option<Given<B>>,
+    remedy: &'static str,
+    warnings: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let (Some(a), Some(b)) = (&*first, &*second) else { return Ok(()) };
+    match (a.origin.is_flag(), b.origin.is_flag()) {
+        (true, false) => {
+            warnings.push(format!("{} is not used, since {} is given.", b.origin, a.origin));
+            *second = None;
+        }
+        (false, true) => {
+            warnings.push(format!("{} is not used, since {} is given.", a.origin, b.origin));
+            *first = None;
+        }
+        _ => {
+            let (first, second) = (a.origin.clone(), b.origin.clone());
+            return Err(ConfigError::Exclusive { first, second, remedy });
+        }
+    }
+    Ok(())
+}
+
+fn filters(look: &Lookup<'_>, cli: cli::FilterOptions) -> Result<Filters, ConfigError> {
+    let skip_selects = look.one("skip-selects", cli.skip_selects, &["skipSelects"], cli::switch)?;
+    let after = look.one("after", cli.after, &["replayAfter"], cli::moment)?;
+    let skip_count = look.one("skip-count", cli.skip_count, &["skipCount"], cli::count)?;
+    let databases = look.many("source-db", cli.source_db, &[], ',', cli::text)?;
+    Ok(Filters {
+        skip_selects: skip_selects.is_some_and(|given| given.value),
+        after_unix_ms: after.map(|given| given.value),
+        skip_count: skip_count.map_or(0, |given| given.value),
+        source_databases: databases.map(|given| given.value).unwrap_or_default(),
+    })
+}
+
+fn order(
+    look: &Lookup<'_>,
+    order: Option<cli::Order>,
+    pipeline: Option<usize>,
+    warnings: &mut Vec<String>,
+) -> Result<Order, ConfigError> {
+    let order = look.one("order", order, &[], cli::name)?;
+    let pipeline = look.one("pipeline", pipeline, &[], cli::at_least_one)?;
+    match order {
+        Some(Given { value: cli::Order::Conflict, origin }) => Err(ConfigError::NotYet { origin }),
+        Some(Given { value: cli::Order::Session, .. }) => {
+            Ok(Order::Session { pipeline: pipeline.map_or(16, |given| given.value) })
+        }
+        Some(Given { value: cli::Order::Serial, .. }) | None => {
+            if let Some(Given { origin, .. }) = pipeline {
+                warnings.push(format!("{origin} has no effect without --order session."));
+            }
+            Ok(Order::Serial)
+        }
+    }
+}
+
+/// -m and --idle-timeout say the same; each level of precedence may use either.
+fn idle_timeout(
+    look: &Lookup<'_>,
+    timeout_ms: Option<u64>,
+    idle_timeout: Option<Duration>,
+) -> Result<Option<Duration>, ConfigError> {
+    let as_duration = look.one("idle-timeout", idle_timeout, &[], cli::duration)?;
+    let as_ms = look.one("timeout-ms", timeout_ms, &["timeoutMS"], cli::count)?;
+    let as_ms =
+        as_ms.map(|Given { value, origin }| Given { value: Duration::from_millis(value), origin });
+    let timeout = match (as_duration, as_ms) {
+        (Some(_), Some(typed)) if typed.origin.is_flag() => typed.value,
+        (Some(given), _) | (None, Some(given)) => given.value,
+        (None, None) => Duration::from_secs(60),
+    };
+    Ok((!timeout.is_zero()).then_some(timeout))
+}
+
+fn tolerance(look: &Lookup<'_>, typed: Option<i64>) -> Result<Tolerance, ConfigError> {
+    let flag = "ignore-error-seconds";
+    let given = look.one(flag, typed, &["ignoreErrorSeconds"], cli::seconds_or_for_ever)?;
+    Ok(match given.map_or(0, |given| given.value) {
+        0 => Tolerance::Never,
+        seconds => u64::try_from(seconds)
+            .map_or(Tolerance::ForEver, |seconds| Tolerance::For(Duration::from_secs(seconds))),
+    })
+}
+
+fn log(
+    look: &Lookup<'_>,
+    format: Option<LogFormat>,
+    filter: Option<String>,
+) -> Result<LogSettings, ConfigError> {
+    let filter = look.one("log", filter, &["RUST_LOG"], cli::text)?;
+    if let Some(Given { value, origin }) = &filter {
+        EnvFilter::try_new(value).map_err(|error| ConfigError::Invalid {
+            origin: origin.clone(),
+            reason: format!("{error}; expected a level, or a filter such as info,kreplay=debug"),
+        })?;
+    }
+    Ok(LogSettings {
+        format: look.or("log-format", format, LogFormat::Text, cli::name)?,
+        filter: filter.map_or_else(|| "info".into(), |given| given.value),
+    })
+}

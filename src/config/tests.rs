@@ -1,0 +1,308 @@
+use std::ffi::OsString;
+
+use super::*;
+
+/// The environment of a test: these variables and no others.
+fn environment(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    move |name| variables.get(name).cloned()
+}
+
+fn read(line: &str) -> Result<Cli, clap::Error> {
+    Cli::read(std::iter::once("kreplay").chain(line.split_whitespace()).map(OsString::from))
+}
+
+fn resolve(line: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let cli = read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    Config::resolve(cli, &environment(variables))
+}
+
+/// With a topic, so that there is something to read.
+fn config(line: &str, variables: &[(&str, &str)]) -> Config {
+    resolve(&format!("-t log {line}"), variables).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+fn error(line: &str, variables: &[(&str, &str)]) -> String {
+    match read(&format!("-t log {line}")) {
+        Err(error) => error.to_string(),
+        Ok(cli) => Config::resolve(cli, &environment(variables)).unwrap_err().to_string(),
+    }
+}
+
+fn kafka(config: Config) -> KafkaSettings {
+    match config.source {
+        Source::Kafka(settings) => settings,
+        Source::Files(files) => panic!("files {files:?}"),
+    }
+}
+
+#[test]
+fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
+    let config = config("", &[]);
+    assert_eq!((config.target.host.as_str(), config.target.port), ("localhost", 5432));
+    assert_eq!(config.target.sslmode, SslMode::Prefer);
+    assert_eq!(config.listen, Some("127.0.0.1:11432".parse().unwrap()));
+    let replay = &config.replay;
+    assert_eq!(replay.order, Order::Serial);
+    assert_eq!(replay.filters, Filters::default());
+    assert_eq!(replay.integrity_errors, Tolerance::Never);
+    assert_eq!(replay.idle_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(replay.stall_check, Duration::from_millis(5));
+    assert_eq!(replay.lookahead, Duration::from_millis(100));
+    assert_eq!((replay.max_in_flight, replay.max_sessions, replay.workers), (10_000, None, 1));
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let kafka = kafka(config);
+    assert_eq!(kafka.brokers, ["localhost:9092"]);
+    assert_eq!((kafka.topic.as_str(), kafka.group_id.as_str()), ("log", "kreplay_log"));
+    assert_eq!((kafka.start, kafka.on_gap), (Start::Earliest, OnGap::Stop));
+    assert!(!kafka.reset && !kafka.until_end);
+}
+
+#[test]
+fn the_flag_wins_over_kreplay_over_the_older_name_over_libpqs() {
+    let all = [("KREPLAY_DB_HOST", "own"), ("dbHost", "older"), ("PGHOST", "libpq")];
+    assert_eq!(config("-H typed", &all).target.host, "typed");
+    assert_eq!(config("", &all).target.host, "own");
+    assert_eq!(config("", &all[1..]).target.host, "older");
+    assert_eq!(config("", &all[2..]).target.host, "libpq");
+    assert_eq!(config("", &[("dbHost", ""), ("PGHOST", "libpq")]).target.host, "libpq");
+    assert_eq!(config("", &[]).target.host, "localhost");
+}
+
+#[test]
+fn every_older_name_of_the_environment_is_read() {
+    let config = resolve(
+        "",
+        &[
+            ("topic", "pg"),
+            ("brokers", "a:1, b:2"),
+            ("dbName", "app"),
+            ("dbUser", "joe"),
+            ("dbHost", "target"),
+            ("dbPort", "5433"),
+            ("skipSelects", "true"),
+            ("timeoutMS", "1500"),
+            ("replayAfter", "1763856000"),
+            ("ignoreErrorSeconds", "-1"),
+            ("skipCount", "7"),
+        ],
+    )
+    .unwrap();
+    assert_eq!((config.target.host.as_str(), config.target.port), ("target", 5433));
+    assert_eq!(config.replay.identity.database("other"), "app");
+    assert_eq!(config.replay.identity.user("other"), "joe");
+    assert_eq!(config.replay.idle_timeout, Some(Duration::from_millis(1500)));
+    assert_eq!(config.replay.integrity_errors, Tolerance::ForEver);
+    assert_eq!(
+        config.replay.filters,
+        Filters {
+            skip_selects: true,
+            after_unix_ms: Some(1_763_856_000_000),
+            skip_count: 7,
+            source_databases: vec![],
+        }
+    );
+    let kafka = kafka(config);
+    assert_eq!(kafka.topic, "pg");
+    assert_eq!(kafka.brokers, ["a:1", "b:2"]);
+    assert_eq!(kafka.start, Start::At(1_763_856_000_000));
+}
+
+#[test]
+fn libpqs_names_of_the_environment_are_read() {
+    let config = config(
+        "",
+        &[
+            ("PGPORT", "6000"),
+            ("PGDATABASE", "app"),
+            ("PGUSER", "joe"),
+            ("PGPASSWORD", "hunter2"),
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLROOTCERT", "/ca.pem"),
+            ("PGPASSFILE", "/pass"),
+            ("HOME", "/home/joe"),
+        ],
+    );
+    assert_eq!(config.target.port, 6000);
+    assert_eq!(config.replay.identity.one_database(), Some("app"));
+    assert_eq!(config.replay.identity.one_user(), Some("joe"));
+    assert!(config.target.password.is_some());
+    assert_eq!(config.target.sslmode, SslMode::VerifyFull);
+    assert_eq!(config.target.sslrootcert, Some("/ca.pem".into()));
+    assert_eq!(config.target.passfile, Some("/pass".into()));
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let home = self::config("", &[("HOME", "/home/joe")]);
+    assert_eq!(home.target.passfile, Some("/home/joe/.pgpass".into()));
+}
+
+#[test]
+fn skipping_selects_is_switched_by_every_form() {
+    let skips = |line, variables| config(line, variables).replay.filters.skip_selects;
+    for on in ["-s", "-s true", "-strue", "-s=true", "--skip-selects", "--skip-selects true"] {
+        assert!(skips(on, &[("skipSelects", "false")]), "{on}");
+    }
+    for off in ["", "-s false", "-sfalse", "-s=false", "--skip-selects false", "-s=0"] {
+        assert!(!skips(off, &[]), "{off}");
+    }
+    assert!(skips("-s -c 3", &[]));
+    assert!(skips("", &[("skipSelects", "true")]));
+    assert!(!skips("-s=false", &[("skipSelects", "true")]));
+    assert!(!skips("", &[("KREPLAY_SKIP_SELECTS", "false"), ("skipSelects", "true")]));
+    assert!(error("-s maybe", &[]).contains("--skip-selects"));
+}
+
+#[test]
+fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
+    for (line, flag, right) in [
+        ("-P x", "--db-port", "1 to 65535"),
+        ("-P 70000", "--db-port", "1 to 65535"),
+        ("-i -2", "--ignore-error-seconds", "-1 for ever"),
+        ("-c x", "--skip-count", "whole number"),
+        ("-a 1763856000000", "--after", "milliseconds"),
+        ("-m 5s", "--timeout-ms", "whole number"),
+        ("--idle-timeout 5", "--idle-timeout", "60s"),
+        ("--from sometimes", "--from", "RFC 3339"),
+        ("--listen 80", "--listen", "127.0.0.1:11432"),
+        ("--workers 0", "--workers", "from 1"),
+        ("--map-db ab", "--map-db", "="),
+        ("--sslmode allow", "--sslmode", "prefer"),
+        ("--dead-letter topic:", "--dead-letter", "name"),
+        ("--log kreplay=loud", "--log", "level"),
+        ("-X group.id=x", "--kafka-property", "--group-id"),
+        ("-X bootstrap.servers=x", "--kafka-property", "--brokers"),
+        ("--order conflict", "--order", "serial or session"),
+        ("--map-db a=b --map-db a=c", "--map-db", "both b and c"),
+        ("-d one --map-db a=b", "--db-name", "--map-db"),
+    ] {
+        let error = error(line, &[]);
+        assert!(error.contains(flag) && error.contains(right), "{line}: {error}");
+    }
+    for (name, value, right) in [
+        ("dbPort", "x", "1 to 65535"),
+        ("KREPLAY_DB_PORT", "0", "1 to 65535"),
+        ("skipSelects", "maybe", "true or false"),
+        ("timeoutMS", "5s", "whole number"),
+        ("PGSSLMODE", "allow", "disable, prefer"),
+        ("KREPLAY_ORDER", "parallel", "serial, session"),
+        ("RUST_LOG", "kreplay=loud", "level"),
+        ("KREPLAY_MAP_USER", "a=b,c", "source"),
+    ] {
+        let error = error("", &[(name, value)]);
+        assert!(error.contains(name) && error.contains(right), "{name}: {error}");
+        assert!(error.contains("--"), "{name} does not name the flag: {error}");
+    }
+    assert!(resolve("", &[]).unwrap_err().to_string().contains("--topic"));
+}
+
+#[test]
+fn files_and_a_topic_exclude_each_other_and_what_was_typed_wins() {
+    assert!(read("--input a.csv -t log").is_err_and(|e| e.to_string().contains("--topic")));
+    assert!(read("--input a.csv -b host:1").is_err());
+    let config = resolve("--input a.csv - b.csv", &[("topic", "log")]).unwrap();
+    let Source::Files(files) = &config.source else { panic!("{:?}", config.source) };
+    assert_eq!(*files, [PathBuf::from("a.csv"), "-".into(), "b.csv".into()]);
+    assert!(config.warnings[0].contains("topic") && config.warnings[0].contains("--input"));
+    let both = [("topic", "log"), ("KREPLAY_INPUT", "a.csv")];
+    assert!(resolve("", &both).unwrap_err().to_string().contains("KREPLAY_INPUT"));
+    let letters = resolve("--input a.csv --dead-letter topic:bad", &[]).unwrap_err().to_string();
+    assert!(letters.contains("--dead-letter") && letters.contains("file"), "{letters}");
+}
+
+#[test]
+fn after_seeks_and_filters_unless_from_says_where_to_start() {
+    let after = config("-a 1763856000", &[]);
+    assert_eq!(after.replay.filters.after_unix_ms, Some(1_763_856_000_000));
+    assert_eq!(kafka(after).start, Start::At(1_763_856_000_000));
+    let from = kafka(config("-a 1763856000 --from latest", &[]));
+    assert_eq!(from.start, Start::Latest);
+    let from = kafka(config("--from 2025-11-23T00:00:00Z --reset", &[]));
+    assert_eq!((from.start, from.reset), (Start::At(1_763_856_000_000), true));
+}
+
+#[test]
+fn names_are_mapped_one_by_one_or_all_to_one() {
+    let identity = config("--map-db a=b --map-user joe=jim", &[]).replay.identity;
+    assert_eq!((identity.database("a"), identity.database("c")), ("b", "c"));
+    assert_eq!((identity.user("joe"), identity.user("ann")), ("jim", "ann"));
+    let identity = config("-d one -u all", &[]).replay.identity;
+    assert_eq!((identity.database("a"), identity.user("joe")), ("one", "all"));
+    // What was typed wins over the environment, and says so.
+    let mapped = config("--map-db a=b", &[("PGDATABASE", "postgres")]);
+    assert_eq!(mapped.replay.identity.database("c"), "c");
+    assert!(mapped.warnings[0].contains("PGDATABASE"));
+    let own = config("--db-name=", &[("PGDATABASE", "postgres")]);
+    assert_eq!(own.replay.identity.database("c"), "c");
+}
+
+#[test]
+fn the_idle_timeout_is_milliseconds_or_a_duration_and_0_is_never() {
+    let idle = |line, variables| config(line, variables).replay.idle_timeout;
+    assert_eq!(idle("-m 1", &[]), Some(Duration::from_millis(1)));
+    assert_eq!(idle("--idle-timeout 2m", &[("timeoutMS", "1")]), Some(Duration::from_secs(120)));
+    assert_eq!(idle("-m 5", &[("KREPLAY_IDLE_TIMEOUT", "2m")]), Some(Duration::from_millis(5)));
+    assert_eq!(idle("-m 0", &[]), None);
+    assert!(error("-m 1 --idle-timeout 1s", &[]).contains("--idle-timeout"));
+}
+
+#[test]
+fn the_depth_of_the_pipeline_belongs_to_session_order() {
+    assert_eq!(config("--order session", &[]).replay.order, Order::Session { pipeline: 16 });
+    let one = config("--order session --pipeline 1", &[]);
+    assert_eq!(one.replay.order, Order::Session { pipeline: 1 });
+    let serial = config("--pipeline 4", &[]);
+    assert_eq!(serial.replay.order, Order::Serial);
+    assert!(serial.warnings[0].contains("--pipeline"));
+}
+
+#[test]
+fn switches_can_be_set_in_the_environment_and_taken_back() {
+    let variables = [("KREPLAY_DRY_RUN", "true"), ("KREPLAY_UNTIL_END", "1")];
+    assert!(config("", &variables).replay.dry_run);
+    assert!(!config("--dry-run=false", &variables).replay.dry_run);
+    assert!(kafka(config("", &variables)).until_end);
+}
+
+const SECRET: &str = "hunter2";
+
+#[test]
+fn no_secret_is_shown_however_it_was_given() {
+    for line in [
+        "-p hunter2",
+        "-phunter2",
+        "-p=hunter2",
+        "--db-password hunter2",
+        "--db-password=hunter2",
+        "-X sasl.password=hunter2 -X ssl.key.password=hunter2",
+        "--kafka-property=sasl.oauthbearer.client.secret=hunter2",
+    ] {
+        let config = config(line, &[]);
+        assert!(!config.shown_command_line().contains(SECRET), "{line}: {}", config.shown);
+        assert!(config.shown_command_line().contains("***"), "{line}: {}", config.shown);
+        assert!(!format!("{config:?}").contains(SECRET), "{line}: {config:?}");
+        assert!(!config.warnings.concat().contains(SECRET), "{line}");
+    }
+    let config = config("", &[("PGPASSWORD", SECRET)]);
+    assert!(config.target.password.is_some());
+    assert!(!format!("{config:?}").contains(SECRET));
+    // A property without its key might be the secret itself.
+    let error = error("-X hunter2", &[]);
+    assert!(error.contains("--kafka-property") && !error.contains(SECRET), "{error}");
+}
+
+#[test]
+fn a_password_on_the_command_line_is_warned_about_once() {
+    let config = config("-p hunter2", &[]);
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].contains("PGPASSWORD"), "{:?}", config.warnings);
+}
+
+#[test]
+fn the_command_line_is_shown_with_long_names_and_all_that_is_no_secret() {
+    let config = config("-b a:1,b:2 -s -X security.protocol=SSL --idle-timeout 2m", &[]);
+    assert_eq!(
+        config.shown_command_line(),
+        "kreplay --topic=log --brokers=a:1 --brokers=b:2 \
+         --kafka-property=security.protocol=SSL --skip-selects=true --idle-timeout=2m"
+    );
+}

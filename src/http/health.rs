@@ -1,0 +1,132 @@
+//! Whether the process is alive, and whether it is ready.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the actors say of themselves and their connections; every clone is the same.
+///
+/// A `std::sync::Mutex`: it is held for a few assignments, never over an await.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    source: Condition,
+    target: Condition,
+    draining: bool,
+    beats: BTreeMap<Beating, Instant>,
+}
+
+/// How a connection is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// It has not been tried, or the answer is still to come.
+    #[default]
+    Unknown,
+    /// It is there.
+    Connected,
+    /// It is not, for this reason (which is shown to everybody: no secrets).
+    Disconnected(String),
+}
+
+/// The actors without which nothing goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Beating {
+    /// Reads the source.
+    Consumer,
+    /// Gives the order.
+    Sequencer,
+    /// Owns the sessions.
+    Supervisor,
+}
+
+impl Beating {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Consumer => "consumer",
+            Self::Sequencer => "sequencer",
+            Self::Supervisor => "supervisor",
+        }
+    }
+}
+
+impl Condition {
+    /// In a few words, on one line.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Unknown => "not connected yet".into(),
+            Self::Connected => "connected".into(),
+            Self::Disconnected(reason) => reason.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+impl Health {
+    /// How long an actor may be silent before it counts as stuck. A beat every few seconds is
+    /// plenty.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// The source is so from now on.
+    pub fn source(&self, condition: Condition) {
+        self.state().source = condition;
+    }
+
+    /// The target is so from now on.
+    pub fn target(&self, condition: Condition) {
+        self.state().target = condition;
+    }
+
+    /// The process stops: it is ready for nothing more.
+    pub fn drain(&self) {
+        self.state().draining = true;
+    }
+
+    /// The actor lives; from the first beat on it has to go on beating.
+    pub fn beat(&self, actor: Beating) {
+        self.state().beats.insert(actor, Instant::now());
+    }
+
+    /// The actor has ended as it should: no beats are expected of it any more.
+    pub fn left(&self, actor: Beating) {
+        self.state().beats.remove(&actor);
+    }
+
+    /// Whether every actor answers at this moment; otherwise which does not.
+    pub fn alive(&self, now: Instant) -> Result<(), String> {
+        for (actor, beat) in &self.state().beats {
+            let silent = now.saturating_duration_since(*beat);
+            if silent > Self::PATIENCE {
+                return Err(format!("{}: silent for {} s", actor.name(), silent.as_secs()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether records are read and statements can be sent; otherwise why not.
+    pub fn ready(&self) -> Result<(), String> {
+        let state = self.state();
+        if state.draining {
+            return Err("stopping".into());
+        }
+        for (side, condition) in [("source", &state.source), ("target", &state.target)] {
+            if *condition != Condition::Connected {
+                return Err(format!("{side}: {}", condition.in_words()));
+            }
+        }
+        Ok(())
+    }
+
+    /// How the source and the target are.
+    pub fn conditions(&self) -> (Condition, Condition) {
+        let state = self.state();
+        (state.source.clone(), state.target.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole values are assigned: a panic elsewhere leaves nothing half done in here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

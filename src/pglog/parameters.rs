@@ -1,0 +1,222 @@
+//! What a record's detail says: parameters, or the text of a PREPARE.
+
+use std::borrow::Cow;
+
+/// A parameter in text form; `None` is NULL.
+pub type Parameter<'a> = Option<Cow<'a, str>>;
+
+/// The detail of a statement's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail<'a> {
+    /// The values of `$1`, `$2`, …
+    Parameters(Vec<Parameter<'a>>),
+    /// The PREPARE that an EXECUTE refers to.
+    Prepare(&'a str),
+    /// It announces parameters but does not list them as PostgreSQL does: it is damaged.
+    Unreadable,
+    /// Neither.
+    None,
+}
+
+/// Reads a detail. PostgreSQL 17 changed `parameters: ` to `Parameters: `.
+pub fn read_detail(detail: &str) -> Detail<'_> {
+    if let Some(list) =
+        detail.strip_prefix("parameters: ").or_else(|| detail.strip_prefix("Parameters: "))
+    {
+        match parameter_list(list) {
+            Some((parameters, "")) => Detail::Parameters(parameters),
+            _ => Detail::Unreadable,
+        }
+    } else if let Some(text) = detail.strip_prefix("prepare: ") {
+        Detail::Prepare(text)
+    } else {
+        Detail::None
+    }
+}
+
+/// The parameters of a failed statement, from the context of its ERROR record: a line
+/// `unnamed portal with parameters: …` or `portal "x" with parameters: …`, which
+/// `log_parameter_max_length_on_error` adds. `None` where there is none, as by default.
+pub fn read_error_parameters(context: &str) -> Option<Vec<Parameter<'_>>> {
+    const ANNOUNCED: &str = " with parameters: ";
+    let mut from = 0;
+    while let Some(found) = context[from..].find(ANNOUNCED) {
+        let at = from + found;
+        from = at + ANNOUNCED.len();
+        // A portal's name may hold line feeds, but a line that begins as this one does is enough.
+        let line = context[..at].rfind('\n').map_or(0, |line_feed| line_feed + 1);
+        let portal = &context[line..at];
+        let is_portal = portal == "unnamed portal"
+            || (portal.starts_with("portal \"") && portal.len() > 8 && portal.ends_with('"'));
+        if is_portal
+            && let Some((parameters, rest)) = parameter_list(&context[from..])
+            && (rest.is_empty() || rest.starts_with('\n'))
+        {
+            return Some(parameters);
+        }
+    }
+    None
+}
+
+/// Reads `$1 = 'v', $2 = NULL, …`, in which only quotes are doubled, and gives what follows.
+/// `None` where the list is not whole, or its numbers do not count from 1.
+fn parameter_list(mut rest: &str) -> Option<(Vec<Parameter<'_>>, &str)> {
+    let mut parameters = Vec::new();
+    loop {
+        let (number, value) = rest.strip_prefix('$')?.split_once(" = ")?;
+        if number.parse() != Ok(parameters.len() + 1) {
+            return None;
+        }
+        let after = if let Some(after) = value.strip_prefix("NULL") {
+            parameters.push(None);
+            after
+        } else {
+            let (text, after) = quoted(value.strip_prefix('\'')?)?;
+            parameters.push(Some(text));
+            after
+        };
+        match after.strip_prefix(", ") {
+            Some(more) => rest = more,
+            None => return Some((parameters, after)),
+        }
+    }
+}
+
+/// The text up to the closing quote, with its quotes single, and what follows.
+fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let mut doubled = false;
+    let mut from = 0;
+    let end = loop {
+        let quote = from + memchr::memchr(b'\'', &text.as_bytes()[from..])?;
+        if text.as_bytes().get(quote + 1) != Some(&b'\'') {
+            break quote;
+        }
+        doubled = true;
+        from = quote + 2;
+    };
+    let (value, after) = (&text[..end], &text[end + 1..]);
+    let value = if doubled { Cow::Owned(value.replace("''", "'")) } else { Cow::Borrowed(value) };
+    Some((value, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values(detail: &str) -> Vec<Option<String>> {
+        match read_detail(detail) {
+            Detail::Parameters(list) => {
+                list.into_iter().map(|value| value.map(Cow::into_owned)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn values_that_look_like_a_list_are_values() {
+        let detail = r"parameters: $1 = '', $2 = NULL, $3 = 'NULL', $4 = 'null', $5 = ''', $2 = ''x', $6 = '\''', $7 = 'a
+b'";
+        assert_eq!(
+            values(detail),
+            [
+                some(""),
+                None,
+                some("NULL"),
+                some("null"),
+                some("', $2 = 'x"),
+                some("\\'"),
+                some("a\nb")
+            ]
+        );
+    }
+
+    #[test]
+    fn both_spellings_are_read() {
+        assert_eq!(values("Parameters: $1 = '600', $2 = '6'"), [some("600"), some("6")]);
+        assert_eq!(values("parameters: $1 = '600'"), [some("600")]);
+    }
+
+    #[test]
+    fn a_prepare_is_given_verbatim() {
+        assert_eq!(
+            read_detail("prepare: prepare ins(int) as  insert …"),
+            Detail::Prepare("prepare ins(int) as  insert …")
+        );
+        assert_eq!(read_detail("Key (i)=(3) is not present"), Detail::None);
+        assert_eq!(read_detail(""), Detail::None);
+    }
+
+    #[test]
+    fn a_damaged_list_is_not_guessed() {
+        for detail in [
+            "parameters: ",
+            "parameters: $1 = '600",
+            "parameters: $1 = '600' and",
+            "parameters: $2 = '600'",
+            "parameters: $1 = 'a', $3 = 'b'",
+            "parameters: $1 = 600",
+            "parameters: $1 = NULLS",
+        ] {
+            assert_eq!(read_detail(detail), Detail::Unreadable, "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_failed_statements_parameters_stand_in_the_context() {
+        let zero = Some(vec![Some(Cow::Borrowed("0"))]);
+        assert_eq!(read_error_parameters("unnamed portal with parameters: $1 = '0'"), zero);
+        assert_eq!(read_error_parameters("portal \"c 1\" with parameters: $1 = '0'"), zero);
+        assert_eq!(
+            read_error_parameters(
+                "PL/pgSQL function f() line 3 at RAISE\nunnamed portal with parameters: $1 = '0'"
+            ),
+            zero
+        );
+        assert_eq!(
+            read_error_parameters("unnamed portal with parameters: $1 = '0'\nmore context"),
+            zero
+        );
+    }
+
+    #[test]
+    fn a_cut_parameter_in_the_context_gives_nothing() {
+        for context in [
+            "",
+            "unnamed portal parameter $1 = '...'",
+            "said: unnamed portal with parameters: $1 = '0'",
+            "unnamed portal with parameters: $1 = '0",
+        ] {
+            assert_eq!(read_error_parameters(context), None, "{context}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_parameters_read_back(
+            values_in in prop::collection::vec(prop::option::of("[',$ =NUL0-9\\\\\né]{0,12}"), 1..6)
+        ) {
+            let items: Vec<String> = values_in
+                .iter()
+                .enumerate()
+                .map(|(index, value)| match value {
+                    Some(value) => format!("${} = '{}'", index + 1, value.replace('\'', "''")),
+                    None => format!("${} = NULL", index + 1),
+                })
+                .collect();
+            prop_assert_eq!(values(&format!("parameters: {}", items.join(", "))), values_in);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in ".*") {
+            let _ = read_detail(&text);
+            let _ = read_detail(&format!("parameters: {text}"));
+            let _ = read_error_parameters(&text);
+            let _ = read_error_parameters(&format!("unnamed portal with parameters: {text}"));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! From a payload to a log record, whatever form the shipper gave it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use super::csvlog::{CsvlogReader, Origin};
+use super::encoding::Encodings;
+use super::envelope::{self, Content, MAX_ENVELOPES};
+use super::malformed::Malformed;
+use super::record::LogRecord;
+
+/// The form of the payloads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Told apart for each payload.
+    #[default]
+    Auto,
+    /// Raw csvlog records.
+    Csvlog,
+    /// JSON: jsonlog, csvlog columns, or an envelope.
+    Json,
+    /// msgpack: the same, as fluentd and fluent-bit write it.
+    Msgpack,
+}
+
+impl Format {
+    /// Every format, in the order of `--help`.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Csvlog, Self::Json, Self::Msgpack];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Csvlog => "csv",
+            Self::Json => "json",
+            Self::Msgpack => "msgpack",
+        }
+    }
+
+    /// The payload's form: its first byte decides. msgpack's maps, arrays, strings and binaries
+    /// begin with a byte that is not ASCII, JSON with a bracket, csvlog with a digit.
+    fn of(self, payload: &[u8]) -> Self {
+        if self != Self::Auto {
+            return self;
+        }
+        match payload.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{' | b'[') => Self::Json,
+            // A JSON string, unless it is a csv record of which somebody quoted every field.
+            Some(b'"') if !payload.windows(3).any(|bytes| bytes == b"\",\"") => Self::Json,
+            Some(0x80..=0xbf | 0xc4..=0xc6 | 0xd9..=0xdf) => Self::Msgpack,
+            _ => Self::Csvlog,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The text names no format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a format: auto, csv, json or msgpack")]
+pub struct NotAFormat;
+
+impl FromStr for Format {
+    type Err = NotAFormat;
+
+    fn from_str(name: &str) -> Result<Self, NotAFormat> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or(NotAFormat)
+    }
+}
+
+/// Reads payloads. Use one for a stream: its buffers are used again, and a csv record is read
+/// without an allocation.
+#[derive(Debug)]
+pub struct RecordReader {
+    format: Format,
+    encodings: Encodings,
+    csvlog: CsvlogReader,
+    /// What was unescaped out of envelopes, outermost first.
+    unwrapped: [Vec<u8>; MAX_ENVELOPES],
+}
+
+impl RecordReader {
+    /// A reader of payloads of this form, from databases of these encodings.
+    pub fn new(format: Format, encodings: Encodings) -> Self {
+        Self { format, encodings, csvlog: CsvlogReader::default(), unwrapped: Default::default() }
+    }
+
+    /// Changes the databases' encodings for the payloads to come.
+    pub fn set_encodings(&mut self, encodings: Encodings) {
+        self.encodings = encodings;
+    }
+
+    /// Reads the one log record that a payload holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] says why there is none, without quoting it.
+    pub fn read<'a>(&'a mut self, payload: &'a [u8]) -> Result<LogRecord<'a>, Malformed> {
+        let Self { format, encodings, csvlog, unwrapped } = self;
+        read_layer(*format, payload, Origin::Server, encodings, csvlog, unwrapped)
+    }
+}
+
+/// Reads a payload, or what an envelope held; `buffers` has one for each envelope that may still
+/// be opened.
+fn read_layer<'a>(
+    format: Format,
+    payload: &'a [u8],
+    origin: Origin,
+    encodings: &Encodings,
+    csvlog: &'a mut CsvlogReader,
+    buffers: &'a mut [Vec<u8>],
+) -> Result<LogRecord<'a>, Malformed> {
+    if payload.iter().all(u8::is_ascii_whitespace) {
+        return Err(Malformed::Empty);
+    }
+    let content = match format.of(payload) {
+        Format::Json => envelope::from_json(payload, origin, encodings)?,
+        Format::Msgpack => envelope::from_msgpack(payload)?,
+        Format::Csvlog | Format::Auto => return csvlog.read(payload, origin, encodings),
+    };
+    let (inner, origin) = match content {
+        Content::Record(columns) => return columns.into_record(encodings),
+        Content::Text(Cow::Borrowed(text)) => (Cow::Borrowed(text.as_bytes()), Origin::Unicode),
+        Content::Text(Cow::Owned(text)) => (Cow::Owned(text.into_bytes()), Origin::Unicode),
+        Content::Bytes(bytes) => (bytes, Origin::Server),
+    };
+    let (buffer, buffers) =
+        buffers.split_first_mut().ok_or(Malformed::TooManyEnvelopes { limit: MAX_ENVELOPES })?;
+    let inner = match inner {
+        Cow::Borrowed(bytes) => bytes,
+        Cow::Owned(bytes) => {
+            *buffer = bytes;
+            buffer
+        }
+    };
+    read_layer(Format::Auto, inner, origin, encodings, csvlog, buffers)
+}
+
+#[cfg(test)]
+mod tests;

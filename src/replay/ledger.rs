@@ -1,0 +1,469 @@
+//! What became of every record: nothing that was read may disappear without a word.
+//!
+//! The ledger balances at all times:
+//! consumed = replayed + failed + filtered + skipped + rejected + given up + pending.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+/// Defines an enum of reasons with a label for metrics and a meaning for people, from one list.
+macro_rules! reasons {
+    (
+        $(#[doc = $about:literal])+
+        $name:ident { $($(#[doc = $meaning:literal])+ $variant:ident => $label:literal,)+ }
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[doc = $meaning])+ $variant,)+
+        }
+
+        impl $name {
+            /// Every reason, in the order of the declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The value of the label `reason` in the metrics.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+
+            /// What the reason says, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($meaning),+).trim_ascii(),)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.label())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a record was left out on purpose: nothing is missing on the target for it.
+    Filtered {
+        /// The record is no statement: a checkpoint, a notice, a plan.
+        Noise => "noise",
+        /// A parse, bind, fetch or bare duration that belongs to a statement told by another record.
+        Protocol => "protocol",
+        /// The record only tells how an earlier statement ended.
+        Outcome => "outcome",
+        /// The session began, was authorized or ended.
+        Connection => "connection",
+        /// The session's database is not among those of --source-db.
+        OtherDatabase => "other_database",
+        /// A statement that only reads, under --skip-selects.
+        Select => "select",
+        /// Written before the moment of --after.
+        BeforeAfter => "before_after",
+        /// Among the first statements, which --skip-count leaves out.
+        SkipCount => "skip_count",
+        /// A repeat of a record that was read already (by its session_line_num).
+        Duplicate => "duplicate",
+        /// Replayed by an earlier run, before the restart.
+        AlreadyDone => "already_done",
+        /// A parallel worker's copy of its leader's statement.
+        ParallelWorker => "parallel_worker",
+    }
+}
+
+reasons! {
+    /// Why a statement could not be replayed: something may be missing on the target for it.
+    Skipped {
+        /// The rows of a COPY are not in the log.
+        CopyData => "copy_data",
+        /// The text of the statement or of a parameter was cut off.
+        Truncated => "truncated",
+        /// A function called through the fast-path interface: its arguments are not in the log.
+        Fastpath => "fastpath",
+        /// A command of a replication connection.
+        Replication => "replication",
+        /// A duration without the text it belongs to.
+        NoText => "no_text",
+        /// A cancel or terminate of a backend that is none of the replayed sessions.
+        UnknownPid => "unknown_pid",
+        /// A plan by auto_explain that is the statement's only trace.
+        AutoExplain => "auto_explain",
+        /// The source's server ended the session in the middle of the statement.
+        SourceTerminated => "source_terminated",
+        /// The target had no connection left for the session.
+        TooManySessions => "too_many_sessions",
+        /// The text cannot be written in the encoding of the target's database.
+        Encoding => "encoding",
+    }
+}
+
+reasons! {
+    /// Why kreplay stopped trying to bring a statement to its end.
+    GivenUp {
+        /// Its session had been idle for --idle-timeout with the transaction open.
+        Idle => "idle",
+        /// It held locks that others waited for, and no record of its session was left.
+        Stall => "stall",
+        /// kreplay was told to stop before it was done.
+        Shutdown => "shutdown",
+        /// No connection could be had for its session.
+        ConnectFailed => "connect_failed",
+        /// Its connection was lost and its transaction could not be restored.
+        ConnectionLost => "connection_lost",
+        /// Its session's actor failed.
+        SessionFailed => "session_failed",
+    }
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// The statement ran, and the target's outcome is the source's or better.
+    Replayed,
+    /// The statement ran and failed where the source had not, or otherwise than there.
+    Failed,
+    /// Left out on purpose.
+    Filtered(Filtered),
+    /// Could not be replayed.
+    Skipped(Skipped),
+    /// Could not be read; the label names what is wrong with it and comes from a fixed set.
+    Rejected(&'static str),
+    /// Not brought to its end.
+    GivenUp(GivenUp),
+}
+
+impl Fate {
+    /// The values of the label `fate`, in the order of the summary.
+    pub const LABELS: [&str; 6] =
+        ["replayed", "failed", "filtered", "skipped", "rejected", "given_up"];
+
+    /// The value of the label `fate` in the metrics.
+    pub const fn label(self) -> &'static str {
+        Self::LABELS[self.index()]
+    }
+
+    /// The reason, where the fate has one.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Replayed | Self::Failed => None,
+            Self::Filtered(reason) => Some(reason.label()),
+            Self::Skipped(reason) => Some(reason.label()),
+            Self::Rejected(reason) => Some(reason),
+            Self::GivenUp(reason) => Some(reason.label()),
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Replayed => 0,
+            Self::Failed => 1,
+            Self::Filtered(_) => 2,
+            Self::Skipped(_) => 3,
+            Self::Rejected(_) => 4,
+            Self::GivenUp(_) => 5,
+        }
+    }
+}
+
+/// The running account: every record enters once through [`Ledger::consumed`] and leaves once
+/// through [`Ledger::settle`].
+///
+/// Sums are never stored beside their parts, so no two numbers in here can contradict each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    consumed: u64,
+    replayed: u64,
+    failed: u64,
+    filtered: [u64; Filtered::ALL.len()],
+    skipped: [u64; Skipped::ALL.len()],
+    /// A map, since what can be wrong with a record is the parser's to name; it stays small.
+    rejected: BTreeMap<&'static str, u64>,
+    given_up: [u64; GivenUp::ALL.len()],
+    oversettled: u64,
+}
+
+/// A ledger at one moment.
+pub type Snapshot = Ledger;
+
+impl Ledger {
+    /// An account with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that `records` were read; they are pending from now on.
+    pub fn consume(&mut self, records: u64) {
+        self.consumed += records;
+    }
+
+    /// Notes what became of one pending record.
+    pub fn settle(&mut self, fate: Fate) {
+        self.settle_many(fate, 1);
+    }
+
+    /// Notes what became of several pending records at once.
+    ///
+    /// More than were pending are not entered but counted as [`Ledger::oversettled`]: a record
+    /// that is settled twice is a mistake that must not hide as a balance of zero.
+    pub fn settle_many(&mut self, fate: Fate, records: u64) {
+        let entered = records.min(self.pending());
+        self.oversettled += records - entered;
+        *match fate {
+            Fate::Replayed => &mut self.replayed,
+            Fate::Failed => &mut self.failed,
+            Fate::Filtered(reason) => &mut self.filtered[reason as usize],
+            Fate::Skipped(reason) => &mut self.skipped[reason as usize],
+            // No entry for nothing, or a ledger would differ from its equal.
+            Fate::Rejected(_) if entered == 0 => return,
+            Fate::Rejected(reason) => self.rejected.entry(reason).or_default(),
+            Fate::GivenUp(reason) => &mut self.given_up[reason as usize],
+        } += entered;
+    }
+
+    /// The account as it stands.
+    pub fn snapshot(&self) -> Snapshot {
+        self.clone()
+    }
+
+    /// How many records were read.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// How many records have met their fate.
+    pub fn settled(&self) -> u64 {
+        self.by_fate().iter().map(|(_, records)| records).sum()
+    }
+
+    /// How many records have been read and not yet settled.
+    pub fn pending(&self) -> u64 {
+        self.consumed - self.settled()
+    }
+
+    /// How many records were settled that were not pending. Anything but 0 is a defect of kreplay.
+    pub fn oversettled(&self) -> u64 {
+        self.oversettled
+    }
+
+    /// Whether consumed = settled + pending with nothing settled twice.
+    pub fn balances(&self) -> bool {
+        self.oversettled == 0 && self.consumed == self.settled() + self.pending()
+    }
+
+    /// How many records met each fate, with the label of the fate, in the order of
+    /// [`Fate::LABELS`].
+    pub fn by_fate(&self) -> [(&'static str, u64); 6] {
+        let counts = [
+            self.replayed,
+            self.failed,
+            self.filtered.iter().sum(),
+            self.skipped.iter().sum(),
+            self.rejected.values().sum(),
+            self.given_up.iter().sum(),
+        ];
+        std::array::from_fn(|index| (Fate::LABELS[index], counts[index]))
+    }
+
+    /// How many records met this very fate, reason included.
+    pub fn count(&self, fate: Fate) -> u64 {
+        match fate {
+            Fate::Replayed => self.replayed,
+            Fate::Failed => self.failed,
+            Fate::Filtered(reason) => self.filtered[reason as usize],
+            Fate::Skipped(reason) => self.skipped[reason as usize],
+            Fate::Rejected(reason) => self.rejected.get(reason).copied().unwrap_or_default(),
+            Fate::GivenUp(reason) => self.given_up[reason as usize],
+        }
+    }
+
+    /// Every fate that has a reason, with its count, zeros included (for rejected records: the
+    /// reasons that have occurred).
+    pub fn by_reason(&self) -> impl Iterator<Item = (Fate, u64)> + '_ {
+        let filtered = Filtered::ALL.iter().map(|&reason| Fate::Filtered(reason));
+        let skipped = Skipped::ALL.iter().map(|&reason| Fate::Skipped(reason));
+        let rejected = self.rejected.keys().map(|&reason| Fate::Rejected(reason));
+        let given_up = GivenUp::ALL.iter().map(|&reason| Fate::GivenUp(reason));
+        let fates = filtered.chain(skipped).chain(rejected).chain(given_up);
+        fates.map(|fate| (fate, self.count(fate)))
+    }
+
+    /// The summary of a run as an aligned table, one line a fate, its reasons indented below it.
+    pub fn summary(&self) -> String {
+        let mut rows = vec![("consumed".to_owned(), self.consumed)];
+        for (fate, records) in self.by_fate() {
+            rows.push((format!("  {}", fate.replace('_', " ")), records));
+            let reasons = self.by_reason().filter(|(of, n)| of.label() == fate && *n > 0);
+            for (of, records) in reasons {
+                rows.push((format!("    {}", of.reason().unwrap_or_default()), records));
+            }
+        }
+        rows.push(("  pending".to_owned(), self.pending()));
+
+        let names = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let digits = self.consumed.to_string().len();
+        let mut text = String::new();
+        for (name, records) in rows {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name:names$}  {records:>digits$}");
+        }
+        if !self.balances() {
+            let _ =
+                writeln!(text, "DOES NOT BALANCE: {} records were settled twice", self.oversettled);
+        }
+        text
+    }
+}
+
+/// `{"consumed": n, "replayed": n, "failed": n, "filtered": {"total": n, "reasons": {…}}, …,
+/// "pending": n, "balances": true}`.
+impl Serialize for Ledger {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct WithReasons {
+            total: u64,
+            reasons: BTreeMap<&'static str, u64>,
+        }
+
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("consumed", &self.consumed)?;
+        for (fate, total) in self.by_fate() {
+            if matches!(fate, "replayed" | "failed") {
+                map.serialize_entry(fate, &total)?;
+                continue;
+            }
+            let reasons = self
+                .by_reason()
+                .filter(|(of, _)| of.label() == fate)
+                .filter_map(|(of, records)| Some((of.reason()?, records)))
+                .collect();
+            map.serialize_entry(fate, &WithReasons { total, reasons })?;
+        }
+        map.serialize_entry("pending", &self.pending())?;
+        map.serialize_entry("balances", &self.balances())?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            Just(Fate::Replayed),
+            Just(Fate::Failed),
+            proptest::sample::select(Filtered::ALL).prop_map(Fate::Filtered),
+            proptest::sample::select(Skipped::ALL).prop_map(Fate::Skipped),
+            proptest::sample::select(vec!["columns", "quoting"]).prop_map(Fate::Rejected),
+            proptest::sample::select(GivenUp::ALL).prop_map(Fate::GivenUp),
+        ]
+    }
+
+    /// Either so many records read, or one settled.
+    fn any_entry() -> impl Strategy<Value = Result<Fate, u64>> {
+        prop_oneof![any_fate().prop_map(Ok), (0..4_u64).prop_map(Err)]
+    }
+
+    proptest! {
+        #[test]
+        fn consumed_is_the_sum_of_all_fates_and_pending_after_any_entries(
+            entries in proptest::collection::vec(any_entry(), 0..200)
+        ) {
+            let mut ledger = Ledger::new();
+            let (mut read, mut settled, mut too_many) = (0, 0, 0);
+            for entry in entries {
+                match entry {
+                    Err(records) => { ledger.consume(records); read += records; }
+                    Ok(fate) => {
+                        let before = ledger.count(fate);
+                        let pending = settled < read;
+                        ledger.settle(fate);
+                        if pending { settled += 1 } else { too_many += 1 }
+                        prop_assert_eq!(ledger.count(fate), before + u64::from(pending));
+                    }
+                }
+                let sum: u64 = ledger.by_fate().iter().map(|(_, n)| n).sum();
+                prop_assert_eq!(ledger.consumed(), read);
+                prop_assert_eq!(sum, settled);
+                prop_assert_eq!(ledger.pending(), read - settled);
+                prop_assert_eq!(ledger.balances(), too_many == 0);
+                for (fate, total) in &ledger.by_fate()[2..] {
+                    let reasons = ledger.by_reason().filter(|(of, _)| of.label() == *fate);
+                    prop_assert_eq!(reasons.map(|(_, n)| n).sum::<u64>(), *total);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_settled_twice_is_told_and_not_hidden() {
+        let mut ledger = Ledger::new();
+        ledger.consume(1);
+        ledger.settle(Fate::Replayed);
+        assert!(ledger.balances());
+        ledger.settle(Fate::Rejected("columns"));
+        assert!(!ledger.balances());
+        assert_eq!((ledger.oversettled(), ledger.pending(), ledger.settled()), (1, 0, 1));
+        assert!(ledger.summary().contains("DOES NOT BALANCE: 1 records"));
+    }
+
+    #[test]
+    fn the_summary_is_aligned_and_names_the_reasons_that_occurred() {
+        let mut ledger = Ledger::new();
+        ledger.consume(120);
+        ledger.settle_many(Fate::Replayed, 100);
+        ledger.settle_many(Fate::Filtered(Filtered::Connection), 9);
+        ledger.settle(Fate::GivenUp(GivenUp::Stall));
+        assert_eq!(
+            ledger.summary(),
+            "\
+consumed        120
+  replayed      100
+  failed          0
+  filtered        9
+    connection    9
+  skipped         0
+  rejected        0
+  given up        1
+    stall         1
+  pending        10
+"
+        );
+    }
+
+    #[test]
+    fn the_report_holds_every_reason_even_at_zero() {
+        let mut ledger = Ledger::new();
+        ledger.consume(3);
+        ledger.settle(Fate::Skipped(Skipped::CopyData));
+        ledger.settle(Fate::Rejected("columns"));
+        let report = serde_json::to_value(&ledger).unwrap();
+        assert_eq!(report["consumed"], 3);
+        assert_eq!(report["replayed"], 0);
+        assert_eq!(report["skipped"]["total"], 1);
+        assert_eq!(report["skipped"]["reasons"]["copy_data"], 1);
+        assert_eq!(report["skipped"]["reasons"]["truncated"], 0);
+        assert_eq!(report["rejected"]["reasons"]["columns"], 1);
+        assert_eq!(report["given_up"]["reasons"]["idle"], 0);
+        assert_eq!(report["pending"], 1);
+        assert_eq!(report["balances"], true);
+    }
+
+    #[test]
+    fn labels_are_distinct_and_fit_for_a_metric() {
+        let filtered = Filtered::ALL.iter().map(|reason| (1, reason.label()));
+        let skipped = Skipped::ALL.iter().map(|reason| (2, reason.label()));
+        let given_up = GivenUp::ALL.iter().map(|reason| (3, reason.label()));
+        let labels: Vec<_> = filtered.chain(skipped).chain(given_up).collect();
+        let distinct: std::collections::BTreeSet<_> = labels.iter().collect();
+        assert_eq!(labels.len(), distinct.len());
+        let fit = |label: &str| label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(labels.iter().all(|(_, label)| fit(label)));
+        assert_eq!(
+            Filtered::Noise.meaning(),
+            "The record is no statement: a checkpoint, a notice, a plan."
+        );
+    }
+}

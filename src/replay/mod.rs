@@ -1,0 +1,12 @@
+//! Every decision of the replay. Pure: no I/O, no clock, no runtime.
+
+pub mod checkpoint;
+pub mod context;
+pub mod ledger;
+pub mod lines;
+pub mod lookahead;
+pub mod order;
+pub mod request;
+pub mod session;
+pub mod types;
+pub mod work;
