@@ -69,6 +69,8 @@ reasons! {
         AlreadyDone => "already_done",
         /// A parallel worker's copy of its leader's statement.
         ParallelWorker => "parallel_worker",
+        /// A statement that would have been sent, under --dry-run.
+        DryRun => "dry_run",
     }
 }
 

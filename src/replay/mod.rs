@@ -1,12 +1,15 @@
 //! Every decision of the replay. Pure: no I/O, no clock, no runtime.
 
+pub mod backends;
 pub mod checkpoint;
 pub mod context;
 pub mod ledger;
 pub mod lines;
 pub mod lookahead;
 pub mod order;
+pub mod policy;
 pub mod request;
 pub mod session;
+pub mod stall;
 pub mod types;
 pub mod work;

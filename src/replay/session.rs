@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
-use crate::pglog::statement::{Amendment, Protocol, SourceEnd, SyncEnd};
+use crate::pglog::statement::{Amendment, Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
 use crate::replay::request::{ParseMode, Request, Status};
 use crate::replay::types::{KnownTypes, Rung, is_inference_failure};
@@ -38,9 +38,7 @@ pub struct Session {
     prepared: HashMap<Box<str>, Box<str>>,
     context: Context,
     restoring: VecDeque<Restore>,
-    /// How many requests may be without an answer.
-    depth: usize,
-    serial: bool,
+    settings: SessionSettings,
     /// How far the session may go in its turn.
     granted: Seq,
     /// The last statement that was started in its turn.
@@ -52,6 +50,17 @@ pub struct Session {
     newest: Option<Arc<Work>>,
     closing: Option<Closing>,
     known_types: Arc<KnownTypes>,
+}
+
+/// How sessions are replayed.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionSettings {
+    /// How many requests may be without an answer on one connection.
+    pub depth: usize,
+    /// Whether statements wait for their turn among all sessions.
+    pub serial: bool,
+    /// Whether what the source canceled is run, to be canceled after the original time.
+    pub replay_cancels: bool,
 }
 
 #[derive(Debug)]
@@ -173,8 +182,8 @@ pub enum Amended {
 }
 
 impl Session {
-    /// A new session. `depth` requests may be under way at once; `serial` sessions ask for turns.
-    pub fn new(depth: usize, serial: bool, known_types: Arc<KnownTypes>) -> Self {
+    /// A new session.
+    pub fn new(settings: SessionSettings, known_types: Arc<KnownTypes>) -> Self {
         Self {
             queue: VecDeque::new(),
             sent: VecDeque::new(),
@@ -186,8 +195,7 @@ impl Session {
             prepared: HashMap::new(),
             context: Context::default(),
             restoring: VecDeque::new(),
-            depth: depth.max(1),
-            serial,
+            settings,
             granted: Seq(0),
             in_turn: Seq(0),
             asked: Seq(0),
@@ -206,16 +214,25 @@ impl Session {
         self.queue.push_back(Queued { work, again: false });
     }
 
+    /// Notes what a statement set up that an earlier run of kreplay has replayed.
+    pub fn remember(&mut self, statement: &Statement) {
+        self.context.note(statement);
+        self.context.commit();
+    }
+
+    /// A connection is there: what the session had set up is made on it first.
+    pub fn connected(&mut self) {
+        self.restoring = self.context.restore().cloned().collect();
+    }
+
     /// The source's session ended, or kreplay stops: when everything before is done, close.
     pub fn close(&mut self, why: Closing) {
         self.closing = Some(why);
     }
 
-    /// Drops what has not been started. Returns how many statements that were.
-    pub fn drop_queue(&mut self) -> usize {
-        let dropped = self.queue.iter().filter(|queued| !queued.again).count();
-        self.queue.clear();
-        dropped
+    /// Drops what has not been started, and hands it back.
+    pub fn drop_queue(&mut self) -> Vec<Arc<Work>> {
+        self.queue.drain(..).map(|queued| queued.work).collect()
     }
 
     /// A transaction that was given up goes on: it has to be run again first.
@@ -273,7 +290,9 @@ impl Session {
 
     /// What to do next. To be asked again until it says otherwise than [`Next::Send`].
     pub fn next(&mut self) -> Next {
-        if self.sent.len() >= self.depth || self.sent.back().is_some_and(|sent| sent.alone) {
+        if self.sent.len() >= self.settings.depth.max(1)
+            || self.sent.back().is_some_and(|sent| sent.alone)
+        {
             return Next::Wait;
         }
         if let Some(restore) = self.restoring.pop_front() {
@@ -294,7 +313,7 @@ impl Session {
             };
         };
         let work = front.work.clone();
-        let manner = Manner::of(&work);
+        let manner = Manner::of(&work, self.settings.replay_cancels);
         let steps = self.takes_steps(&work, &manner);
         let alone = steps || self.wants_solitude(&work, &manner);
         if alone && !self.sent.is_empty() {
@@ -325,7 +344,9 @@ impl Session {
     }
 
     fn may_start(&self, seq: Seq) -> bool {
-        !self.serial || seq <= self.granted || (self.in_turn > Seq(0) && seq == self.in_turn.next())
+        !self.settings.serial
+            || seq <= self.granted
+            || (self.in_turn > Seq(0) && seq == self.in_turn.next())
     }
 
     /// Whether the statement takes more than one request.
@@ -459,7 +480,9 @@ impl Session {
     /// failure.
     fn as_on_source(&self, work: &Work, result: Result<(), SqlState>) -> Result<(), SqlState> {
         match (result, work.end().source) {
-            (Ok(()), SourceEnd::Failed(code)) if Manner::of(work) == Manner::rollback() => {
+            (Ok(()), SourceEnd::Failed(code))
+                if Manner::of(work, self.settings.replay_cancels) == Manner::rollback() =>
+            {
                 Err(code)
             }
             _ => result,
@@ -651,7 +674,6 @@ impl Session {
             self.queue.push_front(Queued { work, again: true });
         }
         self.disconnected();
-        self.restoring = self.context.restore().cloned().collect();
         in_doubt
     }
 
@@ -662,7 +684,6 @@ impl Session {
         let settled = std::mem::take(&mut self.transaction);
         self.context = Context::default();
         self.disconnected();
-        self.restoring.clear();
         settled
     }
 
@@ -671,12 +692,12 @@ impl Session {
     pub fn give_up(&mut self) -> Vec<Arc<Work>> {
         self.dormant = std::mem::take(&mut self.transaction);
         self.disconnected();
-        self.restoring = self.context.restore().cloned().collect();
         self.dormant.clone()
     }
 
     fn disconnected(&mut self) {
         self.sent.clear();
+        self.restoring.clear();
         self.current = None;
         self.implicit = false;
         self.status = Status::Idle;
@@ -702,12 +723,13 @@ impl Manner {
         Self::Text("ROLLBACK".to_owned())
     }
 
-    fn of(work: &Work) -> Self {
+    fn of(work: &Work, replay_cancels: bool) -> Self {
         let statement = &work.statement;
         let end = work.end();
         match (&statement.protocol, end.source) {
             (_, SourceEnd::Failed(code)) if end.source.is_circumstantial() => instead(work, code),
-            (_, SourceEnd::Terminated) => instead(work, SqlState::ADMIN_SHUTDOWN),
+            // Its session ends next, and takes with it what it did.
+            (_, SourceEnd::Terminated) => Self::Text(String::new()),
             (Protocol::Unknown, SourceEnd::Failed(code)) => Self::Text(raise(code)),
             (Protocol::Unknown, _) => Self::Text(String::new()),
             (Protocol::Simple, _) => match without_copy(work) {
