@@ -524,4 +524,28 @@ mod tests {
         assert_eq!(value(&scrape, "kreplay_consumer_lag{partition=\"3\"}"), 2.0);
         assert!(!scrape.contains("kreplay_consumer_committed_offset{"));
     }
+
+    #[test]
+    fn the_readme_has_every_metric_with_its_labels_and_their_values() {
+        let readme = include_str!("../README.md");
+        for metric in ALL {
+            let start =
+                format!("| `{}` | {} |", metric.name, format!("{:?}", metric.kind).to_lowercase());
+            let row = readme.lines().find(|line| line.starts_with(&start));
+            let row = row.unwrap_or_else(|| panic!("README.md has no row {start}"));
+            assert!(metric.labels.iter().all(|label| row.contains(&format!("`{label}`"))), "{row}");
+        }
+        let labels = (Outcome::ALL.iter().map(|value| ("outcome", value.label())))
+            .chain(SessionState::ALL.iter().map(|value| ("state", value.label())))
+            .chain(Fate::LABELS.iter().map(|fate| ("fate", *fate)))
+            .chain(Filtered::ALL.iter().map(|value| ("filtered", value.label())))
+            .chain(Skipped::ALL.iter().map(|value| ("skipped", value.label())))
+            .chain(GivenUp::ALL.iter().map(|value| ("given_up", value.label())));
+        for (kind, value) in labels {
+            assert!(readme.contains(&format!("| `{kind}` | `{value}` |")), "{kind} {value}");
+        }
+        for reason in StallBreak::ALL {
+            assert!(readme.contains(&format!("`reason` | `{}` |", reason.label())), "{reason:?}");
+        }
+    }
 }

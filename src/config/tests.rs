@@ -121,7 +121,6 @@ fn libpqs_names_of_the_environment_are_read() {
             ("PGSSLMODE", "verify-full"),
             ("PGSSLROOTCERT", "/ca.pem"),
             ("PGPASSFILE", "/pass"),
-            ("HOME", "/home/joe"),
         ],
     );
     assert_eq!(config.target.port, 6000);
@@ -132,8 +131,8 @@ fn libpqs_names_of_the_environment_are_read() {
     assert_eq!(config.target.sslrootcert, Some("/ca.pem".into()));
     assert_eq!(config.target.passfile, Some("/pass".into()));
     assert_eq!(config.warnings, Vec::<String>::new());
-    let home = self::config("", &[("HOME", "/home/joe")]);
-    assert_eq!(home.target.passfile, Some("/home/joe/.pgpass".into()));
+    let system = self::config("", &[("PGSSLROOTCERT", "system")]);
+    assert_eq!(system.target.sslrootcert, None);
 }
 
 #[test]
