@@ -186,9 +186,9 @@ pub struct TargetOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub read_only: Option<bool>,
-    /// Connections to the target at the most [default: its max_connections less a reserve]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub max_sessions: Option<usize>,
+    /// Connections to the target at the most; 0: its max_connections less a reserve [default: 0]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub max_sessions: Option<u64>,
 }
 
 /// What may run when.

@@ -57,7 +57,7 @@ pub enum ConfigError {
     #[error("nothing to read: give --topic (or the environment variable topic) or --input FILE")]
     NothingToRead,
     /// A value that a later version will know.
-    #[error("{origin}: --order conflict is not there yet; use serial or session")]
+    #[error("{origin}: conflict is not there yet; use serial or session")]
     NotYet {
         /// Where the value came from.
         origin: Origin,
@@ -130,8 +130,7 @@ impl Config {
             });
         }
         let identity = identity(&look, &cli.target, &mut warnings)?;
-        let max_sessions =
-            look.one("max-sessions", cli.target.max_sessions, &[], cli::at_least_one)?;
+        let max_sessions = look.or("max-sessions", cli.target.max_sessions, 0, cli::count)?;
         let target = target(&look, cli.target, &mut warnings)?;
         let idle_timeout =
             idle_timeout(&look, cli.operation.timeout_ms, cli.operation.idle_timeout)?;
@@ -166,7 +165,7 @@ impl Config {
                 10_000,
                 cli::at_least_one,
             )?,
-            max_sessions: max_sessions.map(|given| given.value),
+            max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
             workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
         };
         let listen = cli::Listen::On(DEFAULT_LISTEN);
@@ -356,11 +355,11 @@ fn leave_one<A, B>(
     let (Some(a), Some(b)) = (&*first, &*second) else { return Ok(()) };
     match (a.origin.is_flag(), b.origin.is_flag()) {
         (true, false) => {
-            warnings.push(format!("{} is not used, since {} is given.", b.origin, a.origin));
+            warnings.push(format!("{} is given, so {} is not used.", a.origin, b.origin));
             *second = None;
         }
         (false, true) => {
-            warnings.push(format!("{} is not used, since {} is given.", a.origin, b.origin));
+            warnings.push(format!("{} is given, so {} is not used.", b.origin, a.origin));
             *first = None;
         }
         _ => {
