@@ -48,6 +48,19 @@ pub enum Exit {
     StatementFailed = 6,
 }
 
+impl Exit {
+    /// Every way to end, by code.
+    pub const ALL: [Self; 7] = [
+        Self::Done,
+        Self::Unexpected,
+        Self::Usage,
+        Self::TargetRefused,
+        Self::KafkaRefused,
+        Self::OffsetGone,
+        Self::StatementFailed,
+    ];
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -109,6 +122,7 @@ pub struct SourceOptions {
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// Stop at the ends that the topic's partitions have at the start, and print a summary
+    /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub until_end: Option<bool>,
@@ -121,11 +135,12 @@ pub struct SourceOptions {
     #[arg(long, value_name = "WHERE", value_parser = start, conflicts_with = "input")]
     pub from: Option<StartAt>,
     /// Start where --from says even if the group has committed offsets
+    /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch, conflicts_with = "input")]
     pub reset: Option<bool>,
-    /// When the topic no longer holds the committed offset: stop with what was lost, or continue
-    /// from the oldest record and count what was lost [default: stop]
+    /// When the topic no longer holds the committed offset: stop and say what was lost, or
+    /// continue from the oldest record and count it [default: stop]
     #[arg(long, value_name = "WHAT", conflicts_with = "input")]
     pub on_gap: Option<OnGap>,
     /// A setting of librdkafka, as security.protocol=SASL_SSL; repeatable
@@ -151,7 +166,7 @@ pub struct TargetOptions {
     #[arg(short = 'u', long, value_name = "NAME")]
     pub db_user: Option<String>,
     /// The password; better in PGPASSWORD, PGPASSFILE or ~/.pgpass, since the process list shows
-    /// the command line [env: PGPASSWORD]
+    /// the command line [default: from the password file] [env: PGPASSWORD]
     #[arg(short = 'p', long, value_name = "PASSWORD")]
     pub db_password: Option<String>,
     /// Replay the sessions of source database A to database B; repeatable [default: the same name]
@@ -167,30 +182,31 @@ pub struct TargetOptions {
     #[arg(long, value_name = "FILE")]
     pub sslrootcert: Option<PathBuf>,
     /// Let the target refuse every write (default_transaction_read_only)
+    /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub read_only: Option<bool>,
-    /// Connections to the target at the most [default: its max_connections less a reserve]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub max_sessions: Option<usize>,
+    /// Connections to the target at the most; 0: its max_connections less a reserve [default: 0]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub max_sessions: Option<u64>,
 }
 
 /// What may run when.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Order and concurrency")]
 pub struct OrderOptions {
-    /// What a statement waits for: serial: every statement before it; session: the earlier ones
-    /// of its own session [default: serial]
+    /// What a statement waits for: every statement before it (serial), or the earlier ones of its
+    /// own session (session) [default: serial]
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
-    /// Statements sent ahead within a session under --order session; 1: each waits for the answer
-    /// to the one before [default: 16]
+    /// Statements of a session sent without waiting for answers, under --order session; 1: each
+    /// waits for the one before [default: 16]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub pipeline: Option<usize>,
     /// Statements read and not yet finished at the most, over all sessions [default: 10000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_in_flight: Option<usize>,
-    /// Threads that sessions are spread over [default: 1]
+    /// Threads that the sessions are spread over [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
     /// How long a statement may run before kreplay asks the target whether it waits for a lock
@@ -203,6 +219,7 @@ pub struct OrderOptions {
     pub lookahead: Option<Duration>,
     /// Run a statement that was canceled on the source and cancel it after the original time,
     /// instead of only aborting its transaction
+    /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub replay_cancels: Option<bool>,
@@ -268,6 +285,7 @@ pub struct OperationOptions {
     #[arg(long, value_name = "ADDR:PORT|off", value_parser = listen)]
     pub listen: Option<Listen>,
     /// Read, classify and count without touching a database, and print the summary
+    /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub dry_run: Option<bool>,

@@ -5,7 +5,7 @@
 //! kreplay had (`topic`, `brokers`, `dbHost`, …), libpq's `PG*`, the default.
 
 mod lookup;
-mod parts;
+mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +18,12 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::lookup::Origin;
 use self::lookup::{Environment, Given, Lookup};
-pub use self::parts::{KafkaSettings, OnGap, Password, SslMode, Start, TargetSettings};
+pub use self::replay::{Filters, Identity, Order, ReplaySettings, Tolerance};
 use crate::cli::{self, Cli};
-pub use crate::cli::{DeadLetter, Format, LogFormat, OnError};
+pub use crate::cli::{DeadLetter, LogFormat, OnError};
+use crate::pglog::Format;
+use crate::source::kafka::{KafkaSettings, OnGap, Start};
+use crate::target::{Password, SslMode, TargetSettings};
 
 /// Port 11432: 9100 to 9999 are allocated, every one, to Prometheus exporters in that project's
 /// list; IANA has registered 11432 to nobody, and it lies below the ports that systems hand out
@@ -54,7 +57,7 @@ pub enum ConfigError {
     #[error("nothing to read: give --topic (or the environment variable topic) or --input FILE")]
     NothingToRead,
     /// A value that a later version will know.
-    #[error("{origin}: --order conflict is not there yet; use serial or session")]
+    #[error("{origin}: conflict is not there yet; use serial or session")]
     NotYet {
         /// Where the value came from.
         origin: Origin,
@@ -92,127 +95,6 @@ pub enum Source {
     Files(Vec<PathBuf>),
 }
 
-/// What is replayed, in which order, within which limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplaySettings {
-    /// What a record looks like.
-    pub format: Format,
-    /// Nothing is sent: read, classify, count.
-    pub dry_run: bool,
-    /// What a statement waits for.
-    pub order: Order,
-    /// What is left out.
-    pub filters: Filters,
-    /// As whom and to which database a session is replayed.
-    pub identity: Identity,
-    /// How long integrity errors are tolerated.
-    pub integrity_errors: Tolerance,
-    /// What a failure that the source did not have leads to.
-    pub on_error: OnError,
-    /// Run what the source canceled, and cancel it after the original time.
-    pub replay_cancels: bool,
-    /// How long a statement may run before the target is asked what it waits for.
-    pub stall_check: Duration,
-    /// How long a live statement may wait for its session's next record.
-    pub lookahead: Duration,
-    /// After how long without a record a session's connection is closed; `None`: never.
-    pub idle_timeout: Option<Duration>,
-    /// How long a stop waits for what is in flight.
-    pub shutdown_timeout: Duration,
-    /// Statements read and not yet finished at the most, over all sessions.
-    pub max_in_flight: usize,
-    /// Connections at the most; `None`: what the target allows, less a reserve.
-    pub max_sessions: Option<usize>,
-    /// Threads that sessions are spread over.
-    pub workers: usize,
-}
-
-/// What a statement waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Every statement before it.
-    Serial,
-    /// The earlier statements of its own session, of which up to `pipeline` are sent ahead.
-    Session {
-        /// Statements in flight on one connection at the most, from 1.
-        pipeline: usize,
-    },
-}
-
-impl Order {
-    /// The name of the order on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Serial => "serial",
-            Self::Session { .. } => "session",
-        }
-    }
-}
-
-/// What is left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filters {
-    /// Statements that only read.
-    pub skip_selects: bool,
-    /// What was logged before this moment, in Unix milliseconds.
-    pub after_unix_ms: Option<i64>,
-    /// So many statements at the start.
-    pub skip_count: u64,
-    /// Sessions of all databases of the source but these; empty: none is left out.
-    pub source_databases: Vec<String>,
-}
-
-/// As whom and to which database a session is replayed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Identity {
-    one_database: Option<String>,
-    one_user: Option<String>,
-    databases: BTreeMap<String, String>,
-    users: BTreeMap<String, String>,
-}
-
-impl Identity {
-    /// The target's database for a session of this database of the source.
-    pub fn database<'a>(&'a self, source: &'a str) -> &'a str {
-        renamed(self.one_database.as_deref(), &self.databases, source)
-    }
-
-    /// The target's user for a session of this user of the source.
-    pub fn user<'a>(&'a self, source: &'a str) -> &'a str {
-        renamed(self.one_user.as_deref(), &self.users, source)
-    }
-
-    /// The one database that everything is replayed to, if there is one: it can be tried at the
-    /// start, before the first record.
-    pub fn one_database(&self) -> Option<&str> {
-        self.one_database.as_deref()
-    }
-
-    /// The one user that everything is replayed as, if there is one.
-    pub fn one_user(&self) -> Option<&str> {
-        self.one_user.as_deref()
-    }
-}
-
-fn renamed<'a>(
-    one: Option<&'a str>,
-    names: &'a BTreeMap<String, String>,
-    source: &'a str,
-) -> &'a str {
-    one.or_else(|| names.get(source).map(String::as_str)).unwrap_or(source)
-}
-
-/// How long integrity errors (SQLSTATE class 23) are tolerated, from the first statement on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tolerance {
-    /// Not at all.
-    Never,
-    /// For so long.
-    For(Duration),
-    /// Always.
-    ForEver,
-}
-
 /// How much is logged, and how it looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
@@ -229,7 +111,13 @@ impl Config {
         let mut warnings = Vec::new();
         let dry_run = look.or("dry-run", cli.operation.dry_run, false, cli::switch)?;
         let filters = filters(&look, cli.filters)?;
-        let format = look.or("format", cli.source.format, Format::Auto, cli::name)?;
+        let format = look.or("format", cli.source.format, cli::Format::Auto, cli::name)?;
+        let format = match format {
+            cli::Format::Auto => Format::Auto,
+            cli::Format::Csv => Format::Csvlog,
+            cli::Format::Json => Format::Json,
+            cli::Format::Msgpack => Format::Msgpack,
+        };
         let source = source(&look, cli.source, filters.after_unix_ms, &mut warnings)?;
         let dead_letter = look.one("dead-letter", cli.errors.dead_letter, &[], cli::dead_letter)?;
         if let (Some(Given { value: DeadLetter::Topic(_), origin }), Source::Files(_)) =
@@ -242,8 +130,7 @@ impl Config {
             });
         }
         let identity = identity(&look, &cli.target, &mut warnings)?;
-        let max_sessions =
-            look.one("max-sessions", cli.target.max_sessions, &[], cli::at_least_one)?;
+        let max_sessions = look.or("max-sessions", cli.target.max_sessions, 0, cli::count)?;
         let target = target(&look, cli.target, &mut warnings)?;
         let idle_timeout =
             idle_timeout(&look, cli.operation.timeout_ms, cli.operation.idle_timeout)?;
@@ -278,7 +165,7 @@ impl Config {
                 10_000,
                 cli::at_least_one,
             )?,
-            max_sessions: max_sessions.map(|given| given.value),
+            max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
             workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
         };
         let listen = cli::Listen::On(DEFAULT_LISTEN);
@@ -398,15 +285,21 @@ fn target(
         cli::SslMode::VerifyFull => SslMode::VerifyFull,
     };
     let sslrootcert = look.one("sslrootcert", cli.sslrootcert, &["PGSSLROOTCERT"], cli::path)?;
-    let set = |name| (look.0)(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let set = |name| (look.0)(name).filter(|text| !text.is_empty());
     Ok(TargetSettings {
         host: host.map_or_else(|| "localhost".into(), |given| given.value),
         port: port.map_or(5432, |given| given.value),
         sslmode,
-        sslrootcert: sslrootcert.map(|given| given.value),
-        password: password.map(|given| Password(given.value)),
-        passfile: set("PGPASSFILE").or_else(|| set("HOME").map(|home| home.join(".pgpass"))),
+        // libpq's word for the operating system's authorities, which are the default here.
+        sslrootcert: sslrootcert
+            .map(|given| given.value)
+            .filter(|file| file.as_os_str() != "system"),
+        password: password.map(|given| Password::from(given.value)),
+        // Without it the target looks for ~/.pgpass itself, and does not mind if there is none.
+        passfile: set("PGPASSFILE").map(PathBuf::from),
+        options: set("PGOPTIONS"),
         read_only: look.or("read-only", cli.read_only, false, cli::switch)?,
+        ..TargetSettings::default()
     })
 }
 
@@ -462,11 +355,11 @@ fn leave_one<A, B>(
     let (Some(a), Some(b)) = (&*first, &*second) else { return Ok(()) };
     match (a.origin.is_flag(), b.origin.is_flag()) {
         (true, false) => {
-            warnings.push(format!("{} is not used, since {} is given.", b.origin, a.origin));
+            warnings.push(format!("{} is given, so {} is not used.", a.origin, b.origin));
             *second = None;
         }
         (false, true) => {
-            warnings.push(format!("{} is not used, since {} is given.", a.origin, b.origin));
+            warnings.push(format!("{} is given, so {} is not used.", b.origin, a.origin));
             *first = None;
         }
         _ => {

@@ -85,7 +85,9 @@ fn routes(views: Views) -> impl FnOnce(&mut ServiceConfig) {
             .app_data(Data::new(views))
             .route("/metrics", web::get().to(metrics))
             .route("/livez", web::get().to(livez))
+            .route("/livez", web::head().to(livez))
             .route("/readyz", web::get().to(readyz))
+            .route("/readyz", web::head().to(readyz))
             .route("/", web::get().to(page));
     }
 }
@@ -205,6 +207,8 @@ mod tests {
         health.target(Condition::Disconnected("connection\nrefused".into()));
         unready("target: connection refused").await;
         health.target(Condition::Connected);
+        assert_eq!(get(&views, "/readyz").await.0, StatusCode::OK);
+        health.target(Condition::Unused);
         assert_eq!(get(&views, "/readyz").await.0, StatusCode::OK);
         health.drain();
         unready("stopping").await;

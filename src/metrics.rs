@@ -4,6 +4,9 @@
 //! labels are known exists at zero from the start, so that a rate over it is right from the first
 //! event on.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -419,109 +422,4 @@ fn resident_bytes() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::replay::ledger::{Filtered, GivenUp, Skipped};
-
-    /// What `record` leaves in a scrape of a recorder of its own.
-    fn scrape(record: impl FnOnce()) -> String {
-        let recorder = builder().unwrap().build_recorder();
-        let handle = recorder.handle();
-        metrics::with_local_recorder(&recorder, || {
-            describe_and_touch();
-            record();
-        });
-        handle.render()
-    }
-
-    fn value(scrape: &str, series: &str) -> f64 {
-        let line = scrape.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {series} in\n{scrape}")).parse().unwrap()
-    }
-
-    #[test]
-    fn every_metric_is_there_at_the_start_with_help_and_type() {
-        let scrape = scrape(|| ());
-        // Known only when the topic, or the first bad record, is.
-        let later = ["partition"];
-        for metric in ALL {
-            let known = metric.name != RECORDS_REJECTED.name
-                && !metric.labels.iter().any(|label| later.contains(label));
-            assert_eq!(scrape.contains(&format!("# HELP {} ", metric.name)), known, "{metric:?}");
-            let kind = format!("{:?}", metric.kind).to_lowercase();
-            let kind = format!("# TYPE {} {kind}\n", metric.name);
-            assert_eq!(scrape.contains(&kind), known, "{metric:?}");
-        }
-        assert_eq!(value(&scrape, "kreplay_records_skipped_total{reason=\"copy_data\"}"), 0.0);
-        assert_eq!(value(&scrape, "kreplay_statements_total{outcome=\"new_error\"}"), 0.0);
-        assert_eq!(value(&scrape, "kreplay_statement_target_seconds_count"), 0.0);
-        assert!(value(&scrape, "process_start_time_seconds") > 1.7e9);
-        assert!(value(&scrape, "process_resident_memory_bytes") > 1e5);
-    }
-
-    #[test]
-    fn names_follow_the_rules_of_prometheus() {
-        for metric in ALL {
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{metric:?}");
-            let seconds = metric.name.trim_end_matches("_total").ends_with("_seconds");
-            assert_eq!(seconds, metric.unit == Unit::Seconds, "{metric:?}");
-            assert!(metric.name.starts_with("kreplay_") || metric.name.starts_with("process_"));
-        }
-    }
-
-    #[test]
-    fn the_ledger_balances_in_a_scrape() {
-        let mut ledger = crate::replay::ledger::Ledger::new();
-        ledger.consume(10);
-        ledger.settle_many(Fate::Replayed, 4);
-        ledger.settle(Fate::Failed);
-        ledger.settle(Fate::Filtered(Filtered::Noise));
-        ledger.settle(Fate::Skipped(Skipped::Truncated));
-        ledger.settle(Fate::Rejected("columns"));
-        ledger.settle(Fate::GivenUp(GivenUp::Idle));
-        let scrape = scrape(|| publish_ledger(&ledger));
-        let fates: f64 = Fate::LABELS
-            .iter()
-            .map(|fate| value(&scrape, &format!("kreplay_records_total{{fate=\"{fate}\"}}")))
-            .sum();
-        let pending = value(&scrape, "kreplay_records_pending");
-        assert_eq!((fates, pending), (9.0, 1.0));
-        assert_eq!(value(&scrape, "kreplay_records_consumed_total"), fates + pending);
-        assert_eq!(value(&scrape, "kreplay_records_rejected_total{reason=\"columns\"}"), 1.0);
-    }
-
-    #[test]
-    fn statements_are_sorted_into_buckets_and_outcomes() {
-        let scrape = scrape(|| {
-            let statements = Statements::new();
-            let ms = Duration::from_millis;
-            statements.ran(Some(ms(3)), ms(7), Outcome::Same);
-            statements.ran(None, ms(70_000), Outcome::NewError);
-        });
-        let target = |le: &str| {
-            value(&scrape, &format!("kreplay_statement_target_seconds_bucket{{le=\"{le}\"}}"))
-        };
-        assert_eq!(
-            (target("0.005"), target("0.01"), target("60"), target("+Inf")),
-            (0., 1., 1., 2.)
-        );
-        assert_eq!(value(&scrape, "kreplay_statement_source_seconds_count"), 1.0);
-        assert_eq!(value(&scrape, "kreplay_statements_total{outcome=\"new_error\"}"), 1.0);
-    }
-
-    #[test]
-    fn the_lag_of_a_partition_is_what_was_not_read_of_it() {
-        let at = Partition {
-            partition: 3,
-            position: Some(40),
-            high_watermark: Some(42),
-            committed: None,
-        };
-        let scrape = scrape(|| partition(&at));
-        assert_eq!(value(&scrape, "kreplay_consumer_lag{partition=\"3\"}"), 2.0);
-        assert!(!scrape.contains("kreplay_consumer_committed_offset{"));
-    }
 }

@@ -7,6 +7,7 @@ use std::{fs, thread};
 
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -36,22 +37,32 @@ pub enum MockBrokerError {
 ///
 /// [`MockBrokerError`] when it cannot be started.
 pub fn run(listen_file: &Path, topics: &[String], partitions: i32) -> Result<(), MockBrokerError> {
+    let cluster = start(listen_file, topics, partitions)?;
+    let _ = writeln!(
+        io::stderr(),
+        "THIS IS NOT KAFKA but librdkafka's mock cluster, on {}: it lives in memory, keeps 5 MiB a \
+         partition and forgets the oldest beyond that, and finds no offset by timestamp (--after \
+         and --from TIMESTAMP).",
+        cluster.bootstrap_servers()
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(asked_to_end())?;
+    Ok(())
+}
+
+/// The cluster serves until it is dropped.
+fn start(
+    listen_file: &Path,
+    topics: &[String],
+    partitions: i32,
+) -> Result<MockCluster<'static, DefaultProducerContext>, MockBrokerError> {
     let cluster = MockCluster::new(1)?;
     for topic in topics {
         cluster.create_topic(topic, partitions, 1)?;
     }
-    let address = cluster.bootstrap_servers();
-    let _ = writeln!(
-        io::stderr(),
-        "THIS IS NOT KAFKA but librdkafka's mock cluster, on {address}: it lives in memory, keeps \
-         5 MiB a partition and forgets the oldest beyond that, and finds no offset by timestamp \
-         (--after and --from TIMESTAMP)."
-    );
-    write_whole(listen_file, &address)
+    write_whole(listen_file, &cluster.bootstrap_servers())
         .map_err(|source| MockBrokerError::ListenFile { path: listen_file.to_owned(), source })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(asked_to_end())?;
-    Ok(())
+    Ok(cluster)
 }
 
 /// Whoever waits for the file must never read half of it.
@@ -79,4 +90,33 @@ async fn asked_to_end() -> io::Result<()> {
         _ = end_of_input => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+
+    use super::*;
+
+    #[test]
+    fn a_client_finds_the_topics_at_the_address_in_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("broker");
+        let _cluster = start(&file, &["log".into()], 3).unwrap();
+        let address = fs::read_to_string(&file).unwrap();
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", address.trim()).create().unwrap();
+        let metadata = consumer.fetch_metadata(Some("log"), Duration::from_secs(10)).unwrap();
+        assert_eq!(metadata.topics()[0].partitions().len(), 3);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let file = Path::new("/nowhere/broker");
+        let error = start(file, &[], 1).err().unwrap().to_string();
+        assert!(error.contains("--listen-file /nowhere/broker"), "{error}");
+    }
 }

@@ -82,3 +82,40 @@ fn a_completion_script_knows_the_flags() {
         panic!("no completions")
     };
 }
+
+const README: &str = include_str!("../../README.md");
+
+/// What stands between `[key: ` and `]` in a help text.
+fn noted<'a>(help: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = help.split_once(&format!("[{key}: "))?;
+    Some(rest.split_once(']')?.0)
+}
+
+#[test]
+fn the_readme_has_every_flag_with_its_letter_default_and_variables() {
+    for argument in Cli::command().get_arguments() {
+        let Some(long) = argument.get_long() else { continue };
+        let cell = format!("`--{long}`");
+        let row = README
+            .lines()
+            .filter(|line| line.starts_with("| `-"))
+            .find(|line| line.split(" | ").next().is_some_and(|first| first.contains(&cell)))
+            .unwrap_or_else(|| panic!("README.md has no row for --{long}"));
+        if let Some(letter) = argument.get_short() {
+            assert!(row.starts_with(&format!("| `-{letter}` ")), "{row}");
+        }
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = noted(&help, "default").unwrap_or_default();
+        assert!(row.replace('`', "").contains(&format!("| {default} |")), "{default}: {row}");
+        for variable in noted(&help, "env").unwrap_or_default().split_terminator(", ") {
+            assert!(row.contains(&format!("`{variable}`")), "{variable}: {row}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_every_exit_code() {
+    for exit in Exit::ALL {
+        assert!(README.contains(&format!("\n| {} | ", exit as u8)), "{exit:?}");
+    }
+}

@@ -1,4 +1,8 @@
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+
+use clap::CommandFactory;
 
 use super::*;
 
@@ -121,7 +125,6 @@ fn libpqs_names_of_the_environment_are_read() {
             ("PGSSLMODE", "verify-full"),
             ("PGSSLROOTCERT", "/ca.pem"),
             ("PGPASSFILE", "/pass"),
-            ("HOME", "/home/joe"),
         ],
     );
     assert_eq!(config.target.port, 6000);
@@ -132,8 +135,8 @@ fn libpqs_names_of_the_environment_are_read() {
     assert_eq!(config.target.sslrootcert, Some("/ca.pem".into()));
     assert_eq!(config.target.passfile, Some("/pass".into()));
     assert_eq!(config.warnings, Vec::<String>::new());
-    let home = self::config("", &[("HOME", "/home/joe")]);
-    assert_eq!(home.target.passfile, Some("/home/joe/.pgpass".into()));
+    let system = self::config("", &[("PGSSLROOTCERT", "system")]);
+    assert_eq!(system.target.sslrootcert, None);
 }
 
 #[test]
@@ -261,6 +264,36 @@ fn switches_can_be_set_in_the_environment_and_taken_back() {
     assert!(config("", &variables).replay.dry_run);
     assert!(!config("--dry-run=false", &variables).replay.dry_run);
     assert!(kafka(config("", &variables)).until_end);
+}
+
+#[test]
+fn every_flag_and_every_variable_that_the_help_names_is_looked_up() {
+    let asked = RefCell::new(BTreeSet::new());
+    let environment = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        (name == "topic").then(|| "log".to_owned())
+    };
+    let config = Config::resolve(Cli::default(), &environment).unwrap();
+    assert_eq!(kafka(config).topic, "log");
+    let asked = asked.into_inner();
+    for argument in Cli::command().get_arguments() {
+        let Some(flag) = argument.get_long() else { continue };
+        assert!(asked.contains(&lookup::variable(flag)), "--{flag}");
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let others = help.split_once("[env: ").map(|(_, rest)| rest.trim_end_matches(']'));
+        for variable in others.into_iter().flat_map(|names| names.split(", ")) {
+            assert!(asked.contains(variable), "{variable} of --{flag}");
+        }
+    }
+}
+
+#[test]
+fn the_bound_on_connections_is_the_targets_unless_one_is_given() {
+    assert_eq!(
+        config("--max-sessions 0", &[("KREPLAY_MAX_SESSIONS", "5")]).replay.max_sessions,
+        None
+    );
+    assert_eq!(config("--max-sessions 40", &[]).replay.max_sessions, Some(40));
 }
 
 const SECRET: &str = "hunter2";

@@ -28,7 +28,9 @@ pub enum Condition {
     Unknown,
     /// It is there.
     Connected,
-    /// It is not, for this reason (which is shown to everybody: no secrets).
+    /// It is not needed: a dry run has no target.
+    Unused,
+    /// It is not there, for this reason (which is shown to everybody: no secrets).
     Disconnected(String),
 }
 
@@ -59,6 +61,7 @@ impl Condition {
         match self {
             Self::Unknown => "not connected yet".into(),
             Self::Connected => "connected".into(),
+            Self::Unused => "not used".into(),
             Self::Disconnected(reason) => reason.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }
@@ -112,7 +115,7 @@ impl Health {
             return Err("stopping".into());
         }
         for (side, condition) in [("source", &state.source), ("target", &state.target)] {
-            if *condition != Condition::Connected {
+            if !matches!(condition, Condition::Connected | Condition::Unused) {
                 return Err(format!("{side}: {}", condition.in_words()));
             }
         }

@@ -1,0 +1,128 @@
+//! The settings of the replay itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::cli::OnError;
+use crate::pglog::Format;
+
+/// What is replayed, in which order, within which limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaySettings {
+    /// What a record looks like.
+    pub format: Format,
+    /// Nothing is sent: read, classify, count.
+    pub dry_run: bool,
+    /// What a statement waits for.
+    pub order: Order,
+    /// What is left out.
+    pub filters: Filters,
+    /// As whom and to which database a session is replayed.
+    pub identity: Identity,
+    /// How long integrity errors are tolerated.
+    pub integrity_errors: Tolerance,
+    /// What a failure that the source did not have leads to.
+    pub on_error: OnError,
+    /// Run what the source canceled, and cancel it after the original time.
+    pub replay_cancels: bool,
+    /// How long a statement may run before the target is asked what it waits for.
+    pub stall_check: Duration,
+    /// How long a live statement may wait for its session's next record.
+    pub lookahead: Duration,
+    /// After how long without a record a session's connection is closed; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// How long a stop waits for what is in flight.
+    pub shutdown_timeout: Duration,
+    /// Statements read and not yet finished at the most, over all sessions.
+    pub max_in_flight: usize,
+    /// Connections at the most; `None`: what the target allows, less a reserve.
+    pub max_sessions: Option<usize>,
+    /// Threads that sessions are spread over.
+    pub workers: usize,
+}
+
+/// What a statement waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Every statement before it.
+    Serial,
+    /// The earlier statements of its own session, of which up to `pipeline` are sent ahead.
+    Session {
+        /// Statements in flight on one connection at the most, from 1.
+        pipeline: usize,
+    },
+}
+
+impl Order {
+    /// The name of the order on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serial => "serial",
+            Self::Session { .. } => "session",
+        }
+    }
+}
+
+/// What is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Statements that only read.
+    pub skip_selects: bool,
+    /// What was logged before this moment, in Unix milliseconds.
+    pub after_unix_ms: Option<i64>,
+    /// So many statements at the start.
+    pub skip_count: u64,
+    /// Sessions of all databases of the source but these; empty: none is left out.
+    pub source_databases: Vec<String>,
+}
+
+/// As whom and to which database a session is replayed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub(super) one_database: Option<String>,
+    pub(super) one_user: Option<String>,
+    pub(super) databases: BTreeMap<String, String>,
+    pub(super) users: BTreeMap<String, String>,
+}
+
+impl Identity {
+    /// The target's database for a session of this database of the source.
+    pub fn database<'a>(&'a self, source: &'a str) -> &'a str {
+        renamed(self.one_database.as_deref(), &self.databases, source)
+    }
+
+    /// The target's user for a session of this user of the source.
+    pub fn user<'a>(&'a self, source: &'a str) -> &'a str {
+        renamed(self.one_user.as_deref(), &self.users, source)
+    }
+
+    /// The one database that everything is replayed to, if there is one: it can be tried at the
+    /// start, before the first record.
+    pub fn one_database(&self) -> Option<&str> {
+        self.one_database.as_deref()
+    }
+
+    /// The one user that everything is replayed as, if there is one.
+    pub fn one_user(&self) -> Option<&str> {
+        self.one_user.as_deref()
+    }
+}
+
+fn renamed<'a>(
+    one: Option<&'a str>,
+    names: &'a BTreeMap<String, String>,
+    source: &'a str,
+) -> &'a str {
+    one.or_else(|| names.get(source).map(String::as_str)).unwrap_or(source)
+}
+
+/// How long integrity errors (SQLSTATE class 23) are tolerated, from the first statement on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerance {
+    /// Not at all.
+    Never,
+    /// For so long.
+    For(Duration),
+    /// Always.
+    ForEver,
+}
