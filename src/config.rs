@@ -5,7 +5,6 @@
 //! kreplay had (`topic`, `brokers`, `dbHost`, …), libpq's `PG*`, the default.
 
 mod lookup;
-mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +17,11 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::lookup::Origin;
 use self::lookup::{Environment, Given, Lookup};
-pub use self::replay::{Filters, Identity, Order, ReplaySettings, Tolerance};
 use crate::cli::{self, Cli};
 pub use crate::cli::{DeadLetter, LogFormat, OnError};
 use crate::pglog::Format;
+use crate::replay::policy::{ErrorPolicy, Tolerance};
+pub use crate::replay::settings::{Filters, Identity, Order, ReplaySettings};
 use crate::source::kafka::{KafkaSettings, OnGap, Start};
 use crate::target::{Password, SslMode, TargetSettings};
 
@@ -142,8 +142,11 @@ impl Config {
             order: order(&look, cli.order.order, cli.order.pipeline, &mut warnings)?,
             filters,
             identity,
-            integrity_errors: tolerance(&look, cli.errors.ignore_error_seconds)?,
-            on_error: look.or("on-error", cli.errors.on_error, OnError::Continue, cli::name)?,
+            errors: ErrorPolicy {
+                tolerance: tolerance(&look, cli.errors.ignore_error_seconds)?,
+                stop: look.or("on-error", cli.errors.on_error, OnError::Continue, cli::name)?
+                    == OnError::Stop,
+            },
             replay_cancels: look.or(
                 "replay-cancels",
                 cli.order.replay_cancels,
@@ -429,7 +432,7 @@ fn tolerance(look: &Lookup<'_>, typed: Option<i64>) -> Result<Tolerance, ConfigE
     Ok(match given.map_or(0, |given| given.value) {
         0 => Tolerance::Never,
         seconds => u64::try_from(seconds)
-            .map_or(Tolerance::ForEver, |seconds| Tolerance::For(Duration::from_secs(seconds))),
+            .map_or(Tolerance::ForEver, |seconds| Tolerance::ForMs(seconds.saturating_mul(1000))),
     })
 }
 

@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::cli::REVISION;
 use crate::replay::ledger::{Fate, Snapshot};
+use crate::replay::policy::Outcome;
 
 /// How a metric behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,20 +147,6 @@ macro_rules! label {
 }
 
 label! {
-    /// The target's outcome of a statement beside the source's: label `outcome`.
-    Outcome {
-        /// Both succeeded, or failed with the same SQLSTATE.
-        Same => "same",
-        /// Succeeded on the source, failed on the target.
-        NewError => "new_error",
-        /// Failed on the source, succeeded on the target.
-        FixedError => "fixed_error",
-        /// Failed on both, with different SQLSTATEs.
-        OtherError => "other_error",
-    }
-}
-
-label! {
     /// What a session is doing: label `state`.
     SessionState {
         /// Its connection is being opened.
@@ -223,7 +210,7 @@ fn describe_and_touch() {
             _ => {}
         }
     }
-    for &outcome in Outcome::ALL {
+    for outcome in Outcome::ALL {
         counter!(STATEMENTS.name, "outcome" => outcome.label()).absolute(0);
     }
     for &state in SessionState::ALL {

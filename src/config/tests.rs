@@ -50,7 +50,7 @@ fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
     let replay = &config.replay;
     assert_eq!(replay.order, Order::Serial);
     assert_eq!(replay.filters, Filters::default());
-    assert_eq!(replay.integrity_errors, Tolerance::Never);
+    assert_eq!(replay.errors.tolerance, Tolerance::Never);
     assert_eq!(replay.idle_timeout, Some(Duration::from_secs(60)));
     assert_eq!(replay.stall_check, Duration::from_millis(5));
     assert_eq!(replay.lookahead, Duration::from_millis(100));
@@ -97,7 +97,7 @@ fn every_older_name_of_the_environment_is_read() {
     assert_eq!(config.replay.identity.database("other"), "app");
     assert_eq!(config.replay.identity.user("other"), "joe");
     assert_eq!(config.replay.idle_timeout, Some(Duration::from_millis(1500)));
-    assert_eq!(config.replay.integrity_errors, Tolerance::ForEver);
+    assert_eq!(config.replay.errors.tolerance, Tolerance::ForEver);
     assert_eq!(
         config.replay.filters,
         Filters {

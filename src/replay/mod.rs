@@ -10,6 +10,7 @@ pub mod order;
 pub mod policy;
 pub mod request;
 pub mod session;
+pub mod settings;
 pub mod stall;
 pub mod types;
 pub mod work;

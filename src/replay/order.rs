@@ -5,16 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::pglog::SessionId;
 use crate::replay::work::Seq;
 
-/// `--order`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Every statement waits until every one before it has finished.
-    #[default]
-    Serial,
-    /// A statement waits for the earlier ones of its own session alone.
-    Session,
-}
-
 /// Serial order: one turn, which goes from statement to statement.
 ///
 /// A session that has finished a statement goes on with the next one without asking if that is its

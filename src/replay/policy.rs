@@ -60,7 +60,7 @@ pub enum Tolerance {
 }
 
 /// What is done about errors of the target.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorPolicy {
     /// How long integrity errors are tolerated.
     pub tolerance: Tolerance,

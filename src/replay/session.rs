@@ -727,7 +727,12 @@ impl Manner {
         let statement = &work.statement;
         let end = work.end();
         match (&statement.protocol, end.source) {
-            (_, SourceEnd::Failed(code)) if end.source.is_circumstantial() => instead(work, code),
+            (_, SourceEnd::Failed(code))
+                if end.source.is_circumstantial()
+                    && !(replay_cancels && code == SqlState::QUERY_CANCELED) =>
+            {
+                instead(work, code)
+            }
             // Its session ends next, and takes with it what it did.
             (_, SourceEnd::Terminated) => Self::Text(String::new()),
             (Protocol::Unknown, SourceEnd::Failed(code)) => Self::Text(raise(code)),

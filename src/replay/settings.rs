@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cli::OnError;
 use crate::pglog::Format;
+use crate::replay::policy::ErrorPolicy;
 
 /// What is replayed, in which order, within which limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +19,8 @@ pub struct ReplaySettings {
     pub filters: Filters,
     /// As whom and to which database a session is replayed.
     pub identity: Identity,
-    /// How long integrity errors are tolerated.
-    pub integrity_errors: Tolerance,
-    /// What a failure that the source did not have leads to.
-    pub on_error: OnError,
+    /// What an error that the source did not have leads to.
+    pub errors: ErrorPolicy,
     /// Run what the source canceled, and cancel it after the original time.
     pub replay_cancels: bool,
     /// How long a statement may run before the target is asked what it waits for.
@@ -114,15 +112,4 @@ fn renamed<'a>(
     source: &'a str,
 ) -> &'a str {
     one.or_else(|| names.get(source).map(String::as_str)).unwrap_or(source)
-}
-
-/// How long integrity errors (SQLSTATE class 23) are tolerated, from the first statement on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tolerance {
-    /// Not at all.
-    Never,
-    /// For so long.
-    For(Duration),
-    /// Always.
-    ForEver,
 }
