@@ -6,15 +6,15 @@ use std::sync::Arc;
 use crate::replay::context::Restore;
 use crate::replay::work::Work;
 
-/// The transaction status that a server tells with every answer.
+/// Where a connection stands with regard to transactions, as the server tells with every answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// No transaction block is open.
+pub enum TransactionStatus {
+    /// No transaction is open.
     #[default]
     Idle,
-    /// In a transaction block.
+    /// A transaction is open.
     InTransaction,
-    /// In a transaction block that failed.
+    /// A transaction is open and aborted: everything but its end is refused with 25P02.
     Failed,
 }
 

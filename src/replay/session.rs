@@ -12,7 +12,7 @@ use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
-use crate::replay::request::{ParseMode, Request, Status};
+use crate::replay::request::{ParseMode, Request, TransactionStatus as Status};
 use crate::replay::types::{KnownTypes, Rung, is_inference_failure};
 use crate::replay::work::{Seq, Work};
 

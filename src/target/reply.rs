@@ -4,28 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::pglog::SqlState;
+pub use crate::replay::request::TransactionStatus;
 
-/// Where a connection stands with regard to transactions, as the server said it last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum TransactionStatus {
-    /// No transaction is open.
-    #[default]
-    Idle,
-    /// A transaction is open.
-    InTransaction,
-    /// A transaction is open and aborted: everything but its end is refused with 25P02.
-    Failed,
-}
-
-impl TransactionStatus {
-    /// Reads the status byte of a ReadyForQuery.
-    pub(super) fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            b'I' => Some(Self::Idle),
-            b'T' => Some(Self::InTransaction),
-            b'E' => Some(Self::Failed),
-            _ => None,
-        }
+/// Reads the status byte of a ReadyForQuery.
+pub(super) fn status_from_byte(byte: u8) -> Option<TransactionStatus> {
+    match byte {
+        b'I' => Some(TransactionStatus::Idle),
+        b'T' => Some(TransactionStatus::InTransaction),
+        b'E' => Some(TransactionStatus::Failed),
+        _ => None,
     }
 }
 

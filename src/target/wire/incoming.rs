@@ -1,7 +1,7 @@
 //! Reads what the server says, message by message, and makes replies of it.
 
 use super::exchange::{BackendKey, Exchange};
-use crate::target::reply::{Reply, ServerError, TransactionStatus, rows_of_command_tag};
+use crate::target::reply::{Reply, ServerError, TransactionStatus, rows_of_command_tag, status_from_byte};
 
 /// How much of an error report or command tag is kept; the rest of it is skipped.
 const KEPT_BODY: usize = 64 * 1024;
@@ -113,7 +113,7 @@ impl Incoming {
                     });
                 }
                 b'Z' => {
-                    let status = body.first().copied().and_then(TransactionStatus::from_byte);
+                    let status = body.first().copied().and_then(status_from_byte);
                     let reply = progress.finish(status.ok_or(Violation::Type(tag))?);
                     if !exchange.answer(reply) {
                         return Err(Violation::Unasked);

@@ -1,0 +1,177 @@
+//! What crosses mailboxes.
+
+use std::sync::{Arc, Mutex};
+
+use actix::{Message, Recipient};
+
+use crate::pglog::statement::{Amendment, Statement};
+use crate::pglog::{SessionId, SqlState};
+use crate::replay::ledger::Fate;
+use crate::replay::session::{Ended, Session};
+use crate::replay::work::{Seq, Work};
+use crate::target::Login;
+
+/// A session's decisions, shared between its actor, the supervisor (which builds a new actor around
+/// them if one panics) and the sequencer (which looks at what it would do next). A std mutex, held
+/// for a step and never over an await.
+pub type SharedSession = Arc<Mutex<Session>>;
+
+/// Consumer → supervisor: what came, in the order of the log.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Deliver(pub Vec<Delivery>);
+
+/// Something for one session.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The session.
+    pub session: SessionId,
+    /// Who the session is on the target.
+    pub login: Arc<Login>,
+    /// What it gets.
+    pub parcel: Parcel,
+}
+
+/// What a session gets.
+#[derive(Debug)]
+pub enum Parcel {
+    /// It begins: connect.
+    Open,
+    /// Its next statement.
+    Work(Arc<Work>),
+    /// A statement that an earlier run of kreplay replayed, for the sake of what it set up.
+    Remember(Box<Statement>),
+    /// More about its last statement.
+    Amend(Amendment),
+    /// It ended on the source; with this error if the server ended it.
+    Close(Option<SqlState>),
+}
+
+/// Consumer → supervisor: the source's server ended all its sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CloseAll;
+
+/// Consumer → supervisor → sequencer: nothing more will be read.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct InputEnded;
+
+/// Daemon → supervisor: finish what runs, drop what has not started, roll back and disconnect.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// Daemon → consumer: read no more, and commit what is settled when the sessions have ended.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+/// Supervisor → session: there is something in its queue, or to be seen to.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+/// Supervisor → session: its last statement was amended while it ran; cancel it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Cancel;
+
+/// Supervisor or sequencer → session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum Turn {
+    /// It may start its statements up to this place.
+    Start(Seq),
+    /// It may start its next statement ahead of its turn.
+    RunAhead,
+    /// Close the connection; nothing more is expected of the session.
+    GiveUp,
+}
+
+/// Session → sequencer: may this statement start?
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    /// The statement.
+    pub seq: Seq,
+    /// Its session.
+    pub session: SessionId,
+}
+
+/// Session → sequencer: this statement's turn is over.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Finished(pub Seq);
+
+/// Session → sequencer: it has a connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Connected {
+    /// The session.
+    pub session: SessionId,
+    /// The process id of its backend on the target.
+    pub backend: i32,
+    /// Its decisions.
+    pub state: SharedSession,
+    /// Where it takes turns.
+    pub turns: Recipient<Turn>,
+}
+
+/// Session → sequencer: it has none any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Disconnected(pub SessionId);
+
+/// Session → consumer: how far it came.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Progress {
+    /// Statements that ended, each with what becomes of its record.
+    pub ended: Vec<(Arc<Work>, Settlement)>,
+    /// Statements whose effects are final.
+    pub settled: Vec<Arc<Work>>,
+}
+
+/// How a statement ended, for the account.
+#[derive(Debug, Clone, Copy)]
+pub enum Settlement {
+    /// It was run.
+    Ran(Ended),
+    /// It was not.
+    Not(Fate),
+}
+
+/// Sequencer → consumer: statements wait for a session whose next record has not been read; read on,
+/// even past the bound on what is in flight.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct ReadOn;
+
+/// Consumer → sequencer: there is no room for more and nothing has finished for a while. Is it that
+/// everything in flight waits for something that has not been read?
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Relieve;
+
+/// Session → supervisor: its actor has ended.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Gone {
+    /// The session.
+    pub session: SessionId,
+    /// Whether it panicked.
+    pub panicked: bool,
+}
+
+/// Session → supervisor, supervisor → daemon: the replay can't go on.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub enum Fatal {
+    /// The target refuses every connection for a reason that will not pass.
+    TargetRefused(String),
+    /// A statement failed where the source's had not, and the user wants to stop at that.
+    StatementFailed(String),
+    /// The source failed.
+    Source(Arc<crate::source::SourceError>),
+}

@@ -1,0 +1,10 @@
+//! The actors: thin shells around the decisions of [`replay`](crate::replay).
+//!
+//! Messages go down, consumer → supervisor → session → sequencer; what goes back up goes through a
+//! [`Recipient`](actix::Recipient), so that no actor knows who listens above it.
+
+pub mod consumer;
+pub mod messages;
+pub mod sequencer;
+pub mod session;
+pub mod supervisor;

@@ -1,0 +1,481 @@
+//! The session actor: one session of the source, one connection to the target, one ordered queue.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tracing::{debug, info, warn};
+
+use super::messages::{
+    Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Progress, Settlement,
+    SharedSession, Turn, Wake,
+};
+use super::sequencer::Sequencer;
+use crate::metrics;
+use crate::pglog::SessionId;
+use crate::pglog::SqlState;
+use crate::pglog::statement::{Protocol, SourceEnd};
+use crate::replay::backends::Backends;
+use crate::replay::context::Restore;
+use crate::replay::ledger::{Fate, GivenUp, Skipped};
+use crate::replay::request::{ParseMode, Request};
+use crate::replay::session::{Answer, Closing, Next, Session};
+use crate::replay::work::Work;
+use crate::target::{self, Batch, ConnectError, Connection, Login, Lost, Reply, Target};
+
+/// What all sessions share.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The server that is replayed on.
+    pub target: Target,
+    /// Which backend serves which session.
+    pub backends: Arc<Backends>,
+    /// Who gives turns.
+    pub sequencer: Addr<Sequencer>,
+    /// Who hears how statements ended.
+    pub progress: Recipient<Progress>,
+    /// Who hears that the actor ended.
+    pub gone: Recipient<Gone>,
+    /// Who hears that the replay can't go on.
+    pub fatal: Recipient<Fatal>,
+    /// Whether statements wait for turns.
+    pub serial: bool,
+    /// Whether a connection ever succeeded: until then a refusal for good ends the replay.
+    pub connected_once: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// One session of the source.
+pub struct SessionActor {
+    id: SessionId,
+    login: Arc<Login>,
+    state: SharedSession,
+    around: Surroundings,
+    connection: Option<Connection>,
+    phase: Phase,
+    /// When each request under way was sent, to time its answer.
+    sent_at: VecDeque<Instant>,
+    /// A statement that signals a backend which no session has: it is answered for, not sent.
+    unaimed: Option<Arc<Work>>,
+    /// A cancel request is on its way: anything sent meanwhile could be hit by it.
+    canceling: bool,
+    backoff: Duration,
+    lost_before: bool,
+}
+
+/// What the actor is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Disconnected,
+    Connecting,
+    Connected,
+    Closing,
+}
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+impl SessionActor {
+    /// An actor around a session's decisions.
+    pub fn new(
+        id: SessionId,
+        login: Arc<Login>,
+        state: SharedSession,
+        around: Surroundings,
+    ) -> Self {
+        Self {
+            id,
+            login,
+            state,
+            around,
+            connection: None,
+            phase: Phase::Disconnected,
+            sent_at: VecDeque::new(),
+            unaimed: None,
+            canceling: false,
+            backoff: FIRST_BACKOFF,
+            lost_before: false,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Session> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does whatever can be done now.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        match self.phase {
+            Phase::Connecting | Phase::Closing => return,
+            Phase::Disconnected => {
+                // What was under way on a connection that is gone has been put back already.
+                if self.state().is_busy() {
+                    self.connect(ctx);
+                } else if let Next::Close(_) = self.next() {
+                    self.finish_closing(ctx);
+                }
+                return;
+            }
+            Phase::Connected => {}
+        }
+        while !self.canceling && self.unaimed.is_none() {
+            match self.next() {
+                Next::Send(request) => self.send(request, ctx),
+                Next::Ask(seq) => {
+                    self.around.sequencer.do_send(Ask { seq, session: self.id });
+                    return;
+                }
+                Next::Wait | Next::Idle => return,
+                Next::Close(why) => {
+                    self.close(why, ctx);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> Next {
+        self.state().next()
+    }
+
+    // ---- Requests and answers ----
+
+    fn send(&mut self, request: Request, ctx: &mut Context<Self>) {
+        let Some(connection) = &self.connection else { return };
+        let aimed = match work_of(&request) {
+            Some(work) if work.statement.outline.signals_backend => {
+                match self.around.backends.aim(&work.statement.sql) {
+                    Some(aimed) => Some(aimed),
+                    None => {
+                        self.unaimed = Some(work.clone());
+                        Some(String::new())
+                    }
+                }
+            }
+            _ => None,
+        };
+        if let Some(work) = work_of(&request) {
+            trace_statement(self.id, work);
+            self.cancel_in_time(work.clone(), ctx);
+        }
+        let answer = match &request {
+            Request::Text(text) => connection.run(target::Request::Simple(text)),
+            Request::Simple(work) => {
+                let sql = aimed.as_deref().unwrap_or(&work.statement.sql);
+                connection.run(target::Request::Simple(sql))
+            }
+            // An empty query stands for a statement that must not be sent.
+            Request::Extended { .. } if self.unaimed.is_some() => {
+                connection.run(target::Request::Simple(""))
+            }
+            _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
+        };
+        self.sent_at.push_back(Instant::now());
+        ctx.spawn(answer.into_actor(self).map(|answer, actor, ctx| match answer {
+            Ok(reply) => actor.answered(reply, ctx),
+            Err(lost) => actor.lost(&lost, ctx),
+        }));
+    }
+
+    /// A statement that the source canceled is canceled after the same time, where it is run at all.
+    fn cancel_in_time(&self, work: Arc<Work>, ctx: &mut Context<Self>) {
+        let end = work.end();
+        let Some(failure) = end.failure.filter(|f| f.code == SqlState::QUERY_CANCELED) else {
+            return;
+        };
+        let after = Duration::from_micros((failure.after_ms.unwrap_or_default() * 1000.0) as u64);
+        ctx.run_later(after, move |actor, ctx| {
+            let running = actor.state().running().is_some_and(|now| Arc::ptr_eq(now, &work));
+            if running {
+                actor.cancel(ctx);
+            }
+        });
+    }
+
+    fn answered(&mut self, reply: Reply, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Connected {
+            return;
+        }
+        let took = self.sent_at.pop_front().map(|sent| sent.elapsed()).unwrap_or_default();
+        let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
+        let answered = self.state().answered(Answer { status: reply.status, error });
+        let mut ended = Vec::new();
+        if let Some((work, end)) = answered.ended {
+            let unaimed = self.unaimed.take_if(|unaimed| Arc::ptr_eq(unaimed, &work)).is_some();
+            if unaimed {
+                info!(session = %self.id, "skipped: it signals a backend that no replayed session has");
+                ended.push((work, Settlement::Not(Fate::Skipped(Skipped::UnknownPid))));
+            } else {
+                if let (Some(error), SourceEnd::Succeeded | SourceEnd::Unknown) =
+                    (&reply.error, end.source)
+                {
+                    debug!(session = %self.id, sqlstate = %error.sqlstate, error = %error.message,
+                        sql = %work.statement.sql, "failed on the target alone");
+                }
+                metrics::statement_ran(work.statement.duration_ms, took);
+                ended.push((work, Settlement::Ran(end)));
+            }
+        }
+        if let Some(seq) = answered.finished
+            && self.around.serial
+        {
+            self.around.sequencer.do_send(Finished(seq));
+        }
+        if !ended.is_empty() || !answered.settled.is_empty() {
+            self.around.progress.do_send(Progress { ended, settled: answered.settled });
+        }
+        self.pump(ctx);
+    }
+
+    fn cancel(&mut self, ctx: &mut Context<Self>) {
+        let Some(connection) = &self.connection else { return };
+        self.canceling = true;
+        ctx.spawn(connection.cancel().into_actor(self).map(|result, actor, ctx| {
+            actor.canceling = false;
+            if let Err(error) = result {
+                warn!(session = %actor.id, "{error}");
+            }
+            actor.pump(ctx);
+        }));
+    }
+
+    // ---- The connection ----
+
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Connecting;
+        let (target, login) = (self.around.target.clone(), self.login.clone());
+        ctx.spawn(
+            async move { target.connect(&login).await }
+                .into_actor(self)
+                .map(Self::connect_answered),
+        );
+    }
+
+    fn connect_answered(
+        result: Result<Connection, ConnectError>,
+        actor: &mut Self,
+        ctx: &mut Context<Self>,
+    ) {
+        match result {
+            Ok(connection) => actor.connected(connection, ctx),
+            Err(error) if error.is_permanent() => actor.refused(&error, ctx),
+            Err(error) => {
+                warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
+                actor.phase = Phase::Disconnected;
+                // The phase keeps others from connecting; the timer alone goes on.
+                actor.phase = Phase::Connecting;
+                ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
+                actor.backoff = (actor.backoff * 2).min(LONGEST_BACKOFF);
+            }
+        }
+    }
+
+    fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
+        self.around.connected_once.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.backoff = FIRST_BACKOFF;
+        if std::mem::take(&mut self.lost_before) {
+            metrics::reconnected();
+        }
+        let backend = connection.backend_pid();
+        self.around.backends.connected(self.id, backend);
+        self.around.sequencer.do_send(Connected {
+            session: self.id,
+            backend,
+            state: self.state.clone(),
+            turns: ctx.address().recipient(),
+        });
+        self.connection = Some(connection);
+        self.phase = Phase::Connected;
+        self.state().connected();
+        self.pump(ctx);
+    }
+
+    /// The target refuses this session for good: what it holds can't be replayed.
+    fn refused(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
+        self.phase = Phase::Disconnected;
+        if !self.around.connected_once.load(std::sync::atomic::Ordering::Relaxed) {
+            self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
+        }
+        let works = self.state().drop_queue();
+        warn!(session = %self.id, statements = works.len(), "given up: {error}");
+        self.give_back(works, GivenUp::ConnectFailed);
+        self.pump(ctx);
+    }
+
+    /// Statements that will not be run.
+    fn give_back(&self, works: Vec<Arc<Work>>, why: GivenUp) {
+        if self.around.serial {
+            for work in &works {
+                self.around.sequencer.do_send(Finished(work.seq));
+            }
+        }
+        let ended = works.iter().filter(|work| work.tell());
+        let ended = ended.map(|work| (work.clone(), Settlement::Not(Fate::GivenUp(why)))).collect();
+        self.around.progress.do_send(Progress { ended, settled: works });
+    }
+
+    fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Connected {
+            return;
+        }
+        self.forget_connection();
+        let in_doubt = self.state().lost();
+        for _ in 0..in_doubt {
+            metrics::in_doubt();
+        }
+        warn!(session = %self.id, in_doubt, "lost the connection: {}", lost.reason);
+        self.lost_before = true;
+        self.unaimed = None;
+        self.pump(ctx);
+    }
+
+    fn forget_connection(&mut self) -> Option<Connection> {
+        let connection = self.connection.take()?;
+        self.phase = Phase::Disconnected;
+        self.sent_at.clear();
+        self.canceling = false;
+        self.around.backends.disconnected(self.id, connection.backend_pid());
+        self.around.sequencer.do_send(Disconnected(self.id));
+        Some(connection)
+    }
+
+    fn close(&mut self, why: Closing, ctx: &mut Context<Self>) {
+        let Some(connection) = self.forget_connection() else { return };
+        self.phase = Phase::Closing;
+        let settled = self.state().closed();
+        if !settled.is_empty() && matches!(why, Closing::Source(_)) {
+            self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        }
+        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
+            actor.phase = Phase::Disconnected;
+            if actor.state().is_busy() {
+                actor.pump(ctx);
+            } else {
+                ctx.stop();
+            }
+        }));
+    }
+
+    fn finish_closing(&mut self, ctx: &mut Context<Self>) {
+        self.state().closed();
+        ctx.stop();
+    }
+
+    fn give_up(&mut self, ctx: &mut Context<Self>) {
+        if self.state().is_running() {
+            return;
+        }
+        let Some(connection) = self.forget_connection() else { return };
+        self.phase = Phase::Closing;
+        let settled = self.state().give_up();
+        if !settled.is_empty() {
+            info!(session = %self.id, statements = settled.len(),
+                "rolled back a transaction that its source left open; it is run again if it goes on");
+            self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        }
+        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
+            actor.phase = Phase::Disconnected;
+            if actor.state().is_busy() {
+                actor.pump(ctx);
+            } else if !actor.state().has_memory() {
+                ctx.stop();
+            }
+        }));
+    }
+}
+
+impl Actor for SessionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // An actor that follows one that panicked finds what that one had under way.
+        self.state().lost();
+        self.connect(ctx);
+    }
+}
+
+impl Drop for SessionActor {
+    fn drop(&mut self) {
+        self.forget_connection();
+        self.around.gone.do_send(Gone { session: self.id, panicked: std::thread::panicking() });
+    }
+}
+
+impl Handler<Wake> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Cancel> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Cancel, ctx: &mut Self::Context) {
+        if self.state().is_running() {
+            self.cancel(ctx);
+        }
+    }
+}
+
+impl Handler<Turn> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, turn: Turn, ctx: &mut Self::Context) {
+        match turn {
+            Turn::Start(seq) => self.state().grant(seq),
+            Turn::RunAhead => self.state().run_ahead(),
+            Turn::GiveUp => return self.give_up(ctx),
+        }
+        self.pump(ctx);
+    }
+}
+
+fn work_of(request: &Request) -> Option<&Arc<Work>> {
+    match request {
+        Request::Simple(work) | Request::ParseOnly(work) | Request::Extended { work, .. } => {
+            Some(work)
+        }
+        Request::Text(_) | Request::Restore(_) => None,
+    }
+}
+
+fn trace_statement(session: SessionId, work: &Work) {
+    debug!(%session, seq = work.seq.0, sql = %work.statement.sql, "send");
+    if let Protocol::Extended { parameters, .. } = &work.statement.protocol {
+        tracing::trace!(%session, seq = work.seq.0, ?parameters, "send");
+    }
+}
+
+/// The messages of a request that is not a simple query.
+fn batch(request: &Request, aimed: Option<&str>) -> Batch {
+    let mut batch = Batch::new();
+    match request {
+        Request::Extended { work, parse, types } => {
+            let Protocol::Extended { name, portal, parameters } = &work.statement.protocol else {
+                return batch;
+            };
+            let sql = aimed.unwrap_or(&work.statement.sql);
+            match parse {
+                ParseMode::Unnamed => drop(batch.parse("", sql, types)),
+                ParseMode::Named => drop(batch.close_statement(name).parse(name, sql, types)),
+                ParseMode::Prepared => {}
+            }
+            if !portal.is_empty() {
+                // The source's driver closed what had this name: that is never logged.
+                batch.close_portal(portal);
+            }
+            batch.bind(portal, name, parameters).execute(portal, 0);
+        }
+        Request::ParseOnly(work) => drop(batch.parse("", &work.statement.sql, &[])),
+        Request::Restore(restore) => match restore {
+            Restore::Text(text) => drop(batch.command(text)),
+            Restore::Execute { sql, parameters } => {
+                batch.parse("", sql, &[]).bind("", "", parameters).execute("", 0);
+            }
+            Restore::Parse { name, sql } => drop(batch.parse(name, sql, &[])),
+        },
+        Request::Text(_) | Request::Simple(_) => {}
+    }
+    batch
+}
