@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 
-use super::columns::{Column, Columns, Value, ValueSeed};
+use super::columns::{Column, Columns};
 use super::csvlog::Origin;
 use super::encoding::Encodings;
 use super::malformed::Malformed;
+use super::value::{Value, ValueSeed};
 
 /// How many envelopes are opened around one record.
 pub(super) const MAX_ENVELOPES: usize = 3;

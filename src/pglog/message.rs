@@ -165,6 +165,10 @@ pub fn split_name(rest: &str) -> Option<Name<'_>> {
         Some((statement, portal)) => (statement, Some(portal)),
         None => (name, None),
     };
+    // No name is written as nothing.
+    if statement.is_empty() {
+        return None;
+    }
     Some(Name { statement: Some(statement).filter(|&name| name != UNNAMED), portal, text })
 }
 
@@ -300,6 +304,7 @@ mod tests {
             })
         );
         assert_eq!(split_name("S_1"), None);
+        assert_eq!(split_name(": select 1"), None);
     }
 
     #[test]

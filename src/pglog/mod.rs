@@ -2,7 +2,7 @@
 //!
 //! - [`reader`]: the face: a payload of any accepted form becomes a [`LogRecord`]. Behind it, one
 //!   module for each step: `csvlog` and `columns` know the forms, `envelope` what is wrapped
-//!   around them, `timestamp` and [`encoding`] what a column's bytes mean.
+//!   around them, `timestamp`, `value` and [`encoding`] what a column's bytes mean.
 //! - [`message`] and [`parameters`]: what the record's message and detail say.
 
 mod columns;
@@ -18,6 +18,7 @@ pub mod session_log;
 pub mod sql;
 pub mod statement;
 mod timestamp;
+mod value;
 
 pub use encoding::{Encoding, Encodings};
 pub use malformed::Malformed;
