@@ -23,8 +23,10 @@
 //! Imports go one way: `pglog → replay → {source, target} → actors → daemon → main`, read "is
 //! used by".
 
+pub mod actors;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod http;
 pub mod metrics;
 pub mod mock_broker;

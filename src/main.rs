@@ -1,3 +1,66 @@
-//! The `kreplay` command.
+//! The `kreplay` command: the command line, the log, the daemon, the exit code.
 
-fn main() {}
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use kreplay::cli::{Cli, Command, Exit, LogFormat};
+use kreplay::config::{Config, LogSettings};
+use kreplay::{cli, daemon, mock_broker};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match &cli.command {
+        Some(Command::Completions { shell }) => {
+            print(&cli::completions(*shell));
+            return Exit::Done.into();
+        }
+        Some(Command::MockBroker { listen_file, topic, partitions }) => {
+            return match mock_broker::run(listen_file, topic, *partitions) {
+                Ok(()) => Exit::Done.into(),
+                Err(error) => fail(&error, Exit::Unexpected),
+            };
+        }
+        None => {}
+    }
+    let config = match Config::resolve(cli, &|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, Exit::Usage),
+    };
+    start_log(&config.log);
+    daemon::greet(&config);
+    let ended = actix_rt::System::new().block_on(daemon::run(config));
+    match ended {
+        Ok(ended) => {
+            print(&ended.tally.summary());
+            match ended.reason {
+                Some(reason) => fail(&reason, ended.exit),
+                None => ended.exit.into(),
+            }
+        }
+        Err(error) => fail(&format_args!("{error:#}"), Exit::Unexpected),
+    }
+}
+
+fn start_log(settings: &LogSettings) {
+    let filter = EnvFilter::new(&settings.filter);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match settings.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, exit: Exit) -> ExitCode {
+    // Where standard error is closed, the exit code tells.
+    let _ = writeln!(io::stderr(), "kreplay: {error}");
+    exit.into()
+}
+
+fn print(text: &str) {
+    // A reader that has gone, as in `kreplay … | head`, wants no more.
+    let _ = io::stdout().write_all(text.as_bytes());
+}

@@ -110,6 +110,10 @@ metrics! {
         "Statements prepared again with parameter types guessed from the values.";
     IN_DOUBT: Counter, "kreplay_in_doubt_total", [], Count,
         "Commits whose connection was lost before the answer: they may or may not have happened.";
+    LATE_FAILURES: Counter, "kreplay_late_failures_total", [], Count,
+        "Statements that had succeeded when the log told that they failed on the source (log_statement logs a statement when it starts).";
+    READ_BEYOND: Counter, "kreplay_read_beyond_total", [], Count,
+        "Times that reading went past --max-in-flight, since everything in flight waited for what had not been read.";
     BUILD_INFO: Gauge, "kreplay_build_info", ["version", "revision"], Count,
         "Always 1; the labels tell the version and the git revision.";
     PROCESS_START_TIME: Gauge, "process_start_time_seconds", [], Seconds,
@@ -157,8 +161,8 @@ label! {
         Idle => "idle",
         /// Connected, nothing to do, a transaction open.
         IdleInTransaction => "idle_in_transaction",
-        /// Its connection was lost and is tried again after a while.
-        BackingOff => "backing_off",
+        /// Without a connection and without anything to do: it has been silent for --idle-timeout.
+        Disconnected => "disconnected",
     }
 }
 
@@ -380,6 +384,16 @@ pub fn offset_gap(records: u64) {
 /// Counts a statement that was prepared again with guessed types.
 pub fn types_guessed() {
     counter!(TYPE_GUESSES.name).increment(1);
+}
+
+/// Counts a statement that had succeeded when its failure on the source became known.
+pub fn late_failure() {
+    counter!(LATE_FAILURES.name).increment(1);
+}
+
+/// Counts a time that reading went past the bound on what is in flight.
+pub fn read_beyond() {
+    counter!(READ_BEYOND.name).increment(1);
 }
 
 /// Counts a commit that may or may not have happened.

@@ -116,6 +116,8 @@ pub struct Connected {
     pub state: SharedSession,
     /// Where it takes turns.
     pub turns: Recipient<Turn>,
+    /// Who it is on the target.
+    pub login: Arc<Login>,
 }
 
 /// Session → sequencer: it has none any more.

@@ -5,6 +5,7 @@
 
 pub mod consumer;
 pub mod messages;
+pub mod overview;
 pub mod sequencer;
 pub mod session;
 pub mod supervisor;

@@ -1,6 +1,7 @@
 //! The session actor: one session of the source, one connection to the target, one ordered queue.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use crate::pglog::statement::{Protocol, SourceEnd};
 use crate::replay::backends::Backends;
 use crate::replay::context::Restore;
 use crate::replay::ledger::{Fate, GivenUp, Skipped};
+use crate::replay::policy::Outcome;
 use crate::replay::request::{ParseMode, Request};
 use crate::replay::session::{Answer, Closing, Next, Session};
 use crate::replay::work::Work;
@@ -39,10 +41,12 @@ pub struct Surroundings {
     pub gone: Recipient<Gone>,
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
+    /// Where statements are measured.
+    pub statements: metrics::Statements,
     /// Whether statements wait for turns.
     pub serial: bool,
     /// Whether a connection ever succeeded: until then a refusal for good ends the replay.
-    pub connected_once: Arc<std::sync::atomic::AtomicBool>,
+    pub connected_once: Arc<AtomicBool>,
 }
 
 /// One session of the source.
@@ -211,7 +215,10 @@ impl SessionActor {
                     debug!(session = %self.id, sqlstate = %error.sqlstate, error = %error.message,
                         sql = %work.statement.sql, "failed on the target alone");
                 }
-                metrics::statement_ran(work.statement.duration_ms, took);
+                let on_source =
+                    work.statement.duration_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
+                let outcome = Outcome::of(end.source, end.target);
+                self.around.statements.ran(on_source, took, outcome);
                 ended.push((work, Settlement::Ran(end)));
             }
         }
@@ -260,9 +267,7 @@ impl SessionActor {
             Err(error) if error.is_permanent() => actor.refused(&error, ctx),
             Err(error) => {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
-                actor.phase = Phase::Disconnected;
-                // The phase keeps others from connecting; the timer alone goes on.
-                actor.phase = Phase::Connecting;
+                // Still connecting: nobody else tries, the timer alone does.
                 ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
                 actor.backoff = (actor.backoff * 2).min(LONGEST_BACKOFF);
             }
@@ -270,7 +275,7 @@ impl SessionActor {
     }
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
-        self.around.connected_once.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.around.connected_once.store(true, Ordering::Relaxed);
         self.backoff = FIRST_BACKOFF;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
@@ -282,6 +287,7 @@ impl SessionActor {
             backend,
             state: self.state.clone(),
             turns: ctx.address().recipient(),
+            login: self.login.clone(),
         });
         self.connection = Some(connection);
         self.phase = Phase::Connected;
@@ -292,10 +298,11 @@ impl SessionActor {
     /// The target refuses this session for good: what it holds can't be replayed.
     fn refused(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
         self.phase = Phase::Disconnected;
-        if !self.around.connected_once.load(std::sync::atomic::Ordering::Relaxed) {
+        let works = self.state().drop_queue();
+        // A session that has nothing to replay may well be one that the source refused too.
+        if !works.is_empty() && !self.around.connected_once.load(Ordering::Relaxed) {
             self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
         }
-        let works = self.state().drop_queue();
         warn!(session = %self.id, statements = works.len(), "given up: {error}");
         self.give_back(works, GivenUp::ConnectFailed);
         self.pump(ctx);

@@ -248,9 +248,15 @@ impl SessionLog {
             LogEvent::Disconnection => {
                 Reading { previous: self.disconnected(record), this: This::Closed(None) }
             }
-            LogEvent::BackendCrash { pid } => Reading::aside(This::BackendDied(pid)),
-            LogEvent::ServerRestart => Reading::aside(This::ServerEnded),
-            LogEvent::Plan | LogEvent::Other => Reading::aside(This::Nothing(Nothing::Noise)),
+            // The postmaster says these; a session that does was told to by RAISE LOG.
+            LogEvent::BackendCrash { pid } if record.user.is_empty() => {
+                Reading::aside(This::BackendDied(pid))
+            }
+            LogEvent::ServerRestart if record.user.is_empty() => Reading::aside(This::ServerEnded),
+            LogEvent::BackendCrash { .. }
+            | LogEvent::ServerRestart
+            | LogEvent::Plan
+            | LogEvent::Other => Reading::aside(This::Nothing(Nothing::Noise)),
         }
     }
 

@@ -65,8 +65,16 @@ impl<T> Lookahead<T> {
         true
     }
 
+    /// Nothing more will be said of any entry.
+    pub fn end_all(&mut self) {
+        self.open.clear();
+        for entry in &mut self.entries {
+            entry.open = false;
+        }
+    }
+
     /// Takes the oldest entry if it need not wait any longer.
-    pub fn pop(&mut self, now_ms: u64) -> Option<T> {
+    pub fn pop(&mut self, now_ms: u64) -> Option<(SessionId, T)> {
         let entry = self.entries.front()?;
         let waited = now_ms.saturating_sub(entry.arrived_ms);
         if entry.open
@@ -79,13 +87,13 @@ impl<T> Lookahead<T> {
     }
 
     /// Takes the oldest entry, whether or not more may be said of it.
-    pub fn take(&mut self) -> Option<T> {
+    pub fn take(&mut self) -> Option<(SessionId, T)> {
         let entry = self.entries.pop_front()?;
         if entry.open {
             self.open.remove(&entry.session);
         }
         self.left += 1;
-        Some(entry.item)
+        Some((entry.session, entry.item))
     }
 
     /// How many entries are held.
@@ -122,8 +130,8 @@ mod tests {
         held.push(B, "b".into(), false, 0);
         assert_eq!(held.pop(50), None);
         assert!(held.end(A, |item| item.push('!')));
-        assert_eq!(held.pop(50).as_deref(), Some("a!"));
-        assert_eq!(held.pop(50).as_deref(), Some("b"));
+        assert_eq!(held.pop(50), Some((A, "a!".into())));
+        assert_eq!(held.pop(50), Some((B, "b".into())));
         assert!(held.is_empty());
     }
 
@@ -132,7 +140,7 @@ mod tests {
         let mut held = lookahead();
         held.push(A, "a".into(), true, 0);
         assert_eq!(held.pop(99), None);
-        assert_eq!(held.pop(100).as_deref(), Some("a"));
+        assert_eq!(held.pop(100), Some((A, "a".into())));
         assert!(!held.end(A, |_| panic!("it has left")));
     }
 
@@ -143,7 +151,7 @@ mod tests {
             held.push(SessionId { start: 1, pid: name.as_bytes()[0].into() }, name.into(), true, 0);
         }
         assert!(held.is_full());
-        assert_eq!(held.pop(0).as_deref(), Some("a"));
+        assert_eq!(held.pop(0).map(|(_, item)| item).as_deref(), Some("a"));
         assert_eq!(held.pop(0), None);
     }
 }

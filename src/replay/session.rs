@@ -20,6 +20,7 @@ use crate::replay::work::{Seq, Work};
 #[derive(Debug)]
 pub struct Session {
     queue: VecDeque<Queued>,
+    connected: bool,
     /// Requests without an answer yet, in the order they were sent.
     sent: VecDeque<Sent>,
     /// The statement that takes several requests, while it does.
@@ -186,6 +187,7 @@ impl Session {
     pub fn new(settings: SessionSettings, known_types: Arc<KnownTypes>) -> Self {
         Self {
             queue: VecDeque::new(),
+            connected: false,
             sent: VecDeque::new(),
             current: None,
             transaction: Vec::new(),
@@ -220,8 +222,14 @@ impl Session {
         self.context.commit();
     }
 
+    /// Whether a connection is there.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
     /// A connection is there: what the session had set up is made on it first.
     pub fn connected(&mut self) {
+        self.connected = true;
         self.restoring = self.context.restore().cloned().collect();
     }
 
@@ -696,6 +704,7 @@ impl Session {
     }
 
     fn disconnected(&mut self) {
+        self.connected = false;
         self.sent.clear();
         self.restoring.clear();
         self.current = None;

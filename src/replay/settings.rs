@@ -94,6 +94,12 @@ impl Identity {
         renamed(self.one_user.as_deref(), &self.users, source)
     }
 
+    /// The source's databases that are replayed to this one of the target by `--map-db`.
+    pub fn renamed_to<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a str> {
+        let renamed = self.databases.iter().filter(move |(_, to)| *to == target);
+        renamed.map(|(source, _)| source.as_str())
+    }
+
     /// The one database that everything is replayed to, if there is one: it can be tried at the
     /// start, before the first record.
     pub fn one_database(&self) -> Option<&str> {

@@ -110,6 +110,11 @@ impl Work {
         self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).amend(amendment);
     }
 
+    /// Whether the locks of its session's transaction are gone when it has ended.
+    pub fn ends_locks(&self) -> bool {
+        self.statement.only_ends_transaction() || matches!(self.end().source, SourceEnd::Failed(_))
+    }
+
     /// Whether its outcome is told for the first time.
     pub fn tell(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)

@@ -1,6 +1,7 @@
 //! Where records come from: a Kafka topic or files. Knows nothing of PostgreSQL but how its log
 //! files are cut into records.
 
+pub mod dead_letters;
 mod error;
 pub mod files;
 pub mod kafka;

@@ -44,6 +44,14 @@ impl Observer {
         Ok(version.unsigned_abs())
     }
 
+    /// How many connections the server allows to those who are not superusers.
+    pub async fn connection_limit(&self) -> Result<usize, ObserveError> {
+        let sql = "SELECT pg_catalog.current_setting('max_connections')::int4 \
+                   - pg_catalog.current_setting('superuser_reserved_connections')::int4";
+        let limit: i32 = self.client.query_one(sql, &[]).await?.try_get(0)?;
+        Ok(usize::try_from(limit).unwrap_or(0))
+    }
+
     /// Ends the connection of the backend `pid`; `false` if there is none. Needs the privileges of
     /// that backend's role, or `pg_signal_backend`.
     pub async fn terminate(&self, pid: i32) -> Result<bool, ObserveError> {

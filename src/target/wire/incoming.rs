@@ -1,7 +1,9 @@
 //! Reads what the server says, message by message, and makes replies of it.
 
 use super::exchange::{BackendKey, Exchange};
-use crate::target::reply::{Reply, ServerError, TransactionStatus, rows_of_command_tag, status_from_byte};
+use crate::target::reply::{
+    Reply, ServerError, TransactionStatus, rows_of_command_tag, status_from_byte,
+};
 
 /// How much of an error report or command tag is kept; the rest of it is skipped.
 const KEPT_BODY: usize = 64 * 1024;

@@ -1,0 +1,72 @@
+//! What the status page shows of the actors, written by them now and then.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::http::Status;
+use crate::metrics::{self, Partition, SessionState, StallBreak};
+use crate::replay::ledger::Snapshot;
+
+/// The numbers of the moment. A std mutex, held for an assignment.
+#[derive(Debug, Default)]
+pub struct Overview {
+    numbers: Mutex<Numbers>,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    sessions: Vec<(&'static str, usize)>,
+    connections: usize,
+    stalls: BTreeMap<&'static str, u64>,
+    partitions: Vec<Partition>,
+    behind: Option<Duration>,
+}
+
+impl Overview {
+    /// How many sessions are in each state (in the order of [`SessionState::ALL`]) and how many
+    /// connections are open.
+    pub fn sessions(&self, states: &[usize], connections: usize) {
+        let pairs = SessionState::ALL.iter().zip(states);
+        for (state, &sessions) in pairs.clone() {
+            metrics::sessions(*state, sessions);
+        }
+        metrics::connections(connections);
+        let mut numbers = self.numbers();
+        numbers.sessions = pairs.map(|(state, &sessions)| (state.label(), sessions)).collect();
+        numbers.connections = connections;
+    }
+
+    /// A stall was broken.
+    pub fn stall_broken(&self, how: StallBreak) {
+        metrics::stall_broken(how);
+        *self.numbers().stalls.entry(how.label()).or_default() += 1;
+    }
+
+    /// How far the partitions are, and how far the replay is behind the source.
+    pub fn lag(&self, partitions: Vec<Partition>, behind: Duration) {
+        partitions.iter().for_each(metrics::partition);
+        metrics::behind_source(behind);
+        let mut numbers = self.numbers();
+        numbers.partitions = partitions;
+        numbers.behind = Some(behind);
+    }
+
+    /// The status page's part of it.
+    pub fn status(&self, ledger: Snapshot) -> Status {
+        let numbers = self.numbers();
+        Status {
+            ledger,
+            partitions: numbers.partitions.clone(),
+            sessions: numbers.sessions.clone(),
+            connections: numbers.connections,
+            stalls: numbers.stalls.iter().map(|(how, times)| (*how, *times)).collect(),
+            behind_source: numbers.behind,
+            ..Status::default()
+        }
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

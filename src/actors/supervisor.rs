@@ -1,0 +1,309 @@
+//! The supervisor actor: owns the map of sessions; opens, times out, restarts and drains them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::messages::{
+    Cancel, CloseAll, Deliver, Delivery, Drain, Finished, Gone, InputEnded, Parcel, Progress,
+    Settlement, SharedSession, Turn, Wake,
+};
+use super::overview::Overview;
+use super::session::{SessionActor, Surroundings};
+use crate::http::{Beating, Health};
+use crate::metrics::{self, SessionState};
+use crate::pglog::SessionId;
+use crate::replay::ledger::{Fate, Skipped};
+use crate::replay::session::{Amended, Closing, Session, SessionSettings};
+use crate::replay::types::KnownTypes;
+use crate::replay::work::Work;
+use crate::target::Login;
+
+/// What the supervisor is told.
+#[derive(Clone)]
+pub struct SupervisorSettings {
+    /// How sessions are replayed.
+    pub sessions: SessionSettings,
+    /// Sessions at the most; those that come when there are so many are refused.
+    pub max_sessions: usize,
+    /// After how long without a record a session is given up; `None`: never.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Owns the sessions.
+pub struct Supervisor {
+    sessions: HashMap<SessionId, Entry>,
+    settings: SupervisorSettings,
+    around: Option<Surroundings>,
+    known_types: Arc<KnownTypes>,
+    /// The threads that sessions are spread over; none: this one.
+    arbiters: Vec<ArbiterHandle>,
+    next_arbiter: usize,
+    refused: HashSet<SessionId>,
+    draining: bool,
+    drained: Vec<oneshot::Sender<()>>,
+    health: Health,
+    overview: Arc<Overview>,
+}
+
+struct Entry {
+    address: Addr<SessionActor>,
+    state: SharedSession,
+    login: Arc<Login>,
+    last_record: Instant,
+    given_up: bool,
+}
+
+/// How long a silent session's settings are remembered in case it goes on.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// Daemon → supervisor: the actors and connections around it, which know it themselves.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Surround(pub Surroundings);
+
+impl Supervisor {
+    /// A supervisor of nothing yet.
+    pub fn new(
+        settings: SupervisorSettings,
+        arbiters: Vec<ArbiterHandle>,
+        health: Health,
+        overview: Arc<Overview>,
+    ) -> Self {
+        Self {
+            sessions: HashMap::new(),
+            settings,
+            around: None,
+            known_types: Arc::default(),
+            arbiters,
+            next_arbiter: 0,
+            refused: HashSet::new(),
+            draining: false,
+            drained: Vec::new(),
+            health,
+            overview,
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery, woken: &mut Vec<SessionId>) {
+        let Delivery { session, login, parcel } = delivery;
+        if !self.sessions.contains_key(&session) && !self.open(session, login, &parcel) {
+            return;
+        }
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        entry.last_record = Instant::now();
+        entry.given_up = false;
+        let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match parcel {
+            Parcel::Open => return,
+            Parcel::Remember(statement) => return state.remember(&statement),
+            Parcel::Work(work) => state.push(work),
+            Parcel::Close(code) => state.close(Closing::Source(code)),
+            Parcel::Amend(amendment) => match state.amend(amendment) {
+                Amended::Noted => return,
+                Amended::Cancel => return entry.address.do_send(Cancel),
+                Amended::TooLate => {
+                    metrics::late_failure();
+                    info!(%session, "a statement has succeeded of which the log tells only now \
+                        that it failed on the source");
+                    return;
+                }
+            },
+        }
+        drop(state);
+        // One message wakes an actor for all that came for it in one delivery.
+        if woken.last() != Some(&session) {
+            woken.push(session);
+        }
+    }
+
+    /// Makes a new session. Returns whether there is one now.
+    fn open(&mut self, session: SessionId, login: Arc<Login>, parcel: &Parcel) -> bool {
+        if matches!(parcel, Parcel::Amend(_) | Parcel::Close(_)) {
+            return false;
+        }
+        if self.sessions.len() >= self.settings.max_sessions {
+            if let Parcel::Work(work) = parcel {
+                self.refuse(session, work);
+            }
+            return false;
+        }
+        let state = Session::new(self.settings.sessions, self.known_types.clone());
+        self.start(session, login, Arc::new(Mutex::new(state)));
+        self.sessions.contains_key(&session)
+    }
+
+    fn refuse(&mut self, session: SessionId, work: &Arc<Work>) {
+        let Some(around) = &self.around else { return };
+        if self.refused.insert(session) {
+            warn!(%session, limit = self.settings.max_sessions,
+                "refused: as many sessions as --max-sessions allows are open");
+        }
+        around.sequencer.do_send(Finished(work.seq));
+        around.progress.do_send(Progress {
+            ended: vec![(work.clone(), Settlement::Not(Fate::Skipped(Skipped::TooManySessions)))],
+            settled: vec![work.clone()],
+        });
+    }
+
+    fn start(&mut self, session: SessionId, login: Arc<Login>, state: SharedSession) {
+        let Some(around) = self.around.clone() else { return };
+        let (actor_login, actor_state) = (login.clone(), state.clone());
+        let actor = move || SessionActor::new(session, actor_login, actor_state, around);
+        let address = match self.arbiters.get(self.next_arbiter) {
+            Some(arbiter) => SessionActor::start_in_arbiter(arbiter, |_| actor()),
+            None => actor().start(),
+        };
+        self.next_arbiter = (self.next_arbiter + 1) % self.arbiters.len().max(1);
+        let entry = Entry { address, state, login, last_record: Instant::now(), given_up: false };
+        self.sessions.insert(session, entry);
+    }
+
+    /// Looks after all sessions, once a second.
+    fn sweep(&mut self) {
+        self.health.beat(Beating::Supervisor);
+        let idle_timeout = self.settings.idle_timeout;
+        let mut states = [0usize; SessionState::ALL.len()];
+        self.sessions.retain(|_, entry| {
+            let silent = entry.last_record.elapsed();
+            let state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            states[kind(&state) as usize] += 1;
+            if state.is_busy() {
+                return true;
+            }
+            if !entry.given_up && idle_timeout.is_some_and(|timeout| silent >= timeout) {
+                entry.given_up = true;
+                entry.address.do_send(Turn::GiveUp);
+            }
+            silent < REMEMBERED
+        });
+        let connections = self.around.as_ref().map_or(0, |around| around.backends.len());
+        self.overview.sessions(&states, connections);
+    }
+
+    fn check_drained(&mut self) {
+        if self.draining && self.sessions.is_empty() {
+            for waiting in self.drained.drain(..) {
+                // Whoever waited may have lost patience.
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+fn kind(state: &Session) -> SessionState {
+    match (state.is_connected(), state.is_running()) {
+        (false, _) if state.is_busy() => SessionState::Connecting,
+        (false, _) => SessionState::Disconnected,
+        (true, true) => SessionState::Active,
+        (true, false) if state.in_transaction() => SessionState::IdleInTransaction,
+        (true, false) => SessionState::Idle,
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.health.beat(Beating::Supervisor);
+        ctx.run_interval(Duration::from_secs(1), |actor, _| actor.sweep());
+    }
+}
+
+impl Handler<Surround> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Surround(around): Surround, _: &mut Self::Context) {
+        self.around = Some(around);
+    }
+}
+
+impl Handler<Deliver> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Deliver(deliveries): Deliver, _: &mut Self::Context) {
+        if self.draining {
+            return;
+        }
+        let mut woken = Vec::new();
+        for delivery in deliveries {
+            self.deliver(delivery, &mut woken);
+        }
+        woken.sort_unstable();
+        woken.dedup();
+        for session in woken {
+            if let Some(entry) = self.sessions.get(&session) {
+                entry.address.do_send(Wake);
+            }
+        }
+    }
+}
+
+impl Handler<CloseAll> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseAll, _: &mut Self::Context) {
+        for entry in self.sessions.values() {
+            entry.state.lock().unwrap_or_else(PoisonError::into_inner).close(Closing::Source(None));
+            entry.address.do_send(Wake);
+        }
+    }
+}
+
+impl Handler<InputEnded> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, ended: InputEnded, _: &mut Self::Context) {
+        if let Some(around) = &self.around {
+            around.sequencer.do_send(ended);
+        }
+    }
+}
+
+impl Handler<Gone> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Gone { session, panicked }: Gone, _: &mut Self::Context) {
+        let Some(entry) = self.sessions.get(&session) else { return };
+        if entry.address.connected() {
+            // Another actor has taken its place already.
+            return;
+        }
+        let busy = entry.state.lock().unwrap_or_else(PoisonError::into_inner).is_busy();
+        let Some(entry) = self.sessions.remove(&session) else { return };
+        if panicked {
+            metrics::session_restarted();
+            warn!(%session, "its actor panicked: a new one goes on with what was not settled");
+        }
+        if panicked || busy {
+            self.start(session, entry.login, entry.state);
+        }
+        self.check_drained();
+    }
+}
+
+impl Handler<Drain> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.draining = true;
+        for entry in self.sessions.values() {
+            let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.drop_queue();
+            state.close(Closing::Drain);
+            drop(state);
+            entry.address.do_send(Wake);
+        }
+        let (done, drained) = oneshot::channel();
+        self.drained.push(done);
+        self.check_drained();
+        Box::pin(async move {
+            // An error means that the supervisor is gone, and with it every session.
+            let _ = drained.await;
+        })
+    }
+}

@@ -1,0 +1,482 @@
+//! Starts everything, downstream first; waits for the end; stops everything, upstream first.
+
+use std::fs;
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream, SourceNames};
+use crate::actors::messages::{Drain, Fatal, Stop};
+use crate::actors::overview::Overview;
+use crate::actors::sequencer::{ReadsOn, Sequencer, SequencerSettings};
+use crate::actors::session::Surroundings;
+use crate::actors::supervisor::{Supervisor, SupervisorSettings, Surround};
+use crate::cli::{DeadLetter, Exit, VERSION};
+use crate::config::{self, Config, Order};
+use crate::http::{self, Condition, Health, Status, Views};
+use crate::metrics;
+use crate::pglog::{Encoding, Encodings, RecordReader};
+use crate::replay::backends::Backends;
+use crate::replay::policy::Tally;
+use crate::replay::session::SessionSettings;
+use crate::source::dead_letters::DeadLetters;
+use crate::source::{FileSource, KafkaSource, Source, SourceError};
+use crate::target::{ConnectError, Login, Observer, Target};
+
+/// How a run ended: with which code, and why if not well.
+#[derive(Debug)]
+pub struct Ended {
+    /// The process's exit code.
+    pub exit: Exit,
+    /// What to tell the user, if anything went wrong.
+    pub reason: Option<String>,
+    /// The account.
+    pub tally: Tally,
+}
+
+/// Connections that are left to others when `--max-sessions` is not given: our observer, cancel
+/// requests, and somebody who looks at the target meanwhile.
+const RESERVED_CONNECTIONS: usize = 5;
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Replays until the input ends, a signal comes or something can't go on. To be called in an actix
+/// system.
+///
+/// # Errors
+///
+/// What is neither the source's nor the target's refusal: a port that is taken, a file that can't be
+/// written.
+pub async fn run(config: Config) -> anyhow::Result<Ended> {
+    let recorder = metrics::install().context("metrics")?;
+    let health = Health::default();
+    let tally: Arc<Mutex<Tally>> = Arc::default();
+    let overview: Arc<Overview> = Arc::default();
+    serve(&config, recorder, &health, &tally, &overview)?;
+    let (fatal, mut failures) = mpsc::unbounded_channel();
+    let fatal = Herald { to: fatal }.start().recipient();
+    let mut signals = Signals::new().context("signals")?;
+
+    let starting = start(&config, &health, &tally, &overview, fatal);
+    let replay = tokio::select! {
+        started = starting => match started {
+            Ok(replay) => replay,
+            Err(failure) => return Ok(Ended { tally: take(&tally), ..failure.ended()? }),
+        },
+        () = signals.next() => {
+            return Ok(Ended { exit: Exit::Done, reason: None, tally: take(&tally) });
+        }
+    };
+    let Replay { consumer, downstream, done } = replay;
+    let failure = tokio::select! {
+        _ = done => None,
+        failure = failures.recv() => failure,
+        () = signals.next() => {
+            info!("stopping: what runs is finished, the rest is left for the next start; a second \
+                signal stops at once");
+            None
+        }
+    };
+    health.drain();
+    let stopping = stop(&consumer, downstream.as_ref(), config.replay.shutdown_timeout);
+    tokio::select! {
+        () = stopping => {}
+        () = signals.next() => warn!("stopped at once by a second signal"),
+    }
+    let tally = take(&tally);
+    if let Some(path) = &config.report {
+        let report = serde_json::to_string_pretty(&tally).context("the report")?;
+        fs::write(path, report).with_context(|| format!("--report {}", path.display()))?;
+    }
+    let (exit, reason) = match failure {
+        None => (Exit::Done, None),
+        Some(Fatal::TargetRefused(reason)) => (Exit::TargetRefused, Some(reason)),
+        Some(Fatal::StatementFailed(reason)) => (Exit::StatementFailed, Some(reason)),
+        Some(Fatal::Source(error)) => (source_exit(&error), Some(error.to_string())),
+    };
+    Ok(Ended { exit, reason, tally })
+}
+
+fn take(tally: &Mutex<Tally>) -> Tally {
+    tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The actors of a running replay.
+struct Replay {
+    consumer: Addr<Consumer>,
+    downstream: Option<Downstream>,
+    done: oneshot::Receiver<()>,
+}
+
+/// Why a replay could not begin.
+enum StartFailure {
+    Target(String),
+    Source(SourceError),
+    Other(anyhow::Error),
+}
+
+impl StartFailure {
+    fn ended(self) -> anyhow::Result<Ended> {
+        let (exit, reason) = match self {
+            Self::Target(reason) => (Exit::TargetRefused, reason),
+            Self::Source(error) => (source_exit(&error), error.to_string()),
+            Self::Other(error) => return Err(error),
+        };
+        Ok(Ended { exit, reason: Some(reason), tally: Tally::default() })
+    }
+}
+
+fn source_exit(error: &SourceError) -> Exit {
+    match error {
+        SourceError::Gap { .. } => Exit::OffsetGone,
+        SourceError::UnknownTopic { .. }
+        | SourceError::Authentication { .. }
+        | SourceError::Authorization { .. } => Exit::KafkaRefused,
+        SourceError::BadProperty { .. } => Exit::Usage,
+        _ => Exit::Unexpected,
+    }
+}
+
+/// Starts the actors, downstream first.
+async fn start(
+    config: &Config,
+    health: &Health,
+    tally: &Arc<Mutex<Tally>>,
+    overview: &Arc<Overview>,
+    fatal: Recipient<Fatal>,
+) -> Result<Replay, StartFailure> {
+    let settings = Arc::new(config.replay.clone());
+    let mut encodings = Encodings::default();
+    let mut started = None;
+    if settings.dry_run {
+        health.target(Condition::Unused);
+    } else {
+        let target = Target::new(config.target.clone())
+            .map_err(|error| StartFailure::Target(error.to_string()))?;
+        let probe = probe(&target, config, health).await?;
+        encodings = probe.encodings;
+        let backends = Arc::new(Backends::default());
+        let sequencer = Sequencer::new(
+            SequencerSettings {
+                stall_check: settings.stall_check,
+                patience: settings.idle_timeout.unwrap_or(Duration::from_secs(60)),
+                target: target.clone(),
+                observer: probe.login,
+            },
+            backends.clone(),
+            health.clone(),
+            overview.clone(),
+        )
+        .start();
+        let (serial, depth) = match settings.order {
+            Order::Serial => (true, 16),
+            Order::Session { pipeline } => (false, pipeline),
+        };
+        let supervisor = Supervisor::new(
+            SupervisorSettings {
+                sessions: SessionSettings {
+                    depth,
+                    serial,
+                    replay_cancels: settings.replay_cancels,
+                },
+                max_sessions: settings.max_sessions.unwrap_or(probe.max_sessions),
+                idle_timeout: settings.idle_timeout,
+            },
+            (1..settings.workers.max(1)).map(|_| Arbiter::new().handle()).collect(),
+            health.clone(),
+            overview.clone(),
+        )
+        .start();
+        started = Some((target, backends, sequencer, supervisor, serial));
+    }
+
+    let (source, names, offsets) = open_source(config, health).await?;
+    let dead_letters = dead_letters(config).map_err(|e| StartFailure::Other(e.into()))?;
+    let downstream = started.as_ref().map(|(_, _, sequencer, supervisor, _)| Downstream {
+        supervisor: supervisor.clone(),
+        sequencer: sequencer.clone(),
+    });
+    let (done_sender, done) = oneshot::channel();
+    let consumer = Consumer::new(ConsumerParts {
+        source,
+        names,
+        offsets,
+        reader: RecordReader::new(settings.format, encodings),
+        dead_letters,
+        settings,
+        downstream: downstream.clone(),
+        tally: tally.clone(),
+        fatal: fatal.clone(),
+        done: done_sender,
+        health: health.clone(),
+        overview: overview.clone(),
+    })
+    .start();
+    if let Some((target, backends, sequencer, supervisor, serial)) = started {
+        sequencer.do_send(ReadsOn(consumer.clone().recipient()));
+        supervisor.do_send(Surround(Surroundings {
+            target,
+            backends,
+            sequencer,
+            progress: consumer.clone().recipient(),
+            gone: supervisor.clone().recipient(),
+            fatal,
+            statements: metrics::Statements::new(),
+            serial,
+            connected_once: Arc::default(),
+        }));
+    }
+    Ok(Replay { consumer, downstream, done })
+}
+
+/// Stops upstream first: no new statements, then no sessions, then the last offsets.
+async fn stop(consumer: &Addr<Consumer>, downstream: Option<&Downstream>, patience: Duration) {
+    // An actor that is gone has nothing left to stop.
+    let _ = consumer.send(Stop).await;
+    if let Some(downstream) = downstream {
+        let drained = downstream.supervisor.send(Drain);
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            warn!(
+                "statements still ran after {patience:?} (--shutdown-timeout): the target rolls \
+                 them back, and the next start repeats them"
+            );
+        }
+    }
+    let _ = consumer.send(CommitNow).await;
+}
+
+// ---- The target ----
+
+/// What was found out about the target before the first record is read.
+struct Probe {
+    /// Who looks at it from outside the sessions; `None`: as the first session logs in.
+    login: Option<Login>,
+    /// How many sessions it has room for.
+    max_sessions: usize,
+    /// The source's databases' encodings, as the target's databases have them.
+    encodings: Encodings,
+}
+
+/// Waits until the target can be reached, and finds out what it can tell.
+async fn probe(target: &Target, config: &Config, health: &Health) -> Result<Probe, StartFailure> {
+    let identity = &config.replay.identity;
+    let login = Login {
+        user: identity.one_user().unwrap_or("postgres").to_owned(),
+        database: identity.one_database().unwrap_or("postgres").to_owned(),
+        application_name: "kreplay".to_owned(),
+    };
+    let observer = loop {
+        match target.observe(&login).await {
+            Ok(observer) => break Some(observer),
+            Err(error) if !error.is_permanent() => {
+                warn!("waiting for the target: {error}");
+                health.target(Condition::Disconnected(error.to_string()));
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) if is_final(&error, config) => {
+                return Err(StartFailure::Target(error.to_string()));
+            }
+            Err(error) => {
+                info!(
+                    "the target can be reached; looking at it has to wait for a session: {error}"
+                );
+                break None;
+            }
+        }
+    };
+    health.target(Condition::Connected);
+    let Some(observer) = observer else {
+        return Ok(Probe {
+            login: None,
+            max_sessions: usize::MAX,
+            encodings: Encodings::default(),
+        });
+    };
+    match look(&observer, config).await {
+        Ok((max_sessions, encodings)) => {
+            info!(address = target.address(), max_sessions, "connected to the target");
+            Ok(Probe { login: Some(login), max_sessions, encodings })
+        }
+        Err(error) => Err(StartFailure::Other(error)),
+    }
+}
+
+async fn look(observer: &Observer, config: &Config) -> anyhow::Result<(usize, Encodings)> {
+    let connections = observer.connection_limit().await?;
+    let identity = &config.replay.identity;
+    let known = observer.encodings().await?;
+    let mut encodings = Encodings::default();
+    for (database, name) in &known {
+        let Some(encoding) = Encoding::from_postgres_name(name) else {
+            warn!(database, encoding = name, "text in this encoding can't be read and is rejected");
+            continue;
+        };
+        if identity.one_database() == Some(database) {
+            encodings = Encodings::all(encoding);
+            break;
+        }
+        encodings.insert(database, encoding);
+        for source in identity.renamed_to(database) {
+            encodings.insert(source, encoding);
+        }
+    }
+    Ok((connections.saturating_sub(RESERVED_CONNECTIONS).max(1), encodings))
+}
+
+/// Whether a refusal at the start is the user's to mend: it is about what was given, and not about
+/// the user or database that the observer made do with.
+fn is_final(error: &ConnectError, config: &Config) -> bool {
+    let identity = &config.replay.identity;
+    match error {
+        ConnectError::Refused { error, .. } => match error.sqlstate.as_str() {
+            "3D000" => identity.one_database().is_some(),
+            code if code.starts_with("28") => identity.one_user().is_some(),
+            _ => identity.one_user().is_some() && identity.one_database().is_some(),
+        },
+        ConnectError::PasswordMissing { .. } | ConnectError::Authentication { .. } => {
+            identity.one_user().is_some()
+        }
+        // TLS is the same for every user.
+        _ => true,
+    }
+}
+
+// ---- The source ----
+
+async fn open_source(
+    config: &Config,
+    health: &Health,
+) -> Result<(Source, SourceNames, Option<crate::source::kafka::Offsets>), StartFailure> {
+    match &config.source {
+        config::Source::Kafka(kafka) => {
+            let names = SourceNames::Topic(kafka.topic.clone());
+            let source = KafkaSource::connect(kafka.clone()).await.map_err(StartFailure::Source)?;
+            let offsets = source.offsets();
+            Ok((Source::Kafka(source), names, Some(offsets)))
+        }
+        config::Source::Files(paths) => {
+            let shown = |path: &PathBuf| match path.to_str() {
+                Some("-") => "standard input".to_owned(),
+                _ => path.display().to_string(),
+            };
+            let names = SourceNames::Files(paths.iter().map(shown).collect());
+            let source = FileSource::open(paths.clone()).map_err(StartFailure::Source)?;
+            health.source(Condition::Connected);
+            Ok((Source::Files(source), names, None))
+        }
+    }
+}
+
+fn dead_letters(
+    config: &Config,
+) -> Result<Option<DeadLetters>, crate::source::dead_letters::DeadLetterError> {
+    match (&config.dead_letter, &config.source) {
+        (None, _) => Ok(None),
+        (Some(DeadLetter::File(path)), _) => DeadLetters::to_file(path).map(Some),
+        (Some(DeadLetter::Topic(topic)), config::Source::Kafka(kafka)) => {
+            DeadLetters::to_topic(topic, &kafka.brokers, &kafka.properties).map(Some)
+        }
+        // The configuration refuses a topic without brokers.
+        (Some(DeadLetter::Topic(_)), config::Source::Files(_)) => Ok(None),
+    }
+}
+
+// ---- What shows it ----
+
+fn serve(
+    config: &Config,
+    recorder: PrometheusHandle,
+    health: &Health,
+    tally: &Arc<Mutex<Tally>>,
+    overview: &Arc<Overview>,
+) -> anyhow::Result<()> {
+    let upkeep = recorder.clone();
+    actix_rt::spawn(async move {
+        let mut every_second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            every_second.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    let Some(address) = config.listen else { return Ok(()) };
+    let reading = match &config.source {
+        config::Source::Kafka(kafka) => {
+            format!("topic {} of {}", kafka.topic, kafka.brokers.join(", "))
+        }
+        config::Source::Files(paths) => format!("{} files", paths.len()),
+    };
+    let writing = format!("{}:{}", config.target.host, config.target.port);
+    let order = config.replay.order.name().to_owned();
+    let (tally, overview) = (tally.clone(), overview.clone());
+    let refresh = move || {
+        let ledger = take(&tally).records;
+        let (reading, writing, order) = (reading.clone(), writing.clone(), order.clone());
+        let status = Status { reading, writing, order, ..overview.status(ledger) };
+        metrics::publish_process();
+        metrics::publish_ledger(&status.ledger);
+        status
+    };
+    let views = Views { health: health.clone(), metrics: recorder, refresh: Arc::new(refresh) };
+    let (server, address) = http::serve(address, views)?;
+    info!("HTTP on http://{address}: /metrics, /livez, /readyz and a page at /");
+    actix_rt::spawn(server);
+    Ok(())
+}
+
+/// Prints the version at the start of a log, and what the user should know.
+pub fn greet(config: &Config) {
+    info!("kreplay {VERSION}: {}", config.shown_command_line());
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+}
+
+/// Carries what ends a replay from the actors to here.
+struct Herald {
+    to: mpsc::UnboundedSender<Fatal>,
+}
+
+impl Actor for Herald {
+    type Context = Context<Self>;
+}
+
+impl Handler<Fatal> for Herald {
+    type Result = ();
+
+    fn handle(&mut self, fatal: Fatal, _: &mut Self::Context) {
+        // Nobody listens any more once the replay is ending.
+        let _ = self.to.send(fatal);
+    }
+}
+
+/// SIGTERM and SIGINT, one after the other.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        let came = tokio::select! {
+            came = self.terminate.recv() => came,
+            came = self.interrupt.recv() => came,
+        };
+        if came.is_none() {
+            pending::<()>().await;
+        }
+    }
+}

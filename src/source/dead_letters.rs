@@ -1,0 +1,167 @@
+//! Where records go that can't be read, so that somebody can look at them.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use tracing::warn;
+
+/// A file or a topic of records that could not be read.
+pub struct DeadLetters {
+    place: Place,
+    warned: bool,
+}
+
+enum Place {
+    /// A csv file: partition, offset, line, reason, error, payload. The payload's bytes are as they
+    /// came.
+    File { path: PathBuf, writer: csv::Writer<File> },
+    /// A topic: the payload as it came, the rest as headers.
+    Topic { topic: String, producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> },
+}
+
+/// Dead letters can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The file can't be opened.
+    #[error("--dead-letter {file}: {source}", file = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The producer can't be made.
+    #[error("--dead-letter topic:{topic}: {source}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// What librdkafka says.
+        source: KafkaError,
+    },
+}
+
+impl DeadLetters {
+    /// Appends to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`DeadLetterError::File`].
+    pub fn to_file(path: &Path) -> Result<Self, DeadLetterError> {
+        let file = File::options().create(true).append(true).open(path);
+        let file =
+            file.map_err(|source| DeadLetterError::File { path: path.to_owned(), source })?;
+        let writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+        Ok(Self { place: Place::File { path: path.to_owned(), writer }, warned: false })
+    }
+
+    /// Sends to a topic of these brokers, with these librdkafka properties.
+    ///
+    /// # Errors
+    ///
+    /// [`DeadLetterError::Topic`].
+    pub fn to_topic(
+        topic: &str,
+        brokers: &[String],
+        properties: &[(String, String)],
+    ) -> Result<Self, DeadLetterError> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers.join(","));
+        let security =
+            |key: &str| ["security.", "sasl.", "ssl."].iter().any(|p| key.starts_with(p));
+        config.extend(properties.iter().filter(|(key, _)| security(key)).cloned());
+        let producer = config
+            .create()
+            .map_err(|source| DeadLetterError::Topic { topic: topic.to_owned(), source })?;
+        Ok(Self { place: Place::Topic { topic: topic.to_owned(), producer }, warned: false })
+    }
+
+    /// Puts a record there. That it can't be is logged, once, and stops nothing.
+    pub fn put(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        line: u64,
+        reason: &str,
+        error: &str,
+        payload: &[u8],
+    ) {
+        let (partition, offset, line) =
+            (partition.to_string(), offset.to_string(), line.to_string());
+        let result = match &mut self.place {
+            Place::File { path, writer } => {
+                let fields: [&[u8]; 6] = [
+                    partition.as_bytes(),
+                    offset.as_bytes(),
+                    line.as_bytes(),
+                    reason.as_bytes(),
+                    error.as_bytes(),
+                    payload,
+                ];
+                writer
+                    .write_record(fields)
+                    .map_err(io::Error::from)
+                    .and_then(|()| writer.flush())
+                    .map_err(|error| format!("{}: {error}", path.display()))
+            }
+            Place::Topic { topic, producer } => {
+                let header = |key, value| Header { key, value: Some(value) };
+                let headers = OwnedHeaders::new()
+                    .insert(header("kreplay.partition", partition.as_str()))
+                    .insert(header("kreplay.offset", offset.as_str()))
+                    .insert(header("kreplay.reason", reason))
+                    .insert(header("kreplay.error", error));
+                let record = BaseRecord::<(), [u8]>::to(topic).payload(payload).headers(headers);
+                producer.send(record).map_err(|(error, _)| format!("topic {topic}: {error}"))
+            }
+        };
+        if let Err(error) = result
+            && !self.warned
+        {
+            self.warned = true;
+            warn!("dead letters are not kept: {error}");
+        }
+    }
+}
+
+impl Drop for DeadLetters {
+    fn drop(&mut self) {
+        if let Place::Topic { topic, producer } = &self.place
+            && let Err(error) = producer.flush(Duration::from_secs(5))
+        {
+            warn!("topic {topic}: some dead letters were not sent: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_keeps_the_payload_byte_by_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.csv");
+        let payload = b"a \"quote\",\xff\r\nline";
+        for _ in 0..2 {
+            let mut letters = DeadLetters::to_file(&path).unwrap();
+            letters.put(3, 7, 0, "torn", "the record is torn", payload);
+        }
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(&path).unwrap();
+        let records: Vec<csv::ByteRecord> = reader.byte_records().map(Result::unwrap).collect();
+        assert_eq!(records.len(), 2, "a second run appends");
+        assert_eq!(&records[0][5], payload);
+        assert_eq!(&records[0][1], b"7");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let error = DeadLetters::to_file(Path::new("/nonexistent/dead.csv")).err().unwrap();
+        assert!(error.to_string().starts_with("--dead-letter /nonexistent/dead.csv: "), "{error}");
+    }
+}
