@@ -87,3 +87,19 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
     let mut reader = Reader::connect(tls(&[("ssl.ca.location", &authority)])).await;
     assert_eq!(reader.records(1).await, [seen(0, 0, "a")]);
 }
+
+#[tokio::test]
+async fn without_a_broker_a_run_still_ends_soon() {
+    let broker = Broker::start();
+    let topic = broker.topic("away", 1);
+    broker.produce(&topic, 0, ["a"]);
+    let mut reader = Reader::connect(settings(&broker, &topic)).await;
+    reader.records(1).await;
+    broker.kill();
+    let commit = Commit { partition: 0, offset: 1, metadata: String::new() };
+    let begun = Instant::now();
+    let committed = reader.source.offsets().commit(&[commit], CommitMode::Sync);
+    assert!(matches!(committed, Err(SourceError::Kafka { .. })), "{committed:?}");
+    drop(reader);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}

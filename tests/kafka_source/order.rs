@@ -38,14 +38,15 @@ async fn a_live_record_comes_at_once_and_not_with_the_next_batch() {
     let topic = broker.topic("live", 1);
     let mut reader = Reader::connect(settings(broker, &topic)).await;
     reader.assigned().await;
-    let producing = topic.clone();
-    let producer = std::thread::spawn(move || {
-        for number in 0..20 {
-            shared().produce(&producing, 0, [number.to_string()]);
-        }
-    });
-    reader.records(20).await;
-    producer.join().expect("produced");
+    let mut waited = Duration::ZERO;
+    for number in 0..20 {
+        broker.produce(&topic, 0, [number.to_string()]);
+        let acknowledged = Instant::now();
+        reader.records(number + 1).await;
+        waited += acknowledged.elapsed();
+    }
+    // Milliseconds each; a consumer that waits for a batch waits 500.
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
     let positions = reader.source.offsets().positions();
     assert_eq!(positions.len(), 1);
     assert_eq!((positions[0].position, positions[0].high_watermark), (20, 20));
@@ -163,4 +164,23 @@ async fn a_partition_that_is_added_is_read_from_its_first_record() {
     broker.grow_topic(&topic, 2);
     broker.produce(&topic, 1, ["new"]);
     assert_eq!(reader.records(1).await, [seen(1, 0, "new")]);
+}
+
+#[tokio::test]
+async fn a_source_that_is_dropped_amid_a_rebalance_leaves_the_group() {
+    let broker = shared();
+    let topic = broker.topic("leave", 2);
+    let settings = settings(broker, &topic);
+    let mut first = Reader::connect(settings.clone()).await;
+    first.assigned().await;
+    let mut second = Reader::connect(settings.clone()).await;
+    tokio::select! {
+        revoked = first.read(|first| first.assigned.len() == 1) => revoked.expect("revoked"),
+        never = second.read(|_| false) => never.expect("nothing before the first lets go"),
+    }
+    // The revocation is not confirmed, and a third member's assignment not even heard of.
+    drop(first);
+    let third = Reader::connect(settings).await;
+    drop(third);
+    second.read(|second| second.assigned.len() == 2).await.expect("both partitions");
 }

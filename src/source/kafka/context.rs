@@ -155,7 +155,8 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        if code == RDKafkaErrorCode::PartitionEOF {
+        // The one is no error, the other has been said broker by broker.
+        if matches!(code, RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) {
             return;
         }
         // `127.0.0.1:9092/1: Connect to … failed: Connection refused (after 3ms in state CONNECT)`:

@@ -74,7 +74,8 @@ impl Offsets {
     /// Commits offsets, of partitions that are (or until just now were) assigned.
     ///
     /// `Async` returns at once; a failure is logged, and the next commit makes it good. `Sync` blocks until the broker has answered,
-    /// for up to a minute while it is unreachable: call it where blocking is allowed.
+    /// and gives up on an unreachable one after ten seconds or so: call it where blocking is
+    /// allowed.
     ///
     /// # Errors
     ///

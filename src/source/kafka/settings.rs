@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rdkafka::ClientConfig;
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::error::KafkaError;
 
@@ -89,6 +89,9 @@ impl KafkaSettings {
 
     fn configuration(&self) -> Result<ClientConfig, SourceError> {
         let mut config = ClientConfig::new();
+        // By itself rdkafka asks the `log` crate, which knows nothing of our filter.
+        let debug = tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG);
+        config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config.set("bootstrap.servers", self.brokers.join(","));
         config.set("group.id", &self.group_id);
         // Each end that is reached is an event, which only `--until-end` has a use for.
