@@ -1,11 +1,11 @@
 //! Records from a Kafka topic.
 //!
-//! - [`assignment`]: what the consumer group gives and takes.
-//! - [`settings`]: what the command line says, as librdkafka's configuration.
-//! - [`start`]: where a partition begins. Pure.
-//! - [`lookup`]: what the broker has to be asked for that.
-//! - [`context`]: what librdkafka calls back: logs, errors, statistics, rebalances.
-//! - [`offsets`]: positions and commits, from any thread.
+//! - `assignment`: what the consumer group gives and takes.
+//! - `settings`: what the command line says, as librdkafka's configuration.
+//! - `start`: where a partition begins. Pure.
+//! - `lookup`: what the broker has to be asked for that.
+//! - `context`: what librdkafka calls back: logs, errors, statistics, rebalances.
+//! - `offsets`: positions and commits, from any thread.
 
 mod assignment;
 mod context;

@@ -53,9 +53,8 @@ async fn an_offset_beyond_the_end_stops_the_run() {
     assert_eq!(gap, Gap { partition: 0, wanted: 50, oldest: 0, end: 10 });
 }
 
-/// The consumer stands at offset 10; the fetch of offset 10 is on its way when the records up to 20
-/// appear and disappear, which one transaction of the broker's log can't do. So the reader is
-/// paused (no room) meanwhile.
+/// A reader that stands at offset 10 of partition 0 while the oldest there is 25. It had no room
+/// when the records came and expired, or it would have fetched them.
 async fn overtaken(topic: &str, on_gap: OnGap) -> Reader {
     let broker = shared();
     broker.create_topic(topic, 2);

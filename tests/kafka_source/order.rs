@@ -127,9 +127,25 @@ async fn a_killed_broker_that_comes_back_loses_nothing() {
 
 #[tokio::test]
 async fn a_second_member_takes_partitions_over_where_the_first_committed() {
+    second_member_takes_over(&[]).await;
+}
+
+#[tokio::test]
+async fn a_second_member_takes_over_where_partitions_are_all_given_up_first() {
+    second_member_takes_over(&[("partition.assignment.strategy", "range")]).await;
+}
+
+#[tokio::test]
+async fn a_second_member_takes_over_under_the_group_protocol_of_kafka_4() {
+    second_member_takes_over(&[("group.protocol", "consumer")]).await;
+}
+
+async fn second_member_takes_over(properties: &[(&str, &str)]) {
     let broker = shared();
     let topic = broker.topic("members", 2);
-    let settings = settings(broker, &topic);
+    let mut settings = settings(broker, &topic);
+    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    settings.properties = properties.iter().map(own).collect();
     let mut first = Reader::connect(settings.clone()).await;
     broker.produce(&topic, 0, numbered(10));
     broker.produce(&topic, 1, numbered(10));
@@ -142,7 +158,7 @@ async fn a_second_member_takes_partitions_over_where_the_first_committed() {
         read = first.read(|_| false) => read.expect("no error"),
         _ = second.assigned() => {}
     }
-    assert_eq!(first.assigned.len(), 1);
+    assert_eq!(second.assigned.len(), 1);
     let taken = second.assigned[0].partition;
     assert_eq!(
         second.assigned,

@@ -29,6 +29,8 @@ pub(super) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
     trouble: Mutex<Option<Trouble>>,
     throttle: Mutex<Throttle>,
+    /// What was last said of a broker: about whom or what, and the text.
+    said: Mutex<Option<(String, String)>>,
     /// Nobody will take rebalances from here any more, so they are answered at once.
     closing: AtomicBool,
 }
@@ -126,9 +128,20 @@ impl Context {
 
     /// Logs a warning, at most every ten seconds for one `subject`.
     pub(super) fn warn(&self, subject: &str, text: &str) {
-        if let Some(repeated) = locked(&self.throttle).pass(subject, Instant::now()) {
-            warn!(repeated, "{text}");
+        match locked(&self.throttle).pass(subject, Instant::now()) {
+            Some(0) => warn!("{text}"),
+            Some(repeated) => warn!(repeated, "{text}"),
+            None => {}
         }
+    }
+
+    /// Logs again what was last said of a broker, since that is still so; whether there is anything.
+    pub(super) fn remind(&self) -> bool {
+        let said = locked(&self.said).clone();
+        if let Some((subject, text)) = &said {
+            self.warn(subject, text);
+        }
+        said.is_some()
     }
 }
 
@@ -162,7 +175,9 @@ impl ClientContext for Context {
         // `127.0.0.1:9092/1: Connect to … failed: Connection refused (after 3ms in state CONNECT)`:
         // the times differ from line to line, the broker and the code do not.
         let broker = reason.split(": ").next().unwrap_or_default();
-        self.warn(&format!("{broker} {code:?}"), &format!("Kafka: {reason}"));
+        let (subject, text) = (format!("{broker} {code:?}"), format!("Kafka: {reason}"));
+        self.warn(&subject, &text);
+        *locked(&self.said) = Some((subject, text));
         *locked(&self.trouble) = Some(Trouble { code, reason: reason.to_owned() });
     }
 
