@@ -1,4 +1,4 @@
-//! The integration tests: one binary.
+//! The one integration binary.
 
-mod connection;
+mod kafka_source;
 mod support;

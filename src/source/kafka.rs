@@ -1,11 +1,13 @@
 //! Records from a Kafka topic.
 //!
-//! - [`settings`]: what the command line says, as librdkafka's configuration.
-//! - [`start`]: where a partition begins. Pure.
-//! - [`lookup`]: what the broker has to be asked for that.
-//! - [`context`]: what librdkafka calls back: logs, errors, statistics, rebalances.
-//! - [`offsets`]: positions and commits, from any thread.
+//! - `assignment`: what the consumer group gives and takes.
+//! - `settings`: what the command line says, as librdkafka's configuration.
+//! - `start`: where a partition begins. Pure.
+//! - `lookup`: what the broker has to be asked for that.
+//! - `context`: what librdkafka calls back: logs, errors, statistics, rebalances.
+//! - `offsets`: positions and commits, from any thread.
 
+mod assignment;
 mod context;
 mod lookup;
 mod offsets;
@@ -27,14 +29,14 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::info;
 
+use self::assignment::{Opened, Question};
 use self::context::{Context, Rebalance, answer, assign, unassign};
 use self::lookup::Found;
 pub use self::offsets::{Commit, CommitMode, Offsets, PartitionPosition};
 pub use self::settings::{KafkaSettings, OnGap, Start};
-use self::start::{Fresh, Partition, StartAt, start_offset};
-use super::{Arrival, Chunk, Event, Resume, SourceError};
+use super::{Arrival, Chunk, Event, SourceError};
 
 /// How long there may be no room before fetching is paused. Pausing throws away what was fetched
 /// ahead, so a short wait costs more paused than not.
@@ -81,23 +83,6 @@ struct Reading {
     at_end: bool,
     /// Whether `until_end` is through with it.
     through: bool,
-}
-
-/// What is settled when a partition is assigned for the first time.
-#[derive(Debug)]
-struct Opened {
-    start: i64,
-    /// Where `until_end` stops.
-    target: i64,
-}
-
-/// Why the broker is asked about partitions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Question {
-    /// They were assigned: where do they begin?
-    Begin(Vec<i32>),
-    /// The broker does not hold what comes next in one of those that are read: which, and why?
-    GoOn,
 }
 
 impl std::fmt::Debug for KafkaSource {
@@ -186,7 +171,8 @@ impl KafkaSource {
 
     /// To be polled in place of [`KafkaSource::next`] while there is no room for records: keeps the
     /// membership of the group alive. Cancel-safe; it may be given up and called again as often as
-    /// one likes. Resolves only with what can't wait: assigned, revoked, lost.
+    /// one likes. Resolves only with what can't wait (assigned, revoked, lost) and the records, a
+    /// chunk at most, that were read before it.
     ///
     /// # Errors
     ///
@@ -326,180 +312,6 @@ impl KafkaSource {
             }
         }
         Ok(())
-    }
-
-    fn hear_rebalance(&mut self, rebalance: Rebalance) {
-        match rebalance {
-            Rebalance::Assigned(partitions) => self.question = Some(Question::Begin(partitions)),
-            Rebalance::Revoked(partitions) => {
-                self.forget(&partitions);
-                self.leaving = Some(partitions.clone());
-                self.said.push_back(Event::Revoked(partitions));
-            }
-            Rebalance::Taken(partitions) => {
-                warn!(?partitions, "Kafka took partitions away: we were silent for too long");
-                self.forget(&partitions);
-                self.said.push_back(Event::Revoked(partitions));
-            }
-        }
-    }
-
-    fn forget(&mut self, partitions: &[i32]) {
-        self.reading.retain(|partition, _| !partitions.contains(partition));
-        self.client.context().positions.with(|positions| {
-            positions.retain(|partition, _| !partitions.contains(partition));
-        });
-    }
-
-    /// Asks the broker what has to be known, for as long as it takes.
-    async fn ask(&mut self) -> Result<(), SourceError> {
-        while let Some(question) = self.question.clone() {
-            let answer = self.answer.get_or_insert_with(|| {
-                let partitions = match &question {
-                    Question::Begin(partitions) => partitions.clone(),
-                    Question::GoOn => self.reading.keys().copied().collect(),
-                };
-                let settings = Arc::clone(&self.settings);
-                tokio::task::spawn_blocking(lookup::find(
-                    Arc::clone(&self.client),
-                    settings,
-                    partitions,
-                ))
-            });
-            let found = answer.await.expect("a lookup does not panic");
-            self.answer = None;
-            match found {
-                Ok(found) => {
-                    self.question = None;
-                    match question {
-                        Question::Begin(_) => self.begin(found)?,
-                        Question::GoOn => self.go_on(&found)?,
-                    }
-                }
-                Err(error) => {
-                    lookup::give_up_or_warn(error, &self.settings, self.client.context())?;
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Begins to read partitions that were assigned.
-    fn begin(&mut self, found: Vec<Found>) -> Result<(), SourceError> {
-        let mut resumes = Vec::with_capacity(found.len());
-        let mut lost = Vec::new();
-        let mut fresh = Vec::new();
-        let mut reading = Vec::with_capacity(found.len());
-        for Found { partition, committed, low, high, since } in found {
-            let before = self.opened.get(&partition);
-            let committed = committed.filter(|_| !self.settings.reset || before.is_some());
-            // Assigned again before anything was committed: from where it was the first time.
-            let again = before.map(|opened| (opened.start, String::new()));
-            let known = committed.clone().or(again);
-            let start = start_offset(
-                Partition {
-                    number: partition,
-                    committed: known.as_ref().map(|(offset, _)| *offset),
-                    low,
-                    high,
-                },
-                self.fresh(partition, since),
-                self.settings.on_gap,
-            );
-            let StartAt { offset, gap } = start.map_err(|gap| self.stopped(gap))?;
-            if known.is_none() {
-                // So that a crash before the first commit does not move the start.
-                let metadata = String::new();
-                fresh.push(Commit { partition, offset, metadata });
-            }
-            lost.extend(gap);
-            let (resume, metadata) = match (known, gap) {
-                (None, _) => (None, String::new()),
-                (Some((resume, metadata)), None) => (Some(resume), metadata),
-                // What was noted about records beside that offset says nothing about this one.
-                (Some(_), Some(_)) => (Some(offset), String::new()),
-            };
-            resumes.push(Resume { partition, offset: resume, metadata });
-            let committed = committed.map(|(offset, _)| offset);
-            let position = PartitionPosition {
-                partition,
-                position: offset,
-                low_watermark: low,
-                high_watermark: high,
-                committed,
-            };
-            self.client.context().positions.with(|it| it.insert(partition, position));
-            let opened =
-                self.opened.entry(partition).or_insert(Opened { start: offset, target: high });
-            let through = self.settings.until_end && offset >= opened.target;
-            reading.push((partition, Reading { next: offset, at_end: false, through }));
-        }
-        let offsets = reading.iter().map(|(partition, reading)| (*partition, reading.next));
-        let list = offsets_of(&self.settings.topic, offsets)?;
-        answer(assign(&*self.client, &list));
-        self.reading.extend(reading);
-        self.pause_again()?;
-        self.joined = true;
-        if !fresh.is_empty() {
-            self.offsets().commit(&fresh, CommitMode::Async)?;
-        }
-        self.said.push_back(Event::Assigned(resumes));
-        self.said.extend(lost.into_iter().map(Event::Lost));
-        Ok(())
-    }
-
-    /// Goes on where a partition does not hold what comes next (any more).
-    ///
-    /// librdkafka does not say which one it is and has stopped fetching it, so all are placed anew,
-    /// where they were.
-    fn go_on(&mut self, found: &[Found]) -> Result<(), SourceError> {
-        for Found { partition, low, high, .. } in found {
-            let Some(reading) = self.reading.get_mut(partition) else { continue };
-            let start = start_offset(
-                Partition {
-                    number: *partition,
-                    committed: Some(reading.next),
-                    low: *low,
-                    high: *high,
-                },
-                Fresh::Earliest,
-                self.settings.on_gap,
-            );
-            let StartAt { offset, gap } = match start {
-                Ok(start) => start,
-                Err(gap) => return Err(self.stopped(gap)),
-            };
-            reading.next = offset;
-            reading.at_end = false;
-            self.said.extend(gap.map(Event::Lost));
-        }
-        let partitions: Vec<i32> = self.reading.keys().copied().collect();
-        answer(unassign(&*self.client, &self.named(&partitions)));
-        let list = self.list(|_| true)?;
-        answer(assign(&*self.client, &list));
-        self.pause_again()
-    }
-
-    fn stopped(&self, gap: super::Gap) -> SourceError {
-        SourceError::Gap { topic: self.settings.topic.clone(), gap }
-    }
-
-    /// Where a partition begins without a committed offset. One that the topic did not have when we
-    /// connected is read from its first record: whatever it holds was written since.
-    fn fresh(&self, partition: i32, since: Option<i64>) -> Fresh {
-        match self.settings.start {
-            _ if partition >= self.partitions => Fresh::Earliest,
-            Start::Earliest => Fresh::Earliest,
-            Start::Latest => Fresh::Latest,
-            Start::At(_) => Fresh::At(since),
-        }
-    }
-
-    /// Pauses, after an assignment, what had been paused.
-    fn pause_again(&self) -> Result<(), SourceError> {
-        let list = self.list(|reading| self.paused || reading.through)?;
-        self.client.pause(&list).map_err(failed("pause fetching"))
     }
 
     /// Notes which partitions `until_end` is through with. Called when nothing is at hand.

@@ -29,6 +29,8 @@ pub(super) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
     trouble: Mutex<Option<Trouble>>,
     throttle: Mutex<Throttle>,
+    /// What was last said of a broker: about whom or what, and the text.
+    said: Mutex<Option<(String, String)>>,
     /// Nobody will take rebalances from here any more, so they are answered at once.
     closing: AtomicBool,
 }
@@ -126,17 +128,34 @@ impl Context {
 
     /// Logs a warning, at most every ten seconds for one `subject`.
     pub(super) fn warn(&self, subject: &str, text: &str) {
-        if let Some(repeated) = locked(&self.throttle).pass(subject, Instant::now()) {
-            warn!(repeated, "{text}");
+        match locked(&self.throttle).pass(subject, Instant::now()) {
+            Some(0) => warn!("{text}"),
+            Some(repeated) => warn!(repeated, "{text}"),
+            None => {}
         }
+    }
+
+    /// Logs again what was last said of a broker, since that is still so; whether there is anything.
+    pub(super) fn remind(&self) -> bool {
+        let said = locked(&self.said).clone();
+        if let Some((subject, text)) = &said {
+            self.warn(subject, text);
+        }
+        said.is_some()
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel as Level;
-        // A broken connection is reported as an error too, and said there.
-        let level = if facility == "FAIL" { Level::Debug } else { level };
+        let level = match facility {
+            // A broken connection is reported as an error too, and said there.
+            "FAIL" => Level::Debug,
+            // The only word of a commit that was not waited for and failed: librdkafka has no event
+            // for it. The next commit covers it, so it is no more than a warning.
+            "COMMITFAIL" => return self.warn("commit", &format!("Kafka: {message}")),
+            _ => level,
+        };
         match level {
             Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
                 error!(target: "librdkafka", facility, "{message}");
@@ -149,13 +168,16 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        if code == RDKafkaErrorCode::PartitionEOF {
+        // The one is no error, the other has been said broker by broker.
+        if matches!(code, RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) {
             return;
         }
         // `127.0.0.1:9092/1: Connect to … failed: Connection refused (after 3ms in state CONNECT)`:
         // the times differ from line to line, the broker and the code do not.
         let broker = reason.split(": ").next().unwrap_or_default();
-        self.warn(&format!("{broker} {code:?}"), &format!("Kafka: {reason}"));
+        let (subject, text) = (format!("{broker} {code:?}"), format!("Kafka: {reason}"));
+        self.warn(&subject, &text);
+        *locked(&self.said) = Some((subject, text));
         *locked(&self.trouble) = Some(Trouble { code, reason: reason.to_owned() });
     }
 
@@ -193,14 +215,6 @@ impl ConsumerContext for Context {
         debug!(?rebalance, "the consumer group changed");
         if !closing {
             locked(&self.rebalances).push_back(rebalance);
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
-        match result {
-            Ok(()) => self.committed(list),
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => self.warn("commit", &format!("Kafka: {error}; the next commit follows")),
         }
     }
 }
@@ -252,6 +266,7 @@ struct TopicStatistics {
 struct PartitionStatistics {
     next_offset: i64,
     app_offset: i64,
+    committed_offset: i64,
     lo_offset: i64,
     hi_offset: i64,
     ls_offset: i64,
@@ -269,6 +284,9 @@ impl Context {
                     // which are never handed out.
                     position.position = position.position.max(known.app_offset);
                     position.low_watermark = position.low_watermark.max(known.lo_offset);
+                    if known.committed_offset >= 0 {
+                        position.committed = Some(known.committed_offset);
+                    }
                     let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
                     if end >= 0 {
                         position.high_watermark = end.max(position.position);

@@ -117,13 +117,20 @@ pub(super) fn give_up_or_warn(
     context: &Context,
 ) -> Result<(), SourceError> {
     let reason = error.to_string();
-    if let Some(code) = error.rdkafka_error_code() {
+    let code = error.rdkafka_error_code();
+    if let Some(code) = code {
         let trouble = Trouble { code, reason: reason.clone() };
         if let Some(fatal) = trouble.fatal(settings, true) {
             return Err(fatal);
         }
     }
-    let brokers = settings.brokers.join(",");
-    context.warn("lookup", &format!("Kafka at {brokers}: {reason}; trying again"));
+    // "No broker" says less than why there is none.
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
+    let unreachable =
+        matches!(code, Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut));
+    if !(unreachable && context.remind()) {
+        let brokers = settings.brokers.join(",");
+        context.warn("lookup", &format!("Kafka at {brokers}: {reason}; trying again"));
+    }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rdkafka::ClientConfig;
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::error::KafkaError;
 
@@ -80,6 +80,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("log.connection.close", "false"),
 ];
 
+/// What the broker decides, and librdkafka refuses to be told, under Kafka 4's group protocol
+/// (`-X group.protocol=consumer`, KIP-848).
+const SET_BY_BROKER: &[&str] = &["partition.assignment.strategy", "session.timeout.ms"];
+
 impl KafkaSettings {
     /// A client that is configured so and not yet connected.
     pub(super) fn client(&self) -> Result<StreamConsumer<Context>, SourceError> {
@@ -89,12 +93,19 @@ impl KafkaSettings {
 
     fn configuration(&self) -> Result<ClientConfig, SourceError> {
         let mut config = ClientConfig::new();
+        // By itself rdkafka asks the `log` crate, which knows nothing of our filter.
+        let debug = tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG);
+        config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config.set("bootstrap.servers", self.brokers.join(","));
         config.set("group.id", &self.group_id);
         // Each end that is reached is an event, which only `--until-end` has a use for.
         config.set("enable.partition.eof", if self.until_end { "true" } else { "false" });
+        let consumer_protocol = ("group.protocol".to_owned(), "consumer".to_owned());
+        let set_by_broker = self.properties.contains(&consumer_protocol);
         for (key, value) in DEFAULTS {
-            config.set(*key, *value);
+            if !(set_by_broker && SET_BY_BROKER.contains(key)) {
+                config.set(*key, *value);
+            }
         }
         for (key, value) in &self.properties {
             let key = key.trim();
