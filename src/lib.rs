@@ -24,5 +24,6 @@
 //! used by".
 
 pub mod pglog;
+pub mod replay;
 pub mod source;
 pub mod target;

@@ -1,1 +1,41 @@
 //! The PostgreSQL that the statements are replayed on. Knows nothing of Kafka.
+//!
+//! [`Target`] knows where the server is and how to log in; [`Target::connect`] opens a
+//! [`Connection`] for one replayed session, [`Target::observe`] an [`Observer`] that looks at the
+//! server from outside the sessions. A [`Connection`] takes [`Request`]s, each ending in exactly
+//! one answer, a [`Reply`] or [`Lost`], in the order they were made; any number may be under way.
+//!
+//! # How it is done
+//!
+//! tokio-postgres logs in, queues, pipelines and closes. What its interface can't express
+//! (portals and statements under the source's own names, several Executes under one Sync, no
+//! look-up of types, the transaction status, COPY) happens underneath it, on the byte stream:
+//!
+//! ```text
+//! Connection::run ──> Client::batch_execute ──> wire tap ──> TLS ──> TCP or Unix socket
+//!       ^                                           │
+//!       └──────────────── Reply ────────────────────┘
+//! ```
+//!
+//! The wire tap (`wire`) puts an extended-protocol [`Batch`] in the place of a blank query that
+//! stands for it, reads the answers and lets nothing through to tokio-postgres but the
+//! ReadyForQuery that ends each. `transport` opens the stream below it, `tls` decides which
+//! certificates are trusted, `credentials` finds the password.
+
+mod connection;
+mod credentials;
+mod error;
+mod observer;
+mod reply;
+mod request;
+mod settings;
+mod tls;
+mod transport;
+mod wire;
+
+pub use connection::{Answer, Connection, Target};
+pub use error::{CancelError, ConnectError, ObserveError, TargetError};
+pub use observer::Observer;
+pub use reply::{Lost, Reply, ServerError, TransactionStatus};
+pub use request::{Batch, Request};
+pub use settings::{Login, Password, SslMode, TargetSettings};

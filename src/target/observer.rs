@@ -1,0 +1,58 @@
+//! Looks at the target from outside the replayed sessions.
+
+use tokio_postgres::{Client, Statement};
+
+use super::error::ObserveError;
+
+/// A connection of our own that asks the server about itself.
+pub struct Observer {
+    client: Client,
+    blockers: Statement,
+}
+
+impl Observer {
+    pub(super) async fn new(client: Client) -> Result<Self, ObserveError> {
+        // Prepared: it is asked whenever a replay stalls.
+        let blockers = client.prepare("SELECT pg_catalog.pg_blocking_pids($1)").await?;
+        Ok(Self { client, blockers })
+    }
+
+    /// The backends that `pid` waits for; empty if it waits for none, or has gone. A pid of 0
+    /// stands for a prepared transaction.
+    pub async fn blockers(&self, pid: i32) -> Result<Vec<i32>, ObserveError> {
+        let row = self.client.query_one(&self.blockers, &[&pid]).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Every database with its encoding, by PostgreSQL's name of it (`UTF8`, `LATIN1`).
+    pub async fn encodings(&self) -> Result<Vec<(String, String)>, ObserveError> {
+        let rows = self
+            .client
+            .query(
+                "SELECT datname::text, pg_catalog.pg_encoding_to_char(encoding)::text \
+                 FROM pg_catalog.pg_database ORDER BY datname",
+                &[],
+            )
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// The server's version as a number: `180006` is 18.6.
+    pub async fn server_version(&self) -> Result<u32, ObserveError> {
+        let sql = "SELECT pg_catalog.current_setting('server_version_num')::int4";
+        let version: i32 = self.client.query_one(sql, &[]).await?.try_get(0)?;
+        Ok(version.unsigned_abs())
+    }
+
+    /// Ends the connection of the backend `pid`; `false` if there is none. Needs the privileges of
+    /// that backend's role, or `pg_signal_backend`.
+    pub async fn terminate(&self, pid: i32) -> Result<bool, ObserveError> {
+        let sql = "SELECT pg_catalog.pg_terminate_backend($1::int4)";
+        Ok(self.client.query_one(sql, &[&pid]).await?.try_get(0)?)
+    }
+
+    /// Whether the connection has ended; another has to be opened then.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+}

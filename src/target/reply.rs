@@ -1,0 +1,206 @@
+//! What the server answered.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::pglog::SqlState;
+
+/// Where a connection stands with regard to transactions, as the server said it last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TransactionStatus {
+    /// No transaction is open.
+    #[default]
+    Idle,
+    /// A transaction is open.
+    InTransaction,
+    /// A transaction is open and aborted: everything but its end is refused with 25P02.
+    Failed,
+}
+
+impl TransactionStatus {
+    /// Reads the status byte of a ReadyForQuery.
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            b'I' => Some(Self::Idle),
+            b'T' => Some(Self::InTransaction),
+            b'E' => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+/// The answer to one [`Request`](super::Request), up to and including its ReadyForQuery.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reply {
+    /// The transaction status after the request. A COMMIT that the server turned into a ROLLBACK
+    /// succeeds; that the status was [`Failed`](TransactionStatus::Failed) before it is the only
+    /// sign.
+    pub status: TransactionStatus,
+    /// How many commands (statements of a simple string, Executes of a batch) ended well, before
+    /// the error if there was one. An empty statement and a portal that was suspended count.
+    pub completed: u32,
+    /// How many rows those commands returned or changed, as their command tags say.
+    pub rows: u64,
+    /// The error that ended the request early.
+    pub error: Option<ServerError>,
+}
+
+/// An error that the server reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerError {
+    /// FATAL or PANIC: the server closes the connection after it.
+    pub severity_fatal: bool,
+    /// What kind of error it is.
+    pub sqlstate: SqlState,
+    /// What the server said, in its language.
+    pub message: String,
+    /// More of it. May quote values of the user's data (`Key (id)=(7) already exists.`): for
+    /// logs at the trace level only.
+    pub detail: Option<String>,
+    /// Where in the statement's text it is, in characters from 1.
+    pub position: Option<u32>,
+    /// Extended protocol only: Parse or Bind failed, so nothing of the statement has run.
+    pub before_execute: bool,
+}
+
+impl ServerError {
+    /// Reads the fields of an ErrorResponse. What is missing or cut off is left at its default:
+    /// a report that can't be read in full is still an error.
+    pub(super) fn parse(mut body: &[u8]) -> Self {
+        let mut error = Self {
+            severity_fatal: false,
+            sqlstate: SqlState(*b"XX000"),
+            message: String::new(),
+            detail: None,
+            position: None,
+            before_execute: false,
+        };
+        while let [code, rest @ ..] = body {
+            let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+            let value = String::from_utf8_lossy(&rest[..end]);
+            match code {
+                0 => break,
+                // 'S' is the same, translated into the server's language; 'V' came with 9.6.
+                b'V' | b'S' => {
+                    error.severity_fatal |= matches!(value.as_ref(), "FATAL" | "PANIC");
+                }
+                b'C' => error.sqlstate = value.parse().unwrap_or(error.sqlstate),
+                b'M' => error.message = value.into_owned(),
+                b'D' => error.detail = Some(value.into_owned()),
+                b'P' => error.position = value.parse().ok(),
+                _ => {}
+            }
+            body = rest.get(end + 1..).unwrap_or_default();
+        }
+        error
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = if self.severity_fatal { "FATAL" } else { "ERROR" };
+        write!(f, "{severity} {}: {}", self.sqlstate, self.message)
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl From<&tokio_postgres::error::DbError> for ServerError {
+    fn from(error: &tokio_postgres::error::DbError) -> Self {
+        use tokio_postgres::error::{ErrorPosition, Severity};
+        Self {
+            severity_fatal: matches!(
+                error.parsed_severity(),
+                Some(Severity::Fatal | Severity::Panic)
+            ),
+            sqlstate: error.code().code().parse().unwrap_or(SqlState(*b"XX000")),
+            message: error.message().to_owned(),
+            detail: error.detail().map(str::to_owned),
+            position: match error.position() {
+                Some(ErrorPosition::Original(position)) => Some(*position),
+                _ => None,
+            },
+            before_execute: false,
+        }
+    }
+}
+
+/// The connection ended before the answer came. Whether the request was carried out is not known.
+///
+/// Cheap to clone: every request that was under way gets one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Why, for people.
+    pub reason: Arc<str>,
+    /// The FATAL error that the server sent before it closed the connection, if it did.
+    pub error: Option<Arc<ServerError>>,
+}
+
+impl Lost {
+    pub(super) fn new(reason: impl AsRef<str>, error: Option<Arc<ServerError>>) -> Self {
+        Self { reason: Arc::from(reason.as_ref()), error }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            Some(error) => write!(f, "connection lost: {error} ({})", self.reason),
+            None => write!(f, "connection lost: {}", self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Lost {}
+
+/// The number of rows that a command tag ends in: `INSERT 0 3`, `SELECT 5`, `COPY 7`; 0 where it
+/// ends in none (`BEGIN`).
+pub(super) fn rows_of_command_tag(tag: &[u8]) -> u64 {
+    let tag = tag.strip_suffix(&[0]).unwrap_or(tag);
+    let digits = tag.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    tag[tag.len() - digits..]
+        .iter()
+        .fold(0, |rows: u64, digit| rows.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_tag_ends_in_its_rows() {
+        assert_eq!(rows_of_command_tag(b"INSERT 0 3\0"), 3);
+        assert_eq!(rows_of_command_tag(b"SELECT 1205\0"), 1205);
+        assert_eq!(rows_of_command_tag(b"BEGIN\0"), 0);
+        assert_eq!(rows_of_command_tag(b""), 0);
+        assert_eq!(rows_of_command_tag(b"SELECT 99999999999999999999999\0"), u64::MAX);
+    }
+
+    #[test]
+    fn an_error_report_is_read_by_field() {
+        let error = ServerError::parse(
+            b"SFEHLER\0VERROR\0C23505\0Mdoppelt\0DKey (id)=(7)\0P15\0Fnbtinsert.c\0\0",
+        );
+        assert_eq!(
+            error,
+            ServerError {
+                severity_fatal: false,
+                sqlstate: SqlState(*b"23505"),
+                message: "doppelt".to_owned(),
+                detail: Some("Key (id)=(7)".to_owned()),
+                position: Some(15),
+                before_execute: false,
+            }
+        );
+        assert_eq!(error.to_string(), "ERROR 23505: doppelt");
+    }
+
+    #[test]
+    fn a_report_that_is_cut_off_is_still_an_error() {
+        let error = ServerError::parse(b"VFATAL\0C57P01\0Mterminating conn");
+        assert!(error.severity_fatal);
+        assert_eq!(error.sqlstate, SqlState::ADMIN_SHUTDOWN);
+        assert_eq!(error.message, "terminating conn");
+        assert_eq!(ServerError::parse(b"").sqlstate, SqlState(*b"XX000"));
+    }
+}

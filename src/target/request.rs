@@ -1,0 +1,191 @@
+//! What is asked of the server: one request is what ends in one ReadyForQuery.
+
+use std::io;
+
+use bytes::{BufMut, BytesMut};
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend::{self, BindError};
+
+/// What the server answers with one ReadyForQuery.
+#[derive(Debug)]
+pub enum Request<'a> {
+    /// A simple query: one or more statements in one string, one implicit transaction.
+    Simple(&'a str),
+    /// Messages of the extended protocol under one Sync.
+    Batch(Batch),
+}
+
+/// Messages of the extended protocol that share a Sync: one implicit transaction outside of an
+/// explicit one. After an error the server skips the rest of them.
+///
+/// The Sync itself is added when the batch is sent.
+#[derive(Clone)]
+pub struct Batch {
+    messages: BytesMut,
+    unsendable: bool,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// Not derived: the messages hold the parameters, which no log may show.
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch").field("bytes", &self.messages.len()).finish_non_exhaustive()
+    }
+}
+
+impl Batch {
+    /// A batch of nothing.
+    pub fn new() -> Self {
+        Self { messages: BytesMut::new(), unsendable: false }
+    }
+
+    /// Whether nothing has been added.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty() && !self.unsendable
+    }
+
+    /// Parse: prepares `sql` under `name` (empty: the unnamed statement, replaced by the next
+    /// one). A type of 0, or one that is missing at the end, is left to the server to infer.
+    pub fn parse(&mut self, name: &str, sql: &str, types: &[u32]) -> &mut Self {
+        let written = frontend::parse(name, sql, types.iter().copied(), &mut self.messages);
+        self.note(written)
+    }
+
+    /// Bind: makes `portal` (empty: the unnamed one) of the prepared `statement`, with parameters
+    /// in text format. Results are asked for in text format too.
+    pub fn bind<P: AsRef<str>>(
+        &mut self,
+        portal: &str,
+        statement: &str,
+        params: &[Option<P>],
+    ) -> &mut Self {
+        let text = |value: &Option<P>, buffer: &mut BytesMut| match value {
+            Some(value) => {
+                buffer.put_slice(value.as_ref().as_bytes());
+                Ok(IsNull::No)
+            }
+            None => Ok(IsNull::Yes),
+        };
+        // No format codes: everything is text.
+        let written = frontend::bind(portal, statement, [], params, text, [], &mut self.messages);
+        self.note(written.map_err(|error| match error {
+            BindError::Conversion(_) => io::Error::from(io::ErrorKind::InvalidInput),
+            BindError::Serialization(error) => error,
+        }))
+    }
+
+    /// Execute: runs `portal`, until it has returned `max_rows` rows or to its end (0).
+    pub fn execute(&mut self, portal: &str, max_rows: u32) -> &mut Self {
+        // The wire knows no more than i32; what is beyond that is no limit at all.
+        let max_rows = i32::try_from(max_rows).unwrap_or(0);
+        let written = frontend::execute(portal, max_rows, &mut self.messages);
+        self.note(written)
+    }
+
+    /// Describe of a prepared statement. Drivers send it after Parse; it takes no locks that Parse
+    /// did not take.
+    pub fn describe_statement(&mut self, name: &str) -> &mut Self {
+        let written = frontend::describe(b'S', name, &mut self.messages);
+        self.note(written)
+    }
+
+    /// Close of a prepared statement; no error where there is none of that name.
+    pub fn close_statement(&mut self, name: &str) -> &mut Self {
+        let written = frontend::close(b'S', name, &mut self.messages);
+        self.note(written)
+    }
+
+    /// Close of a portal; no error where there is none of that name.
+    pub fn close_portal(&mut self, name: &str) -> &mut Self {
+        let written = frontend::close(b'P', name, &mut self.messages);
+        self.note(written)
+    }
+
+    /// Parse, Bind and Execute of `sql` without parameters, all unnamed: `BEGIN`, `COMMIT`, …
+    pub fn command(&mut self, sql: &str) -> &mut Self {
+        self.parse("", sql, &[]).bind::<&str>("", "", &[]).execute("", 0)
+    }
+
+    fn note(&mut self, written: io::Result<()>) -> &mut Self {
+        self.unsendable |= written.is_err();
+        self
+    }
+
+    /// The bytes for the wire, Sync included.
+    pub(super) fn into_wire(mut self) -> Wire {
+        if self.unsendable {
+            return Wire::malformed();
+        }
+        frontend::sync(&mut self.messages);
+        Wire { bytes: self.messages, extended: true }
+    }
+}
+
+/// The bytes that go out for a request in the place of a blank query.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub bytes: BytesMut,
+    /// Whether they are of the extended protocol.
+    pub extended: bool,
+}
+
+impl Wire {
+    /// Stands for a request that the protocol can't carry (a NUL byte in a text, more than 65,535
+    /// parameters): a Query with one byte too many. The server refuses it with 08P01, which aborts
+    /// an open transaction and leaves the connection usable, just as for any statement that it
+    /// can't make sense of. Better than an error of our own, of which the server's transaction
+    /// would know nothing.
+    pub(super) fn malformed() -> Self {
+        let mut bytes = BytesMut::with_capacity(7);
+        bytes.put_u8(b'Q');
+        bytes.put_i32(6);
+        bytes.put_slice(b"\0\0");
+        Self { bytes, extended: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_ends_in_exactly_one_sync() {
+        let mut batch = Batch::new();
+        batch.parse("s", "select $1", &[0]).bind("", "s", &[Some("x")]).execute("", 0);
+        let wire = batch.into_wire();
+        assert!(wire.extended);
+        assert_eq!(
+            &wire.bytes[..],
+            [
+                &b"P\0\0\0\x16s\0select $1\0\0\x01\0\0\0\0"[..],
+                b"B\0\0\0\x12\0s\0\0\0\0\x01\0\0\0\x01x\0\0",
+                b"E\0\0\0\x09\0\0\0\0\0",
+                b"S\0\0\0\x04",
+            ]
+            .concat()
+        );
+    }
+
+    #[test]
+    fn what_the_protocol_cannot_carry_becomes_a_query_that_the_server_refuses() {
+        let mut batch = Batch::new();
+        batch.parse("", "select '\0'", &[]);
+        assert_eq!(&batch.into_wire().bytes[..], b"Q\0\0\0\x06\0\0");
+
+        let mut batch = Batch::new();
+        batch.bind("", "", &vec![Some("x"); 70_000]);
+        assert_eq!(&batch.into_wire().bytes[..], b"Q\0\0\0\x06\0\0");
+    }
+
+    #[test]
+    fn a_batch_does_not_show_its_parameters() {
+        let mut batch = Batch::new();
+        batch.bind("", "", &[Some("hunter2")]);
+        assert!(!format!("{batch:?}").contains("hunter2"));
+    }
+}

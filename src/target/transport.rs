@@ -1,0 +1,258 @@
+//! Opens the byte stream to the server: TCP, TCP with TLS, or a Unix socket.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::{ConnectError, TargetError};
+use super::settings::{SslMode, TargetSettings};
+use super::tls;
+use super::wire::BackendKey;
+
+type Encrypted = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::Stream;
+
+/// A stream to the server, encrypted or not.
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    // Boxed: a TLS session is ten times the size of a socket.
+    Tls(Box<Encrypted>),
+    Unix(UnixStream),
+}
+
+/// How streams to the server are opened.
+pub(super) struct Network {
+    settings: TargetSettings,
+    tls: Option<MakeRustlsConnect>,
+}
+
+/// Whether TLS is worth a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encryption {
+    /// As the settings say.
+    AsSet,
+    /// `prefer`, and the server would have nothing of it.
+    Without,
+}
+
+impl Network {
+    pub fn new(settings: TargetSettings) -> Result<Self, TargetError> {
+        let tls = tls::connector(&settings)?;
+        Ok(Self { settings, tls })
+    }
+
+    /// What was set.
+    pub fn settings(&self) -> &TargetSettings {
+        &self.settings
+    }
+
+    /// Runs `opening` for as long as opening a connection may take.
+    pub async fn in_time<T>(
+        &self,
+        opening: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let after = self.settings.connect_timeout;
+        if after.is_zero() {
+            return opening.await;
+        }
+        tokio::time::timeout(after, opening).await.unwrap_or_else(|_| {
+            Err(ConnectError::Timeout { address: self.settings.address(), after })
+        })
+    }
+
+    /// Opens a stream and, where that is due, encrypts it.
+    pub async fn open(&self, encryption: Encryption) -> Result<Transport, ConnectError> {
+        if self.settings.is_unix() {
+            let socket = UnixStream::connect(self.settings.address()).await;
+            return socket.map(Transport::Unix).map_err(|error| self.unreachable(error));
+        }
+        let plain = self.open_tcp().await.map_err(|error| self.unreachable(error))?;
+        let Some(tls) = self.tls.as_ref().filter(|_| encryption == Encryption::AsSet) else {
+            return Ok(Transport::Tcp(plain));
+        };
+        match self.encrypt(plain, tls.clone()).await {
+            // As libpq does: a server whose TLS is broken is a server without.
+            Err(ConnectError::Tls { .. }) if self.settings.sslmode == SslMode::Prefer => {
+                let plain = self.open_tcp().await.map_err(|error| self.unreachable(error))?;
+                Ok(Transport::Tcp(plain))
+            }
+            result => result,
+        }
+    }
+
+    /// Asks the server to cancel what the backend of `key` is running. Gives once the server has
+    /// passed that on to the backend, which it says by closing the connection.
+    pub async fn cancel(&self, key: BackendKey) -> Result<(), ConnectError> {
+        self.in_time(async {
+            let mut stream = self.open(Encryption::AsSet).await?;
+            let mut request = BytesMut::new();
+            frontend::cancel_request(key.pid, key.secret, &mut request);
+            let sent = async {
+                stream.write_all(&request).await?;
+                stream.flush().await
+            };
+            sent.await.map_err(|error| self.unreachable(error))?;
+            // However it ends: the server does not say whether it found something to cancel.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Tries the addresses of the host one after the other, as libpq does.
+    async fn open_tcp(&self) -> io::Result<TcpStream> {
+        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in
+            tokio::net::lookup_host((self.settings.host.as_str(), self.settings.port)).await?
+        {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    self.tune(&stream)?;
+                    return Ok(stream);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Without these a server that vanishes (power, cable) is waited for for hours.
+    fn tune(&self, stream: &TcpStream) -> io::Result<()> {
+        let set = |duration: Duration| (!duration.is_zero()).then_some(duration);
+        let settings = &self.settings;
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(stream);
+        if let Some(idle) = set(settings.keepalives_idle) {
+            let mut keepalive = TcpKeepalive::new().with_time(idle);
+            if let Some(interval) = set(settings.keepalives_interval) {
+                keepalive = keepalive.with_interval(interval);
+            }
+            if settings.keepalives_count > 0 {
+                keepalive = keepalive.with_retries(settings.keepalives_count);
+            }
+            socket.set_tcp_keepalive(&keepalive)?;
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(timeout) = set(settings.tcp_user_timeout) {
+            socket.set_tcp_user_timeout(Some(timeout))?;
+        }
+        Ok(())
+    }
+
+    async fn encrypt(
+        &self,
+        mut stream: TcpStream,
+        mut tls: MakeRustlsConnect,
+    ) -> Result<Transport, ConnectError> {
+        let mut request = BytesMut::new();
+        frontend::ssl_request(&mut request);
+        // One byte and no more: what follows is the handshake's.
+        let mut answer = [0];
+        let asked = async {
+            stream.write_all(&request).await?;
+            stream.read_exact(&mut answer).await
+        };
+        asked.await.map_err(|error| self.unreachable(error))?;
+        if answer != *b"S" {
+            return match self.settings.sslmode {
+                SslMode::Prefer => Ok(Transport::Tcp(stream)),
+                _ => Err(ConnectError::TlsUnsupported { address: self.settings.address() }),
+            };
+        }
+        // A host name that no certificate can be made out to is verified by none; its address
+        // stands in for it where nobody asks.
+        let peer = stream.peer_addr().map_err(|error| self.unreachable(error))?.ip().to_string();
+        let host = self.settings.host.as_str();
+        let connect = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, host)
+            .or_else(|_| MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &peer))
+            .map_err(|error| self.tls_failed(io::Error::other(error)))?;
+        let encrypted = connect.connect(stream).await.map_err(|error| self.tls_failed(error))?;
+        Ok(Transport::Tls(Box::new(encrypted)))
+    }
+
+    fn unreachable(&self, source: io::Error) -> ConnectError {
+        ConnectError::Unreachable { address: self.settings.address(), source }
+    }
+
+    fn tls_failed(&self, source: io::Error) -> ConnectError {
+        ConnectError::Tls { address: self.settings.address(), source }
+    }
+}
+
+/// Stands in for the TLS handshake of tokio-postgres: the stream is encrypted already, or need not
+/// be. Used with its "direct" negotiation, in which it asks the server nothing; that way it gets
+/// to know the channel binding of the encrypted stream.
+pub(super) struct Opened;
+
+impl<S: TlsStream + Unpin> TlsConnect<S> for Opened {
+    type Stream = S;
+    type Error = Infallible;
+    type Future = Ready<Result<S, Infallible>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+impl TlsStream for Transport {
+    fn channel_binding(&self) -> ChannelBinding {
+        match self {
+            Self::Tls(stream) => stream.channel_binding(),
+            Self::Tcp(_) | Self::Unix(_) => ChannelBinding::none(),
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
