@@ -1,6 +1,56 @@
-//! Where records come from: a Kafka topic or files. Knows nothing of PostgreSQL.
+//! Where records come from: a Kafka topic or files. Knows nothing of PostgreSQL but how its log
+//! files are cut into records.
 
+mod error;
+pub mod files;
+pub mod kafka;
+pub mod split;
+
+use std::fmt;
 use std::ops::Range;
+
+pub use error::SourceError;
+pub use files::FileSource;
+pub use kafka::KafkaSource;
+
+/// A topic or files, with one face.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // There is one in a process.
+pub enum Source {
+    /// A Kafka topic.
+    Kafka(KafkaSource),
+    /// Log files or standard input.
+    Files(FileSource),
+}
+
+impl Source {
+    /// What comes next. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the source can't recover from; see [`SourceError`].
+    pub async fn next(&mut self) -> Result<Event, SourceError> {
+        match self {
+            Self::Kafka(kafka) => kafka.next().await,
+            Self::Files(files) => files.next().await,
+        }
+    }
+
+    /// To be polled in place of [`Source::next`] while there is no room for records. Cancel-safe.
+    ///
+    /// Resolves only with what can't wait: an assignment, a revocation, a loss. A file has nothing
+    /// of the kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::next`].
+    pub async fn idle(&mut self) -> Result<Event, SourceError> {
+        match self {
+            Self::Kafka(kafka) => kafka.idle().await,
+            Self::Files(_) => std::future::pending().await,
+        }
+    }
+}
 
 /// A stretch of records in the order they arrived, in one buffer.
 ///
@@ -47,7 +97,50 @@ pub struct Resume {
     /// The first offset that is read again; `None` in a group without a committed offset.
     pub offset: Option<i64>,
     /// What the earlier run wrote beside the offset (`replay::checkpoint` wrote and reads it).
+    /// Empty where the offset is not the one it was written for.
     pub metadata: String,
+}
+
+/// Records that a partition should still hold and does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The Kafka partition.
+    pub partition: i32,
+    /// The offset that was to be read next.
+    pub wanted: i64,
+    /// The oldest offset that the partition holds.
+    pub oldest: i64,
+    /// One past the newest offset that the partition holds.
+    pub end: i64,
+}
+
+impl Gap {
+    /// How many offsets are gone. Not known, and 0, where the partition ends before the offset
+    /// that was wanted: the topic was made anew or cut off.
+    pub fn lost(&self) -> u64 {
+        u64::try_from(self.oldest - self.wanted).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partition, wanted, oldest, end } = self;
+        if self.lost() > 0 {
+            let last = oldest - 1;
+            write!(
+                f,
+                "partition {partition}: offsets {wanted} to {last} ({} records) are gone, the \
+                 oldest is {oldest}",
+                self.lost()
+            )
+        } else {
+            write!(
+                f,
+                "partition {partition}: offset {wanted} comes next, but the partition ends at \
+                 {end} and its oldest is {oldest}: the topic was made anew or cut off"
+            )
+        }
+    }
 }
 
 /// What a source has to say.
@@ -57,8 +150,11 @@ pub enum Event {
     Records(Chunk),
     /// Partitions that this process reads from now on.
     Assigned(Vec<Resume>),
-    /// Partitions that it reads no longer.
+    /// Partitions that it reads no longer. They go to another member of the consumer group when
+    /// the source is asked for the next event: until then their offsets can still be committed.
     Revoked(Vec<i32>),
+    /// Records that were to come next are gone; `--on-gap continue` goes on from the oldest.
+    Lost(Gap),
     /// Nothing more will come: the files or `--until-end` are through.
     End,
 }

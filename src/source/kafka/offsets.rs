@@ -1,0 +1,106 @@
+//! Positions and commits, from any thread.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use rdkafka::consumer::CommitMode;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::context::Context;
+use crate::source::SourceError;
+
+/// What to commit for a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The Kafka partition.
+    pub partition: i32,
+    /// The first offset to be read again.
+    pub offset: i64,
+    /// Kept beside the offset and given back in [`Resume`](crate::source::Resume). A broker takes
+    /// 4096 bytes unless its `offset.metadata.max.bytes` says otherwise.
+    pub metadata: String,
+}
+
+/// How far a partition is, as known without asking the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionPosition {
+    /// The Kafka partition.
+    pub partition: i32,
+    /// The offset that is handed out next.
+    pub position: i64,
+    /// The oldest offset that the partition holds.
+    pub low_watermark: i64,
+    /// One past the newest offset that can be read (in an open transaction: none), as of the last
+    /// second or so. `high_watermark - position` is the lag in records.
+    pub high_watermark: i64,
+    /// What the group committed, if anything.
+    pub committed: Option<i64>,
+}
+
+/// The positions of the partitions that are being read.
+#[derive(Debug, Default)]
+pub(super) struct Positions(Mutex<BTreeMap<i32, PartitionPosition>>);
+
+impl Positions {
+    /// Runs `f` on them. A panic elsewhere leaves nothing half done, so poison is no reason to stop.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, PartitionPosition>) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Commits offsets and tells positions; cheap to clone. The consumer stays in its group for as long
+/// as one of these lives.
+#[derive(Clone)]
+pub struct Offsets {
+    client: Arc<StreamConsumer<Context>>,
+    topic: Arc<str>,
+}
+
+impl fmt::Debug for Offsets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offsets").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl Offsets {
+    pub(super) fn new(client: Arc<StreamConsumer<Context>>, topic: Arc<str>) -> Self {
+        Self { client, topic }
+    }
+
+    /// Commits offsets, of partitions that are (or until just now were) assigned.
+    ///
+    /// `Async` returns at once; a failure is logged. `Sync` blocks until the broker has answered,
+    /// for up to a minute while it is unreachable: call it where blocking is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Kafka`] if the commit could not be begun or, with `Sync`, was refused: after a
+    /// rebalance that took the partitions away, for example.
+    pub fn commit(&self, commits: &[Commit], mode: CommitMode) -> Result<(), SourceError> {
+        let failed = |source| SourceError::Kafka { action: "commit offsets", source };
+        let mut list = TopicPartitionList::with_capacity(commits.len());
+        for commit in commits {
+            let mut entry = list.add_partition(&self.topic, commit.partition);
+            entry.set_offset(Offset::Offset(commit.offset)).map_err(failed)?;
+            entry.set_metadata(&commit.metadata);
+        }
+        match self.client.commit(&list, mode) {
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            result => result.map_err(failed)?,
+        }
+        if matches!(mode, CommitMode::Sync) {
+            self.client.context().committed(&list);
+        }
+        Ok(())
+    }
+
+    /// How far every assigned partition is. Never blocks: watermarks are those of the last fetch,
+    /// up to a second old.
+    pub fn positions(&self) -> Vec<PartitionPosition> {
+        self.client.context().positions.with(|positions| positions.values().copied().collect())
+    }
+}
