@@ -1,4 +1,6 @@
-//! The integration tests: one binary.
+//! The integration tests: one binary, against real servers. `tests/run` installs what they need.
 
 mod connection;
+mod fixtures;
+mod shipping;
 mod support;

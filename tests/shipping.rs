@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
+use crate::support::fixture::csv_records;
 use crate::support::kafka;
 use crate::support::postgres::Server;
 use crate::support::rsyslog::Rsyslog;
@@ -23,26 +24,15 @@ fn source() -> Server {
     })
 }
 
-/// The records of the csvlog files of a server: a record ends at a line feed outside quotes.
+/// The records of a server's csvlog.
 fn records(log_directory: &Path) -> Vec<Vec<u8>> {
-    let mut records = vec![Vec::new()];
-    for entry in fs::read_dir(log_directory).expect("a log directory") {
-        let path = entry.expect("an entry of it").path();
-        if path.extension().is_none_or(|extension| extension != "csv") {
-            continue;
-        }
-        let mut quoted = false;
-        for byte in fs::read(path).expect("a log file") {
-            quoted ^= byte == b'"';
-            if byte == b'\n' && !quoted {
-                records.push(Vec::new());
-            } else {
-                records.last_mut().expect("never empty").push(byte);
-            }
-        }
-    }
-    assert_eq!(records.pop(), Some(Vec::new()), "the log ends with a whole record");
-    records
+    let mut files: Vec<_> = fs::read_dir(log_directory)
+        .expect("a log directory")
+        .map(|entry| entry.expect("an entry of it").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "csv"))
+        .collect();
+    files.sort();
+    files.iter().flat_map(|file| csv_records(&fs::read(file).expect("a log file"))).collect()
 }
 
 /// Key and value of the first `count` records of a topic's only partition.
@@ -101,8 +91,11 @@ fn rsyslog_ships_every_record_byte_for_byte_keyed_by_its_session() {
         let literal = text.replace('\'', "''");
         server.query(&format!("set standard_conforming_strings = on;\nselect length('{literal}')"));
     }
-    // One byte for each of them in the log, which is not UTF-8 then.
-    server.query_in("latin", "select 'äöü\nß', \"é\" from (select 1 as \"é\") as été");
+    // Texts stand in the log in the database's encoding: this one is not UTF-8.
+    server.query_in(
+        "latin",
+        "set client_encoding = 'UTF8';\nselect 'äöü\nß', \"é\" from (select 1 as \"é\") as été",
+    );
 
     server.stop();
     let expected = records(&log_directory);

@@ -115,6 +115,23 @@ impl Fixture {
     }
 }
 
+/// The records of a whole csvlog, without their final line feeds. A record ends at a line feed
+/// outside quotes: simple enough to judge kreplay's own reading by.
+pub fn csv_records(log: &[u8]) -> Vec<Vec<u8>> {
+    let mut quoted = false;
+    let mut records: Vec<Vec<u8>> = log
+        .split_inclusive(|byte| {
+            quoted ^= *byte == b'"';
+            *byte == b'\n' && !quoted
+        })
+        .map(<[u8]>::to_vec)
+        .collect();
+    for record in &mut records {
+        assert_eq!(record.pop(), Some(b'\n'), "the log ends with a whole record");
+    }
+    records
+}
+
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
