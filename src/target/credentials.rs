@@ -98,7 +98,7 @@ fn after_match<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
     let mut field = line.chars();
     loop {
         match field.next()? {
-            ':' => return wanted.next().is_none().then(|| field.as_str()),
+            ':' => return wanted.next().is_none().then_some(field.as_str()),
             '\\' => {
                 if wanted.next()? != field.next()? {
                     return None;

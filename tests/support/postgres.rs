@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -109,6 +110,13 @@ impl Server {
         self.launch();
     }
 
+    /// Makes the server the owner of a file, as it demands of a private key.
+    pub fn hand_over(file: &Path) {
+        if is_root() {
+            run(Command::new("chown").arg("postgres:").arg(file));
+        }
+    }
+
     /// What the server wrote to its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
@@ -208,7 +216,14 @@ impl Binaries {
     fn template(&self) -> PathBuf {
         static MAKING: Mutex<()> = Mutex::new(());
         let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let template = std::env::temp_dir().join(format!("kreplay-pg-template-{}", self.version));
+        // Named after all that it depends on, since it outlives this run.
+        let mut hash = DefaultHasher::new();
+        (CONFIGURATION, &self.directory).hash(&mut hash);
+        let template = std::env::temp_dir().join(format!(
+            "kreplay-pg-template-{}-{:016x}",
+            self.version,
+            hash.finish()
+        ));
         if template.join("complete").exists() {
             return template.join("data");
         }
@@ -261,7 +276,8 @@ shared_buffers = '16MB'
 fn libraries(bin: &Path) -> OsString {
     let root = bin.parent().expect("bin stands somewhere");
     let mut directories = vec![root.join("lib")];
-    for parent in [Some(root), root.parent()].into_iter().flatten() {
+    // A Python wheel has them beside the package, two levels up.
+    for parent in root.ancestors().take(3) {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         directories.extend(
             entries

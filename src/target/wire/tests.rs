@@ -1,1 +1,403 @@
+use std::collections::VecDeque;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::target::reply::{Lost, Reply, ServerError, TransactionStatus};
+use crate::target::request::{Batch, Wire};
+
+/// A server that says what it was told to, in pieces, and notes what it hears.
+#[derive(Default)]
+struct Script {
+    says: VecDeque<Vec<u8>>,
+    then_closes: bool,
+    heard: Vec<u8>,
+    /// How many bytes each write takes, over and over; a 0 is one that has to wait.
+    takes: Vec<usize>,
+    writes: usize,
+}
+
+impl AsyncRead for Script {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(mut piece) = self.says.pop_front() else {
+            return if self.then_closes { Poll::Ready(Ok(())) } else { Poll::Pending };
+        };
+        let rest = piece.split_off(piece.len().min(buffer.remaining()));
+        buffer.put_slice(&piece);
+        if !rest.is_empty() {
+            self.says.push_front(rest);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Script {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let takes = match self.takes.len() {
+            0 => usize::MAX,
+            len => self.takes[self.writes % len],
+        };
+        self.writes += 1;
+        if takes == 0 {
+            return Poll::Pending;
+        }
+        let taken = takes.min(bytes.len());
+        self.heard.extend_from_slice(&bytes[..taken]);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    bytes.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn ready(status: u8) -> Vec<u8> {
+    message(b'Z', &[status])
+}
+
+fn error(severity: &str, sqlstate: &str) -> Vec<u8> {
+    message(b'E', format!("V{severity}\0C{sqlstate}\0Mwords\0\0").as_bytes())
+}
+
+/// The query that tokio-postgres writes for a request.
+fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', format!("{sql}\0").as_bytes())
+}
+
+type Answers = Vec<oneshot::Receiver<Result<Reply, Lost>>>;
+
+fn logged_in(script: Script) -> Tap<Script> {
+    let mut tap = Tap::new(script, Arc::default());
+    tap.logged_in = true;
+    tap
+}
+
+fn ask(tap: &Tap<Script>, instead: Option<Wire>) -> oneshot::Receiver<Result<Reply, Lost>> {
+    let (asker, answer) = oneshot::channel();
+    lock(&tap.exchange).ask(instead, asker);
+    answer
+}
+
+fn extended() -> Option<Wire> {
+    let mut batch = Batch::new();
+    batch.command("SELECT 1");
+    Some(batch.into_wire())
+}
+
+fn context() -> Context<'static> {
+    Context::from_waker(std::task::Waker::noop())
+}
+
+/// Writes as tokio-postgres does, in pieces of `sizes`, and flushes.
+fn write(tap: &mut Tap<Script>, bytes: &[u8], sizes: &[usize]) {
+    let mut sizes = sizes.iter().copied().cycle();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let piece = &rest[..sizes.next().unwrap_or(usize::MAX).min(rest.len())];
+        if let Poll::Ready(taken) = Pin::new(&mut *tap).poll_write(&mut context(), piece) {
+            rest = &rest[taken.expect("a write")..];
+        }
+    }
+    while Pin::new(&mut *tap).poll_flush(&mut context()).is_pending() {}
+}
+
+/// Reads as tokio-postgres does until there is nothing more, into buffers of `sizes`.
+fn read(tap: &mut Tap<Script>, sizes: &[usize]) -> io::Result<Vec<u8>> {
+    let mut sizes = sizes.iter().copied().cycle();
+    let mut all = Vec::new();
+    loop {
+        let mut space = vec![0; sizes.next().unwrap_or(8192)];
+        let mut buffer = ReadBuf::new(&mut space);
+        match Pin::new(&mut *tap).poll_read(&mut context(), &mut buffer) {
+            Poll::Pending => return Ok(all),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Ok(all),
+            Poll::Ready(Ok(())) => all.extend_from_slice(buffer.filled()),
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+    }
+}
+
+/// Asks once and gives the answer to `says`.
+fn answer_to(instead: Option<Wire>, says: &[Vec<u8>]) -> Result<Reply, Lost> {
+    let mut tap = logged_in(Script { says: [says.concat()].into(), ..Script::default() });
+    let mut answer = ask(&tap, instead);
+    write(&mut tap, &query(""), &[]);
+    let _ = read(&mut tap, &[]);
+    answer.try_recv().expect("an answer")
+}
+
+#[test]
+fn a_simple_query_is_answered_with_its_commands_rows_and_status() {
+    let reply = answer_to(
+        None,
+        &[
+            message(b'T', b"whatever"),
+            message(b'D', b"row"),
+            message(b'D', b"row"),
+            message(b'C', b"SELECT 2\0"),
+            message(b'N', b"VNOTICE\0\0"),
+            message(b'C', b"INSERT 0 3\0"),
+            message(b'I', b""),
+            ready(b'T'),
+        ],
+    );
+    let expected =
+        Reply { status: TransactionStatus::InTransaction, completed: 3, rows: 5, error: None };
+    assert_eq!(reply, Ok(expected));
+}
+
+#[test]
+fn an_error_says_whether_it_came_before_anything_was_executed() {
+    let error = |says: &[Vec<u8>]| -> ServerError {
+        answer_to(extended(), says).expect("a reply").error.expect("an error")
+    };
+    let refused = self::error("ERROR", "42P18");
+    assert!(error(&[refused.clone(), ready(b'I')]).before_execute);
+    assert!(error(&[message(b'1', b""), refused.clone(), ready(b'I')]).before_execute);
+    let bound = [message(b'1', b""), message(b'2', b"")].concat();
+    assert!(!error(&[bound.clone(), refused.clone(), ready(b'I')]).before_execute);
+    let executed = [bound, message(b'C', b"SELECT 1\0")].concat();
+    assert!(error(&[executed, refused.clone(), ready(b'I')]).before_execute);
+
+    let simple = answer_to(None, &[refused, ready(b'E')]).expect("a reply");
+    assert!(!simple.error.expect("an error").before_execute);
+}
+
+#[test]
+fn a_suspended_portal_counts_with_the_rows_it_gave() {
+    let says = [
+        message(b'2', b""),
+        message(b'D', b"row"),
+        message(b'D', b"row"),
+        message(b's', b""),
+        message(b'D', b"row"),
+        message(b'C', b"SELECT 1\0"),
+        ready(b'T'),
+    ];
+    let reply = answer_to(extended(), &says).expect("a reply");
+    assert_eq!((reply.completed, reply.rows), (2, 3));
+}
+
+#[test]
+fn a_fatal_error_is_told_to_everybody_who_waits() {
+    let script =
+        Script { says: [error("FATAL", "57P01")].into(), then_closes: true, ..Script::default() };
+    let mut tap = logged_in(script);
+    let mut answers: Answers = (0..3).map(|_| ask(&tap, None)).collect();
+    write(&mut tap, &query("SELECT 1"), &[]);
+    read(&mut tap, &[]).expect("the end of the stream");
+    for answer in &mut answers {
+        let lost = answer.try_recv().expect("an answer").expect_err("lost");
+        assert_eq!(lost.error.expect("the error").sqlstate.as_str(), "57P01");
+        assert_eq!(&*lost.reason, "the server closed the connection");
+    }
+}
+
+#[test]
+fn copy_data_is_refused_with_a_sync_only_in_the_extended_protocol() {
+    let copy = message(b'G', b"\0\0\0");
+    for (instead, syncs) in [(None, 0), (extended(), 1)] {
+        let mut tap = logged_in(Script { says: [copy.clone()].into(), ..Script::default() });
+        let _answer = ask(&tap, instead);
+        write(&mut tap, &query(""), &[]);
+        let sent = tap.stream.heard.len();
+        read(&mut tap, &[]).expect("nothing");
+        let refusal = &tap.stream.heard[sent..];
+        assert!(refusal.starts_with(b"f\0\0\0"), "{refusal:?}");
+        assert_eq!(refusal.ends_with(b"S\0\0\0\x04"), syncs == 1, "{refusal:?}");
+    }
+}
+
+#[test]
+fn statements_behind_a_copy_end_the_connection_instead_of_mixing_up_the_answers() {
+    let script = Script { says: [message(b'G', b"\0\0\0")].into(), ..Script::default() };
+    let mut tap = logged_in(script);
+    let mut answers: Answers = (0..2).map(|_| ask(&tap, None)).collect();
+    write(&mut tap, &[query("COPY t FROM STDIN"), query("SELECT 1")].concat(), &[]);
+    assert!(read(&mut tap, &[]).is_err());
+    for answer in &mut answers {
+        let lost = answer.try_recv().expect("an answer").expect_err("lost");
+        assert!(lost.reason.contains("COPY"), "{lost}");
+    }
+}
+
+#[test]
+fn what_is_not_the_protocol_ends_the_connection() {
+    for says in [message(b'W', b"\0\0\0"), b"D\0\0\0\x03".to_vec(), b"HTTP/1.1 400".to_vec()] {
+        let lost = answer_to(None, &[says]).expect_err("lost");
+        assert!(lost.reason.contains("the server sent"), "{lost}");
+    }
+    let mut tap = logged_in(Script { says: [ready(b'I')].into(), ..Script::default() });
+    assert!(read(&mut tap, &[]).is_err(), "an answer to no question");
+}
+
+#[test]
+fn a_huge_row_and_a_huge_error_are_not_stored() {
+    let row = message(b'D', &vec![0; 1 << 20]);
+    let text = vec![b'x'; 1 << 20];
+    let report = message(b'E', &[&b"VERROR\0C22001\0M"[..], &text, b"\0\0"].concat());
+    let bytes = [row, report, ready(b'I')].concat();
+    let script =
+        Script { says: bytes.chunks(10_000).map(Vec::from).collect(), ..Script::default() };
+    let mut tap = logged_in(script);
+    let mut answer = ask(&tap, None);
+    write(&mut tap, &query("SELECT 1"), &[]);
+    read(&mut tap, &[]).expect("an answer");
+    let error = answer.try_recv().expect("an answer").expect("a reply").error.expect("an error");
+    assert_eq!(error.sqlstate.as_str(), "22001");
+    assert!(error.message.len() <= 64 * 1024);
+}
+
+#[test]
+fn a_tap_that_is_dropped_leaves_nobody_waiting() {
+    let tap = logged_in(Script::default());
+    let mut answer = ask(&tap, None);
+    drop(tap);
+    assert!(answer.try_recv().expect("an answer").is_err());
+}
+
+#[test]
+fn a_server_that_does_not_read_stops_the_writer() {
+    let mut tap = logged_in(Script { takes: vec![0], ..Script::default() });
+    let _answer = ask(&tap, None);
+    let long = query(&"x".repeat(1 << 20));
+    let mut taken = 0;
+    while let Poll::Ready(piece) = Pin::new(&mut tap).poll_write(&mut context(), &long[taken..]) {
+        taken += piece.expect("a write");
+    }
+    assert!(taken <= 2 * 64 * 1024, "took {taken} bytes that nobody reads");
+}
+
+/// One request with what the server answers, by the kinds of messages.
+fn exchanges() -> impl Strategy<Value = Vec<(bool, String, Vec<u8>)>> {
+    let answer = prop_oneof![
+        Just(
+            [message(b'T', b"name"), message(b'D', b"row"), message(b'C', b"SELECT 1\0")].concat()
+        ),
+        Just(message(b'C', b"UPDATE 12\0")),
+        Just(error("ERROR", "23505")),
+        Just([message(b'1', b""), message(b'2', b""), message(b's', b"")].concat()),
+        Just(message(b'S', b"TimeZone\0UTC\0")),
+        Just(message(b'N', &[b'x'; 300])),
+        Just(message(b'D', &[b'y'; 40_000])),
+        Just([message(b'H', b"\0\0\0"), message(b'd', b"data"), message(b'c', b"")].concat()),
+    ];
+    let ready = prop_oneof![Just(ready(b'I')), Just(ready(b'T')), Just(ready(b'E'))];
+    let exchange = (any::<bool>(), "[a-z]{0,40}", vec(answer, 0..4), ready).prop_map(
+        |(extended, sql, answers, ready)| (extended, sql, [answers.concat(), ready].concat()),
+    );
+    vec(exchange, 1..12)
+}
+
+fn in_pieces(bytes: &[u8], sizes: &[usize]) -> VecDeque<Vec<u8>> {
+    let mut rest = bytes;
+    let mut pieces = VecDeque::new();
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, after) = rest.split_at((*size).min(rest.len()));
+        pieces.push_back(piece.to_vec());
+        rest = after;
+    }
+    pieces
+}
+
+/// What the server hears, what tokio-postgres gets, and the replies.
+fn run(
+    exchanges: &[(bool, String, Vec<u8>)],
+    script: Script,
+    writes: &[usize],
+    reads: &[usize],
+) -> (Vec<u8>, Vec<u8>, Vec<Result<Reply, Lost>>) {
+    let mut tap = logged_in(script);
+    let mut questions = Vec::new();
+    let mut answers = Answers::new();
+    for (extended, sql, _) in exchanges {
+        let mut batch = Batch::new();
+        batch.command(sql);
+        answers.push(ask(&tap, extended.then(|| batch.into_wire())));
+        questions.extend(if *extended { query("") } else { query(sql) });
+    }
+    write(&mut tap, &questions, writes);
+    let got = read(&mut tap, reads).expect("a stream without violations");
+    let replies = answers.iter_mut().map(|answer| answer.try_recv().expect("an answer")).collect();
+    (std::mem::take(&mut tap.stream.heard), got, replies)
+}
+
+proptest! {
+    #[test]
+    fn however_the_bytes_are_split_the_replies_are_the_same(
+        exchanges in exchanges(),
+        says in vec(1..5000usize, 1..6),
+        takes in vec(0..500usize, 1..6),
+        writes in vec(1..200usize, 1..6),
+        reads in vec(1..20usize, 1..6),
+    ) {
+        prop_assume!(takes.iter().any(|size| *size > 0));
+        let bytes: Vec<u8> = exchanges.iter().flat_map(|(_, _, answer)| answer.clone()).collect();
+        let whole = Script { says: [bytes.clone()].into(), ..Script::default() };
+        let split = Script { says: in_pieces(&bytes, &says), takes, ..Script::default() };
+
+        let expected = run(&exchanges, whole, &[usize::MAX], &[8192]);
+        let heard: Vec<u8> = exchanges
+            .iter()
+            .flat_map(|(extended, sql, _)| {
+                if *extended {
+                    let mut batch = Batch::new();
+                    batch.command(sql);
+                    batch.into_wire().bytes.to_vec()
+                } else {
+                    query(sql)
+                }
+            })
+            .collect();
+        prop_assert_eq!(&expected.0, &heard);
+        prop_assert_eq!(&expected.1, &READY_FOR_QUERY.repeat(exchanges.len()));
+        prop_assert_eq!(run(&exchanges, split, &writes, &reads), expected);
+    }
+
+    #[test]
+    fn a_login_passes_untouched_and_nothing_behind_it_is_torn(
+        sizes in vec(1..40usize, 1..6),
+        reads in vec(1..40usize, 1..6),
+    ) {
+        let login = [
+            message(b'R', b"\0\0\0\0"),
+            message(b'S', b"server_version\x0018\0"),
+            message(b'K', &[0, 0, 48, 57, 0, 0, 0, 7]),
+            ready(b'I'),
+        ]
+        .concat();
+        let behind = [message(b'S', b"TimeZone\0UTC\0"), message(b'C', b"SELECT 4\0"), ready(b'I')];
+        let says = in_pieces(&[login.clone(), behind.concat()].concat(), &sizes);
+        let mut tap = Tap::new(Script { says, ..Script::default() }, Arc::default());
+        let mut answer = ask(&tap, None);
+        lock(&tap.exchange).write_next();
+        let got = read(&mut tap, &reads).expect("a login");
+        prop_assert_eq!(got, [login, READY_FOR_QUERY.to_vec()].concat());
+        prop_assert_eq!(answer.try_recv().expect("an answer").expect("a reply").rows, 4);
+        prop_assert_eq!(lock(&tap.exchange).backend, BackendKey { pid: 12345, secret: 7 });
+    }
+}

@@ -1,0 +1,69 @@
+//! Looking at the server from outside the sessions.
+
+use std::time::Instant;
+
+use kreplay::target::{Observer, Request, Target};
+
+use super::{PATIENCE, connect, login, settings, simple};
+use crate::support::postgres::Server;
+
+async fn observe(server: &Server) -> Observer {
+    let target = Target::new(settings(server)).expect("usable settings");
+    target.observe(&login("postgres", "postgres")).await.expect("an observer")
+}
+
+/// Asks until `pid` waits for somebody.
+async fn blockers(observer: &Observer, pid: i32) -> Vec<i32> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let blockers = observer.blockers(pid).await.expect("an answer");
+        if !blockers.is_empty() {
+            return blockers;
+        }
+        assert!(Instant::now() < deadline, "nobody blocks {pid}");
+    }
+}
+
+#[tokio::test]
+async fn who_blocks_whom_is_told_by_process_id() {
+    let server = Server::start(15);
+    let observer = observe(&server).await;
+    let (holder, waiter) = (connect(&server).await, connect(&server).await);
+    simple(&holder, "CREATE TABLE t (id int)").await;
+    simple(&holder, "BEGIN; LOCK t").await;
+    let answer = waiter.run(Request::Simple("SELECT * FROM t"));
+    assert_eq!(blockers(&observer, waiter.backend_pid()).await, [holder.backend_pid()]);
+    assert!(observer.blockers(holder.backend_pid()).await.expect("an answer").is_empty());
+
+    simple(&holder, "PREPARE TRANSACTION 'limbo'").await;
+    assert_eq!(blockers(&observer, waiter.backend_pid()).await, [0], "a prepared transaction");
+    simple(&holder, "ROLLBACK PREPARED 'limbo'").await;
+    // The table was created before the transaction.
+    assert!(answer.await.expect("an answer").error.is_none());
+}
+
+#[tokio::test]
+async fn encodings_and_version_are_those_of_the_server() {
+    let server = Server::start(15);
+    server.query("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'");
+    let observer = observe(&server).await;
+    let encodings = observer.encodings().await.expect("an answer");
+    assert!(encodings.contains(&("latin".into(), "LATIN1".into())), "{encodings:?}");
+    assert!(encodings.contains(&("postgres".into(), "UTF8".into())), "{encodings:?}");
+    assert_eq!(observer.server_version().await.expect("an answer") / 10_000, 15);
+}
+
+#[tokio::test]
+async fn a_backend_can_be_terminated() {
+    let mut server = Server::start(15);
+    let observer = observe(&server).await;
+    let victim = connect(&server).await;
+    let answer = victim.run(Request::Simple("SELECT pg_sleep(600)"));
+    assert!(observer.terminate(victim.backend_pid()).await.expect("an answer"));
+    let lost = answer.await.expect_err("lost");
+    assert_eq!(lost.error.expect("what the server said").sqlstate.as_str(), "57P01");
+
+    server.restart();
+    let refused = observer.server_version().await.expect_err("the connection went with it");
+    assert!(observer.is_closed(), "{refused}");
+}
