@@ -187,7 +187,12 @@ impl Binaries {
             15 => PathBuf::from("/usr/lib/postgresql/15/bin"),
             18 => match std::env::var_os("KREPLAY_PG18") {
                 Some(directory) => PathBuf::from(directory).join("bin"),
-                None => target_directory().join("postgres-18/bin"),
+                None => {
+                    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres-18");
+                    // A link where the checkout is out of reach for the user postgres.
+                    let unpacked = fs::canonicalize(unpacked);
+                    unpacked.expect("tests/run installs PostgreSQL 18").join("bin")
+                }
             },
             other => panic!("the tests know PostgreSQL 15 and 18, not {other}"),
         };
@@ -286,11 +291,6 @@ fn libraries(bin: &Path) -> OsString {
         );
     }
     std::env::join_paths(directories).expect("no colon in the directories")
-}
-
-fn target_directory() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
 }
 
 /// A port that nobody listens on, below those that the system gives to outgoing connections. Where
