@@ -2,5 +2,6 @@
 
 mod connection;
 mod fixtures;
+mod kafka_source;
 mod shipping;
 mod support;

@@ -135,8 +135,14 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel as Level;
-        // A broken connection is reported as an error too, and said there.
-        let level = if facility == "FAIL" { Level::Debug } else { level };
+        let level = match facility {
+            // A broken connection is reported as an error too, and said there.
+            "FAIL" => Level::Debug,
+            // The only word of a commit that was not waited for and failed: librdkafka has no event
+            // for it. The next commit covers it, so it is no more than a warning.
+            "COMMITFAIL" => return self.warn("commit", &format!("Kafka: {message}")),
+            _ => level,
+        };
         match level {
             Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
                 error!(target: "librdkafka", facility, "{message}");
@@ -195,14 +201,6 @@ impl ConsumerContext for Context {
             locked(&self.rebalances).push_back(rebalance);
         }
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
-        match result {
-            Ok(()) => self.committed(list),
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => self.warn("commit", &format!("Kafka: {error}; the next commit follows")),
-        }
-    }
 }
 
 /// Adds to what is read (or says what is, where the group's protocol is the eager one).
@@ -252,6 +250,7 @@ struct TopicStatistics {
 struct PartitionStatistics {
     next_offset: i64,
     app_offset: i64,
+    committed_offset: i64,
     lo_offset: i64,
     hi_offset: i64,
     ls_offset: i64,
@@ -269,6 +268,9 @@ impl Context {
                     // which are never handed out.
                     position.position = position.position.max(known.app_offset);
                     position.low_watermark = position.low_watermark.max(known.lo_offset);
+                    if known.committed_offset >= 0 {
+                        position.committed = Some(known.committed_offset);
+                    }
                     let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
                     if end >= 0 {
                         position.high_watermark = end.max(position.position);

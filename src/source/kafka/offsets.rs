@@ -37,7 +37,7 @@ pub struct PartitionPosition {
     /// One past the newest offset that can be read (in an open transaction: none), as of the last
     /// second or so. `high_watermark - position` is the lag in records.
     pub high_watermark: i64,
-    /// What the group committed, if anything.
+    /// What the group committed, if anything, as of the last second or so.
     pub committed: Option<i64>,
 }
 
@@ -73,7 +73,7 @@ impl Offsets {
 
     /// Commits offsets, of partitions that are (or until just now were) assigned.
     ///
-    /// `Async` returns at once; a failure is logged. `Sync` blocks until the broker has answered,
+    /// `Async` returns at once; a failure is logged, and the next commit makes it good. `Sync` blocks until the broker has answered,
     /// for up to a minute while it is unreachable: call it where blocking is allowed.
     ///
     /// # Errors

@@ -1,0 +1,89 @@
+//! What ends a run at once, and what does not.
+
+use super::*;
+
+async fn refused(settings: KafkaSettings) -> SourceError {
+    let connecting = KafkaSource::connect(settings);
+    let connected = tokio::time::timeout(PATIENCE, connecting).await;
+    connected.expect("at once").expect_err("an error")
+}
+
+#[tokio::test]
+async fn an_unknown_topic_is_an_error_at_once() {
+    let broker = shared();
+    let topic = unique("nowhere");
+    let error = refused(settings(broker, &topic)).await;
+    assert!(matches!(error, SourceError::UnknownTopic { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&topic) && text.contains(broker.address()), "{text}");
+}
+
+#[tokio::test]
+async fn a_topic_that_is_deleted_is_an_error() {
+    let broker = shared();
+    let topic = broker.topic("deleted", 1);
+    let mut settings = settings(broker, &topic);
+    settings.properties.push(("topic.metadata.refresh.interval.ms".into(), "500".into()));
+    let mut reader = Reader::connect(settings).await;
+    reader.assigned().await;
+    broker.delete_topic(&topic);
+    let error = reader.read(|_| false).await.expect_err("an error");
+    assert!(matches!(error, SourceError::UnknownTopic { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_unreachable_broker_is_tried_until_it_is_there() {
+    let broker = Broker::start();
+    let topic = broker.topic("patience", 1);
+    broker.produce(&topic, 0, ["there"]);
+    broker.kill();
+    let connecting = tokio::spawn(KafkaSource::connect(settings(&broker, &topic)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!connecting.is_finished(), "given up");
+    broker.restart();
+    let source = tokio::time::timeout(PATIENCE, connecting).await.expect("in time");
+    source.expect("no panic").expect("a connection");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
+    let broker = Broker::start_secure();
+    let topic = broker.topic("secure", 1);
+    broker.produce(&topic, 0, ["a"]);
+    let with = |mechanism: &str, password: &str| KafkaSettings {
+        brokers: vec![broker.sasl()],
+        properties: [
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", mechanism),
+            ("sasl.username", "app"),
+            ("sasl.password", password),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+        ..settings(&broker, &topic)
+    };
+    for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
+        let error = refused(with(mechanism, "hunter2")).await;
+        assert!(matches!(error, SourceError::Authentication { .. }), "{error}");
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let mut reader = Reader::connect(with(mechanism, "app-secret")).await;
+        assert_eq!(reader.records(1).await, [seen(0, 0, "a")]);
+    }
+    // Over TLS, with a certificate authority that we don't know and then with the right one.
+    let tls = |properties: &[(&str, &str)]| KafkaSettings {
+        brokers: vec![broker.tls()],
+        properties: [("security.protocol", "SSL")]
+            .iter()
+            .chain(properties)
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..settings(&broker, &topic)
+    };
+    let error = refused(tls(&[])).await;
+    assert!(matches!(error, SourceError::Authentication { .. }), "{error}");
+    let authority = broker.certificates().join("ca.pem").display().to_string();
+    let mut reader = Reader::connect(tls(&[("ssl.ca.location", &authority)])).await;
+    assert_eq!(reader.records(1).await, [seen(0, 0, "a")]);
+}
