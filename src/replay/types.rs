@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn each_rung_types_the_parameters_its_way() {
         let params = [Some("7"), None, Some("x")];
-        assert_eq!(Rung::Untyped.types(&params), []);
+        assert_eq!(Rung::Untyped.types(&params), Vec::<u32>::new());
         assert_eq!(Rung::Guessed.types(&params), [oid::INT4, oid::UNKNOWN, oid::TEXT]);
         assert_eq!(Rung::VoidNulls.types(&params), [oid::INT4, oid::VOID, oid::TEXT]);
     }
