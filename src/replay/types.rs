@@ -94,10 +94,10 @@ pub fn guess(value: Option<&str>) -> u32 {
     match value.as_bytes() {
         b"t" | b"f" => oid::BOOL,
         b"NaN" | b"Infinity" | b"-Infinity" => oid::FLOAT8,
-        [b'0'..=b'9' | b'-', ..] => guess_number(value)
-            .or_else(|| guess_time(value))
-            .or_else(|| guess_uuid(value))
-            .unwrap_or(oid::TEXT),
+        [b'0'..=b'9' | b'-' | b'.', ..] => {
+            { guess_number(value).or_else(|| guess_time(value)).or_else(|| guess_uuid(value)) }
+                .unwrap_or(oid::TEXT)
+        }
         [b'{', .., b'}'] | [b'[', .., b']'] => guess_compound(value),
         _ => guess_uuid(value).unwrap_or(oid::TEXT),
     }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn each_rung_types_the_parameters_its_way() {
         let params = [Some("7"), None, Some("x")];
-        assert_eq!(Rung::Untyped.types(&params), Vec::<u32>::new());
+        assert_eq!(Rung::Untyped.types(&params), [0_u32; 0]);
         assert_eq!(Rung::Guessed.types(&params), [oid::INT4, oid::UNKNOWN, oid::TEXT]);
         assert_eq!(Rung::VoidNulls.types(&params), [oid::INT4, oid::VOID, oid::TEXT]);
     }
