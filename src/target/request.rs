@@ -52,6 +52,8 @@ impl Batch {
     /// Parse: prepares `sql` under `name` (empty: the unnamed statement, replaced by the next
     /// one). A type of 0, or one that is missing at the end, is left to the server to infer.
     pub fn parse(&mut self, name: &str, sql: &str, types: &[u32]) -> &mut Self {
+        // Room for the Bind, Execute and Sync that follow, too: one allocation for most batches.
+        self.messages.reserve(name.len() + sql.len() + 128);
         let written = frontend::parse(name, sql, types.iter().copied(), &mut self.messages);
         self.note(written)
     }

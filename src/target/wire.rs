@@ -74,9 +74,12 @@ impl<S> Tap<S> {
 
     /// Pays tokio-postgres what it is owed, as far as there is room.
     fn pay(&mut self, buffer: &mut ReadBuf<'_>) {
+        const LENGTH: usize = READY_FOR_QUERY.len();
         while self.owed > 0 && buffer.remaining() > 0 {
-            let message = &READY_FOR_QUERY[(READY_FOR_QUERY.len() - self.owed % 6) % 6..];
-            let piece = &message[..message.len().min(buffer.remaining())];
+            // Where the last payment may have stopped in the middle of a message.
+            let start = (LENGTH - self.owed % LENGTH) % LENGTH;
+            let piece = &READY_FOR_QUERY[start..];
+            let piece = &piece[..piece.len().min(buffer.remaining())];
             buffer.put_slice(piece);
             self.owed -= piece.len();
         }

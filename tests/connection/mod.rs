@@ -3,6 +3,7 @@
 mod login;
 mod observer;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kreplay::replay::types::Rung;
@@ -204,6 +205,18 @@ async fn statements_sent_behind_a_copy_lose_the_connection() {
 
 #[tokio::test]
 async fn a_result_of_200_megabytes_costs_no_memory() {
+    // In a process of its own, whose memory is not that of the tests beside it.
+    const ALONE: &str = "KREPLAY_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let output = Command::new(std::env::current_exe().expect("a program"))
+            .args(["--exact", "connection::a_result_of_200_megabytes_costs_no_memory"])
+            .env(ALONE, "1")
+            .output()
+            .expect("this program can be run again");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
     let server = Server::start(15);
     let connection = connect(&server).await;
     let before = peak_memory();
