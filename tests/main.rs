@@ -1,4 +1,7 @@
-//! The one integration binary.
+//! The integration tests: one binary, against real servers. `tests/run` installs what they need.
 
+mod connection;
+mod fixtures;
 mod kafka_source;
+mod shipping;
 mod support;

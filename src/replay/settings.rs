@@ -77,10 +77,10 @@ pub struct Filters {
 /// As whom and to which database a session is replayed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
-    pub(super) one_database: Option<String>,
-    pub(super) one_user: Option<String>,
-    pub(super) databases: BTreeMap<String, String>,
-    pub(super) users: BTreeMap<String, String>,
+    pub(crate) one_database: Option<String>,
+    pub(crate) one_user: Option<String>,
+    pub(crate) databases: BTreeMap<String, String>,
+    pub(crate) users: BTreeMap<String, String>,
 }
 
 impl Identity {

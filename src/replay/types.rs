@@ -136,10 +136,10 @@ pub fn guess(value: Option<&str>) -> u32 {
     match value.as_bytes() {
         b"t" | b"f" => oid::BOOL,
         b"NaN" | b"Infinity" | b"-Infinity" => oid::FLOAT8,
-        [b'0'..=b'9' | b'-', ..] => guess_number(value)
-            .or_else(|| guess_time(value))
-            .or_else(|| guess_uuid(value))
-            .unwrap_or(oid::TEXT),
+        [b'0'..=b'9' | b'-' | b'.', ..] => {
+            { guess_number(value).or_else(|| guess_time(value)).or_else(|| guess_uuid(value)) }
+                .unwrap_or(oid::TEXT)
+        }
         [b'{', .., b'}'] | [b'[', .., b']'] => guess_compound(value),
         _ => guess_uuid(value).unwrap_or(oid::TEXT),
     }

@@ -187,7 +187,12 @@ impl Binaries {
             15 => PathBuf::from("/usr/lib/postgresql/15/bin"),
             18 => match std::env::var_os("KREPLAY_PG18") {
                 Some(directory) => PathBuf::from(directory).join("bin"),
-                None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgres-18/bin"),
+                None => {
+                    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres-18");
+                    // A link where the checkout is out of reach for the user postgres.
+                    let unpacked = fs::canonicalize(unpacked);
+                    unpacked.expect("tests/run installs PostgreSQL 18").join("bin")
+                }
             },
             other => panic!("the tests know PostgreSQL 15 and 18, not {other}"),
         };
