@@ -19,6 +19,7 @@ use crate::actors::overview::Overview;
 use crate::actors::sequencer::{ReadsOn, Sequencer, SequencerSettings};
 use crate::actors::session::Surroundings;
 use crate::actors::supervisor::{Supervisor, SupervisorSettings, Surround};
+use crate::actors::vital::Vital;
 use crate::cli::{DeadLetter, Exit, VERSION};
 use crate::config::{self, Config, Order};
 use crate::http::{self, Condition, Health, Status, Views};
@@ -99,6 +100,13 @@ pub async fn run(config: Config) -> anyhow::Result<Ended> {
         None => (Exit::Done, None),
         Some(Fatal::TargetRefused(reason)) => (Exit::TargetRefused, Some(reason)),
         Some(Fatal::StatementFailed(reason)) => (Exit::StatementFailed, Some(reason)),
+        Some(Fatal::ActorFailed(name)) => (
+            Exit::Unexpected,
+            Some(format!(
+                "the {name} failed: a defect of kreplay, see the log; nothing is lost, \
+                and the next start goes on where this one was"
+            )),
+        ),
         Some(Fatal::Source(error)) => (source_exit(&error), Some(error.to_string())),
     };
     Ok(Ended { exit, reason, tally })
@@ -173,6 +181,7 @@ async fn start(
             backends.clone(),
             health.clone(),
             overview.clone(),
+            Vital::new("sequencer", fatal.clone()),
         )
         .start();
         let (serial, depth) = match settings.order {
@@ -192,6 +201,7 @@ async fn start(
             (1..settings.workers.max(1)).map(|_| Arbiter::new().handle()).collect(),
             health.clone(),
             overview.clone(),
+            Vital::new("supervisor", fatal.clone()),
         )
         .start();
         started = Some((target, backends, sequencer, supervisor, serial));

@@ -1,6 +1,6 @@
 //! The `kreplay` command: the command line, the log, the daemon, the exit code.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use kreplay::cli::{Cli, Command, Exit, LogFormat};
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 fn start_log(settings: &LogSettings) {
     let filter = EnvFilter::new(&settings.filter);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
     match settings.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

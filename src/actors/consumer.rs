@@ -16,6 +16,7 @@ use super::messages::{
 use super::overview::Overview;
 use super::sequencer::Sequencer;
 use super::supervisor::Supervisor;
+use super::vital::Vital;
 use crate::http::{Beating, Condition, Health};
 use crate::metrics;
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
@@ -134,6 +135,7 @@ pub struct Consumer {
     newest_ended_ms: i64,
     warned: HashMap<&'static str, u64>,
     zone_warned: bool,
+    _vital: Vital,
 }
 
 /// What the consumer is about.
@@ -177,6 +179,7 @@ impl Consumer {
             wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
         };
         let now = Instant::now();
+        let vital = Vital::new("consumer", parts.fatal.clone());
         Self {
             source: Some(parts.source),
             names: parts.names,
@@ -207,6 +210,7 @@ impl Consumer {
             newest_ended_ms: 0,
             warned: HashMap::new(),
             zone_warned: false,
+            _vital: vital,
         }
     }
 

@@ -174,6 +174,8 @@ pub enum Fatal {
     TargetRefused(String),
     /// A statement failed where the source's had not, and the user wants to stop at that.
     StatementFailed(String),
+    /// An actor without which nothing goes on panicked: a defect of kreplay.
+    ActorFailed(&'static str),
     /// The source failed.
     Source(Arc<crate::source::SourceError>),
 }

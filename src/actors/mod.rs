@@ -9,3 +9,4 @@ pub mod overview;
 pub mod sequencer;
 pub mod session;
 pub mod supervisor;
+pub mod vital;

@@ -11,6 +11,7 @@ use super::messages::{
     Ask, Connected, Disconnected, Finished, InputEnded, ReadOn, Relieve, SharedSession, Turn,
 };
 use super::overview::Overview;
+use super::vital::Vital;
 use crate::http::{Beating, Health};
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
@@ -38,6 +39,7 @@ pub struct Sequencer {
     warned_of_strangers: bool,
     health: Health,
     overview: Arc<Overview>,
+    _vital: Vital,
 }
 
 /// What the sequencer is told.
@@ -86,6 +88,7 @@ impl Sequencer {
         backends: Arc<Backends>,
         health: Health,
         overview: Arc<Overview>,
+        vital: Vital,
     ) -> Self {
         Self {
             order: SerialOrder::default(),
@@ -101,6 +104,7 @@ impl Sequencer {
             warned_of_strangers: false,
             health,
             overview,
+            _vital: vital,
         }
     }
 
@@ -319,7 +323,6 @@ impl Actor for Sequencer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(usize::MAX);
         self.health.beat(Beating::Sequencer);
         ctx.run_interval(Duration::from_secs(1), |actor, _| actor.health.beat(Beating::Sequencer));
     }

@@ -1,8 +1,10 @@
 //! The session actor: one session of the source, one connection to the target, one ordered queue.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -57,8 +59,10 @@ pub struct SessionActor {
     around: Surroundings,
     connection: Option<Connection>,
     phase: Phase,
-    /// When each request under way was sent, to time its answer.
-    sent_at: VecDeque<Instant>,
+    /// The requests under way: when each was sent, and its answer to come.
+    answers: VecDeque<(Instant, target::Answer)>,
+    /// Wakes [`Answers`] when an answer is to be waited for.
+    listener: Option<Waker>,
     /// A statement that signals a backend which no session has: it is answered for, not sent.
     unaimed: Option<Arc<Work>>,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
@@ -94,7 +98,8 @@ impl SessionActor {
             around,
             connection: None,
             phase: Phase::Disconnected,
-            sent_at: VecDeque::new(),
+            answers: VecDeque::new(),
+            listener: None,
             unaimed: None,
             canceling: false,
             backoff: FIRST_BACKOFF,
@@ -173,11 +178,10 @@ impl SessionActor {
             }
             _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
         };
-        self.sent_at.push_back(Instant::now());
-        ctx.spawn(answer.into_actor(self).map(|answer, actor, ctx| match answer {
-            Ok(reply) => actor.answered(reply, ctx),
-            Err(lost) => actor.lost(&lost, ctx),
-        }));
+        self.answers.push_back((Instant::now(), answer));
+        if let Some(listener) = &self.listener {
+            listener.wake_by_ref();
+        }
     }
 
     /// A statement that the source canceled is canceled after the same time, where it is run at all.
@@ -195,11 +199,7 @@ impl SessionActor {
         });
     }
 
-    fn answered(&mut self, reply: Reply, ctx: &mut Context<Self>) {
-        if self.phase != Phase::Connected {
-            return;
-        }
-        let took = self.sent_at.pop_front().map(|sent| sent.elapsed()).unwrap_or_default();
+    fn answered(&mut self, reply: Reply, took: Duration, ctx: &mut Context<Self>) {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let answered = self.state().answered(Answer { status: reply.status, error });
         let mut ended = Vec::new();
@@ -321,9 +321,6 @@ impl SessionActor {
     }
 
     fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
-        if self.phase != Phase::Connected {
-            return;
-        }
         self.forget_connection();
         let in_doubt = self.state().lost();
         for _ in 0..in_doubt {
@@ -338,7 +335,7 @@ impl SessionActor {
     fn forget_connection(&mut self) -> Option<Connection> {
         let connection = self.connection.take()?;
         self.phase = Phase::Disconnected;
-        self.sent_at.clear();
+        self.answers.clear();
         self.canceling = false;
         self.around.backends.disconnected(self.id, connection.backend_pid());
         self.around.sequencer.do_send(Disconnected(self.id));
@@ -396,7 +393,37 @@ impl Actor for SessionActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // An actor that follows one that panicked finds what that one had under way.
         self.state().lost();
+        ctx.spawn(Answers);
         self.connect(ctx);
+    }
+}
+
+/// Takes the answers in the order of their requests.
+///
+/// One future for all: an actor's context does not keep the order of the futures that are spawned
+/// on it.
+struct Answers;
+
+impl ActorFuture<SessionActor> for Answers {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut SessionActor,
+        ctx: &mut Context<SessionActor>,
+        task: &mut std::task::Context<'_>,
+    ) -> Poll<()> {
+        while let Some((sent, answer)) = actor.answers.front_mut() {
+            let Poll::Ready(answer) = Pin::new(answer).poll(task) else { break };
+            let took = sent.elapsed();
+            actor.answers.pop_front();
+            match answer {
+                Ok(reply) => actor.answered(reply, took, ctx),
+                Err(lost) => actor.lost(&lost, ctx),
+            }
+        }
+        actor.listener = Some(task.waker().clone());
+        Poll::Pending
     }
 }
 

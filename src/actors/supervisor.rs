@@ -14,6 +14,7 @@ use super::messages::{
 };
 use super::overview::Overview;
 use super::session::{SessionActor, Surroundings};
+use super::vital::Vital;
 use crate::http::{Beating, Health};
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
@@ -48,6 +49,7 @@ pub struct Supervisor {
     drained: Vec<oneshot::Sender<()>>,
     health: Health,
     overview: Arc<Overview>,
+    _vital: Vital,
 }
 
 struct Entry {
@@ -73,6 +75,7 @@ impl Supervisor {
         arbiters: Vec<ArbiterHandle>,
         health: Health,
         overview: Arc<Overview>,
+        vital: Vital,
     ) -> Self {
         Self {
             sessions: HashMap::new(),
@@ -86,6 +89,7 @@ impl Supervisor {
             drained: Vec::new(),
             health,
             overview,
+            _vital: vital,
         }
     }
 
