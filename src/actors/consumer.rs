@@ -21,7 +21,7 @@ use crate::http::{Beating, Condition, Health};
 use crate::metrics;
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
 use crate::pglog::sql::Command;
-use crate::pglog::statement::{SourceEnd, Statement};
+use crate::pglog::statement::{Amendment, SourceEnd, Statement};
 use crate::pglog::{LogRecord, RecordReader, SessionId, SqlState};
 use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
@@ -161,6 +161,14 @@ struct SourceSession {
 enum Held {
     Statement { at: Position, statement: Box<Statement>, end: End },
     Close { code: Option<SqlState> },
+}
+
+impl Held {
+    fn amend(&mut self, amendment: Amendment) {
+        if let Self::Statement { end, .. } = self {
+            end.amend(amendment);
+        }
+    }
 }
 
 /// How many records may be read behind a statement that waits for its session's next record.
@@ -429,25 +437,25 @@ impl Consumer {
     }
 
     fn previous(&mut self, session: SessionId, previous: Previous) {
-        match previous {
-            Previous::Open => {}
+        let (amendment, held) = match previous {
+            Previous::Open => return,
             Previous::Ended => {
                 self.lookahead.end(session, |_| {});
+                return;
+            }
+            Previous::Noted(amendment) => {
+                (amendment, self.lookahead.amend(session, |held| held.amend(amendment)))
             }
             Previous::Amended(amendment) => {
-                let held = self.lookahead.end(session, |held| {
-                    if let Held::Statement { end, .. } = held {
-                        end.amend(amendment);
-                    }
-                });
-                if !held
-                    && let Some(known) = self.sessions.get(&session)
-                    && known.delivered
-                    && let Some(login) = known.login.clone()
-                {
-                    self.deliver(session, login, Parcel::Amend(amendment));
-                }
+                (amendment, self.lookahead.end(session, |held| held.amend(amendment)))
             }
+        };
+        if !held
+            && let Some(known) = self.sessions.get(&session)
+            && known.delivered
+            && let Some(login) = known.login.clone()
+        {
+            self.deliver(session, login, Parcel::Amend(amendment));
         }
     }
 
@@ -477,10 +485,7 @@ impl Consumer {
         let dead: Vec<SessionId> =
             self.sessions.keys().filter(|session| session.pid == pid).copied().collect();
         for session in dead {
-            self.previous(
-                session,
-                Previous::Amended(crate::pglog::statement::Amendment::Terminated),
-            );
+            self.previous(session, Previous::Amended(Amendment::Terminated));
             self.lookahead.push(session, Held::Close { code: None }, false, self.now_ms());
         }
     }
@@ -601,7 +606,7 @@ impl Consumer {
             match settlement {
                 Settlement::Not(fate) => tally.records.settle(fate),
                 Settlement::Ran(ended) => {
-                    tally.records.settle(policy::fate(ended));
+                    tally.records.settle(policy::fate(&work.statement, ended));
                     let outcome = tally.ended(ended);
                     if outcome != Outcome::Same {
                         self.differs(&work, outcome, ended.source, ended.target);

@@ -26,6 +26,8 @@ pub struct Reading {
 pub enum Previous {
     /// Nothing: the statement may still run, or share its Sync with what follows.
     Open,
+    /// This; and more may follow, since its Sync has not been seen.
+    Noted(Amendment),
     /// Nothing more will be said of it.
     Ended,
     /// This; and then nothing more.
@@ -135,8 +137,12 @@ impl SessionLog {
             });
             self.bound = None;
             self.in_block = in_block_after(&statement.outline).unwrap_or(self.in_block);
-        } else if reading.previous != Previous::Open {
-            self.last = None;
+        } else {
+            match (reading.previous, &mut self.last) {
+                (Previous::Open, _) => {}
+                (Previous::Noted(_), Some(last)) => last.end = SourceEnd::Succeeded,
+                _ => self.last = None,
+            }
         }
         self.last_ms = record.log_time.unix_ms;
         reading
@@ -345,10 +351,15 @@ impl SessionLog {
 
     fn bare_duration(&self, record: &LogRecord<'_>, duration_ms: Option<f64>) -> Reading {
         match &self.last {
-            Some(last) if last.end == SourceEnd::Unknown => Reading {
-                previous: Previous::Amended(Amendment::Succeeded(duration_ms)),
-                this: This::Nothing(Nothing::Outcome),
-            },
+            Some(last) if last.end == SourceEnd::Unknown => {
+                let succeeded = Amendment::Succeeded(duration_ms);
+                let previous = if last.extended {
+                    Previous::Noted(succeeded)
+                } else {
+                    Previous::Amended(succeeded)
+                };
+                Reading { previous, this: This::Nothing(Nothing::Outcome) }
+            }
             // With log_duration alone, Parse and Bind leave bare durations as well.
             _ if matches!(&*record.command_tag, "PARSE" | "BIND") => {
                 Reading::aside(This::Nothing(Nothing::Step))

@@ -54,15 +54,26 @@ impl<T> Lookahead<T> {
 
     /// Ends the session's open entry: `amend` gets it if it is still held. Returns whether it was.
     pub fn end(&mut self, session: SessionId, amend: impl FnOnce(&mut T)) -> bool {
-        let Some(index) = self.open.remove(&session) else { return false };
-        let Some(entry) =
-            index.checked_sub(self.left).and_then(|held| self.entries.get_mut(held as usize))
-        else {
-            return false;
-        };
-        entry.open = false;
-        amend(&mut entry.item);
-        true
+        let held = self.amend(session, amend);
+        if let Some(index) = self.open.remove(&session)
+            && let Some(entry) = self.entry(index)
+        {
+            entry.open = false;
+        }
+        held
+    }
+
+    /// Hands the session's open entry to `amend` if it is still held, and leaves it open. Returns
+    /// whether it was.
+    pub fn amend(&mut self, session: SessionId, amend: impl FnOnce(&mut T)) -> bool {
+        let index = self.open.get(&session).copied();
+        let entry = index.and_then(|index| self.entry(index));
+        entry.map(|entry| amend(&mut entry.item)).is_some()
+    }
+
+    fn entry(&mut self, index: u64) -> Option<&mut Entry<T>> {
+        let held = usize::try_from(index.checked_sub(self.left)?).ok()?;
+        self.entries.get_mut(held)
     }
 
     /// Nothing more will be said of any entry.

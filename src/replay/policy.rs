@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::pglog::SqlState;
-use crate::pglog::statement::SourceEnd;
+use crate::pglog::sql::Command;
+use crate::pglog::statement::{SourceEnd, Statement};
 use crate::replay::ledger::{Fate, Ledger, Skipped};
 use crate::replay::session::Ended;
 
@@ -177,9 +178,14 @@ fn count(errors: &mut BTreeMap<String, u64>, code: SqlState) {
 }
 
 /// What becomes of a statement's record, from its outcome.
-pub fn fate(ended: Ended) -> Fate {
+pub fn fate(statement: &Statement, ended: Ended) -> Fate {
+    let copies = statement.outline.has(|command| command == Command::CopyFromStdin);
     match (ended.source, Outcome::of(ended.source, ended.target)) {
         (SourceEnd::Terminated, _) => Fate::Skipped(Skipped::SourceTerminated),
+        // It was run without its COPY, and so are the rows missing.
+        (SourceEnd::Succeeded | SourceEnd::Unknown, _) if copies => {
+            Fate::Skipped(Skipped::CopyData)
+        }
         (_, Outcome::Same | Outcome::FixedError) => Fate::Replayed,
         (_, Outcome::NewError | Outcome::OtherError) => Fate::Failed,
     }
