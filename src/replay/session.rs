@@ -297,6 +297,10 @@ impl Session {
     // ---- What to send ----
 
     /// What to do next. To be asked again until it says otherwise than [`Next::Send`].
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "no iterator: after Wait and Idle more may come"
+    )]
     pub fn next(&mut self) -> Next {
         if self.sent.len() >= self.settings.depth.max(1)
             || self.sent.back().is_some_and(|sent| sent.alone)
