@@ -43,6 +43,10 @@ pub struct Run {
 pub struct Wire {
     #[serde(rename = "sessions")]
     pub sessions: u64,
+    /// Simple queries, each of one statement or several.
+    pub query: u64,
+    /// Statements parsed for the extended protocol.
+    pub parse: u64,
     /// Statements that succeeded.
     pub command_complete: u64,
     /// Errors that clients got.
