@@ -300,7 +300,7 @@ impl Consumer {
     fn revoked(&mut self, partitions: &[i32]) {
         self.commit(CommitMode::Sync);
         for partition in partitions {
-            self.checkpoint.forget(*partition);
+            self.checkpoint.revoke(*partition);
             metrics::partition_revoked(*partition);
         }
     }
@@ -618,9 +618,8 @@ impl Consumer {
             }
         }
         drop(tally);
-        for work in progress.settled {
-            self.checkpoint.settle(work.at.partition, work.at.offset);
-        }
+        let settled = progress.settled.iter().map(|work| (work.at.partition, work.at.offset));
+        self.checkpoint.settle_together(settled);
     }
 
     fn differs(
