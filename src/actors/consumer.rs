@@ -131,6 +131,8 @@ pub struct Consumer {
     began: Instant,
     first_statement: Option<Instant>,
     last_progress: Instant,
+    /// When offsets were last committed whether or not they had changed.
+    committed_all: Instant,
     /// When the newest statement that has ended was logged, in Unix milliseconds.
     newest_ended_ms: i64,
     warned: HashMap<&'static str, u64>,
@@ -178,6 +180,8 @@ const BEYOND: usize = 256;
 /// How long the state of a silent session's log is kept.
 const SESSION_LOG_KEPT: Duration = Duration::from_secs(3600);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often offsets are committed that have not changed.
+const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Consumer {
     /// A consumer that has not begun to read.
@@ -215,6 +219,7 @@ impl Consumer {
             began: now,
             first_statement: None,
             last_progress: now,
+            committed_all: now,
             newest_ended_ms: 0,
             warned: HashMap::new(),
             zone_warned: false,
@@ -660,6 +665,11 @@ impl Consumer {
 
     fn commit(&mut self, mode: CommitMode) {
         let Some(offsets) = &self.offsets else { return };
+        // A commit that was not waited for may have failed, and nothing new may follow it.
+        if matches!(mode, CommitMode::Sync) || self.committed_all.elapsed() >= COMMIT_ALL_INTERVAL {
+            self.committed_all = Instant::now();
+            self.checkpoint.hand_out_again();
+        }
         let commits: Vec<Commit> = self
             .checkpoint
             .watermarks()
@@ -669,6 +679,7 @@ impl Consumer {
         if !commits.is_empty()
             && let Err(error) = offsets.commit(&commits, mode)
         {
+            self.checkpoint.hand_out_again();
             warn!("offsets are not committed: {error}");
         }
     }
@@ -684,7 +695,11 @@ impl Consumer {
         {
             downstream.sequencer.do_send(Relieve);
         }
-        self.sessions.retain(|_, known| known.seen.elapsed() < SESSION_LOG_KEPT);
+        // A target that is away for long leaves statements waiting here for longer than that.
+        let lookahead = &self.lookahead;
+        self.sessions.retain(|session, known| {
+            known.seen.elapsed() < SESSION_LOG_KEPT || lookahead.holds(*session)
+        });
     }
 
     fn show_lag(&self) {

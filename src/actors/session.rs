@@ -114,7 +114,15 @@ impl SessionActor {
     /// Does whatever can be done now.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
-            Phase::Connecting | Phase::Closing => return,
+            Phase::Connecting => {
+                // A stop does not wait for a target that can't be reached.
+                let stops = self.state().has_only_to_stop();
+                if stops {
+                    self.finish_closing(ctx);
+                }
+                return;
+            }
+            Phase::Closing => return,
             Phase::Disconnected => {
                 // What was under way on a connection that is gone has been put back already.
                 if self.state().is_busy() {
@@ -269,6 +277,7 @@ impl SessionActor {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
                 // Still connecting: nobody else tries, the timer alone does.
                 ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
+                actor.pump(ctx);
                 actor.backoff = (actor.backoff * 2).min(LONGEST_BACKOFF);
             }
         }
@@ -365,12 +374,12 @@ impl SessionActor {
     }
 
     fn give_up(&mut self, ctx: &mut Context<Self>) {
-        if self.state().is_running() {
+        if self.phase != Phase::Connected {
             return;
         }
+        let Some(settled) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
-        let settled = self.state().give_up();
         if !settled.is_empty() {
             info!(session = %self.id, statements = settled.len(),
                 "rolled back a transaction that its source left open; it is run again if it goes on");
@@ -392,7 +401,10 @@ impl Actor for SessionActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // An actor that follows one that panicked finds what that one had under way.
-        self.state().lost();
+        let was_connected = self.state().is_connected();
+        let in_doubt = self.state().lost();
+        self.lost_before = was_connected;
+        (0..in_doubt).for_each(|_| metrics::in_doubt());
         ctx.spawn(Answers);
         self.connect(ctx);
     }
