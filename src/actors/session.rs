@@ -54,6 +54,8 @@ pub struct Surroundings {
 /// One session of the source.
 pub struct SessionActor {
     id: SessionId,
+    /// Which of the session's actors this is.
+    number: u64,
     login: Arc<Login>,
     state: SharedSession,
     around: Surroundings,
@@ -84,15 +86,17 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 impl SessionActor {
-    /// An actor around a session's decisions.
+    /// An actor around a session's decisions; `number` is what [`Gone`] calls it.
     pub fn new(
         id: SessionId,
+        number: u64,
         login: Arc<Login>,
         state: SharedSession,
         around: Surroundings,
     ) -> Self {
         Self {
             id,
+            number,
             login,
             state,
             around,
@@ -442,7 +446,8 @@ impl ActorFuture<SessionActor> for Answers {
 impl Drop for SessionActor {
     fn drop(&mut self) {
         self.forget_connection();
-        self.around.gone.do_send(Gone { session: self.id, panicked: std::thread::panicking() });
+        let (session, actor) = (self.id, self.number);
+        self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
     }
 }
 
