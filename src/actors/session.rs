@@ -54,6 +54,8 @@ pub struct Surroundings {
 /// One session of the source.
 pub struct SessionActor {
     id: SessionId,
+    /// Which of the session's actors this is.
+    number: u64,
     login: Arc<Login>,
     state: SharedSession,
     around: Surroundings,
@@ -84,15 +86,17 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 impl SessionActor {
-    /// An actor around a session's decisions.
+    /// An actor around a session's decisions; `number` is what [`Gone`] calls it.
     pub fn new(
         id: SessionId,
+        number: u64,
         login: Arc<Login>,
         state: SharedSession,
         around: Surroundings,
     ) -> Self {
         Self {
             id,
+            number,
             login,
             state,
             around,
@@ -114,7 +118,15 @@ impl SessionActor {
     /// Does whatever can be done now.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
-            Phase::Connecting | Phase::Closing => return,
+            Phase::Connecting => {
+                // A stop does not wait for a target that can't be reached.
+                let stops = self.state().has_only_to_stop();
+                if stops {
+                    self.finish_closing(ctx);
+                }
+                return;
+            }
+            Phase::Closing => return,
             Phase::Disconnected => {
                 // What was under way on a connection that is gone has been put back already.
                 if self.state().is_busy() {
@@ -269,6 +281,7 @@ impl SessionActor {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
                 // Still connecting: nobody else tries, the timer alone does.
                 ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
+                actor.pump(ctx);
                 actor.backoff = (actor.backoff * 2).min(LONGEST_BACKOFF);
             }
         }
@@ -365,12 +378,12 @@ impl SessionActor {
     }
 
     fn give_up(&mut self, ctx: &mut Context<Self>) {
-        if self.state().is_running() {
+        if self.phase != Phase::Connected {
             return;
         }
+        let Some(settled) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
-        let settled = self.state().give_up();
         if !settled.is_empty() {
             info!(session = %self.id, statements = settled.len(),
                 "rolled back a transaction that its source left open; it is run again if it goes on");
@@ -392,7 +405,10 @@ impl Actor for SessionActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // An actor that follows one that panicked finds what that one had under way.
-        self.state().lost();
+        let was_connected = self.state().is_connected();
+        let in_doubt = self.state().lost();
+        self.lost_before = was_connected;
+        (0..in_doubt).for_each(|_| metrics::in_doubt());
         ctx.spawn(Answers);
         self.connect(ctx);
     }
@@ -430,7 +446,8 @@ impl ActorFuture<SessionActor> for Answers {
 impl Drop for SessionActor {
     fn drop(&mut self) {
         self.forget_connection();
-        self.around.gone.do_send(Gone { session: self.id, panicked: std::thread::panicking() });
+        let (session, actor) = (self.id, self.number);
+        self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
     }
 }
 
