@@ -15,6 +15,7 @@ use super::messages::{
     SharedSession, Turn, Wake,
 };
 use super::sequencer::Sequencer;
+use crate::http::{Condition, Health};
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
@@ -43,6 +44,8 @@ pub struct Surroundings {
     pub gone: Recipient<Gone>,
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
+    /// Whether the target can be reached.
+    pub health: Health,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
@@ -279,6 +282,7 @@ impl SessionActor {
             Err(error) if error.is_permanent() => actor.refused(&error, ctx),
             Err(error) => {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
+                actor.around.health.target(Condition::Disconnected(error.to_string()));
                 // Still connecting: nobody else tries, the timer alone does.
                 ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
                 actor.pump(ctx);
@@ -289,6 +293,7 @@ impl SessionActor {
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.connected_once.store(true, Ordering::Relaxed);
+        self.around.health.target(Condition::Connected);
         self.backoff = FIRST_BACKOFF;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
