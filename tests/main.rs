@@ -3,5 +3,6 @@
 mod connection;
 mod fixtures;
 mod kafka_source;
+mod replay;
 mod shipping;
 mod support;

@@ -136,6 +136,8 @@ pub struct Relieve;
 pub struct Gone {
     /// The session.
     pub session: SessionId,
+    /// Which of the actors that the session has had.
+    pub actor: u64,
     /// Whether it panicked.
     pub panicked: bool,
 }

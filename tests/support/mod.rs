@@ -3,5 +3,6 @@
 
 pub mod fixture;
 pub mod kafka;
+pub mod kreplay;
 pub mod postgres;
 pub mod rsyslog;
