@@ -54,6 +54,7 @@ pub struct Surroundings {
 /// One session of the source.
 pub struct SessionActor {
     id: SessionId,
+    incarnation: u64,
     login: Arc<Login>,
     state: SharedSession,
     around: Surroundings,
@@ -84,15 +85,17 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 impl SessionActor {
-    /// An actor around a session's decisions.
+    /// An actor around a session's decisions; the supervisor knows it by its incarnation.
     pub fn new(
         id: SessionId,
+        incarnation: u64,
         login: Arc<Login>,
         state: SharedSession,
         around: Surroundings,
     ) -> Self {
         Self {
             id,
+            incarnation,
             login,
             state,
             around,
@@ -430,7 +433,11 @@ impl ActorFuture<SessionActor> for Answers {
 impl Drop for SessionActor {
     fn drop(&mut self) {
         self.forget_connection();
-        self.around.gone.do_send(Gone { session: self.id, panicked: std::thread::panicking() });
+        self.around.gone.do_send(Gone {
+            session: self.id,
+            incarnation: self.incarnation,
+            panicked: std::thread::panicking(),
+        });
     }
 }
 

@@ -45,6 +45,9 @@ pub struct Supervisor {
     /// The threads that sessions are spread over; none: this one.
     arbiters: Vec<ArbiterHandle>,
     next_arbiter: usize,
+    /// Counts the actors ever started. An address can't tell whether its actor is gone: on another
+    /// thread the mailbox is closed a moment after the actor has said farewell.
+    incarnations: u64,
     refused: HashSet<SessionId>,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
@@ -54,6 +57,7 @@ pub struct Supervisor {
 }
 
 struct Entry {
+    incarnation: u64,
     address: Addr<SessionActor>,
     state: SharedSession,
     login: Arc<Login>,
@@ -85,6 +89,7 @@ impl Supervisor {
             known_types: Arc::default(),
             arbiters,
             next_arbiter: 0,
+            incarnations: 0,
             refused: HashSet::new(),
             draining: false,
             drained: Vec::new(),
@@ -158,13 +163,17 @@ impl Supervisor {
     fn start(&mut self, session: SessionId, login: Arc<Login>, state: SharedSession) {
         let Some(around) = self.around.clone() else { return };
         let (actor_login, actor_state) = (login.clone(), state.clone());
-        let actor = move || SessionActor::new(session, actor_login, actor_state, around);
+        self.incarnations += 1;
+        let incarnation = self.incarnations;
+        let actor =
+            move || SessionActor::new(session, incarnation, actor_login, actor_state, around);
         let address = match self.arbiters.get(self.next_arbiter) {
             Some(arbiter) => SessionActor::start_in_arbiter(arbiter, |_| actor()),
             None => actor().start(),
         };
         self.next_arbiter = (self.next_arbiter + 1) % self.arbiters.len().max(1);
-        let entry = Entry { address, state, login, last_record: Instant::now(), given_up: false };
+        let last_record = Instant::now();
+        let entry = Entry { incarnation, address, state, login, last_record, given_up: false };
         self.sessions.insert(session, entry);
     }
 
@@ -272,9 +281,9 @@ impl Handler<InputEnded> for Supervisor {
 impl Handler<Gone> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Gone { session, panicked }: Gone, _: &mut Self::Context) {
+    fn handle(&mut self, Gone { session, incarnation, panicked }: Gone, _: &mut Self::Context) {
         let Some(entry) = self.sessions.get(&session) else { return };
-        if entry.address.connected() {
+        if entry.incarnation != incarnation {
             // Another actor has taken its place already.
             return;
         }

@@ -64,6 +64,7 @@ fn seen(seed: u64, arguments: &[&str]) -> Vec<Seen> {
     let target = ["-H", "127.0.0.1", "-P", &port, "--sslmode", "disable"];
     let replay = Kreplay::new().args(target).args(arguments).arg("--input").arg(file.path());
     let finished = replay.run().well();
+    assert!(!finished.stderr.contains("WARN"), "{finished}");
     assert_eq!(finished.statements(), STATEMENTS, "{finished}");
     assert_eq!(finished.count("/outcomes/same"), STATEMENTS, "{finished}");
 
