@@ -148,7 +148,9 @@ impl Log {
         record.extend(quoted(detail));
         record.extend(b",,,,,");
         record.extend(quoted(query));
-        record.extend(format!(",,,\"{application}\",\"client backend\",,0\n").as_bytes());
+        record.extend(b",,,");
+        record.extend(quoted(application.as_bytes()));
+        record.extend(b",\"client backend\",,0\n");
         self.records.push(record);
     }
 }
