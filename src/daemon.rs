@@ -91,7 +91,7 @@ pub async fn run(config: Config) -> anyhow::Result<Ended> {
         () = stopping => {}
         () = signals.next() => warn!("stopped at once by a second signal"),
     }
-    let tally = take(&tally);
+    let tally = Tally { stalls_broken: overview.stalls_broken(), ..take(&tally) };
     if let Some(path) = &config.report {
         let report = serde_json::to_string_pretty(&tally).context("the report")?;
         fs::write(path, report).with_context(|| format!("--report {}", path.display()))?;

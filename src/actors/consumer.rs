@@ -106,6 +106,8 @@ pub struct Consumer {
     tally: Arc<Mutex<Tally>>,
     fatal: Recipient<Fatal>,
     done: Option<oneshot::Sender<()>>,
+    /// Whether those downstream know that nothing more will come.
+    end_told: bool,
     health: Health,
     overview: Arc<Overview>,
 
@@ -175,6 +177,7 @@ impl Consumer {
             tally: parts.tally,
             fatal: parts.fatal,
             done: Some(parts.done),
+            end_told: false,
             health: parts.health,
             overview: parts.overview,
             intake: Intake::new(settings),
@@ -284,9 +287,6 @@ impl Consumer {
         self.phase = Phase::Ended;
         self.caught_up = true;
         self.intake.end();
-        if let Some(downstream) = &self.downstream {
-            downstream.supervisor.do_send(InputEnded);
-        }
     }
 
     fn records(&mut self, chunk: &Chunk) {
@@ -382,9 +382,15 @@ impl Consumer {
             self.released(released);
         }
         self.flush();
-        if self.phase == Phase::Ended
-            && self.in_flight == 0
-            && self.intake.is_empty()
+        if self.phase != Phase::Ended || !self.intake.is_empty() {
+            return;
+        }
+        // Not before the last delivery: a session with a record still in here is not without one.
+        if let Some(downstream) = self.downstream.as_ref().filter(|_| !self.end_told) {
+            self.end_told = true;
+            downstream.supervisor.do_send(InputEnded);
+        }
+        if self.in_flight == 0
             && let Some(done) = self.done.take()
         {
             // The daemon may have stopped waiting: it is stopping then.
@@ -514,7 +520,9 @@ impl Consumer {
         self.commit();
         metrics::statements_in_flight(self.in_flight);
         self.show_lag();
-        if !self.may_deliver()
+        // What waits for a record that is still to come goes on when it has been read.
+        let stuck = !self.may_deliver() || (self.phase == Phase::Ended && self.in_flight > 0);
+        if stuck
             && self.last_progress.elapsed() >= Duration::from_secs(1)
             && let Some(downstream) = &self.downstream
         {

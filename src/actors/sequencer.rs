@@ -291,12 +291,12 @@ impl Sequencer {
                 None => self.ask_for_more(),
             },
             Relief::ReadOn(_) | Relief::StartNext => self.ask_for_more(),
-            Relief::GiveUp(session) if in_turns => {
+            Relief::GiveUp(session) => {
                 self.overview.stall_broken(StallBreak::BlockerClosed);
                 info!(%session, "given up: others wait for its locks, and no record of it is left");
                 self.tell(session, Turn::GiveUp)
             }
-            Relief::Wait | Relief::EndEarly(_) | Relief::Advance(_) | Relief::GiveUp(_) => false,
+            Relief::Wait | Relief::EndEarly(_) | Relief::Advance(_) => false,
         }
     }
 

@@ -396,9 +396,10 @@ impl SessionActor {
         }
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;
-            if actor.state().is_busy() {
+            if actor.state().is_busy() || actor.state().has_memory() {
+                // It may have been told to close meanwhile.
                 actor.pump(ctx);
-            } else if !actor.state().has_memory() {
+            } else {
                 ctx.stop();
             }
         }));
