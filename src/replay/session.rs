@@ -685,7 +685,7 @@ impl Session {
                 let ends = outline.has(Command::ends_transaction);
                 let begins = outline.has(|command| command == Command::Begin);
                 in_doubt += usize::from(ends || !in_block && !begins);
-                in_block = begins && !ends || in_block && !ends;
+                in_block = (in_block || begins) && !ends;
                 again.push(work);
             }
         }
