@@ -20,7 +20,7 @@ fn survives(order: &str, kills: u32, seed: u64) {
     let broker = kafka::shared();
     let topic = workload.topic(broker, "crashes");
     let target = target(SET_UP);
-    slow_down(&target, if order == "serial" { 15 } else { 60 });
+    slow_down(&target, if order == "serial" { 25 } else { 60 });
     let mut random = Random(seed);
     // What was through below a committed offset, and how often it was there then.
     let mut through: BTreeMap<i64, i64> = BTreeMap::new();
