@@ -57,6 +57,9 @@ struct Settled {
 
 /// Kafka's default for `offset.metadata.max.bytes`, less a margin.
 const METADATA_BYTES: usize = 4000;
+/// No more pending records than that are told apart; those behind count as pending, all of them.
+const MOST_PENDING: usize = 100_000;
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// The version of the format: a leading word that no other one begins with.
 const VERSION: &str = "kreplay1";
 
@@ -198,9 +201,9 @@ impl Partition {
         let unread =
             self.resumed.iter().flat_map(|settled| settled.pending.range(self.next..)).copied();
         let pending = self.pending.iter().copied().chain(unread);
-        // No more than that are ever written; one more shows whether there is more.
-        let pending: Vec<i64> = pending.take(room / 2 + 1).collect();
-        if pending.len() <= room / 2
+        // One more shows whether there is more.
+        let pending: Vec<i64> = pending.take(MOST_PENDING + 1).collect();
+        if pending.len() <= MOST_PENDING
             && let Some(written) = write(&pending, end, room)
         {
             return Some(written);
@@ -228,21 +231,40 @@ impl Partition {
 }
 
 /// The watermark of these pending offsets, with everything between them and up to `end` settled, and
-/// the metadata for it: `kreplay1 NEXT GAP GAP…`, where NEXT is relative to the watermark and each
-/// pending offset stands as its distance from the one before. The first one is the watermark itself
-/// and not written. `None` if that is more than `room`.
+/// the metadata for it; `None` if that is more than `room`.
+///
+/// `kreplay1 NEXT BITS`: NEXT is `end` relative to the watermark. BITS has a bit for each record from
+/// the watermark on, set if it is pending; six of them are a character of base64 (the first record is
+/// the lowest bit), and `(N)c` stands for N times `c`. Zeroes at the end are left out.
 fn write(pending: &[i64], end: i64, room: usize) -> Option<(i64, String)> {
-    let Some((&offset, rest)) = pending.split_first() else { return Some((end, String::new())) };
-    let mut metadata = format!("{VERSION} {}", end - offset);
-    let mut before = offset;
-    for &at in rest {
-        metadata.push_str(&format!(" {}", at - before));
-        before = at;
-        if metadata.len() > room {
-            return None;
+    let Some(&offset) = pending.first() else { return Some((end, String::new())) };
+    let mut metadata = format!("{VERSION} {} ", end - offset);
+    let mut put = |bits: usize, times: i64| {
+        let character = char::from(BASE64[bits]);
+        match times {
+            ..=4 => metadata.extend((0..times).map(|_| character)),
+            _ => metadata.push_str(&format!("({times}){character}")),
+        }
+        metadata.len() <= room
+    };
+    // The bits of the six records from `6 * at` on, so many times one after the other.
+    let (mut at, mut bits, mut times) = (0, 0, 1);
+    let groups = pending.chunk_by(|a, b| (a - offset) / 6 == (b - offset) / 6);
+    for group in groups {
+        let place = (group[0] - offset) / 6;
+        let set = group.iter().fold(0, |set, at| set | 1 << ((at - offset) % 6));
+        if place == 0 {
+            bits = set;
+        } else if place == at + times && set == bits {
+            times += 1;
+        } else {
+            if !put(bits, times) || !put(0, place - at - times) {
+                return None;
+            }
+            (at, bits, times) = (place, set, 1);
         }
     }
-    Some((offset, metadata))
+    put(bits, times).then_some((offset, metadata))
 }
 
 fn decode(offset: i64, metadata: &str) -> Option<Settled> {
@@ -251,15 +273,29 @@ fn decode(offset: i64, metadata: &str) -> Option<Settled> {
         return None;
     }
     let next = offset.checked_add(words.next()?.parse().ok()?)?;
-    let mut pending = BTreeSet::from([offset]);
+    let mut bits = words.next()?;
+    let mut pending = BTreeSet::new();
     let mut at = offset;
-    for gap in words {
-        let gap: i64 = gap.parse().ok().filter(|gap| *gap > 0)?;
-        at = at.checked_add(gap)?;
-        pending.insert(at);
+    while !bits.is_empty() {
+        let mut times: i64 = 1;
+        if let Some(run) = bits.strip_prefix('(') {
+            let (count, rest) = run.split_once(')')?;
+            (times, bits) = (count.parse().ok().filter(|count| *count > 0)?, rest);
+        }
+        let set = BASE64.iter().position(|character| Some(character) == bits.as_bytes().first())?;
+        bits = &bits[1..];
+        let end = at.checked_add(times.checked_mul(6)?)?;
+        if set != 0 {
+            if times > MOST_PENDING as i64 {
+                return None;
+            }
+            pending.extend((at..end).filter(|record| set & 1 << ((record - at) % 6) != 0));
+        }
+        at = end;
     }
     // A watermark without pending records stands behind everything that was read.
-    if next <= offset { None } else { Some(Settled { next, pending }) }
+    let valid = next > offset && pending.first() == Some(&offset) && words.next().is_none();
+    valid.then_some(Settled { next, pending })
 }
 
 #[cfg(test)]
@@ -378,23 +414,36 @@ mod tests {
         let mut checkpoint = Checkpoint::default();
         checkpoint.resume(0, 0, "");
         (0..100_000).for_each(|offset| checkpoint.begin(0, offset));
-        (0..100_000)
-            .filter(|offset| offset % 2 == 1)
-            .for_each(|offset| checkpoint.settle(0, offset));
+        // Without a pattern: nothing is as long.
+        let settled = |offset: &i64| offset.wrapping_mul(2_654_435_761) >> 9 & 1 == 1;
+        (0..100_000).filter(settled).for_each(|offset| checkpoint.settle(0, offset));
         let committed = watermark(&mut checkpoint);
         assert!(committed.metadata.len() < 4096, "{}", committed.metadata.len());
         let mut after = Checkpoint::default();
         after.resume(0, committed.offset, &committed.metadata);
-        assert!((0..100_000).all(|offset| offset % 2 == 1 || !after.is_settled(0, offset)));
-        assert!(after.is_settled(0, 1));
-        assert!(!after.is_settled(0, 99_999));
+        assert!((0..100_000).all(|offset| settled(&offset) || !after.is_settled(0, offset)));
+        let known = (0..100_000).filter(|&offset| after.is_settled(0, offset)).count();
+        assert!((8_000..40_000).contains(&known), "{known} of 50,000");
     }
 
     #[test]
     fn metadata_of_others_counts_as_none() {
-        for foreign in
-            ["", "x", "kreplay2 5", "kreplay1", "kreplay1 x", "kreplay1 5 -9223372036854775808 -1"]
-        {
+        for foreign in [
+            "",
+            "x",
+            "kreplay2 5 B",
+            "kreplay1",
+            "kreplay1 x",
+            "kreplay1 5",
+            "kreplay1 5 A",
+            "kreplay1 5 -",
+            "kreplay1 5 B B",
+            "kreplay1 5 B(9223372036854775807)A",
+            "kreplay1 5 (1000000000000)/",
+            "kreplay1 5 (",
+            "kreplay1 5 (0)B",
+            "kreplay1 9223372036854775807 B",
+        ] {
             assert_eq!(decode(7, foreign), None, "{foreign:?}");
         }
     }

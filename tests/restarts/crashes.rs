@@ -20,7 +20,7 @@ fn survives(order: &str, kills: u32, seed: u64) {
     let broker = kafka::shared();
     let topic = workload.topic(broker, "crashes");
     let target = target(SET_UP);
-    slow_down(&target, if order == "serial" { 4 } else { 12 });
+    slow_down(&target, if order == "serial" { 25 } else { 60 });
     let mut random = Random(seed);
     // What was through below a committed offset, and how often it was there then.
     let mut through: BTreeMap<i64, i64> = BTreeMap::new();
@@ -50,6 +50,7 @@ fn survives(order: &str, kills: u32, seed: u64) {
         }
     }
     assert!(committed > 0, "offsets are committed while it runs");
+    target.query("drop trigger wait on single");
     let last = replay(broker, &topic, &target).args(["--order", order, "--until-end"]).run().well();
     assert!(last.statements() > 0, "it was killed in the middle");
     let found = workload.on(&target);
