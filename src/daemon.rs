@@ -91,6 +91,8 @@ pub async fn run(config: Config) -> anyhow::Result<Ended> {
         () = stopping => {}
         () = signals.next() => warn!("stopped at once by a second signal"),
     }
+    // The last statement's failure and the end of the input come at the same moment.
+    let failure = failure.or_else(|| failures.try_recv().ok());
     let tally = Tally { stalls_broken: overview.stalls_broken(), ..take(&tally) };
     if let Some(path) = &config.report {
         let report = serde_json::to_string_pretty(&tally).context("the report")?;
