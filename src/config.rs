@@ -450,6 +450,7 @@ fn log(
     }
     Ok(LogSettings {
         format: look.or("log-format", format, LogFormat::Text, cli::name)?,
-        filter: filter.map_or_else(|| "info".into(), |given| given.value),
+        // The HTTP server tells of its threads at info.
+        filter: filter.map_or_else(|| "info,actix_server=warn".into(), |given| given.value),
     })
 }

@@ -240,6 +240,7 @@ async fn start(
             progress: consumer.clone().recipient(),
             gone: supervisor.clone().recipient(),
             fatal,
+            health: health.clone(),
             statements: metrics::Statements::new(),
             serial,
             connected_once: Arc::default(),

@@ -4,5 +4,6 @@ mod connection;
 mod fixtures;
 mod kafka_source;
 mod replay;
+mod restarts;
 mod shipping;
 mod support;

@@ -126,6 +126,8 @@ pub struct Consumer {
     began: Instant,
     first_statement: Option<Instant>,
     last_progress: Instant,
+    /// When offsets were last committed whether or not they had changed.
+    committed_all: Instant,
     /// When the newest statement that has ended was logged, in Unix milliseconds.
     newest_ended_ms: i64,
     /// How often each kind of trouble was met: see [`Consumer::worth_telling`].
@@ -147,6 +149,8 @@ const LOOKAHEAD_RECORDS: usize = 4096;
 /// How many statements may be delivered beyond the bound at once.
 const BEYOND: usize = 256;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often offsets are committed that have not changed.
+const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Consumer {
     /// A consumer that has not begun to read.
@@ -187,6 +191,7 @@ impl Consumer {
             began: now,
             first_statement: None,
             last_progress: now,
+            committed_all: now,
             newest_ended_ms: 0,
             told: HashMap::new(),
             _vital: vital,
@@ -273,7 +278,7 @@ impl Consumer {
     fn revoked(&mut self, partitions: &[i32]) {
         self.commit_first = self.commit_in_full();
         for partition in partitions {
-            self.intake.checkpoint.forget(*partition);
+            self.intake.checkpoint.revoke(*partition);
             metrics::partition_revoked(*partition);
         }
     }
@@ -440,9 +445,8 @@ impl Consumer {
             }
         }
         drop(tally);
-        for work in progress.settled {
-            self.intake.checkpoint.settle(work.at.partition, work.at.offset);
-        }
+        let settled = progress.settled.iter().map(|work| (work.at.partition, work.at.offset));
+        self.intake.checkpoint.settle_together(settled);
     }
 
     fn differs(&mut self, work: &Work, outcome: Outcome, ended: Ended) {
@@ -484,9 +488,15 @@ impl Consumer {
     }
 
     fn commit(&mut self) {
+        // A commit that was not waited for may have failed, and nothing new may follow it.
+        if self.committed_all.elapsed() >= COMMIT_ALL_INTERVAL {
+            self.committed_all = Instant::now();
+            self.intake.checkpoint.hand_out_again();
+        }
         if let Some((offsets, commits)) = self.news()
             && let Err(error) = offsets.commit(&commits, CommitMode::Async)
         {
+            self.intake.checkpoint.hand_out_again();
             warn!("offsets are not committed: {error}");
         }
     }

@@ -136,8 +136,8 @@ pub struct Relieve;
 pub struct Gone {
     /// The session.
     pub session: SessionId,
-    /// Which of the session's actors, one after the other.
-    pub incarnation: u64,
+    /// Which of the actors that the session has had.
+    pub actor: u64,
     /// Whether it panicked.
     pub panicked: bool,
 }

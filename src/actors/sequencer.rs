@@ -139,23 +139,22 @@ impl Sequencer {
         if held < self.settings.stall_check {
             return self.arm(self.settings.stall_check - held, ctx);
         }
-        if let Some(holder) = self.turn_holder() {
-            self.look(Look::AtTurn, vec![holder], ctx);
+        let running = self.running();
+        if !running.is_empty() {
+            self.look(Look::AtTurn, running, ctx);
         } else if self.order.is_waited_for() {
             self.arm(self.pause, ctx);
         }
     }
 
-    /// The session that runs the statement whose turn it is.
-    fn turn_holder(&self) -> Option<SessionId> {
-        let turn = self.order.turn();
-        let runs_turn = |session: &SessionId| {
-            self.sessions.get(session).is_some_and(|connection| {
-                let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.running().is_some_and(|work| work.seq == turn)
-            })
+    /// Sessions with a request under way: the one whose turn it is, and any that run something again
+    /// after their connection was lost.
+    fn running(&self) -> Vec<SessionId> {
+        let runs = |connection: &Connection| {
+            connection.state.lock().unwrap_or_else(PoisonError::into_inner).is_running()
         };
-        self.order.holder().filter(runs_turn)
+        let running = self.sessions.iter().filter(|(_, connection)| runs(connection));
+        running.map(|(session, _)| *session).take(LONGEST_CHAIN).collect()
     }
 
     /// Asks the target what these sessions wait for.
@@ -387,11 +386,7 @@ impl Handler<Relieve> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, _: Relieve, ctx: &mut Self::Context) {
-        let runs = |connection: &Connection| {
-            connection.state.lock().unwrap_or_else(PoisonError::into_inner).is_running()
-        };
-        let running = self.sessions.iter().filter(|(_, connection)| runs(connection));
-        let waiters = running.map(|(id, _)| *id).take(LONGEST_CHAIN).collect();
+        let waiters = self.running();
         self.look(Look::AtAll, waiters, ctx);
     }
 }

@@ -15,6 +15,7 @@ use super::messages::{
     SharedSession, Turn, Wake,
 };
 use super::sequencer::Sequencer;
+use crate::http::{Condition, Health};
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
@@ -43,6 +44,8 @@ pub struct Surroundings {
     pub gone: Recipient<Gone>,
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
+    /// Whether the target can be reached.
+    pub health: Health,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
@@ -54,7 +57,8 @@ pub struct Surroundings {
 /// One session of the source.
 pub struct SessionActor {
     id: SessionId,
-    incarnation: u64,
+    /// Which of the session's actors this is.
+    number: u64,
     login: Arc<Login>,
     state: SharedSession,
     around: Surroundings,
@@ -85,17 +89,17 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 impl SessionActor {
-    /// An actor around a session's decisions; the supervisor knows it by its incarnation.
+    /// An actor around a session's decisions; `number` is what [`Gone`] calls it.
     pub fn new(
         id: SessionId,
-        incarnation: u64,
+        number: u64,
         login: Arc<Login>,
         state: SharedSession,
         around: Surroundings,
     ) -> Self {
         Self {
             id,
-            incarnation,
+            number,
             login,
             state,
             around,
@@ -117,7 +121,15 @@ impl SessionActor {
     /// Does whatever can be done now.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
-            Phase::Connecting | Phase::Closing => return,
+            Phase::Connecting => {
+                // A stop does not wait for a target that can't be reached.
+                let stops = self.state().has_only_to_stop();
+                if stops {
+                    self.finish_closing(ctx);
+                }
+                return;
+            }
+            Phase::Closing => return,
             Phase::Disconnected => {
                 // What was under way on a connection that is gone has been put back already.
                 if self.state().is_busy() {
@@ -270,8 +282,10 @@ impl SessionActor {
             Err(error) if error.is_permanent() => actor.refused(&error, ctx),
             Err(error) => {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
+                actor.around.health.target(Condition::Disconnected(error.to_string()));
                 // Still connecting: nobody else tries, the timer alone does.
                 ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
+                actor.pump(ctx);
                 actor.backoff = (actor.backoff * 2).min(LONGEST_BACKOFF);
             }
         }
@@ -279,6 +293,7 @@ impl SessionActor {
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.connected_once.store(true, Ordering::Relaxed);
+        self.around.health.target(Condition::Connected);
         self.backoff = FIRST_BACKOFF;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
@@ -368,12 +383,12 @@ impl SessionActor {
     }
 
     fn give_up(&mut self, ctx: &mut Context<Self>) {
-        if self.state().is_running() {
+        if self.phase != Phase::Connected {
             return;
         }
+        let Some(settled) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
-        let settled = self.state().give_up();
         if !settled.is_empty() {
             info!(session = %self.id, statements = settled.len(),
                 "rolled back a transaction that its source left open; it is run again if it goes on");
@@ -396,7 +411,10 @@ impl Actor for SessionActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // An actor that follows one that panicked finds what that one had under way.
-        self.state().lost();
+        let was_connected = self.state().is_connected();
+        let in_doubt = self.state().lost();
+        self.lost_before = was_connected;
+        (0..in_doubt).for_each(|_| metrics::in_doubt());
         ctx.spawn(Answers);
         self.connect(ctx);
     }
@@ -434,11 +452,8 @@ impl ActorFuture<SessionActor> for Answers {
 impl Drop for SessionActor {
     fn drop(&mut self) {
         self.forget_connection();
-        self.around.gone.do_send(Gone {
-            session: self.id,
-            incarnation: self.incarnation,
-            panicked: std::thread::panicking(),
-        });
+        let (session, actor) = (self.id, self.number);
+        self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
     }
 }
 

@@ -45,9 +45,8 @@ pub struct Supervisor {
     /// The threads that sessions are spread over; none: this one.
     arbiters: Vec<ArbiterHandle>,
     next_arbiter: usize,
-    /// Counts the actors ever started. An address can't tell whether its actor is gone: on another
-    /// thread the mailbox is closed a moment after the actor has said farewell.
-    incarnations: u64,
+    /// How many session actors there have been.
+    actors: u64,
     refused: HashSet<SessionId>,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
@@ -57,7 +56,8 @@ pub struct Supervisor {
 }
 
 struct Entry {
-    incarnation: u64,
+    /// Which of the actors that there have been.
+    actor: u64,
     address: Addr<SessionActor>,
     state: SharedSession,
     login: Arc<Login>,
@@ -89,7 +89,7 @@ impl Supervisor {
             known_types: Arc::default(),
             arbiters,
             next_arbiter: 0,
-            incarnations: 0,
+            actors: 0,
             refused: HashSet::new(),
             draining: false,
             drained: Vec::new(),
@@ -163,17 +163,22 @@ impl Supervisor {
     fn start(&mut self, session: SessionId, login: Arc<Login>, state: SharedSession) {
         let Some(around) = self.around.clone() else { return };
         let (actor_login, actor_state) = (login.clone(), state.clone());
-        self.incarnations += 1;
-        let incarnation = self.incarnations;
-        let actor =
-            move || SessionActor::new(session, incarnation, actor_login, actor_state, around);
+        self.actors += 1;
+        let number = self.actors;
+        let actor = move || SessionActor::new(session, number, actor_login, actor_state, around);
         let address = match self.arbiters.get(self.next_arbiter) {
             Some(arbiter) => SessionActor::start_in_arbiter(arbiter, |_| actor()),
             None => actor().start(),
         };
         self.next_arbiter = (self.next_arbiter + 1) % self.arbiters.len().max(1);
-        let last_record = Instant::now();
-        let entry = Entry { incarnation, address, state, login, last_record, given_up: false };
+        let entry = Entry {
+            actor: number,
+            address,
+            state,
+            login,
+            last_record: Instant::now(),
+            given_up: false,
+        };
         self.sessions.insert(session, entry);
     }
 
@@ -281,12 +286,12 @@ impl Handler<InputEnded> for Supervisor {
 impl Handler<Gone> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Gone { session, incarnation, panicked }: Gone, _: &mut Self::Context) {
-        let Some(entry) = self.sessions.get(&session) else { return };
-        if entry.incarnation != incarnation {
-            // Another actor has taken its place already.
+    fn handle(&mut self, Gone { session, actor, panicked }: Gone, _: &mut Self::Context) {
+        let Some(entry) = self.sessions.get(&session).filter(|entry| entry.actor == actor) else {
+            // Another actor has taken its place already. (Whether its address is still open does
+            // not tell: on a thread of its own it may be about to close.)
             return;
-        }
+        };
         let busy = entry.state.lock().unwrap_or_else(PoisonError::into_inner).is_busy();
         let Some(entry) = self.sessions.remove(&session) else { return };
         if panicked {

@@ -46,6 +46,27 @@ pub enum Restore {
     },
 }
 
+impl Restore {
+    /// What a statement sets up, without the rest of it.
+    pub fn of(statement: &Statement) -> impl Iterator<Item = Self> {
+        let parts = statement.outline.parts.iter();
+        parts.filter_map(|part| {
+            let text = &statement.sql[part.range.clone()];
+            change(text, part.command, statement)?;
+            Some(Self::by(text, statement))
+        })
+    }
+
+    fn by(text: &str, statement: &Statement) -> Self {
+        match &statement.protocol {
+            Protocol::Extended { parameters, .. } if !parameters.is_empty() => {
+                Self::Execute { sql: statement.sql.clone(), parameters: parameters.clone() }
+            }
+            _ => Self::Text(text.into()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 enum Change {
     Put(Entry),
@@ -128,15 +149,7 @@ impl Context {
 }
 
 fn change(text: &str, command: Command, statement: &Statement) -> Option<Change> {
-    let put = |key| {
-        let restore = match &statement.protocol {
-            Protocol::Extended { parameters, .. } if !parameters.is_empty() => {
-                Restore::Execute { sql: statement.sql.clone(), parameters: parameters.clone() }
-            }
-            _ => Restore::Text(text.into()),
-        };
-        Some(Change::Put(Entry { key, restore }))
-    };
+    let put = |key| Some(Change::Put(Entry { key, restore: Restore::by(text, statement) }));
     let words = sql::key(text, 3);
     let word = |at: usize| words.split(' ').nth(at).unwrap_or_default().to_owned();
     match command {

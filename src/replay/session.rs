@@ -220,6 +220,9 @@ impl Session {
     pub fn remember(&mut self, statement: &Statement) {
         self.context.note(statement);
         self.context.commit();
+        if self.connected {
+            self.restoring.extend(Restore::of(statement));
+        }
     }
 
     /// Whether a connection is there.
@@ -260,6 +263,11 @@ impl Session {
         !self.sent.is_empty() || self.current.is_some()
     }
 
+    /// Whether kreplay stops and nothing is left to be done before.
+    pub fn has_only_to_stop(&self) -> bool {
+        !self.is_busy() && self.closing == Some(Closing::Drain)
+    }
+
     /// Whether a transaction is open on the target.
     pub fn in_transaction(&self) -> bool {
         self.status != Status::Idle
@@ -297,6 +305,10 @@ impl Session {
     // ---- What to send ----
 
     /// What to do next. To be asked again until it says otherwise than [`Next::Send`].
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "no iterator: after Wait and Idle more may come"
+    )]
     pub fn next(&mut self) -> Next {
         if self.sent.len() >= self.settings.depth.max(1)
             || self.sent.back().is_some_and(|sent| sent.alone)
@@ -666,11 +678,14 @@ impl Session {
     pub fn lost(&mut self) -> usize {
         let mut again: Vec<Arc<Work>> = std::mem::take(&mut self.transaction);
         let mut in_doubt = 0;
-        let in_block = !again.is_empty();
+        let mut in_block = !again.is_empty();
         for sent in std::mem::take(&mut self.sent) {
             if let Role::Whole(work) = sent.role {
-                let ends = work.statement.outline.has(Command::ends_transaction);
-                in_doubt += usize::from(!in_block || ends);
+                let outline = &work.statement.outline;
+                let ends = outline.has(Command::ends_transaction);
+                let begins = outline.has(|command| command == Command::Begin);
+                in_doubt += usize::from(ends || !in_block && !begins);
+                in_block = begins && !ends || in_block && !ends;
                 again.push(work);
             }
         }
@@ -678,8 +693,11 @@ impl Session {
             in_doubt += usize::from(current.step == Step::Commit || !in_block);
             again.push(current.work);
         }
-        for work in again.into_iter().rev() {
-            self.queue.push_front(Queued { work, again: true });
+        // Whoever stops leaves it to the next start.
+        if self.closing != Some(Closing::Drain) {
+            for work in again.into_iter().rev() {
+                self.queue.push_front(Queued { work, again: true });
+            }
         }
         self.disconnected();
         in_doubt
@@ -696,11 +714,15 @@ impl Session {
     }
 
     /// The session is given up for now: its connection is closed and its open transaction rolled
-    /// back. If it goes on after all, both are made again. Returns what is settled by that.
-    pub fn give_up(&mut self) -> Vec<Arc<Work>> {
+    /// back. If it goes on after all, both are made again. Returns what is settled by that; `None` if
+    /// the session has something to do, because it has gone on meanwhile.
+    pub fn give_up(&mut self) -> Option<Vec<Arc<Work>>> {
+        if self.is_busy() {
+            return None;
+        }
         self.dormant = std::mem::take(&mut self.transaction);
         self.disconnected();
-        self.dormant.clone()
+        Some(self.dormant.clone())
     }
 
     fn disconnected(&mut self) {
