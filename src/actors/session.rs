@@ -50,7 +50,7 @@ pub struct Surroundings {
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
     pub serial: bool,
-    /// Whether a connection ever succeeded: until then a refusal for good ends the replay.
+    /// Whether the target ever let anybody in: until then a refusal for good ends the replay.
     pub connected_once: Arc<AtomicBool>,
 }
 
