@@ -221,7 +221,7 @@ pub struct OrderOptions {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
     /// How long a statement may run before kreplay asks the target whether it waits for a lock
-    /// that a later record frees [default: 5ms]
+    /// that a later record frees [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub stall_check: Option<Duration>,
     /// How long the newest statement of a session is held back for the session's next record, which
