@@ -35,6 +35,21 @@ struct Session {
     transactions: u64,
 }
 
+/// What a record says.
+struct Told<'a> {
+    severity: &'static str,
+    sqlstate: &'a str,
+    message: &'a [u8],
+    detail: &'a [u8],
+    query: &'a [u8],
+}
+
+impl Default for Told<'_> {
+    fn default() -> Self {
+        Self { severity: "LOG", sqlstate: "00000", message: b"", detail: b"", query: b"" }
+    }
+}
+
 impl Log {
     pub fn new() -> Self {
         Self::default()
@@ -55,7 +70,7 @@ impl Log {
     ) -> Self {
         for sql in statements {
             let message = [b"duration: 0.100 ms  statement: ", sql.as_ref()].concat();
-            self.push(pid, sql.as_ref(), "LOG", "00000", &message, b"", b"");
+            self.push(pid, sql.as_ref(), Told { message: &message, ..Told::default() });
         }
         self
     }
@@ -64,7 +79,7 @@ impl Log {
     pub fn started(mut self, pid: u32, statements: &[&str]) -> Self {
         for sql in statements {
             let message = format!("statement: {sql}");
-            self.push(pid, sql.as_bytes(), "LOG", "00000", message.as_bytes(), b"", b"");
+            self.push(pid, sql.as_bytes(), Told { message: message.as_bytes(), ..Told::default() });
         }
         self
     }
@@ -74,13 +89,19 @@ impl Log {
         let message = format!("duration: 0.100 ms  execute <unnamed>: {sql}");
         let parameters = parameters.iter().zip(1..).map(|(value, n)| format!("${n} = '{value}'"));
         let detail = format!("parameters: {}", parameters.collect::<Vec<_>>().join(", "));
-        self.push(pid, sql.as_bytes(), "LOG", "00000", message.as_bytes(), detail.as_bytes(), b"");
+        let (message, detail) = (message.as_bytes(), detail.as_bytes());
+        self.push(pid, sql.as_bytes(), Told { message, detail, ..Told::default() });
         self
     }
 
     /// A statement that failed.
     pub fn failed(mut self, pid: u32, sqlstate: &str, sql: &str) -> Self {
-        self.push(pid, b"", "ERROR", sqlstate, b"it failed", b"", sql.as_bytes());
+        let query = sql.as_bytes();
+        self.push(
+            pid,
+            b"",
+            Told { severity: "ERROR", sqlstate, message: b"it failed", query, ..Told::default() },
+        );
         self
     }
 
@@ -88,7 +109,7 @@ impl Log {
     pub fn disconnected(mut self, pid: u32) -> Self {
         let message =
             b"disconnection: session time: 0:00:00.003 user=app database=app host=[local]";
-        self.push(pid, b"", "LOG", "00000", message, b"", b"");
+        self.push(pid, b"", Told { message, ..Told::default() });
         self
     }
 
@@ -110,16 +131,8 @@ impl Log {
         file
     }
 
-    fn push(
-        &mut self,
-        pid: u32,
-        sql: &[u8],
-        severity: &str,
-        sqlstate: &str,
-        message: &[u8],
-        detail: &[u8],
-        query: &[u8],
-    ) {
+    fn push(&mut self, pid: u32, sql: &[u8], told: Told<'_>) {
+        let Told { severity, sqlstate, message, detail, query } = told;
         let number = self.records.len();
         let session = self.sessions.entry(pid).or_default();
         session.lines += 1;
