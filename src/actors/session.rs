@@ -302,12 +302,8 @@ impl SessionActor {
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.connected_once.store(true, Ordering::Relaxed);
-<<<<<<< HEAD
         self.around.health.target(Condition::Connected);
-        self.backoff = FIRST_BACKOFF;
-=======
         self.fruitful = false;
->>>>>>> restarts
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
         }
