@@ -193,7 +193,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
             idle_timeout: None,
         },
         Vec::new(),
-        health,
+        health.clone(),
         overview,
         Vital::new("supervisor", fatal.clone()),
     );
@@ -205,6 +205,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         progress: upwards.recipient(),
         gone: supervisor.clone().recipient(),
         fatal,
+        health,
         statements: metrics::Statements::new(),
         serial: true,
         connected_once: Arc::default(),
