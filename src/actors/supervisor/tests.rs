@@ -65,9 +65,12 @@ impl Handler<Fatal> for Above {
     }
 }
 
+/// The queries that came, each with the number of its connection.
+type Queries = Arc<Mutex<Vec<(usize, String)>>>;
+
 /// A server that takes any query, notes it with the number of its connection, and answers; but
 /// `hang` only on the second connection.
-fn server() -> (u16, Arc<Mutex<Vec<(usize, String)>>>) {
+fn server() -> (u16, Queries) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let queries: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
