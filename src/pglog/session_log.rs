@@ -88,6 +88,16 @@ impl SessionLog {
         reading
     }
 
+    /// Whether the session's next record may tell more of its last statement. Not of a simple query
+    /// that was logged with its duration, nor of anything that ended within a transaction block.
+    pub fn may_tell_more(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| match last.end {
+            SourceEnd::Unknown => true,
+            SourceEnd::Succeeded => last.extended && !self.in_block,
+            SourceEnd::Failed(_) | SourceEnd::Terminated => false,
+        })
+    }
+
     fn reading(&mut self, record: &LogRecord<'_>) -> Reading {
         if record.backend_type == "parallel worker" {
             return Reading::aside(This::Nothing(Nothing::ParallelWorker));
@@ -248,6 +258,8 @@ impl SessionLog {
         !self.in_block
             && self.last.as_ref().is_some_and(|last| {
                 last.extended
+                    // After an error the server skips everything up to the Sync.
+                    && !matches!(last.end, SourceEnd::Failed(_))
                     && !last.virtual_transaction.ends_with("/0")
                     && !last.virtual_transaction.is_empty()
                     && *last.virtual_transaction == *record.virtual_transaction
@@ -310,6 +322,7 @@ impl SessionLog {
             let running = last.end == SourceEnd::Unknown && same_text;
             let at_sync = record.query.is_empty()
                 && last.extended
+                && self.may_tell_more()
                 && *last.virtual_transaction == *record.virtual_transaction
                 && !refuses_message(code);
             if !before_running && (running || at_sync) {

@@ -174,6 +174,7 @@ impl Intake {
             Line::Repeat => return Some(Fate::Filtered(Filtered::Duplicate)),
         }
         let reading = known.log.read(record);
+        let open = known.log.may_tell_more();
         if known.login.is_none() && !record.user.is_empty() && !record.database.is_empty() {
             known.login = Some(Arc::new(self.settings.identity.login(record)));
         }
@@ -187,7 +188,8 @@ impl Intake {
                 }
                 let end = End { source: end, failure, ..End::default() };
                 self.checkpoint.begin(at.partition, at.offset);
-                self.lookahead.push(session, Held::Statement { at, statement, end }, true, now_ms);
+                let held = Held::Statement { at, statement, end };
+                self.lookahead.push(session, held, open, now_ms);
                 return None;
             }
             (This::Statement { .. }, None) => return Some(Fate::Filtered(Filtered::Noise)),
@@ -459,8 +461,7 @@ mod tests {
         intake.record(at(2), &record(B, 2, "duration: 1 ms  statement: three"), 0);
         assert_eq!(released(&mut intake, 50), [""; 0], "the end of the first is not known yet");
         intake.record(at(3), &record(A, 2, "disconnection: session time: 0:00:00.002"), 60);
-        assert_eq!(released(&mut intake, 60), ["1:1:one", "2:2:two"]);
-        assert_eq!(released(&mut intake, 200), ["2:3:three", "1:close"]);
+        assert_eq!(released(&mut intake, 60), ["1:1:one", "2:2:two", "2:3:three", "1:close"]);
     }
 
     #[test]

@@ -919,6 +919,8 @@ proptest! {
             }
             open &= matches!(reading.previous, Previous::Open | Previous::Noted(_));
             open |= matches!(reading.this, This::Statement { .. });
+            // What can be replayed at once is what nothing more can be told of.
+            open &= session.may_tell_more();
         }
     }
 
