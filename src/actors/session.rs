@@ -15,6 +15,7 @@ use super::messages::{
     SharedSession, Turn, Wake,
 };
 use super::sequencer::Sequencer;
+use crate::http::{Condition, Health};
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
@@ -43,11 +44,13 @@ pub struct Surroundings {
     pub gone: Recipient<Gone>,
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
+    /// Whether the target can be reached.
+    pub health: Health,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
     pub serial: bool,
-    /// Whether a connection ever succeeded: until then a refusal for good ends the replay.
+    /// Whether the target ever let anybody in: until then a refusal for good ends the replay.
     pub connected_once: Arc<AtomicBool>,
 }
 
@@ -284,6 +287,7 @@ impl SessionActor {
             Err(error) if error.is_permanent() => actor.refused(&error, ctx),
             Err(error) => {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
+                actor.around.health.target(Condition::Disconnected(error.to_string()));
                 actor.connect_later(ctx);
                 actor.pump(ctx);
             }
@@ -298,6 +302,7 @@ impl SessionActor {
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.connected_once.store(true, Ordering::Relaxed);
+        self.around.health.target(Condition::Connected);
         self.fruitful = false;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
@@ -405,9 +410,10 @@ impl SessionActor {
         }
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;
-            if actor.state().is_busy() {
+            if actor.state().is_busy() || actor.state().has_memory() {
+                // It may have been told to close meanwhile.
                 actor.pump(ctx);
-            } else if !actor.state().has_memory() {
+            } else {
                 ctx.stop();
             }
         }));

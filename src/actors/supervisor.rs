@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::messages::{
-    Cancel, CloseAll, Deliver, Delivery, Drain, Finished, Gone, InputEnded, Parcel, Progress,
-    Settlement, SharedSession, Turn, Wake,
+    Cancel, CloseAll, Deliver, Drain, Finished, Gone, InputEnded, Progress, Settlement,
+    SharedSession, Turn, Wake,
 };
 use super::overview::Overview;
 use super::session::{SessionActor, Surroundings};
@@ -21,6 +21,7 @@ use super::vital::Vital;
 use crate::http::{Beating, Health};
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
+use crate::replay::intake::{Delivery, Parcel};
 use crate::replay::ledger::{Fate, Skipped};
 use crate::replay::session::{Amended, Closing, Session, SessionSettings};
 use crate::replay::types::KnownTypes;

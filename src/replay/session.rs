@@ -305,6 +305,10 @@ impl Session {
     // ---- What to send ----
 
     /// What to do next. To be asked again until it says otherwise than [`Next::Send`].
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "no iterator: after Wait and Idle more may come"
+    )]
     pub fn next(&mut self) -> Next {
         if self.sent.len() >= self.settings.depth.max(1)
             || self.sent.back().is_some_and(|sent| sent.alone)
@@ -681,7 +685,7 @@ impl Session {
                 let ends = outline.has(Command::ends_transaction);
                 let begins = outline.has(|command| command == Command::Begin);
                 in_doubt += usize::from(ends || !in_block && !begins);
-                in_block = begins && !ends || in_block && !ends;
+                in_block = (in_block || begins) && !ends;
                 again.push(work);
             }
         }

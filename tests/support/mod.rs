@@ -4,5 +4,7 @@
 pub mod fixture;
 pub mod kafka;
 pub mod kreplay;
+pub mod log;
 pub mod postgres;
+pub mod recorder;
 pub mod rsyslog;

@@ -123,7 +123,7 @@ impl Server {
             fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
         };
         let deadline = Instant::now() + PATIENCE;
-        while children.iter().any(|pid| lives(&pid)) {
+        while children.iter().any(lives) {
             assert!(Instant::now() < deadline, "killed and still there");
             std::thread::sleep(Duration::from_millis(1));
         }
