@@ -65,7 +65,7 @@ impl Handler<Fatal> for Above {
     }
 }
 
-/// Queries, each with the number of its connection.
+/// The queries that came, each with the number of its connection.
 type Queries = Arc<Mutex<Vec<(usize, String)>>>;
 
 /// A server that takes any query, notes it with the number of its connection, and answers; but
@@ -73,7 +73,7 @@ type Queries = Arc<Mutex<Vec<(usize, String)>>>;
 fn server() -> (u16, Queries) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    let queries = Queries::default();
+    let queries: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
     let seen = queries.clone();
     std::thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
@@ -208,10 +208,10 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         progress: upwards.recipient(),
         gone: supervisor.clone().recipient(),
         fatal,
+        health,
         statements: metrics::Statements::new(),
         serial: true,
         connected_once: Arc::default(),
-        health,
     }));
 
     let texts = ["set a = 1", "insert 1", "begin", "insert 2", "hang"];
