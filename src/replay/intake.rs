@@ -357,9 +357,13 @@ impl Intake {
     }
 
     /// Forgets sessions that have been silent for long: one that goes on after all counts as joined
-    /// in the middle.
+    /// in the middle. One of which something is held is not silent: the target may have been away for
+    /// as long as that.
     pub fn forget_silent(&mut self, now_ms: u64) {
-        self.sessions.retain(|_, known| now_ms.saturating_sub(known.seen_ms) < SESSION_LOG_KEPT_MS);
+        let lookahead = &self.lookahead;
+        self.sessions.retain(|session, known| {
+            now_ms.saturating_sub(known.seen_ms) < SESSION_LOG_KEPT_MS || lookahead.holds(*session)
+        });
     }
 }
 
@@ -471,6 +475,14 @@ mod tests {
         intake.end();
         assert!(intake.release(0, false).is_none());
         assert_eq!(released(&mut intake, 0), ["1:1:one"]);
+    }
+
+    #[test]
+    fn what_finds_no_room_for_hours_leaves_in_the_end() {
+        let mut intake = intake(Filters::default());
+        intake.record(at(0), &record(A, 1, "duration: 1 ms  statement: one"), 0);
+        intake.forget_silent(2 * SESSION_LOG_KEPT_MS);
+        assert_eq!(released(&mut intake, 2 * SESSION_LOG_KEPT_MS), ["1:1:one"]);
     }
 
     #[test]
