@@ -305,7 +305,12 @@ impl SessionLog {
     fn disconnected(&self, record: &LogRecord<'_>) -> Previous {
         let idle = record.command_tag.is_empty() || record.command_tag.starts_with("idle");
         match &self.last {
-            Some(last) if last.extended && !idle && !self.in_block => {
+            Some(last)
+                if last.extended
+                    && !idle
+                    && !self.in_block
+                    && !matches!(last.end, SourceEnd::Failed(_)) =>
+            {
                 Previous::Amended(Amendment::NeverSynced)
             }
             _ => self.ended(),
