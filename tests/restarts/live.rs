@@ -45,7 +45,7 @@ fn a_source_at_work_and_its_copy_are_equal_while_its_clients_stay_connected() {
     let broker = kafka::shared();
     let topic = broker.topic("live", 1);
     let rsyslog = Rsyslog::start(broker.address(), &topic, &log_directory);
-    let mut running = replay(broker, &topic, &target).spawn();
+    let running = replay(broker, &topic, &target).spawn();
 
     let idle = Client::connect(&source);
     idle.run("select 'I stay'");
