@@ -74,6 +74,8 @@ pub struct SessionActor {
     canceling: bool,
     backoff: Duration,
     lost_before: bool,
+    /// A statement has ended on this connection that had not before.
+    fruitful: bool,
 }
 
 /// What the actor is about.
@@ -111,6 +113,7 @@ impl SessionActor {
             canceling: false,
             backoff: FIRST_BACKOFF,
             lost_before: false,
+            fruitful: false,
         }
     }
 
@@ -219,6 +222,8 @@ impl SessionActor {
         let answered = self.state().answered(Answer { status: reply.status, error });
         let mut ended = Vec::new();
         if let Some((work, end)) = answered.ended {
+            self.fruitful = true;
+            self.backoff = FIRST_BACKOFF;
             let unaimed = self.unaimed.take_if(|unaimed| Arc::ptr_eq(unaimed, &work)).is_some();
             if unaimed {
                 info!(session = %self.id, "skipped: it signals a backend that no replayed session has");
@@ -283,18 +288,22 @@ impl SessionActor {
             Err(error) => {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
                 actor.around.health.target(Condition::Disconnected(error.to_string()));
-                // Still connecting: nobody else tries, the timer alone does.
-                ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
+                actor.connect_later(ctx);
                 actor.pump(ctx);
-                actor.backoff = (actor.backoff * 2).min(LONGEST_BACKOFF);
             }
         }
+    }
+
+    /// Still connecting: nobody else tries, the timer alone does.
+    fn connect_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.backoff, |actor, ctx| actor.connect(ctx));
+        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
     }
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.connected_once.store(true, Ordering::Relaxed);
         self.around.health.target(Condition::Connected);
-        self.backoff = FIRST_BACKOFF;
+        self.fruitful = false;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
         }
@@ -347,6 +356,11 @@ impl SessionActor {
         warn!(session = %self.id, in_doubt, "lost the connection: {}", lost.reason);
         self.lost_before = true;
         self.unaimed = None;
+        if !self.fruitful {
+            // It may be our own doing: what is sent again ends the connection each time.
+            self.phase = Phase::Connecting;
+            self.connect_later(ctx);
+        }
         self.pump(ctx);
     }
 

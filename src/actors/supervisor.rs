@@ -1,5 +1,8 @@
 //! The supervisor actor: owns the map of sessions; opens, times out, restarts and drains them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -12,81 +12,9 @@ use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, Statement};
 use crate::pglog::{LogRecord, Severity, SqlState};
 
-/// What a record says.
-#[derive(Debug, PartialEq)]
-pub struct Reading {
-    /// What it says of the session's statement before.
-    pub previous: Previous,
-    /// What it is itself.
-    pub this: This,
-}
+mod reading;
 
-/// What a record says of the session's statement before.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Previous {
-    /// Nothing: the statement may still run, or share its Sync with what follows.
-    Open,
-    /// This; and more may follow, since its Sync has not been seen.
-    Noted(Amendment),
-    /// Nothing more will be said of it.
-    Ended,
-    /// This; and then nothing more.
-    Amended(Amendment),
-}
-
-/// What a record is.
-#[derive(Debug, PartialEq)]
-pub enum This {
-    /// A statement.
-    Statement {
-        /// What was sent.
-        statement: Box<Statement>,
-        /// How it ended, as far as the record tells.
-        end: SourceEnd,
-        /// How it failed, if it did.
-        failure: Option<Failure>,
-    },
-    /// The session may begin: it was authorized.
-    Opened,
-    /// The session's end. With an error if the server ended it.
-    Closed(Option<SqlState>),
-    /// Nothing to replay.
-    Nothing(Nothing),
-    /// A statement that can't be replayed.
-    Lost(Lost),
-    /// The server ended all its sessions.
-    ServerEnded,
-    /// The server lost the backend with this process id.
-    BackendDied(Option<u32>),
-}
-
-/// Why there is nothing to replay in a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Nothing {
-    /// Warnings, checkpoints, lock waits, plans, text that poses as a statement.
-    Noise,
-    /// Parse, bind, fetch: a step of a statement that has a record of its own.
-    Step,
-    /// It told how the statement before ended.
-    Outcome,
-    /// A connection's beginning or end.
-    Connection,
-    /// A parallel worker's copy of its leader's error.
-    ParallelWorker,
-}
-
-/// Why a statement can't be replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lost {
-    /// A function call by object id: its arguments are never logged.
-    Fastpath,
-    /// A replication command, or SQL on a replication connection.
-    Replication,
-    /// A duration without its statement (`log_duration`).
-    NoText,
-    /// Its parameters are not whole.
-    Truncated,
-}
+pub use reading::{Lost, Nothing, Previous, Reading, This};
 
 /// The state of one session's log.
 #[derive(Debug, Default)]
@@ -95,11 +23,13 @@ pub struct SessionLog {
     last: Option<Last>,
     /// The statement text that a parse or bind record announced, with its parameters.
     bound: Option<Bound>,
-    /// Names of prepared statements that hold a colon, with their texts: their records can only be
-    /// split where the text is known.
-    colon_names: Vec<(Box<str>, Box<str>)>,
+    /// Whether the last record was the text of a statement that can't be replayed: its duration may
+    /// follow.
+    lost: bool,
     /// Whether the session is in a transaction block, as far as its own commands tell.
     in_block: bool,
+    /// The same, before the last statement.
+    block_before: bool,
     /// Whether it is a replication connection: PostgreSQL 12 has no column that says so.
     replicates: bool,
     /// When the last record was written.
@@ -108,6 +38,7 @@ pub struct SessionLog {
 
 #[derive(Debug)]
 struct Last {
+    /// Its text while it may still run; nothing once it is known to have ended.
     sql: Box<str>,
     extended: bool,
     virtual_transaction: Box<str>,
@@ -127,16 +58,24 @@ impl SessionLog {
     /// Reads the session's next record.
     pub fn read(&mut self, record: &LogRecord<'_>) -> Reading {
         let reading = self.reading(record);
-        if let This::Statement { statement, end, .. } = &reading.this {
+        if let Previous::Amended(Amendment::Failed(failure)) = reading.previous
+            && let Some(last) = &self.last
+        {
+            let outline = Outline::of(&last.sql);
+            self.in_block = in_block_after(&outline, Some(failure), self.block_before);
+        }
+        if let This::Statement { statement, end, failure } = &reading.this {
+            let runs = *end == SourceEnd::Unknown;
             self.last = Some(Last {
-                sql: statement.sql.clone(),
+                sql: if runs { statement.sql.clone() } else { Box::default() },
                 extended: statement.is_extended(),
                 virtual_transaction: record.virtual_transaction.as_ref().into(),
                 end: *end,
                 logged_ms: record.log_time.unix_ms,
             });
             self.bound = None;
-            self.in_block = in_block_after(&statement.outline).unwrap_or(self.in_block);
+            self.block_before = self.in_block;
+            self.in_block = in_block_after(&statement.outline, *failure, self.in_block);
         } else {
             match (reading.previous, &mut self.last) {
                 (Previous::Open, _) => {}
@@ -144,6 +83,7 @@ impl SessionLog {
                 _ => self.last = None,
             }
         }
+        self.lost = matches!(reading.this, This::Lost(lost) if lost != Lost::NoText);
         self.last_ms = record.log_time.unix_ms;
         reading
     }
@@ -156,7 +96,17 @@ impl SessionLog {
             return self.replication(record);
         }
         match record.severity {
+            // RAISE LOG can write any text; a genuine LOG record of a session has no context, and
+            // one that has a query is about a lock that it waits for.
+            Severity::Log if !record.context.is_empty() || !record.query.is_empty() => {
+                Reading::aside(This::Nothing(Nothing::Noise))
+            }
             Severity::Log => self.log(record),
+            // Nobody sent it: a background process, or a parallel worker of PostgreSQL 12, whose
+            // leader reports the error too.
+            Severity::Error if record.user.is_empty() && record.database.is_empty() => {
+                Reading::aside(This::Nothing(Nothing::Noise))
+            }
             Severity::Error => self.error(record),
             Severity::Fatal | Severity::Panic => self.fatal(record),
             Severity::Noise => Reading::aside(This::Nothing(Nothing::Noise)),
@@ -176,54 +126,34 @@ impl SessionLog {
     fn log(&mut self, record: &LogRecord<'_>) -> Reading {
         let Logged { duration_ms, event } = message::read_message(&record.message);
         let duration_ms = duration_ms.or(record.cut_duration_ms);
-        let forged = !record.context.is_empty() || !record.query.is_empty();
         match event {
-            LogEvent::Statement(_)
-            | LogEvent::Parse(_)
-            | LogEvent::Bind(_)
-            | LogEvent::Execute(_)
-            | LogEvent::Fetch(_)
-            | LogEvent::Fastpath
-            | LogEvent::BareDuration
-                if forged =>
-            {
-                // RAISE LOG can write any text; a genuine statement record has neither.
-                Reading::aside(This::Nothing(Nothing::Noise))
-            }
             LogEvent::Statement(text) => {
                 let end = started_or_ended(duration_ms);
                 self.statement(record, text, Protocol::Simple, duration_ms, end)
             }
             LogEvent::Execute(rest) => {
                 let Some(name) = self.split(rest) else {
-                    return Reading::after(This::Lost(Lost::NoText));
+                    return self.lost(Lost::NoText);
                 };
-                let Some(parameters) = parameters_of(record) else {
-                    return Reading::after(This::Lost(Lost::Truncated));
+                let Some(parameters) = parameters_of(record, name.text) else {
+                    return self.lost(Lost::Truncated);
                 };
-                let sql: Box<str> = name.text.into();
+                let sql = name.text;
                 let protocol = Protocol::Extended {
                     name: name.statement.unwrap_or_default().into(),
                     portal: name.portal.unwrap_or_default().into(),
                     parameters,
                 };
                 let end = started_or_ended(duration_ms);
-                self.statement(record, &sql, protocol, duration_ms, end)
+                self.statement(record, sql, protocol, duration_ms, end)
             }
             LogEvent::Parse(rest) => {
-                if let Some(name) = message::split_name(rest) {
-                    let has_colon = name.text.contains(": ");
-                    let (statement, text) = (name.statement.unwrap_or_default(), name.text);
-                    self.bound = Some(Bound {
-                        name: statement.into(),
-                        portal: "".into(),
-                        sql: text.into(),
-                        parameters: Vec::new(),
-                    });
-                    if has_colon {
-                        self.remember_colon(rest);
-                    }
-                }
+                self.bound = split_at_text(rest, false).map(|name| Bound {
+                    name: name.statement.unwrap_or_default().into(),
+                    portal: "".into(),
+                    sql: name.text.into(),
+                    parameters: Vec::new(),
+                });
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
             LogEvent::Bind(rest) => {
@@ -232,7 +162,7 @@ impl SessionLog {
                         name: name.statement.unwrap_or_default().into(),
                         portal: name.portal.unwrap_or_default().into(),
                         sql: name.text.into(),
-                        parameters: parameters_of(record)?,
+                        parameters: parameters_of(record, name.text)?,
                     })
                 });
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
@@ -240,9 +170,11 @@ impl SessionLog {
             LogEvent::Fetch(_) => {
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
-            LogEvent::Fastpath => Reading::after(This::Lost(Lost::Fastpath)),
+            LogEvent::Fastpath => self.lost(Lost::Fastpath),
             LogEvent::BareDuration => self.bare_duration(record, duration_ms),
-            LogEvent::ConnectionAuthorized => Reading::after(This::Opened),
+            LogEvent::ConnectionAuthorized => {
+                Reading { previous: self.ended(), this: This::Opened }
+            }
             LogEvent::ReplicationAuthorized => {
                 self.replicates = true;
                 Reading::aside(This::Nothing(Nothing::Connection))
@@ -266,28 +198,18 @@ impl SessionLog {
         }
     }
 
-    /// Splits `NAME[/PORTAL]: TEXT`. Names may hold colons; where the parse record showed that one
-    /// does, the text decides.
+    /// Splits `NAME[/PORTAL]: TEXT`. Names may hold anything; the parse or bind record before knows.
     fn split<'r>(&self, rest: &'r str) -> Option<Name<'r>> {
-        let known = self.bound.iter().map(|bound| (&bound.name, &bound.sql));
-        let colon_names = self.colon_names.iter().map(|(name, sql)| (name, sql));
+        let known = self.bound.as_ref();
         known
-            .chain(colon_names)
-            .find_map(|(name, sql)| message::split_known(rest, name, sql))
-            .or_else(|| message::split_name(rest))
+            .and_then(|bound| message::split_known(rest, &bound.name, &bound.sql))
+            .or_else(|| split_at_text(rest, true))
     }
 
-    /// Notes every way to cut a parse record whose name may hold `: `, so that a bind record with a
-    /// portal (which stands between name and text) can tell which one was meant.
-    fn remember_colon(&mut self, rest: &str) {
-        const KEPT: usize = 64;
-        for (at, _) in rest.match_indices(": ").skip(1) {
-            let (name, sql) = (&rest[..at], &rest[at + 2..]);
-            let known = self.colon_names.iter().any(|(n, s)| &**n == name && &**s == sql);
-            if !known && self.colon_names.len() < KEPT {
-                self.colon_names.push((name.into(), sql.into()));
-            }
-        }
+    /// A statement that can't be replayed. It takes no part in an implicit transaction: what it
+    /// shared a Sync with must not wait for it.
+    fn lost(&self, lost: Lost) -> Reading {
+        Reading { previous: self.ended(), this: This::Lost(lost) }
     }
 
     fn statement(
@@ -298,8 +220,7 @@ impl SessionLog {
         duration_ms: Option<f64>,
         end: SourceEnd,
     ) -> Reading {
-        let extended = matches!(protocol, Protocol::Extended { .. } | Protocol::ParseOnly);
-        let previous = if extended { self.joined(record) } else { self.ended() };
+        let previous = self.joined(record);
         let statement = Statement {
             outline: Outline::of(sql),
             sql: sql.into(),
@@ -333,8 +254,8 @@ impl SessionLog {
             })
     }
 
-    /// The statement before, seen from the next one of the extended protocol: consecutive records
-    /// with one virtual transaction id shared a Sync.
+    /// The statement before, seen from the next one: where the first was of the extended protocol,
+    /// consecutive records with one virtual transaction id shared a Sync.
     fn joined(&self, record: &LogRecord<'_>) -> Previous {
         if self.shares_transaction(record) {
             Previous::Amended(Amendment::Joined)
@@ -364,7 +285,8 @@ impl SessionLog {
             _ if matches!(&*record.command_tag, "PARSE" | "BIND") => {
                 Reading::aside(This::Nothing(Nothing::Step))
             }
-            _ => Reading::after(This::Lost(Lost::NoText)),
+            _ if self.lost => Reading::aside(This::Nothing(Nothing::Outcome)),
+            _ => self.lost(Lost::NoText),
         }
     }
 
@@ -383,9 +305,13 @@ impl SessionLog {
         let tag = &*record.command_tag;
         let before_running = matches!(tag, "PARSE" | "BIND") || tag.starts_with("idle");
         if let Some(last) = &self.last {
-            let same_text = *last.sql == *record.query;
-            let at_sync = record.query.is_empty() && last.extended;
+            // log_min_error_statement = panic leaves the query out.
+            let same_text = record.query.is_empty() || *last.sql == *record.query;
             let running = last.end == SourceEnd::Unknown && same_text;
+            let at_sync = record.query.is_empty()
+                && last.extended
+                && *last.virtual_transaction == *record.virtual_transaction
+                && !refuses_message(code);
             if !before_running && (running || at_sync) {
                 return Reading {
                     previous: Previous::Amended(Amendment::Failed(Failure {
@@ -430,6 +356,12 @@ impl SessionLog {
                     let parameters = std::mem::take(&mut bound.parameters);
                     extended(Some(bound), parameters)
                 }
+                // A simple query has no parameters, unless that was its very error.
+                None if record.sqlstate != UNDEFINED_PARAMETER
+                    && lacks_parameters(&record.query) =>
+                {
+                    Protocol::Unknown
+                }
                 None => Protocol::Simple,
             },
         }
@@ -447,27 +379,62 @@ impl SessionLog {
     }
 
     fn fatal(&self, record: &LogRecord<'_>) -> Reading {
-        let running = matches!(&self.last, Some(last) if last.end == SourceEnd::Unknown);
-        let idle = record.command_tag.starts_with("idle");
-        let previous = if running && !idle {
-            Previous::Amended(Amendment::Terminated)
-        } else {
-            self.disconnected(record)
+        let tag = &*record.command_tag;
+        // Without a process title the query tells, which only a running statement has.
+        let idle = tag.starts_with("idle") || tag.is_empty() && record.query.is_empty();
+        let previous = match &self.last {
+            Some(last) if last.end == SourceEnd::Unknown && !idle => {
+                Previous::Amended(Amendment::Terminated)
+            }
+            // Another statement ran, which is not logged before its end: the one before had its
+            // Sync.
+            Some(last) if *last.virtual_transaction != *record.virtual_transaction => self.ended(),
+            _ => self.disconnected(record),
         };
         Reading { previous, this: This::Closed(Some(record.sqlstate)) }
     }
 }
 
-impl Reading {
-    /// A record that says nothing of the statement before.
-    fn aside(this: This) -> Self {
-        Self { previous: Previous::Open, this }
-    }
+/// `42P02`: the text has a parameter, and there are none.
+const UNDEFINED_PARAMETER: SqlState = SqlState(*b"42P02");
 
-    /// A record after which nothing more can be said of the statement before.
-    fn after(this: This) -> Self {
-        Self { previous: Previous::Ended, this }
+/// Whether an error is about a message that named something unknown (a prepared statement, a portal)
+/// or was malformed: not about the statement that ran before it.
+fn refuses_message(code: SqlState) -> bool {
+    matches!(&code.0, b"26000" | b"34000" | b"08P01")
+}
+
+/// Whether the text has parameters that must be bound to run it. A PREPARE or a routine has its own.
+fn lacks_parameters(sql: &str) -> bool {
+    memchr::memchr(b'$', sql.as_bytes()).is_some()
+        && sql::has_parameters(sql)
+        && !matches!(&*sql::key(sql, 1), "prepare" | "create")
+}
+
+/// Splits `NAME[/PORTAL]: TEXT` where nothing is known of it: at the first `: ` behind which the text
+/// can be one of SQL.
+fn split_at_text(rest: &str, with_portal: bool) -> Option<Name<'_>> {
+    let first = message::split_name(rest)?;
+    if !first.text.contains(": ") || !sql::has_stray_colon(first.text) {
+        return Some(if with_portal { first } else { whole_name(rest, first.text) });
     }
+    let cuts = rest.match_indices(": ").map(|(at, _)| &rest[at + 2..]);
+    // The last one leaves no colon before a blank.
+    let text = cuts.skip(1).find(|text| !sql::has_stray_colon(text)).unwrap_or(first.text);
+    let mut name = whole_name(rest, text);
+    if with_portal
+        && let Some((statement, portal)) = name.statement.and_then(|whole| whole.split_once('/'))
+    {
+        name.statement = Some(statement).filter(|&statement| statement != "<unnamed>");
+        name.portal = Some(portal);
+    }
+    Some(name)
+}
+
+/// A parse record's name, which no portal follows.
+fn whole_name<'r>(rest: &'r str, text: &'r str) -> Name<'r> {
+    let name = &rest[..rest.len() - text.len() - 2];
+    Name { statement: Some(name).filter(|&name| name != "<unnamed>"), portal: None, text }
 }
 
 /// Which statement of a string failed: the last one that begins with the command in the process
@@ -481,13 +448,22 @@ fn failed_part(sql: &str, tag: &str) -> Option<usize> {
         .rposition(|part| sql::key(&sql[part.range.clone()], 1).eq_ignore_ascii_case(command))
 }
 
-/// Whether a transaction block is open after these commands; `None` if they don't tell.
-fn in_block_after(outline: &Outline) -> Option<bool> {
-    outline.parts.iter().rev().find_map(|part| match part.command {
-        Command::Begin | Command::Chain => Some(true),
-        command if command.ends_transaction() => Some(false),
-        _ => None,
-    })
+/// Whether a transaction block is open after a string of statements, of which one failed perhaps:
+/// those behind that one did not run.
+fn in_block_after(outline: &Outline, failure: Option<Failure>, before: bool) -> bool {
+    let parts = outline.parts.as_slice();
+    let failed = failure.map(|failure| failure.part.unwrap_or(parts.len().saturating_sub(1)));
+    let ran = failed.map_or(parts, |failed| &parts[..parts.len().min(failed + 1)]);
+    ran.iter()
+        .rev()
+        .find_map(|part| match part.command {
+            // A chain that failed began no transaction.
+            Command::Chain => Some(failure.is_none()),
+            Command::Begin => Some(true),
+            command if command.ends_transaction() => Some(false),
+            _ => None,
+        })
+        .unwrap_or(before)
 }
 
 /// A duration is logged when a statement ends.
@@ -495,10 +471,11 @@ fn started_or_ended(duration_ms: Option<f64>) -> SourceEnd {
     if duration_ms.is_some() { SourceEnd::Succeeded } else { SourceEnd::Unknown }
 }
 
-/// `None` where the list of parameters is not whole.
-fn parameters_of(record: &LogRecord<'_>) -> Option<Vec<Option<Box<str>>>> {
+/// `None` where the list of parameters is not whole, or missing (`log_parameter_max_length = 0`).
+fn parameters_of(record: &LogRecord<'_>, sql: &str) -> Option<Vec<Option<Box<str>>>> {
     match parameters::read_detail(&record.detail) {
         Detail::Parameters(values) => Some(owned(values)),
+        Detail::None if lacks_parameters(sql) => None,
         Detail::Prepare(_) | Detail::None => Some(Vec::new()),
         Detail::Unreadable => None,
     }
@@ -507,3 +484,6 @@ fn parameters_of(record: &LogRecord<'_>) -> Option<Vec<Option<Box<str>>>> {
 fn owned(values: Vec<Option<Cow<'_, str>>>) -> Vec<Option<Box<str>>> {
     values.into_iter().map(|value| value.map(|text| text.into_owned().into_boxed_str())).collect()
 }
+
+#[cfg(test)]
+mod tests;

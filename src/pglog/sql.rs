@@ -6,192 +6,13 @@
 
 use std::ops::Range;
 
-/// A lexical unit, as far as cutting and recognizing statements needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
-    /// A keyword or an unquoted identifier.
-    Word,
-    /// `"identifier"`.
-    Quoted,
-    /// A string constant of any kind, dollar quotes included.
-    Text,
-    /// A number.
-    Number,
-    Semicolon,
-    Open,
-    Close,
-    /// Operators, parameters, dots, commas…
-    Other,
-}
+mod lexer;
+mod read_only;
+mod words;
 
-struct Lexer<'a> {
-    sql: &'a str,
-    at: usize,
-}
-
-impl<'a> Lexer<'a> {
-    fn new(sql: &'a str) -> Self {
-        Self { sql, at: 0 }
-    }
-
-    fn bytes(&self) -> &'a [u8] {
-        self.sql.as_bytes()
-    }
-
-    fn peek(&self, ahead: usize) -> u8 {
-        self.bytes().get(self.at + ahead).copied().unwrap_or(0)
-    }
-
-    /// Moves behind the closing `quote`, which stands doubled where it is meant. An unclosed
-    /// constant reaches to the end.
-    fn close(&mut self, quote: u8, backslash_escapes: bool) {
-        while let Some(&byte) = self.bytes().get(self.at) {
-            self.at += 1;
-            if byte == b'\\' && backslash_escapes {
-                self.at += 1;
-            } else if byte == quote {
-                if self.peek(0) != quote {
-                    return;
-                }
-                self.at += 1;
-            }
-        }
-        self.at = self.bytes().len();
-    }
-
-    fn block_comment(&mut self) {
-        let mut depth = 0usize;
-        while self.at < self.bytes().len() {
-            match (self.peek(0), self.peek(1)) {
-                (b'/', b'*') => {
-                    depth += 1;
-                    self.at += 2;
-                }
-                (b'*', b'/') => {
-                    depth -= 1;
-                    self.at += 2;
-                    if depth == 0 {
-                        return;
-                    }
-                }
-                _ => self.at += 1,
-            }
-        }
-        self.at = self.bytes().len();
-    }
-
-    /// At a `$`: a dollar-quoted constant, a parameter, or an operator character.
-    fn dollar(&mut self) -> Token {
-        let rest = &self.bytes()[self.at + 1..];
-        let tag = rest.iter().take_while(|&&b| is_word(b) && b != b'$').count();
-        let starts_like_tag = rest.first().is_some_and(|b| !b.is_ascii_digit());
-        if starts_like_tag && rest.get(tag) == Some(&b'$') {
-            let delimiter = &self.sql[self.at..self.at + tag + 2];
-            let body = self.at + delimiter.len();
-            self.at = match self.sql[body..].find(delimiter) {
-                Some(found) => body + found + delimiter.len(),
-                None => self.sql.len(),
-            };
-            return Token::Text;
-        }
-        self.at += 1 + rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        Token::Other
-    }
-}
-
-fn is_word_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
-}
-
-fn is_word(byte: u8) -> bool {
-    is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
-}
-
-impl Iterator for Lexer<'_> {
-    type Item = (Token, Range<usize>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let start = self.at;
-            let byte = *self.bytes().get(start)?;
-            let token = match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => {
-                    self.at += 1;
-                    continue;
-                }
-                b'-' if self.peek(1) == b'-' => {
-                    let line = memchr::memchr2(b'\n', b'\r', &self.bytes()[start..]);
-                    self.at = line.map_or(self.sql.len(), |end| start + end + 1);
-                    continue;
-                }
-                b'/' if self.peek(1) == b'*' => {
-                    self.block_comment();
-                    continue;
-                }
-                b'\'' => {
-                    self.at += 1;
-                    self.close(b'\'', false);
-                    Token::Text
-                }
-                b'"' => {
-                    self.at += 1;
-                    self.close(b'"', false);
-                    Token::Quoted
-                }
-                b'$' => self.dollar(),
-                b';' => {
-                    self.at += 1;
-                    Token::Semicolon
-                }
-                b'(' | b'[' => {
-                    self.at += 1;
-                    Token::Open
-                }
-                b')' | b']' => {
-                    self.at += 1;
-                    Token::Close
-                }
-                b'0'..=b'9' => {
-                    while is_word(self.peek(0)) || self.peek(0) == b'.' {
-                        self.at += 1;
-                    }
-                    Token::Number
-                }
-                _ if is_word_start(byte) => {
-                    while is_word(self.peek(0)) {
-                        self.at += 1;
-                    }
-                    let word = &self.bytes()[start..self.at];
-                    match (word, self.peek(0)) {
-                        ([b'e' | b'E'], b'\'') => {
-                            self.at += 1;
-                            self.close(b'\'', true);
-                            Token::Text
-                        }
-                        ([b'b' | b'B' | b'x' | b'X' | b'n' | b'N'], b'\'') => {
-                            self.at += 1;
-                            self.close(b'\'', false);
-                            Token::Text
-                        }
-                        ([b'u' | b'U'], b'&') if matches!(self.peek(1), b'\'' | b'"') => {
-                            let quote = self.peek(1);
-                            self.at += 2;
-                            self.close(quote, false);
-                            if quote == b'"' { Token::Quoted } else { Token::Text }
-                        }
-                        _ => Token::Word,
-                    }
-                }
-                _ => {
-                    self.at += 1;
-                    Token::Other
-                }
-            };
-            self.at = self.at.min(self.sql.len());
-            return Some((token, start..self.at));
-        }
-    }
-}
+use lexer::{Lexer, Token};
+pub use read_only::{kept_read_only, names_setting};
+use words::StatementWords;
 
 /// What a statement commands, as far as a replay treats it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -266,6 +87,9 @@ pub struct Outline {
     pub parts: Vec<Part>,
     /// Whether it calls `pg_cancel_backend` or `pg_terminate_backend`.
     pub signals_backend: bool,
+    /// Whether it may make its session or transaction able to write where the default is that it is
+    /// not: [`kept_read_only`] gives it without that.
+    pub lifts_read_only: bool,
 }
 
 impl Outline {
@@ -274,9 +98,8 @@ impl Outline {
         let mut outline = Self::default();
         let mut statement = StatementWords::default();
         for (token, range) in Lexer::new(sql) {
-            if token == Token::Semicolon && statement.depth == 0 {
-                outline.parts.extend(statement.finish());
-                statement = StatementWords::default();
+            if token == Token::Semicolon && !statement.is_nested() {
+                outline.end(sql, std::mem::take(&mut statement));
                 continue;
             }
             if token == Token::Word && is_signal(&sql[range.clone()]) {
@@ -284,8 +107,13 @@ impl Outline {
             }
             statement.add(sql, token, range);
         }
-        outline.parts.extend(statement.finish());
+        outline.end(sql, statement);
         outline
+    }
+
+    fn end(&mut self, sql: &str, statement: StatementWords) {
+        self.lifts_read_only |= statement.lifts_read_only();
+        self.parts.extend(statement.finish(sql));
     }
 
     /// The command of a string that is one statement.
@@ -301,146 +129,6 @@ impl Outline {
         self.parts.iter().any(|part| what(part.command))
     }
 }
-
-/// The words of one statement that tell what it commands.
-#[derive(Debug, Default)]
-struct StatementWords {
-    range: Option<Range<usize>>,
-    /// The first words, in lower case, cut to what any keyword needs.
-    leading: Vec<String>,
-    /// Open parentheses, and open `BEGIN ATOMIC` or `CASE` within a routine's body.
-    depth: usize,
-    in_routine_body: bool,
-    last_word_begin: bool,
-    writes: bool,
-    sets: bool,
-    chains: bool,
-    copies_stdin: bool,
-    last_word_from: bool,
-    last_word_for: bool,
-    last_word_and: bool,
-    analyzes: bool,
-}
-
-impl StatementWords {
-    const LEADING: usize = 3;
-
-    fn add(&mut self, sql: &str, token: Token, range: Range<usize>) {
-        let start = self.range.as_ref().map_or(range.start, |known| known.start);
-        let text = &sql[range.clone()];
-        self.range = Some(start..range.end);
-        match token {
-            Token::Open => self.depth += 1,
-            Token::Close => self.depth = self.depth.saturating_sub(1),
-            Token::Word => {
-                self.word(text);
-                return;
-            }
-            _ => {}
-        }
-        if self.leading.len() < Self::LEADING && matches!(token, Token::Quoted) {
-            self.leading.push(String::new());
-        }
-        (self.last_word_begin, self.last_word_from) = (false, false);
-        (self.last_word_for, self.last_word_and) = (false, false);
-    }
-
-    fn word(&mut self, text: &str) {
-        let is = |keyword: &str| text.eq_ignore_ascii_case(keyword);
-        if self.leading.len() < Self::LEADING {
-            self.leading.push(text.to_ascii_lowercase());
-        }
-        if self.leading.first().is_some_and(|first| first == "create") {
-            if self.in_routine_body {
-                if is("case") {
-                    self.depth += 1;
-                } else if is("end") {
-                    self.depth = self.depth.saturating_sub(1);
-                    self.in_routine_body = self.depth > 0;
-                }
-            } else if self.last_word_begin && is("atomic") {
-                self.in_routine_body = true;
-                self.depth += 1;
-            }
-        }
-        self.writes |= is("into")
-            || (self.last_word_for && (is("update") || is("share") || is("no") || is("key")))
-            || WRITING_FUNCTIONS.iter().any(|f| is(f));
-        self.sets |= is("set_config");
-        self.chains |= self.last_word_and && is("chain");
-        self.copies_stdin |= self.last_word_from && is("stdin");
-        self.analyzes |= is("analyze") || is("analyse");
-        self.last_word_begin = is("begin");
-        self.last_word_from = is("from");
-        self.last_word_for = is("for");
-        self.last_word_and = is("and");
-    }
-
-    fn finish(self) -> Option<Part> {
-        let range = self.range.clone()?;
-        Some(Part { range, command: self.command() })
-    }
-
-    fn command(&self) -> Command {
-        let word = |at: usize| self.leading.get(at).map_or("", String::as_str);
-        // `ROLLBACK WORK TO s`, `END TRANSACTION`: a noise word may stand in between.
-        let next = match word(1) {
-            "work" | "transaction" => word(2),
-            other => other,
-        };
-        match word(0) {
-            "begin" => Command::Begin,
-            "start" if word(1) == "transaction" => Command::Begin,
-            "commit" | "end" | "rollback" | "abort" if word(1) == "prepared" => {
-                Command::FinishPrepared
-            }
-            "rollback" if next == "to" => Command::Savepoint,
-            "commit" | "end" | "rollback" | "abort" if self.chains => Command::Chain,
-            "commit" | "end" => Command::Commit,
-            "rollback" | "abort" => Command::Rollback,
-            "savepoint" | "release" => Command::Savepoint,
-            "prepare" if word(1) == "transaction" => Command::PrepareTransaction,
-            "prepare" => Command::Prepare,
-            "set" if matches!(word(1), "local" | "transaction" | "constraints") => {
-                Command::SetLocal
-            }
-            "set" | "reset" => Command::Set,
-            "discard" => Command::Discard,
-            "deallocate" => Command::Deallocate,
-            "listen" => Command::Listen,
-            "unlisten" => Command::Unlisten,
-            "copy" if self.copies_stdin => Command::CopyFromStdin,
-            "select" | "with" if self.sets => Command::SetConfig,
-            "select" | "values" | "table" | "show" if !self.writes => Command::Read,
-            "explain" if !self.analyzes => Command::Read,
-            _ => Command::Other,
-        }
-    }
-}
-
-/// Functions of PostgreSQL that change something although a `SELECT` calls them.
-const WRITING_FUNCTIONS: [&str; 20] = [
-    "nextval",
-    "setval",
-    "set_config",
-    "pg_advisory_lock",
-    "pg_advisory_lock_shared",
-    "pg_advisory_xact_lock",
-    "pg_advisory_xact_lock_shared",
-    "pg_try_advisory_lock",
-    "pg_try_advisory_lock_shared",
-    "pg_try_advisory_xact_lock",
-    "pg_try_advisory_xact_lock_shared",
-    "pg_advisory_unlock",
-    "pg_advisory_unlock_all",
-    "pg_advisory_unlock_shared",
-    "pg_notify",
-    "pg_cancel_backend",
-    "pg_terminate_backend",
-    "lo_create",
-    "lo_unlink",
-    "lo_put",
-];
 
 fn is_signal(word: &str) -> bool {
     // Both names have 17 and 20 letters: most words are told apart by their length alone.
@@ -530,6 +218,28 @@ pub fn has_parameters(sql: &str) -> bool {
     Lexer::new(sql).any(|(token, range)| {
         token == Token::Other && range.len() > 1 && sql.as_bytes()[range.start] == b'$'
     })
+}
+
+/// Whether a colon stands before a blank, outside of constants, comments and brackets: in SQL that
+/// happens nowhere (`a[1: 2]` has brackets), so such a text is more than one statement's.
+pub fn has_stray_colon(sql: &str) -> bool {
+    let mut depth = 0usize;
+    let mut before = 0..0;
+    for (token, range) in Lexer::new(sql) {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => depth = depth.saturating_sub(1),
+            Token::Other if depth == 0 && &sql[range.clone()] == ":" => {
+                let cast = before.end == range.start && sql[before.clone()].ends_with(':');
+                if !cast && sql[range.end..].starts_with(' ') {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        before = range;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -661,6 +371,15 @@ mod tests {
     fn parameters_are_found_outside_of_constants_only() {
         assert!(has_parameters("select $1"));
         assert!(!has_parameters("select '$1', $$ $1 $$"));
+    }
+
+    #[test]
+    fn a_colon_that_no_sql_has_tells_a_name_from_a_text() {
+        assert!(has_stray_colon("delete from t: select 1"));
+        assert!(has_stray_colon("r: select 'a: b'"));
+        for sql in ["select 'a: b'", "select $$a: b$$ -- c: d", "select a[1: 2], b:: int", ""] {
+            assert!(!has_stray_colon(sql), "{sql}");
+        }
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::support::fixture::DATABASE;
@@ -59,6 +60,22 @@ fn a_wrong_password_ends_it_with_3_and_is_not_shown() {
     let finished = replay(&server, &one_statement(), &arguments);
     assert_ended(&finished, 3, &["app", &server.port().to_string(), "password"]);
     assert!(!format!("{finished}").contains("wrong-horse"), "{finished}");
+}
+
+#[test]
+fn the_target_and_the_password_may_come_from_the_environment() {
+    let server = server_with_passwords();
+    let file = one_statement().file();
+    let home = tempfile::tempdir().expect("a directory");
+    let pgpass = home.path().join(".pgpass");
+    fs::write(&pgpass, format!("*:*:*:app:{PASSWORD}\n")).expect("it can be written");
+    fs::set_permissions(&pgpass, fs::Permissions::from_mode(0o600)).expect("own file");
+    for (name, value) in [("PGPASSWORD", PASSWORD.as_ref()), ("HOME", home.path().as_os_str())] {
+        let replay = Kreplay::new().env("dbHost", "127.0.0.1").env("dbUser", "app");
+        let replay = replay.env("dbPort", server.port().to_string()).env("PGDATABASE", DATABASE);
+        let finished = replay.env(name, value).arg("--input").arg(file.path()).run().well();
+        assert_eq!(finished.count("/records/replayed"), 1, "{name}: {finished}");
+    }
 }
 
 #[test]

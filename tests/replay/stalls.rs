@@ -33,8 +33,9 @@ fn replay_on(server: &Server, log: &Log, arguments: &[&str]) -> (String, Finishe
     let started = Instant::now();
     let replay = Kreplay::new().target(server).args(arguments).arg("--input").arg(file.path());
     let finished = replay.run().well();
-    // Far less than any time-out.
-    assert!(started.elapsed() < Duration::from_secs(9), "{:?}\n{finished}", started.elapsed());
+    // No time-out has helped: neither --shutdown-timeout, which warns, nor --idle-timeout, a minute.
+    assert!(!finished.stderr.contains("WARN"), "{finished}");
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}\n{finished}", started.elapsed());
     let rows = server.query_in(DATABASE, "select string_agg(v, ' ' order by id) from t");
     assert_eq!(server.query("select count(*) from pg_prepared_xacts"), "0");
     (rows, finished)
@@ -148,10 +149,20 @@ fn nothing_hangs_with_little_room(order: &str) {
     for (name, log, expected) in &logs {
         for limit in ["1", "2"] {
             let limited = ["--order", order, "--max-in-flight", limit];
-            let (rows, finished) = replay_on(&server, log, &limited);
+            let (mut rows, finished) = replay_on(&server, log, &limited);
+            if order == "session" {
+                // Nothing is lost; who is first is left open.
+                rows = rows.split(' ').map(sorted).collect::<Vec<_>>().join(" ");
+            }
             assert_eq!(rows, *expected, "{name}, {order} order, {limit} in flight: {finished}");
         }
     }
+}
+
+fn sorted(letters: &str) -> String {
+    let mut letters: Vec<char> = letters.chars().collect();
+    letters.sort_unstable();
+    letters.into_iter().collect()
 }
 
 #[test]

@@ -20,15 +20,15 @@ fn survives(order: &str, kills: u32, seed: u64) {
     let broker = kafka::shared();
     let topic = workload.topic(broker, "crashes");
     let target = target(SET_UP);
-    slow_down(&target, if order == "serial" { 25 } else { 60 });
+    slow_down(&target, if order == "serial" { 20 } else { 60 });
     let mut random = Random(seed);
     // What was through below a committed offset, and how often it was there then.
     let mut through: BTreeMap<i64, i64> = BTreeMap::new();
     let mut committed = 0;
     for kill in 1..=kills {
         let mut running = replay(broker, &topic, &target).args(["--order", order]).spawn();
-        // Every third time it lives on until it has committed something.
-        let further = if kill % 3 == 0 { committed as f64 } else { -1.0 };
+        // Every fourth time it lives on until it has committed something.
+        let further = if kill % 4 == 0 { committed as f64 } else { -1.0 };
         let enough = random.below(400) as f64;
         running.wait_for(|metrics| {
             let known = metrics.get(r#"kreplay_consumer_committed_offset{partition="0"}"#);

@@ -30,10 +30,15 @@ fn holds_a_lock(order: &str) {
     let target = target(SET_UP);
     let commit = place_of(&records, "statement: commit");
     let other = place_of(&records, "v + 10");
-    let before = records[..commit].iter().chain([&records[other]]);
-    broker.produce(&topic, 0, before.map(Vec::as_slice));
     let running = replay(broker, &topic, &target).args(["--order", order, "--idle-timeout", "1s"]);
     let mut running = running.spawn();
+    broker.produce(&topic, 0, records[..commit].iter().map(Vec::as_slice));
+    wait_until("the lock is held", || {
+        let in_transaction = "select count(*) from pg_stat_activity
+            where state = 'idle in transaction' and query like 'update%'";
+        target.query(in_transaction) == "1"
+    });
+    broker.produce(&topic, 0, [&*records[other]]);
     wait_until("the lock is free", || target.query("select v from row") == "10");
     if order == "serial" {
         running.wait_for(|metrics| {

@@ -17,10 +17,12 @@ use super::postgres::Server;
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A kreplay that is about to be started. It sees nothing of the environment.
+/// A kreplay that is about to be started. It sees nothing of the environment but what
+/// [`env`](Self::env) gives.
 #[derive(Debug, Default)]
 pub struct Kreplay {
     arguments: Vec<OsString>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Kreplay {
@@ -35,6 +37,11 @@ impl Kreplay {
 
     pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
         self
     }
 
@@ -62,7 +69,7 @@ impl Kreplay {
         let directory = tempfile::tempdir().expect("a directory for the report");
         let mut command = Command::new(env!("CARGO_BIN_EXE_kreplay"));
         command.args(["--listen", listen, "--report"]).arg(directory.path().join("report.json"));
-        command.args(self.arguments).env_clear();
+        command.args(self.arguments).env_clear().envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("cargo has built it");
         let stdout = Stream::of(child.stdout.take().expect("piped"));

@@ -35,18 +35,18 @@ struct Session {
     transactions: u64,
 }
 
-/// What a record says.
-struct Told<'a> {
-    severity: &'static str,
+/// What sets a record apart.
+struct Said<'a> {
+    severity: &'a str,
     sqlstate: &'a str,
     message: &'a [u8],
     detail: &'a [u8],
     query: &'a [u8],
 }
 
-impl Default for Told<'_> {
-    fn default() -> Self {
-        Self { severity: "LOG", sqlstate: "00000", message: b"", detail: b"", query: b"" }
+impl<'a> Said<'a> {
+    fn message(message: &'a [u8]) -> Self {
+        Self { severity: "LOG", sqlstate: "00000", message, detail: b"", query: b"" }
     }
 }
 
@@ -70,7 +70,7 @@ impl Log {
     ) -> Self {
         for sql in statements {
             let message = [b"duration: 0.100 ms  statement: ", sql.as_ref()].concat();
-            self.push(pid, sql.as_ref(), Told { message: &message, ..Told::default() });
+            self.push(pid, sql.as_ref(), Said::message(&message));
         }
         self
     }
@@ -79,7 +79,7 @@ impl Log {
     pub fn started(mut self, pid: u32, statements: &[&str]) -> Self {
         for sql in statements {
             let message = format!("statement: {sql}");
-            self.push(pid, sql.as_bytes(), Told { message: message.as_bytes(), ..Told::default() });
+            self.push(pid, sql.as_bytes(), Said::message(message.as_bytes()));
         }
         self
     }
@@ -89,19 +89,20 @@ impl Log {
         let message = format!("duration: 0.100 ms  execute <unnamed>: {sql}");
         let parameters = parameters.iter().zip(1..).map(|(value, n)| format!("${n} = '{value}'"));
         let detail = format!("parameters: {}", parameters.collect::<Vec<_>>().join(", "));
-        let (message, detail) = (message.as_bytes(), detail.as_bytes());
-        self.push(pid, sql.as_bytes(), Told { message, detail, ..Told::default() });
+        let said = Said { detail: detail.as_bytes(), ..Said::message(message.as_bytes()) };
+        self.push(pid, sql.as_bytes(), said);
         self
     }
 
     /// A statement that failed.
     pub fn failed(mut self, pid: u32, sqlstate: &str, sql: &str) -> Self {
-        let query = sql.as_bytes();
-        self.push(
-            pid,
-            b"",
-            Told { severity: "ERROR", sqlstate, message: b"it failed", query, ..Told::default() },
-        );
+        let said = Said {
+            severity: "ERROR",
+            sqlstate,
+            query: sql.as_bytes(),
+            ..Said::message(b"it failed")
+        };
+        self.push(pid, b"", said);
         self
     }
 
@@ -109,7 +110,7 @@ impl Log {
     pub fn disconnected(mut self, pid: u32) -> Self {
         let message =
             b"disconnection: session time: 0:00:00.003 user=app database=app host=[local]";
-        self.push(pid, b"", Told { message, ..Told::default() });
+        self.push(pid, b"", Said::message(message));
         self
     }
 
@@ -131,8 +132,8 @@ impl Log {
         file
     }
 
-    fn push(&mut self, pid: u32, sql: &[u8], told: Told<'_>) {
-        let Told { severity, sqlstate, message, detail, query } = told;
+    fn push(&mut self, pid: u32, sql: &[u8], said: Said<'_>) {
+        let Said { severity, sqlstate, message, detail, query } = said;
         let number = self.records.len();
         let session = self.sessions.entry(pid).or_default();
         session.lines += 1;

@@ -1,0 +1,132 @@
+//! Statements that make a session able to write which was opened so that it is not.
+//!
+//! `default_transaction_read_only` is a default: any session may set it back. A replay that must not
+//! write sends those statements without that.
+
+use super::lexer::{Lexer, Token};
+use super::{Command, Outline};
+
+const SETTING: &str = "transaction_read_only";
+const DEFAULT: &str = "default_transaction_read_only";
+
+/// Whether a word is one of the two settings.
+pub(super) fn is_setting(word: &str) -> bool {
+    // Most words are told apart by their length alone.
+    (word.len() == DEFAULT.len() && word.eq_ignore_ascii_case(DEFAULT))
+        || (word.len() == SETTING.len() && word.eq_ignore_ascii_case(SETTING))
+}
+
+/// Whether a constant names one of the two settings, perhaps among other text.
+pub fn names_setting(text: &str) -> bool {
+    // The one's name ends the other's.
+    text.as_bytes().windows(SETTING.len()).any(|at| at.eq_ignore_ascii_case(SETTING.as_bytes()))
+}
+
+/// The string without what makes its session or transaction able to write: `READ WRITE` becomes
+/// `READ ONLY`, and a statement that changes the setting itself is left out. `None` where there is
+/// nothing of the kind.
+pub fn kept_read_only(sql: &str, outline: &Outline) -> Option<String> {
+    if !outline.lifts_read_only {
+        return None;
+    }
+    let mut kept = String::with_capacity(sql.len());
+    let mut copied = 0;
+    for part in &outline.parts {
+        let text = &sql[part.range.clone()];
+        let modes = matches!(part.command, Command::Begin | Command::Set | Command::SetLocal);
+        let mut after_read = false;
+        for (token, range) in Lexer::new(text).filter(|_| modes) {
+            let word = &text[range.clone()];
+            if after_read && token == Token::Word && word.eq_ignore_ascii_case("write") {
+                kept.push_str(&sql[copied..part.range.start + range.start]);
+                kept.push_str("ONLY");
+                copied = part.range.start + range.end;
+            }
+            after_read = token == Token::Word && word.eq_ignore_ascii_case("read");
+        }
+        if !matches!(part.command, Command::Read | Command::Begin) && changes_setting(text) {
+            kept.push_str(&sql[copied..copied.max(part.range.start)]);
+            copied = part.range.end;
+        }
+    }
+    if copied == 0 {
+        return None;
+    }
+    kept.push_str(&sql[copied..]);
+    Some(kept)
+}
+
+/// Whether a statement that is no query names one of the settings where that changes it.
+fn changes_setting(text: &str) -> bool {
+    let mut tokens = Lexer::new(text).map(|(token, range)| (token, &text[range]));
+    let Some((_, first)) = tokens.next() else { return false };
+    let first_is = |word: &str| first.eq_ignore_ascii_case(word);
+    if first_is("set") || first_is("reset") {
+        return tokens.any(|(token, word)| {
+            matches!(token, Token::Word | Token::Quoted) && names_setting(word)
+        });
+    }
+    // A DO block, set_config: the name stands in a constant.
+    (first_is("do") || first_is("select") || first_is("with"))
+        && tokens.any(|(token, word)| token == Token::Text && names_setting(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(sql: &str) -> Option<String> {
+        kept_read_only(sql, &Outline::of(sql))
+    }
+
+    #[test]
+    fn read_write_becomes_read_only_wherever_a_transaction_can_say_it() {
+        for (sql, expected) in [
+            ("begin read write", "begin read ONLY"),
+            (
+                "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ /* x */ WRITE;",
+                "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ /* x */ ONLY;",
+            ),
+            ("set transaction read write", "set transaction read ONLY"),
+            (
+                "set session characteristics as transaction read write",
+                "set session characteristics as transaction read ONLY",
+            ),
+            (
+                "begin read write; select 'read write'; commit",
+                "begin read ONLY; select 'read write'; commit",
+            ),
+        ] {
+            assert_eq!(kept(sql).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_setting_itself_is_left_out() {
+        for (sql, expected) in [
+            ("set default_transaction_read_only = off", ""),
+            ("SET SESSION Default_Transaction_Read_Only TO 'f'", ""),
+            ("set local transaction_read_only = off", ""),
+            ("set \"default_transaction_read_only\" = off", ""),
+            ("set a = 1; set transaction_read_only = 0; select 2", "set a = 1; ; select 2"),
+            ("select set_config('default_transaction_read_only', 'off', false)", ""),
+            ("do $$begin set default_transaction_read_only = off; end$$", ""),
+        ] {
+            assert_eq!(kept(sql).as_deref(), Some(expected), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_only_speaks_of_it_is_left_alone() {
+        for sql in [
+            "show default_transaction_read_only",
+            "select current_setting('transaction_read_only')",
+            "begin read only",
+            "begin",
+            "insert into t values ('set transaction read write')",
+            "select read write from t",
+        ] {
+            assert_eq!(kept(sql), None, "{sql}");
+        }
+    }
+}
