@@ -21,7 +21,7 @@ use crate::http::{Beating, Condition, Health};
 use crate::metrics;
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
 use crate::pglog::sql::Command;
-use crate::pglog::statement::{Amendment, SourceEnd, Statement};
+use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
 use crate::pglog::{LogRecord, RecordReader, SessionId, SqlState};
 use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
@@ -154,6 +154,11 @@ struct SourceSession {
     login: Option<Arc<Login>>,
     /// Whether the supervisor knows it.
     delivered: bool,
+    /// Whether its last statement was delivered: what is told of one that was left out must not
+    /// amend the one before.
+    amends: bool,
+    /// Whether its last delivered statement shares its Sync with what follows.
+    joins: bool,
     seen: Instant,
 }
 
@@ -451,10 +456,11 @@ impl Consumer {
             }
         };
         if !held
-            && let Some(known) = self.sessions.get(&session)
-            && known.delivered
+            && let Some(known) = self.sessions.get_mut(&session)
+            && known.amends
             && let Some(login) = known.login.clone()
         {
+            known.joins |= amendment == Amendment::Joined;
             self.deliver(session, login, Parcel::Amend(amendment));
         }
     }
@@ -462,6 +468,9 @@ impl Consumer {
     fn statement(&mut self, at: Position, session: SessionId, statement: Box<Statement>, end: End) {
         if self.to_skip > 0 {
             self.to_skip -= 1;
+            if let Some(known) = self.sessions.get_mut(&session) {
+                known.amends = false;
+            }
             return self.leave(at, Fate::Filtered(Filtered::SkipCount));
         }
         self.checkpoint.begin(at.partition, at.offset);
@@ -524,9 +533,18 @@ impl Consumer {
                 }
             }
             Held::Statement { at, statement, end } => {
-                if let Some(fate) = self.not_replayed(at, &statement, end) {
+                let left_out = self.not_replayed(at, &statement, end);
+                let Some(known) = self.sessions.get_mut(&session) else { return };
+                known.amends = left_out.is_none();
+                let joined = known.joins;
+                known.joins = end.sync == SyncEnd::Joined && (joined || left_out.is_none());
+                if let Some(fate) = left_out {
+                    if joined && end.sync == SyncEnd::Synced {
+                        let synced = Parcel::Amend(Amendment::Synced);
+                        self.deliver(session, login.clone(), synced);
+                    }
                     if fate == Fate::Filtered(Filtered::AlreadyDone)
-                        && statement.outline.has(sets_up_session)
+                        && statement.outline.has(Command::sets_up_session)
                     {
                         self.deliver(session, login, Parcel::Remember(statement));
                     }
@@ -715,6 +733,8 @@ impl SourceSession {
             lines: Lines::default(),
             login: None,
             delivered: false,
+            amends: false,
+            joins: false,
             seen: Instant::now(),
         }
     }
@@ -733,12 +753,6 @@ fn login(settings: &ReplaySettings, record: &LogRecord<'_>) -> Login {
         database: settings.identity.database(&record.database).to_owned(),
         application_name: announced.unwrap_or(&record.application_name).to_owned(),
     }
-}
-
-/// Whether a statement sets up something that later statements of its session may rely on.
-fn sets_up_session(command: Command) -> bool {
-    use Command::{Deallocate, Discard, Listen, Prepare, Set, SetConfig, Unlisten};
-    matches!(command, Set | SetConfig | Prepare | Deallocate | Discard | Listen | Unlisten)
 }
 
 impl From<Nothing> for Filtered {

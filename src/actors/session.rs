@@ -143,7 +143,7 @@ impl SessionActor {
     }
 
     fn next(&mut self) -> Next {
-        self.state().next()
+        self.state().next_step()
     }
 
     // ---- Requests and answers ----

@@ -128,9 +128,15 @@ impl Context {
 }
 
 fn change(text: &str, command: Command, statement: &Statement) -> Option<Change> {
+    if !command.sets_up_session() {
+        return None;
+    }
     let put = |key| {
         let restore = match &statement.protocol {
-            Protocol::Extended { parameters, .. } if !parameters.is_empty() => {
+            // The parameters of a PREPARE are those of its execution by a Bind message.
+            Protocol::Extended { parameters, .. }
+                if !parameters.is_empty() && command != Command::Prepare =>
+            {
                 Restore::Execute { sql: statement.sql.clone(), parameters: parameters.clone() }
             }
             _ => Restore::Text(text.into()),
