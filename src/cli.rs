@@ -70,12 +70,21 @@ impl From<Exit> for std::process::ExitCode {
 const AFTER_HELP: &str = "\
 Every option can be set in the environment as KREPLAY_ and its long name: KREPLAY_DB_HOST for \
 --db-host; lists are separated by commas (--kafka-property: by line feeds). The command line \
-goes first, then KREPLAY_*, then the names given with the option, in their order.";
+goes first, then KREPLAY_*, then the names given with the option, in their order.
+
+The log goes to standard error, the summary to standard output. Exit codes: 0 done, 1 unexpected, \
+2 wrong usage, 3 the target refused, 4 Kafka refused, 5 the committed offset is gone, 6 a \
+statement failed and --on-error is stop.";
+
+const USAGE: &str = "\
+kreplay [OPTIONS] --topic <NAME>
+       kreplay [OPTIONS] --input <FILE>...
+       kreplay completions <SHELL>";
 
 /// Replays the queries of a live PostgreSQL, streamed as csvlog through Kafka, on another
 /// PostgreSQL, in the original order.
 #[derive(Parser, Default)]
-#[command(name = "kreplay", version = VERSION, after_help = AFTER_HELP)]
+#[command(name = "kreplay", version = VERSION, override_usage = USAGE, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do instead of replaying.
@@ -121,12 +130,12 @@ pub struct SourceOptions {
     /// What a record looks like [default: auto, told apart per record]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// Stop at the ends that the topic's partitions have at the start, and print a summary
+    /// Stop where the topic ended when kreplay started, instead of waiting for more records
     /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub until_end: Option<bool>,
-    /// The consumer group whose committed offsets a restart goes on from
+    /// The consumer group: a restart goes on from the offsets that it has committed
     /// [default: kreplay_TOPIC]
     #[arg(long, value_name = "NAME", conflicts_with = "input")]
     pub group_id: Option<String>,
@@ -186,7 +195,8 @@ pub struct TargetOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub read_only: Option<bool>,
-    /// Connections to the target at the most; 0: its max_connections less a reserve [default: 0]
+    /// Sessions, each with a connection, at the most; those past it are skipped and counted. 0: the
+    /// target's max_connections less a reserve [default: 0]
     #[arg(long, value_name = "N", value_parser = count)]
     pub max_sessions: Option<u64>,
 }
@@ -199,22 +209,23 @@ pub struct OrderOptions {
     /// own session (session) [default: serial]
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
-    /// Statements of a session sent without waiting for answers, under --order session; 1: each
-    /// waits for the one before [default: 16]
+    /// Statements of a session that are sent ahead of their answers, under --order session; 1: each
+    /// waits for the answer to the one before [default: 16]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub pipeline: Option<usize>,
-    /// Statements read and not yet finished at the most, over all sessions [default: 10000]
+    /// Statements handed to sessions and not yet finished, over all sessions; at so many reading
+    /// pauses [default: 10000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_in_flight: Option<usize>,
     /// Threads that the sessions are spread over [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
     /// How long a statement may run before kreplay asks the target whether it waits for a lock
-    /// that a later record frees [default: 5ms]
+    /// that a later record frees [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub stall_check: Option<Duration>,
-    /// How long a live statement may wait for its session's next record, which may belong to it
-    /// [default: 100ms]
+    /// How long the newest statement of a session is held back for the session's next record, which
+    /// may tell that it failed; everything behind it waits too [default: 100ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub lookahead: Option<Duration>,
     /// Run a statement that was canceled on the source and cancel it after the original time,
@@ -238,7 +249,8 @@ pub struct FilterOptions {
     /// the topic is read from there [env: replayAfter]
     #[arg(short, long, value_name = "UNIXTIME", value_parser = moment)]
     pub after: Option<i64>,
-    /// Leave out so many statements at the start [default: 0] [env: skipCount]
+    /// Leave out the first so many statements, where the group has no committed offset
+    /// [default: 0] [env: skipCount]
     #[arg(short = 'c', long, value_name = "N", value_parser = count)]
     pub skip_count: Option<u64>,
     /// Replay the sessions of this source database alone; repeatable [default: all]
@@ -250,8 +262,9 @@ pub struct FilterOptions {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Errors")]
 pub struct ErrorOptions {
-    /// Tolerate integrity errors for so many seconds after the first statement: 0 never, -1 for
-    /// ever [default: 0] [env: ignoreErrorSeconds]
+    /// For so many seconds after the first statement, integrity errors (SQLSTATE 23...) that the
+    /// source did not have are neither logged nor a reason to stop; 0: never, -1: for ever
+    /// [default: 0] [env: ignoreErrorSeconds]
     #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     #[arg(value_parser = seconds_or_for_ever)]
     pub ignore_error_seconds: Option<i64>,
@@ -269,7 +282,8 @@ pub struct ErrorOptions {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Operation")]
 pub struct OperationOptions {
-    /// Close a session's connection after so many milliseconds without a record for it; 0: never
+    /// Close a session's connection after so many milliseconds without a record for it (it is opened
+    /// again with the next one); 0: never
     /// [default: 60000] [env: timeoutMS]
     #[arg(short = 'm', long, value_name = "MS", value_parser = count)]
     pub timeout_ms: Option<u64>,

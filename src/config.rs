@@ -153,7 +153,7 @@ impl Config {
                 false,
                 cli::switch,
             )?,
-            stall_check: look.or("stall-check", cli.order.stall_check, 5 * ms, cli::duration)?,
+            stall_check: look.or("stall-check", cli.order.stall_check, 2 * ms, cli::duration)?,
             lookahead: look.or("lookahead", cli.order.lookahead, 100 * ms, cli::duration)?,
             idle_timeout,
             shutdown_timeout: look.or(
@@ -450,6 +450,7 @@ fn log(
     }
     Ok(LogSettings {
         format: look.or("log-format", format, LogFormat::Text, cli::name)?,
-        filter: filter.map_or_else(|| "info".into(), |given| given.value),
+        // The HTTP server tells of its threads at info.
+        filter: filter.map_or_else(|| "info,actix_server=warn".into(), |given| given.value),
     })
 }

@@ -91,7 +91,9 @@ pub async fn run(config: Config) -> anyhow::Result<Ended> {
         () = stopping => {}
         () = signals.next() => warn!("stopped at once by a second signal"),
     }
-    let tally = take(&tally);
+    // The last statement's failure and the end of the input come at the same moment.
+    let failure = failure.or_else(|| failures.try_recv().ok());
+    let tally = Tally { stalls_broken: overview.stalls_broken(), ..take(&tally) };
     if let Some(path) = &config.report {
         let report = serde_json::to_string_pretty(&tally).context("the report")?;
         fs::write(path, report).with_context(|| format!("--report {}", path.display()))?;
@@ -170,6 +172,7 @@ async fn start(
             .map_err(|error| StartFailure::Target(error.to_string()))?;
         let probe = probe(&target, config, health).await?;
         encodings = probe.encodings;
+        let let_in = probe.login.is_some();
         let backends = Arc::new(Backends::default());
         let sequencer = Sequencer::new(
             SequencerSettings {
@@ -205,12 +208,12 @@ async fn start(
             Vital::new("supervisor", fatal.clone()),
         )
         .start();
-        started = Some((target, backends, sequencer, supervisor, serial));
+        started = Some((target, backends, sequencer, supervisor, serial, let_in));
     }
 
     let (source, names, offsets) = open_source(config, health).await?;
     let dead_letters = dead_letters(config).map_err(|e| StartFailure::Other(e.into()))?;
-    let downstream = started.as_ref().map(|(_, _, sequencer, supervisor, _)| Downstream {
+    let downstream = started.as_ref().map(|(_, _, sequencer, supervisor, ..)| Downstream {
         supervisor: supervisor.clone(),
         sequencer: sequencer.clone(),
     });
@@ -230,7 +233,7 @@ async fn start(
         overview: overview.clone(),
     })
     .start();
-    if let Some((target, backends, sequencer, supervisor, serial)) = started {
+    if let Some((target, backends, sequencer, supervisor, serial, let_in)) = started {
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(Surround(Surroundings {
             target,
@@ -239,9 +242,10 @@ async fn start(
             progress: consumer.clone().recipient(),
             gone: supervisor.clone().recipient(),
             fatal,
+            health: health.clone(),
             statements: metrics::Statements::new(),
             serial,
-            connected_once: Arc::default(),
+            connected_once: Arc::new(let_in.into()),
         }));
     }
     Ok(Replay { consumer, downstream, done })

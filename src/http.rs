@@ -182,7 +182,7 @@ mod tests {
         (status, kind, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    #[actix_web::test]
+    #[actix_rt::test]
     async fn metrics_are_refreshed_before_each_scrape() {
         let views = views(&Health::default());
         for times in 1..3 {
@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    #[actix_web::test]
+    #[actix_rt::test]
     async fn the_process_is_ready_while_connected_on_both_sides_and_not_draining() {
         let health = Health::default();
         let views = views(&health);
@@ -214,7 +214,7 @@ mod tests {
         unready("stopping").await;
     }
 
-    #[actix_web::test]
+    #[actix_rt::test]
     async fn the_process_is_alive_until_an_actor_no_longer_answers() {
         let health = Health::default();
         let views = views(&health);
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(health.alive(later), Ok(()));
     }
 
-    #[actix_web::test]
+    #[actix_rt::test]
     async fn the_page_tells_where_the_replay_stands_and_escapes_what_it_shows() {
         let (status, kind, body) = get(&views(&Health::default()), "/").await;
         assert_eq!((status, kind.as_str()), (StatusCode::OK, "text/html; charset=utf-8"));
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(get(&views(&Health::default()), "/etc").await.0, StatusCode::NOT_FOUND);
     }
 
-    #[actix_web::test]
+    #[actix_rt::test]
     async fn a_taken_port_names_listen_and_what_to_do() {
         let first = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = first.local_addr().unwrap();
@@ -256,7 +256,7 @@ mod tests {
         assert!(error.contains("taken") && error.contains("--listen off"), "{error}");
     }
 
-    #[actix_web::test]
+    #[actix_rt::test]
     async fn the_server_serves_on_the_port_it_names() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -3,5 +3,7 @@
 mod connection;
 mod fixtures;
 mod kafka_source;
+mod replay;
+mod restarts;
 mod shipping;
 mod support;

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
 use super::messages::{
-    CloseAll, Deliver, Delivery, Fatal, InputEnded, Parcel, Progress, ReadOn, Relieve, Settlement,
-    Stop,
+    CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Settlement, Stop,
 };
 use super::overview::Overview;
 use super::sequencer::Sequencer;
@@ -19,21 +19,18 @@ use super::supervisor::Supervisor;
 use super::vital::Vital;
 use crate::http::{Beating, Condition, Health};
 use crate::metrics;
-use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
-use crate::pglog::sql::Command;
-use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
-use crate::pglog::{LogRecord, RecordReader, SessionId, SqlState};
-use crate::replay::checkpoint::Checkpoint;
-use crate::replay::ledger::{Fate, Filtered, Skipped};
-use crate::replay::lines::{Line, Lines};
-use crate::replay::lookahead::{Lookahead, Patience};
+use crate::pglog::statement::SourceEnd;
+use crate::pglog::{LogRecord, Malformed, RecordReader};
+use crate::replay::intake::{Delivery, Intake, IntakeSettings, Noted, Parcel, Released};
+use crate::replay::ledger::Fate;
+use crate::replay::lookahead::Patience;
 use crate::replay::policy::{self, Outcome, Tally, Verdict};
+use crate::replay::session::Ended;
 use crate::replay::settings::ReplaySettings;
-use crate::replay::work::{End, Position, Seq, Work};
+use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::{Commit, CommitMode, Offsets};
 use crate::source::{Chunk, Event, Resume, Source, SourceError};
-use crate::target::Login;
 
 /// Where statements go; nowhere in a dry run.
 #[derive(Clone)]
@@ -109,21 +106,19 @@ pub struct Consumer {
     tally: Arc<Mutex<Tally>>,
     fatal: Recipient<Fatal>,
     done: Option<oneshot::Sender<()>>,
+    /// Whether those downstream know that nothing more will come.
+    end_told: bool,
     health: Health,
     overview: Arc<Overview>,
 
-    sessions: HashMap<SessionId, SourceSession>,
-    lookahead: Lookahead<Held>,
-    checkpoint: Checkpoint,
-    /// The place of the last statement.
-    seq: Seq,
+    intake: Intake,
     /// Statements delivered and not ended.
     in_flight: usize,
     /// How many may be delivered past the bound: everything in flight waits for one of them.
     beyond: usize,
-    /// Statements that --skip-count still leaves out.
-    to_skip: u64,
     deliveries: Vec<Delivery>,
+    /// What has to be committed before the source is asked for more: partitions are going.
+    commit_first: Option<LocalBoxFuture<'static, ()>>,
     /// Wakes the reading from its waiting for a record, or for room.
     interrupt: Arc<Notify>,
     phase: Phase,
@@ -131,10 +126,12 @@ pub struct Consumer {
     began: Instant,
     first_statement: Option<Instant>,
     last_progress: Instant,
+    /// When offsets were last committed whether or not they had changed.
+    committed_all: Instant,
     /// When the newest statement that has ended was logged, in Unix milliseconds.
     newest_ended_ms: i64,
-    warned: HashMap<&'static str, u64>,
-    zone_warned: bool,
+    /// How often each kind of trouble was met: see [`Consumer::worth_telling`].
+    told: HashMap<&'static str, u64>,
     _vital: Vital,
 }
 
@@ -147,49 +144,25 @@ enum Phase {
     Stopped,
 }
 
-/// One session of the source, as its log shows it.
-struct SourceSession {
-    log: SessionLog,
-    lines: Lines,
-    login: Option<Arc<Login>>,
-    /// Whether the supervisor knows it.
-    delivered: bool,
-    /// Whether its last statement was delivered: what is told of one that was left out must not
-    /// amend the one before.
-    amends: bool,
-    /// Whether its last delivered statement shares its Sync with what follows.
-    joins: bool,
-    seen: Instant,
-}
-
-/// What waits until the log has told all of it.
-enum Held {
-    Statement { at: Position, statement: Box<Statement>, end: End },
-    Close { code: Option<SqlState> },
-}
-
-impl Held {
-    fn amend(&mut self, amendment: Amendment) {
-        if let Self::Statement { end, .. } = self {
-            end.amend(amendment);
-        }
-    }
-}
-
 /// How many records may be read behind a statement that waits for its session's next record.
 const LOOKAHEAD_RECORDS: usize = 4096;
 /// How many statements may be delivered beyond the bound at once.
 const BEYOND: usize = 256;
-/// How long the state of a silent session's log is kept.
-const SESSION_LOG_KEPT: Duration = Duration::from_secs(3600);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often offsets are committed that have not changed.
+const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Consumer {
     /// A consumer that has not begun to read.
     pub fn new(parts: ConsumerParts) -> Self {
-        let patience = Patience {
-            entries: LOOKAHEAD_RECORDS,
-            wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
+        let settings = IntakeSettings {
+            filters: parts.settings.filters.clone(),
+            identity: parts.settings.identity.clone(),
+            patience: Patience {
+                entries: LOOKAHEAD_RECORDS,
+                wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
+            },
+            dry_run: parts.downstream.is_none(),
         };
         let now = Instant::now();
         let vital = Vital::new("consumer", parts.fatal.clone());
@@ -199,30 +172,28 @@ impl Consumer {
             offsets: parts.offsets,
             reader: Some(parts.reader),
             dead_letters: parts.dead_letters,
-            to_skip: parts.settings.filters.skip_count,
             settings: parts.settings,
             downstream: parts.downstream,
             tally: parts.tally,
             fatal: parts.fatal,
             done: Some(parts.done),
+            end_told: false,
             health: parts.health,
             overview: parts.overview,
-            sessions: HashMap::new(),
-            lookahead: Lookahead::new(patience),
-            checkpoint: Checkpoint::default(),
-            seq: Seq(0),
+            intake: Intake::new(settings),
             in_flight: 0,
             beyond: 0,
             deliveries: Vec::new(),
+            commit_first: None,
             interrupt: Arc::default(),
             phase: Phase::Reading,
             caught_up: false,
             began: now,
             first_statement: None,
             last_progress: now,
+            committed_all: now,
             newest_ended_ms: 0,
-            warned: HashMap::new(),
-            zone_warned: false,
+            told: HashMap::new(),
             _vital: vital,
         }
     }
@@ -247,9 +218,13 @@ impl Consumer {
             return;
         }
         let Some(mut source) = self.source.take() else { return };
-        let room = self.may_deliver() || !self.lookahead.is_full();
+        let room = self.may_deliver() || !self.intake.is_full();
         let interrupt = self.interrupt.clone();
+        let commit = self.commit_first.take();
         let reading = async move {
+            if let Some(commit) = commit {
+                commit.await;
+            }
             let event = tokio::select! {
                 event = async { if room { source.next().await } else { source.idle().await } } => {
                     Some(event)
@@ -294,18 +269,16 @@ impl Consumer {
         self.health.source(Condition::Connected);
         for Resume { partition, offset, metadata } in partitions {
             if let Some(offset) = *offset {
-                self.checkpoint.resume(*partition, offset, metadata);
-                // A restart goes on where it was: what --skip-count leaves out was left out before.
-                self.to_skip = 0;
+                self.intake.resume(*partition, offset, metadata);
             }
         }
         info!(partitions = partitions.len(), "reading");
     }
 
     fn revoked(&mut self, partitions: &[i32]) {
-        self.commit(CommitMode::Sync);
+        self.commit_first = self.commit_in_full();
         for partition in partitions {
-            self.checkpoint.forget(*partition);
+            self.intake.checkpoint.revoke(*partition);
             metrics::partition_revoked(*partition);
         }
     }
@@ -313,9 +286,7 @@ impl Consumer {
     fn ended(&mut self) {
         self.phase = Phase::Ended;
         self.caught_up = true;
-        if let Some(downstream) = &self.downstream {
-            downstream.supervisor.do_send(InputEnded);
-        }
+        self.intake.end();
     }
 
     fn records(&mut self, chunk: &Chunk) {
@@ -328,287 +299,125 @@ impl Consumer {
             let at = Position { partition, offset, line: arrival.line };
             match reader.read(payload) {
                 Ok(record) => self.record(at, &record),
-                Err(malformed) => {
-                    let (reason, remedy) = (malformed.reason(), malformed.remedy());
-                    self.reject(at, reason, &malformed.to_string(), remedy, payload);
-                }
+                Err(malformed) => self.reject(at, &malformed, payload),
             }
         }
         self.reader = Some(reader);
     }
 
-    fn reject(
-        &mut self,
-        at: Position,
-        reason: &'static str,
-        error: &str,
-        remedy: Option<&str>,
-        payload: &[u8],
-    ) {
-        let seen = self.warned.entry(reason).or_default();
-        *seen += 1;
-        // The first few and then ever fewer: a broken shipper must not flood the log.
-        if *seen <= 10 || seen.is_power_of_two() {
+    fn reject(&mut self, at: Position, malformed: &Malformed, payload: &[u8]) {
+        let reason = malformed.reason();
+        if let Some(count) = self.worth_telling(reason) {
             let place = self.names.place(at);
-            let remedy = remedy.unwrap_or("none known");
-            warn!(reason, count = *seen, remedy, "rejected a record ({place}): {error}");
+            let remedy = malformed.remedy().unwrap_or("none known");
+            warn!(reason, count, remedy, "rejected a record ({place}): {malformed}");
         }
         if let Some(dead_letters) = &mut self.dead_letters {
-            dead_letters.put(at.partition, at.offset, at.line, reason, error, payload);
+            let error = malformed.to_string();
+            dead_letters.put(at.partition, at.offset, at.line, reason, &error, payload);
         }
-        self.leave(at, Fate::Rejected(reason));
+        self.intake.pass(at);
+        self.tally().records.settle(Fate::Rejected(reason));
     }
 
-    /// A record that needs no replay.
-    fn leave(&mut self, at: Position, fate: Fate) {
-        self.checkpoint.pass(at.partition, at.offset);
-        self.tally().records.settle(fate);
+    /// How often something has been told by now, if it is worth telling again: the first few times
+    /// and then ever fewer. A broken shipper must not flood the log.
+    fn worth_telling(&mut self, what: &'static str) -> Option<u64> {
+        let seen = self.told.entry(what).or_default();
+        *seen += 1;
+        (*seen <= 10 || seen.is_power_of_two()).then_some(*seen)
     }
 
     fn record(&mut self, at: Position, record: &LogRecord<'_>) {
-        let filters = &self.settings.filters;
-        let databases = &filters.source_databases;
-        if !databases.is_empty()
-            && !record.database.is_empty()
-            && !databases.iter().any(|database| **database == *record.database)
-        {
-            return self.leave(at, Fate::Filtered(Filtered::OtherDatabase));
-        }
-        if filters.after_unix_ms.is_some_and(|after| record.log_time.unix_ms < after) {
-            return self.leave(at, Fate::Filtered(Filtered::BeforeAfter));
-        }
-        self.check_zone(record);
-        let session = record.session;
-        let known = self.sessions.entry(session).or_insert_with(SourceSession::new);
-        known.seen = Instant::now();
-        match known.lines.see(record.line) {
-            Line::Next | Line::Late => {}
-            Line::Joined => metrics::session_joined_midway(),
-            Line::Gap(missing) => {
-                metrics::sequence_gap();
-                let place = self.names.place(at);
-                warn!(%session, missing, "records of a session are missing before {place}");
-            }
-            Line::Repeat => return self.leave(at, Fate::Filtered(Filtered::Duplicate)),
-        }
-        let reading = known.log.read(record);
-        if known.login.is_none() && !record.user.is_empty() && !record.database.is_empty() {
-            known.login = Some(Arc::new(login(&self.settings, record)));
-        }
-        let (login, delivered) = (known.login.clone(), known.delivered);
-        self.previous(session, reading.previous);
-        match reading.this {
-            This::Statement { statement, end, failure } if login.is_some() => {
-                let end = End { source: end, failure, ..End::default() };
-                self.statement(at, session, statement, end);
-            }
-            This::Statement { .. } => self.leave(at, Fate::Filtered(Filtered::Noise)),
-            This::Opened => {
-                if let Some(login) = login {
-                    self.deliver(session, login, Parcel::Open);
-                }
-                self.leave(at, Fate::Filtered(Filtered::Connection));
-            }
-            This::Closed(code) => {
-                if let Some(code) = code {
-                    self.tally().session_ended(code);
-                }
-                if delivered || login.is_some() {
-                    self.lookahead.push(session, Held::Close { code }, false, self.now_ms());
-                }
-                self.leave(at, Fate::Filtered(Filtered::Connection));
-            }
-            This::Nothing(nothing) => self.leave(at, Fate::Filtered(nothing.into())),
-            This::Lost(lost) => self.leave(at, Fate::Skipped(lost.into())),
-            This::ServerEnded => {
-                self.server_ended();
-                self.leave(at, Fate::Filtered(Filtered::Noise));
-            }
-            This::BackendDied(pid) => {
-                self.backend_died(pid);
-                self.leave(at, Fate::Filtered(Filtered::Noise));
-            }
-        }
-    }
-
-    fn check_zone(&mut self, record: &LogRecord<'_>) {
-        if !record.log_time.zone_known && !self.zone_warned {
-            self.zone_warned = true;
+        let noted = self.intake.record(at, record, self.now_ms());
+        let Noted { fate, joined, missing, session_error, server_ended } = noted;
+        if !record.log_time.zone_known && self.worth_telling("zone") == Some(1) {
             warn!(
                 "the source logs times with a zone abbreviation, which is ambiguous, and they are \
                  read as UTC: set log_timezone = 'UTC' on the source"
             );
         }
-    }
-
-    fn previous(&mut self, session: SessionId, previous: Previous) {
-        let (amendment, held) = match previous {
-            Previous::Open => return,
-            Previous::Ended => {
-                self.lookahead.end(session, |_| {});
-                return;
-            }
-            Previous::Noted(amendment) => {
-                (amendment, self.lookahead.amend(session, |held| held.amend(amendment)))
-            }
-            Previous::Amended(amendment) => {
-                (amendment, self.lookahead.end(session, |held| held.amend(amendment)))
-            }
-        };
-        if !held
-            && let Some(known) = self.sessions.get_mut(&session)
-            && known.amends
-            && let Some(login) = known.login.clone()
-        {
-            known.joins |= amendment == Amendment::Joined;
-            self.deliver(session, login, Parcel::Amend(amendment));
+        if joined {
+            metrics::session_joined_midway();
         }
-    }
-
-    fn statement(&mut self, at: Position, session: SessionId, statement: Box<Statement>, end: End) {
-        if self.to_skip > 0 {
-            self.to_skip -= 1;
-            if let Some(known) = self.sessions.get_mut(&session) {
-                known.amends = false;
+        if missing > 0 {
+            metrics::sequence_gap();
+            if let Some(count) = self.worth_telling("gap") {
+                let (session, place) = (record.session, self.names.place(at));
+                warn!(%session, missing, count, "records of a session are missing before {place}");
             }
-            return self.leave(at, Fate::Filtered(Filtered::SkipCount));
         }
-        self.checkpoint.begin(at.partition, at.offset);
-        let held = Held::Statement { at, statement, end };
-        self.lookahead.push(session, held, true, self.now_ms());
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(code) = session_error {
+            tally.session_ended(code);
+        }
+        if let Some(fate) = fate {
+            tally.records.settle(fate);
+        }
+        drop(tally);
+        if server_ended {
+            self.server_ended();
+        }
     }
 
     /// The server crashed, was stopped or begins: no session of it goes on.
     fn server_ended(&mut self) {
-        self.lookahead.end_all();
-        self.release_all();
+        while let Some(released) = self.intake.release(self.now_ms(), true) {
+            self.released(released);
+        }
         self.flush();
         if let Some(downstream) = &self.downstream {
             downstream.supervisor.do_send(CloseAll);
         }
-        self.sessions.clear();
-    }
-
-    fn backend_died(&mut self, pid: Option<u32>) {
-        let Some(pid) = pid else { return };
-        let dead: Vec<SessionId> =
-            self.sessions.keys().filter(|session| session.pid == pid).copied().collect();
-        for session in dead {
-            self.previous(session, Previous::Amended(Amendment::Terminated));
-            self.lookahead.push(session, Held::Close { code: None }, false, self.now_ms());
-        }
+        self.intake.forget_sessions();
     }
 
     // ---- Delivering ----
 
     /// Delivers what need not wait any longer, as far as there is room.
     fn release(&mut self) {
-        while self.may_deliver() {
-            let held = match self.phase {
-                Phase::Reading => self.lookahead.pop(self.now_ms()),
-                // Nothing more can be said of anything.
-                Phase::Ended => self.lookahead.take(),
-                Phase::Stopped => None,
-            };
-            let Some((session, held)) = held else { break };
-            self.release_one(session, held);
+        while self.phase != Phase::Stopped
+            && let Some(released) = self.intake.release(self.now_ms(), self.may_deliver())
+        {
+            self.released(released);
         }
         self.flush();
-        self.check_done();
-    }
-
-    fn release_all(&mut self) {
-        while let Some((session, held)) = self.lookahead.take() {
-            self.release_one(session, held);
+        if self.phase != Phase::Ended || !self.intake.is_empty() {
+            return;
         }
-    }
-
-    fn release_one(&mut self, session: SessionId, held: Held) {
-        let Some(known) = self.sessions.get_mut(&session) else { return };
-        let Some(login) = known.login.clone() else { return };
-        match held {
-            Held::Close { code } => {
-                if known.delivered {
-                    self.deliver(session, login, Parcel::Close(code));
-                }
-            }
-            Held::Statement { at, statement, end } => {
-                let left_out = self.not_replayed(at, &statement, end);
-                let Some(known) = self.sessions.get_mut(&session) else { return };
-                known.amends = left_out.is_none();
-                let joined = known.joins;
-                known.joins = end.sync == SyncEnd::Joined && (joined || left_out.is_none());
-                if let Some(fate) = left_out {
-                    if joined && end.sync == SyncEnd::Synced {
-                        let synced = Parcel::Amend(Amendment::Synced);
-                        self.deliver(session, login.clone(), synced);
-                    }
-                    if fate == Fate::Filtered(Filtered::AlreadyDone)
-                        && statement.outline.has(Command::sets_up_session)
-                    {
-                        self.deliver(session, login, Parcel::Remember(statement));
-                    }
-                    self.checkpoint.settle(at.partition, at.offset);
-                    self.tally().records.settle(fate);
-                    return;
-                }
-                self.seq = self.seq.next();
-                self.in_flight += 1;
-                self.beyond = self.beyond.saturating_sub(1);
-                self.first_statement.get_or_insert_with(Instant::now);
-                let work = Work::new(self.seq, at, session, *statement, end);
-                self.deliver(session, login, Parcel::Work(Arc::new(work)));
-            }
+        // Not before the last delivery: a session with a record still in here is not without one.
+        if let Some(downstream) = self.downstream.as_ref().filter(|_| !self.end_told) {
+            self.end_told = true;
+            downstream.supervisor.do_send(InputEnded);
         }
-    }
-
-    /// What becomes of a statement that is not replayed; `None` if it is.
-    fn not_replayed(&self, at: Position, statement: &Statement, end: End) -> Option<Fate> {
-        let failed = matches!(end.source, SourceEnd::Failed(_));
-        let only = |what: fn(Command) -> bool| {
-            !statement.outline.parts.is_empty() && !statement.outline.has(|c| !what(c))
-        };
-        if self.checkpoint.is_settled(at.partition, at.offset) {
-            Some(Fate::Filtered(Filtered::AlreadyDone))
-        } else if self.downstream.is_none() {
-            Some(Fate::Filtered(Filtered::DryRun))
-        } else if self.settings.filters.skip_selects
-            && !failed
-            && only(|command| command == Command::Read)
-        {
-            Some(Fate::Filtered(Filtered::Select))
-        } else if !failed && only(|command| command == Command::CopyFromStdin) {
-            Some(Fate::Skipped(Skipped::CopyData))
-        } else {
-            None
-        }
-    }
-
-    fn deliver(&mut self, session: SessionId, login: Arc<Login>, parcel: Parcel) {
-        if let Some(known) = self.sessions.get_mut(&session) {
-            known.delivered = true;
-        }
-        if self.downstream.is_some() {
-            self.deliveries.push(Delivery { session, login, parcel });
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Some(downstream) = &self.downstream
-            && !self.deliveries.is_empty()
-        {
-            downstream.supervisor.do_send(Deliver(std::mem::take(&mut self.deliveries)));
-        }
-    }
-
-    fn check_done(&mut self) {
-        if self.phase == Phase::Ended
-            && self.in_flight == 0
-            && self.lookahead.is_empty()
+        if self.in_flight == 0
             && let Some(done) = self.done.take()
         {
             // The daemon may have stopped waiting: it is stopping then.
             let _ = done.send(());
+        }
+    }
+
+    fn released(&mut self, released: Released) {
+        match released {
+            Released::Left(fate) => self.tally().records.settle(fate),
+            Released::Delivery(delivery) => {
+                if let Parcel::Work(_) = delivery.parcel {
+                    self.in_flight += 1;
+                    self.beyond = self.beyond.saturating_sub(1);
+                    self.first_statement.get_or_insert_with(Instant::now);
+                }
+                self.deliveries.push(delivery);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let deliveries = std::mem::take(&mut self.deliveries);
+        if let Some(downstream) = &self.downstream
+            && !deliveries.is_empty()
+        {
+            downstream.supervisor.do_send(Deliver(deliveries));
         }
     }
 
@@ -627,7 +436,7 @@ impl Consumer {
                     tally.records.settle(policy::fate(&work.statement, ended));
                     let outcome = tally.ended(ended);
                     if outcome != Outcome::Same {
-                        self.differs(&work, outcome, ended.source, ended.target);
+                        self.differs(&work, outcome, ended);
                     }
                     if ended.guessed {
                         metrics::types_guessed();
@@ -636,35 +445,26 @@ impl Consumer {
             }
         }
         drop(tally);
-        for work in progress.settled {
-            self.checkpoint.settle(work.at.partition, work.at.offset);
-        }
+        let settled = progress.settled.iter().map(|work| (work.at.partition, work.at.offset));
+        self.intake.checkpoint.settle_together(settled);
     }
 
-    fn differs(
-        &mut self,
-        work: &Work,
-        outcome: Outcome,
-        source: SourceEnd,
-        target: Result<(), SqlState>,
-    ) {
+    fn differs(&mut self, work: &Work, outcome: Outcome, ended: Ended) {
         let elapsed = self.first_statement.map_or(Duration::ZERO, |first| first.elapsed());
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let verdict = self.settings.errors.judge(outcome, target, elapsed_ms);
+        let verdict = self.settings.errors.judge(outcome, ended.target, elapsed_ms);
         if !matches!(verdict, Verdict::News | Verdict::Stop) {
             return;
         }
         let place = self.names.place(work.at);
-        let target = target.err().map_or("success".to_owned(), |code| code.to_string());
-        let source = match source {
+        let target = ended.target.err().map_or("success".to_owned(), |code| code.to_string());
+        let source = match ended.source {
             SourceEnd::Failed(code) => code.to_string(),
             _ => "success".to_owned(),
         };
         let session = work.session;
-        let seen = self.warned.entry(outcome.label()).or_default();
-        *seen += 1;
-        if *seen <= 10 || seen.is_power_of_two() {
-            warn!(%session, outcome = outcome.label(), count = *seen, source, target,
+        if let Some(count) = self.worth_telling(outcome.label()) {
+            warn!(%session, outcome = outcome.label(), count, source, target,
                 "a statement ended otherwise than on the source ({place})");
         }
         if verdict == Verdict::Stop {
@@ -677,33 +477,58 @@ impl Consumer {
 
     // ---- Now and then ----
 
-    fn commit(&mut self, mode: CommitMode) {
-        let Some(offsets) = &self.offsets else { return };
-        let commits: Vec<Commit> = self
-            .checkpoint
-            .watermarks()
-            .into_iter()
+    /// The offsets to commit, and where.
+    fn news(&mut self) -> Option<(Offsets, Vec<Commit>)> {
+        let offsets = self.offsets.clone()?;
+        let watermarks = self.intake.checkpoint.watermarks().into_iter();
+        let commits: Vec<Commit> = watermarks
             .map(|w| Commit { partition: w.partition, offset: w.offset, metadata: w.metadata })
             .collect();
-        if !commits.is_empty()
-            && let Err(error) = offsets.commit(&commits, mode)
+        (!commits.is_empty()).then_some((offsets, commits))
+    }
+
+    fn commit(&mut self) {
+        // A commit that was not waited for may have failed, and nothing new may follow it.
+        if self.committed_all.elapsed() >= COMMIT_ALL_INTERVAL {
+            self.committed_all = Instant::now();
+            self.intake.checkpoint.hand_out_again();
+        }
+        if let Some((offsets, commits)) = self.news()
+            && let Err(error) = offsets.commit(&commits, CommitMode::Async)
         {
+            self.intake.checkpoint.hand_out_again();
             warn!("offsets are not committed: {error}");
         }
     }
 
+    /// Commits and waits for the broker's answer, aside: librdkafka blocks for it.
+    fn commit_in_full(&mut self) -> Option<LocalBoxFuture<'static, ()>> {
+        let (offsets, commits) = self.news()?;
+        let commit =
+            tokio::task::spawn_blocking(move || offsets.commit(&commits, CommitMode::Sync));
+        Some(Box::pin(async move {
+            match commit.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!("offsets are not committed: {error}"),
+                Err(error) => warn!("offsets are not committed: {error}"),
+            }
+        }))
+    }
+
     fn every_second(&mut self) {
         self.health.beat(Beating::Consumer);
-        self.commit(CommitMode::Async);
+        self.commit();
         metrics::statements_in_flight(self.in_flight);
         self.show_lag();
-        if !self.may_deliver()
+        // What waits for a record that is still to come goes on when it has been read.
+        let stuck = !self.may_deliver() || (self.phase == Phase::Ended && self.in_flight > 0);
+        if stuck
             && self.last_progress.elapsed() >= Duration::from_secs(1)
             && let Some(downstream) = &self.downstream
         {
             downstream.sequencer.do_send(Relieve);
         }
-        self.sessions.retain(|_, known| known.seen.elapsed() < SESSION_LOG_KEPT);
+        self.intake.forget_silent(self.now_ms());
     }
 
     fn show_lag(&self) {
@@ -714,7 +539,7 @@ impl Consumer {
             committed: at.committed,
             high_watermark: Some(at.high_watermark),
         });
-        let nothing_left = self.in_flight == 0 && self.lookahead.is_empty() && self.caught_up;
+        let nothing_left = self.in_flight == 0 && self.intake.is_empty() && self.caught_up;
         let behind = if nothing_left || self.newest_ended_ms == 0 {
             Duration::ZERO
         } else {
@@ -723,58 +548,6 @@ impl Consumer {
             SystemTime::now().duration_since(logged).unwrap_or_default()
         };
         self.overview.lag(partitions.collect(), behind);
-    }
-}
-
-impl SourceSession {
-    fn new() -> Self {
-        Self {
-            log: SessionLog::default(),
-            lines: Lines::default(),
-            login: None,
-            delivered: false,
-            amends: false,
-            joins: false,
-            seen: Instant::now(),
-        }
-    }
-}
-
-/// Who a session is on the target.
-fn login(settings: &ReplaySettings, record: &LogRecord<'_>) -> Login {
-    // At its authorization the column is still empty, and the message tells.
-    let announced = record.message.split_once(" application_name=").map(|(_, rest)| {
-        let end = [" SSL enabled (", " GSS ("].iter().filter_map(|mark| rest.find(mark)).min();
-        &rest[..end.unwrap_or(rest.len())]
-    });
-    let announced = announced.filter(|_| record.message.starts_with("connection authorized"));
-    Login {
-        user: settings.identity.user(&record.user).to_owned(),
-        database: settings.identity.database(&record.database).to_owned(),
-        application_name: announced.unwrap_or(&record.application_name).to_owned(),
-    }
-}
-
-impl From<Nothing> for Filtered {
-    fn from(nothing: Nothing) -> Self {
-        match nothing {
-            Nothing::Noise => Self::Noise,
-            Nothing::Step => Self::Protocol,
-            Nothing::Outcome => Self::Outcome,
-            Nothing::Connection => Self::Connection,
-            Nothing::ParallelWorker => Self::ParallelWorker,
-        }
-    }
-}
-
-impl From<Lost> for Skipped {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Fastpath => Self::Fastpath,
-            Lost::Replication => Self::Replication,
-            Lost::NoText => Self::NoText,
-            Lost::Truncated => Self::Truncated,
-        }
     }
 }
 
@@ -787,7 +560,7 @@ impl Actor for Consumer {
         let wait = self.settings.lookahead / 4;
         let tick = wait.clamp(Duration::from_millis(2), Duration::from_millis(50));
         ctx.run_interval(tick, |actor, _| {
-            if actor.phase == Phase::Reading && !actor.lookahead.is_empty() {
+            if actor.phase == Phase::Reading && !actor.intake.is_empty() {
                 actor.release();
             }
         });
@@ -837,9 +610,9 @@ impl Handler<Stop> for Consumer {
 pub struct CommitNow;
 
 impl Handler<CommitNow> for Consumer {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: CommitNow, _: &mut Self::Context) {
-        self.commit(CommitMode::Sync);
+    fn handle(&mut self, _: CommitNow, _: &mut Self::Context) -> Self::Result {
+        self.commit_in_full().unwrap_or_else(|| Box::pin(async {}))
     }
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use actix::{Message, Recipient};
 
-use crate::pglog::statement::{Amendment, Statement};
-use crate::pglog::{SessionId, SqlState};
+use crate::pglog::SessionId;
+use crate::replay::intake::Delivery;
 use crate::replay::ledger::Fate;
 use crate::replay::session::{Ended, Session};
 use crate::replay::work::{Seq, Work};
@@ -20,32 +20,6 @@ pub type SharedSession = Arc<Mutex<Session>>;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Deliver(pub Vec<Delivery>);
-
-/// Something for one session.
-#[derive(Debug)]
-pub struct Delivery {
-    /// The session.
-    pub session: SessionId,
-    /// Who the session is on the target.
-    pub login: Arc<Login>,
-    /// What it gets.
-    pub parcel: Parcel,
-}
-
-/// What a session gets.
-#[derive(Debug)]
-pub enum Parcel {
-    /// It begins: connect.
-    Open,
-    /// Its next statement.
-    Work(Arc<Work>),
-    /// A statement that an earlier run of kreplay replayed, for the sake of what it set up.
-    Remember(Box<Statement>),
-    /// More about its last statement.
-    Amend(Amendment),
-    /// It ended on the source; with this error if the server ended it.
-    Close(Option<SqlState>),
-}
 
 /// Consumer → supervisor: the source's server ended all its sessions.
 #[derive(Debug, Message)]
@@ -162,6 +136,8 @@ pub struct Relieve;
 pub struct Gone {
     /// The session.
     pub session: SessionId,
+    /// Which of the actors that the session has had.
+    pub actor: u64,
     /// Whether it panicked.
     pub panicked: bool,
 }

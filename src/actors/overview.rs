@@ -43,6 +43,11 @@ impl Overview {
         *self.numbers().stalls.entry(how.label()).or_default() += 1;
     }
 
+    /// The stalls broken so far, by how.
+    pub fn stalls_broken(&self) -> BTreeMap<&'static str, u64> {
+        self.numbers().stalls.clone()
+    }
+
     /// How far the partitions are, and how far the replay is behind the source.
     pub fn lag(&self, partitions: Vec<Partition>, behind: Duration) {
         partitions.iter().for_each(metrics::partition);

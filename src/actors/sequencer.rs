@@ -29,8 +29,8 @@ pub struct Sequencer {
     read_on: Option<Recipient<ReadOn>>,
     observer: Watch,
     settings: SequencerSettings,
-    /// The statement that held the turn when it was last looked at, and since when it does.
-    watched: Option<(Seq, Instant)>,
+    /// The statement whose turn it is, and since when.
+    turn: (Seq, Instant),
     /// Whether a look is due.
     armed: bool,
     /// How long until the next look: longer each time nothing was found.
@@ -98,7 +98,7 @@ impl Sequencer {
             observer: Watch::Absent,
             pause: settings.stall_check,
             settings,
-            watched: None,
+            turn: (Seq(1), Instant::now()),
             armed: false,
             input_ended: false,
             warned_of_strangers: false,
@@ -109,6 +109,11 @@ impl Sequencer {
     }
 
     fn start(&mut self, start: Option<Start>, ctx: &mut Context<Self>) {
+        let turn = self.order.turn();
+        if turn != self.turn.0 {
+            self.turn = (turn, Instant::now());
+            self.pause = self.settings.stall_check;
+        }
         if let Some(Start { session, seq }) = start {
             match self.sessions.get(&session) {
                 Some(connection) => connection.turns.do_send(Turn::Start(seq)),
@@ -116,49 +121,40 @@ impl Sequencer {
                 None => debug!(%session, "is not connected at its turn"),
             }
         }
-        self.arm(ctx);
+        self.arm(self.pause, ctx);
     }
 
     // ---- Stalls ----
 
-    fn arm(&mut self, ctx: &mut Context<Self>) {
+    fn arm(&mut self, after: Duration, ctx: &mut Context<Self>) {
         if !self.armed {
             self.armed = true;
-            ctx.run_later(self.pause, Self::look_at_turn);
+            ctx.run_later(after, Self::look_at_turn);
         }
     }
 
     fn look_at_turn(&mut self, ctx: &mut Context<Self>) {
         self.armed = false;
-        let turn = self.order.turn();
-        match self.watched {
-            Some((seq, _)) if seq == turn => {}
-            _ => {
-                self.watched = Some((turn, Instant::now()));
-                self.pause = self.settings.stall_check;
-                if self.order.is_waited_for() || self.turn_holder().is_some() {
-                    self.arm(ctx);
-                }
-                return;
-            }
+        let held = self.turn.1.elapsed();
+        if held < self.settings.stall_check {
+            return self.arm(self.settings.stall_check - held, ctx);
         }
-        if let Some(holder) = self.turn_holder() {
-            self.look(Look::AtTurn, vec![holder], ctx);
+        let running = self.running();
+        if !running.is_empty() {
+            self.look(Look::AtTurn, running, ctx);
         } else if self.order.is_waited_for() {
-            self.arm(ctx);
+            self.arm(self.pause, ctx);
         }
     }
 
-    /// The session that runs the statement whose turn it is.
-    fn turn_holder(&self) -> Option<SessionId> {
-        let turn = self.order.turn();
-        let runs_turn = |session: &SessionId| {
-            self.sessions.get(session).is_some_and(|connection| {
-                let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.running().is_some_and(|work| work.seq == turn)
-            })
+    /// Sessions with a request under way: the one whose turn it is, and any that run something again
+    /// after their connection was lost.
+    fn running(&self) -> Vec<SessionId> {
+        let runs = |connection: &Connection| {
+            connection.state.lock().unwrap_or_else(PoisonError::into_inner).is_running()
         };
-        self.order.holder().filter(runs_turn)
+        let running = self.sessions.iter().filter(|(_, connection)| runs(connection));
+        running.map(|(session, _)| *session).take(LONGEST_CHAIN).collect()
     }
 
     /// Asks the target what these sessions wait for.
@@ -227,10 +223,10 @@ impl Sequencer {
                 Vec::new()
             }
         };
-        let waited = self.watched.map_or(Duration::ZERO, |(_, since)| since.elapsed());
-        let still = self.watched.is_none_or(|(seq, _)| seq == self.order.turn());
+        let waited = self.turn.1.elapsed();
         let mut relieved = false;
-        if still || look == Look::AtAll {
+        // What a look at the turn found is of no use once the turn has gone on.
+        if look == Look::AtAll || waited >= self.settings.stall_check {
             for backend in blockers {
                 let blocker = self.blocker(backend);
                 if blocker == Blocker::Stranger && !self.warned_of_strangers {
@@ -245,14 +241,12 @@ impl Sequencer {
                 relieved |= self.relieve(step, look);
             }
         }
-        if look == Look::AtTurn {
-            self.pause = if relieved {
-                self.settings.stall_check
-            } else {
-                (self.pause * 2).min(LONGEST_PAUSE.max(self.settings.stall_check))
-            };
-            self.arm(ctx);
-        }
+        self.pause = if relieved {
+            self.settings.stall_check
+        } else {
+            (self.pause * 2).min(LONGEST_PAUSE.max(self.settings.stall_check))
+        };
+        self.arm(self.pause, ctx);
     }
 
     fn blocker(&self, backend: i32) -> Blocker {
@@ -297,12 +291,12 @@ impl Sequencer {
                 None => self.ask_for_more(),
             },
             Relief::ReadOn(_) | Relief::StartNext => self.ask_for_more(),
-            Relief::GiveUp(session) if in_turns => {
+            Relief::GiveUp(session) => {
                 self.overview.stall_broken(StallBreak::BlockerClosed);
                 info!(%session, "given up: others wait for its locks, and no record of it is left");
                 self.tell(session, Turn::GiveUp)
             }
-            Relief::Wait | Relief::EndEarly(_) | Relief::Advance(_) | Relief::GiveUp(_) => false,
+            Relief::Wait | Relief::EndEarly(_) | Relief::Advance(_) => false,
         }
     }
 
@@ -392,11 +386,7 @@ impl Handler<Relieve> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, _: Relieve, ctx: &mut Self::Context) {
-        let runs = |connection: &Connection| {
-            connection.state.lock().unwrap_or_else(PoisonError::into_inner).is_running()
-        };
-        let running = self.sessions.iter().filter(|(_, connection)| runs(connection));
-        let waiters = running.map(|(id, _)| *id).take(LONGEST_CHAIN).collect();
+        let waiters = self.running();
         self.look(Look::AtAll, waiters, ctx);
     }
 }

@@ -15,6 +15,7 @@ use super::messages::{
     SharedSession, Turn, Wake,
 };
 use super::sequencer::Sequencer;
+use crate::http::{Condition, Health};
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
@@ -43,17 +44,21 @@ pub struct Surroundings {
     pub gone: Recipient<Gone>,
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
+    /// Whether the target can be reached.
+    pub health: Health,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
     pub serial: bool,
-    /// Whether a connection ever succeeded: until then a refusal for good ends the replay.
+    /// Whether the target ever let anybody in: until then a refusal for good ends the replay.
     pub connected_once: Arc<AtomicBool>,
 }
 
 /// One session of the source.
 pub struct SessionActor {
     id: SessionId,
+    /// Which of the session's actors this is.
+    number: u64,
     login: Arc<Login>,
     state: SharedSession,
     around: Surroundings,
@@ -69,6 +74,8 @@ pub struct SessionActor {
     canceling: bool,
     backoff: Duration,
     lost_before: bool,
+    /// A statement has ended on this connection that had not before.
+    fruitful: bool,
 }
 
 /// What the actor is about.
@@ -84,15 +91,17 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 impl SessionActor {
-    /// An actor around a session's decisions.
+    /// An actor around a session's decisions; `number` is what [`Gone`] calls it.
     pub fn new(
         id: SessionId,
+        number: u64,
         login: Arc<Login>,
         state: SharedSession,
         around: Surroundings,
     ) -> Self {
         Self {
             id,
+            number,
             login,
             state,
             around,
@@ -104,6 +113,7 @@ impl SessionActor {
             canceling: false,
             backoff: FIRST_BACKOFF,
             lost_before: false,
+            fruitful: false,
         }
     }
 
@@ -114,12 +124,20 @@ impl SessionActor {
     /// Does whatever can be done now.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
-            Phase::Connecting | Phase::Closing => return,
+            Phase::Connecting => {
+                // A stop does not wait for a target that can't be reached.
+                let stops = self.state().has_only_to_stop();
+                if stops {
+                    self.finish_closing(ctx);
+                }
+                return;
+            }
+            Phase::Closing => return,
             Phase::Disconnected => {
                 // What was under way on a connection that is gone has been put back already.
                 if self.state().is_busy() {
                     self.connect(ctx);
-                } else if let Next::Close(_) = self.next() {
+                } else if let Next::Close(_) = self.next_step() {
                     self.finish_closing(ctx);
                 }
                 return;
@@ -127,7 +145,7 @@ impl SessionActor {
             Phase::Connected => {}
         }
         while !self.canceling && self.unaimed.is_none() {
-            match self.next() {
+            match self.next_step() {
                 Next::Send(request) => self.send(request, ctx),
                 Next::Ask(seq) => {
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
@@ -142,7 +160,7 @@ impl SessionActor {
         }
     }
 
-    fn next(&mut self) -> Next {
+    fn next_step(&mut self) -> Next {
         self.state().next_step()
     }
 
@@ -204,6 +222,8 @@ impl SessionActor {
         let answered = self.state().answered(Answer { status: reply.status, error });
         let mut ended = Vec::new();
         if let Some((work, end)) = answered.ended {
+            self.fruitful = true;
+            self.backoff = FIRST_BACKOFF;
             let unaimed = self.unaimed.take_if(|unaimed| Arc::ptr_eq(unaimed, &work)).is_some();
             if unaimed {
                 info!(session = %self.id, "skipped: it signals a backend that no replayed session has");
@@ -267,16 +287,23 @@ impl SessionActor {
             Err(error) if error.is_permanent() => actor.refused(&error, ctx),
             Err(error) => {
                 warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
-                // Still connecting: nobody else tries, the timer alone does.
-                ctx.run_later(actor.backoff, |actor, ctx| actor.connect(ctx));
-                actor.backoff = (actor.backoff * 2).min(LONGEST_BACKOFF);
+                actor.around.health.target(Condition::Disconnected(error.to_string()));
+                actor.connect_later(ctx);
+                actor.pump(ctx);
             }
         }
     }
 
+    /// Still connecting: nobody else tries, the timer alone does.
+    fn connect_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.backoff, |actor, ctx| actor.connect(ctx));
+        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+    }
+
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.connected_once.store(true, Ordering::Relaxed);
-        self.backoff = FIRST_BACKOFF;
+        self.around.health.target(Condition::Connected);
+        self.fruitful = false;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
         }
@@ -329,6 +356,11 @@ impl SessionActor {
         warn!(session = %self.id, in_doubt, "lost the connection: {}", lost.reason);
         self.lost_before = true;
         self.unaimed = None;
+        if !self.fruitful {
+            // It may be our own doing: what is sent again ends the connection each time.
+            self.phase = Phase::Connecting;
+            self.connect_later(ctx);
+        }
         self.pump(ctx);
     }
 
@@ -365,12 +397,12 @@ impl SessionActor {
     }
 
     fn give_up(&mut self, ctx: &mut Context<Self>) {
-        if self.state().is_running() {
+        if self.phase != Phase::Connected {
             return;
         }
+        let Some(settled) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
-        let settled = self.state().give_up();
         if !settled.is_empty() {
             info!(session = %self.id, statements = settled.len(),
                 "rolled back a transaction that its source left open; it is run again if it goes on");
@@ -378,9 +410,10 @@ impl SessionActor {
         }
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;
-            if actor.state().is_busy() {
+            if actor.state().is_busy() || actor.state().has_memory() {
+                // It may have been told to close meanwhile.
                 actor.pump(ctx);
-            } else if !actor.state().has_memory() {
+            } else {
                 ctx.stop();
             }
         }));
@@ -392,7 +425,10 @@ impl Actor for SessionActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // An actor that follows one that panicked finds what that one had under way.
-        self.state().lost();
+        let was_connected = self.state().is_connected();
+        let in_doubt = self.state().lost();
+        self.lost_before = was_connected;
+        (0..in_doubt).for_each(|_| metrics::in_doubt());
         ctx.spawn(Answers);
         self.connect(ctx);
     }
@@ -430,7 +466,8 @@ impl ActorFuture<SessionActor> for Answers {
 impl Drop for SessionActor {
     fn drop(&mut self) {
         self.forget_connection();
-        self.around.gone.do_send(Gone { session: self.id, panicked: std::thread::panicking() });
+        let (session, actor) = (self.id, self.number);
+        self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
     }
 }
 

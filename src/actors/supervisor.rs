@@ -1,5 +1,8 @@
 //! The supervisor actor: owns the map of sessions; opens, times out, restarts and drains them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,8 +12,8 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::messages::{
-    Cancel, CloseAll, Deliver, Delivery, Drain, Finished, Gone, InputEnded, Parcel, Progress,
-    Settlement, SharedSession, Turn, Wake,
+    Cancel, CloseAll, Deliver, Drain, Finished, Gone, InputEnded, Progress, Settlement,
+    SharedSession, Turn, Wake,
 };
 use super::overview::Overview;
 use super::session::{SessionActor, Surroundings};
@@ -18,6 +21,7 @@ use super::vital::Vital;
 use crate::http::{Beating, Health};
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
+use crate::replay::intake::{Delivery, Parcel};
 use crate::replay::ledger::{Fate, Skipped};
 use crate::replay::session::{Amended, Closing, Session, SessionSettings};
 use crate::replay::types::KnownTypes;
@@ -44,6 +48,8 @@ pub struct Supervisor {
     /// The threads that sessions are spread over; none: this one.
     arbiters: Vec<ArbiterHandle>,
     next_arbiter: usize,
+    /// How many session actors there have been.
+    actors: u64,
     refused: HashSet<SessionId>,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
@@ -53,6 +59,8 @@ pub struct Supervisor {
 }
 
 struct Entry {
+    /// Which of the actors that there have been.
+    actor: u64,
     address: Addr<SessionActor>,
     state: SharedSession,
     login: Arc<Login>,
@@ -84,6 +92,7 @@ impl Supervisor {
             known_types: Arc::default(),
             arbiters,
             next_arbiter: 0,
+            actors: 0,
             refused: HashSet::new(),
             draining: false,
             drained: Vec::new(),
@@ -159,13 +168,22 @@ impl Supervisor {
     fn start(&mut self, session: SessionId, login: Arc<Login>, state: SharedSession) {
         let Some(around) = self.around.clone() else { return };
         let (actor_login, actor_state) = (login.clone(), state.clone());
-        let actor = move || SessionActor::new(session, actor_login, actor_state, around);
+        self.actors += 1;
+        let number = self.actors;
+        let actor = move || SessionActor::new(session, number, actor_login, actor_state, around);
         let address = match self.arbiters.get(self.next_arbiter) {
             Some(arbiter) => SessionActor::start_in_arbiter(arbiter, |_| actor()),
             None => actor().start(),
         };
         self.next_arbiter = (self.next_arbiter + 1) % self.arbiters.len().max(1);
-        let entry = Entry { address, state, login, last_record: Instant::now(), given_up: false };
+        let entry = Entry {
+            actor: number,
+            address,
+            state,
+            login,
+            last_record: Instant::now(),
+            given_up: false,
+        };
         self.sessions.insert(session, entry);
     }
 
@@ -273,12 +291,12 @@ impl Handler<InputEnded> for Supervisor {
 impl Handler<Gone> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Gone { session, panicked }: Gone, _: &mut Self::Context) {
-        let Some(entry) = self.sessions.get(&session) else { return };
-        if entry.address.connected() {
-            // Another actor has taken its place already.
+    fn handle(&mut self, Gone { session, actor, panicked }: Gone, _: &mut Self::Context) {
+        let Some(entry) = self.sessions.get(&session).filter(|entry| entry.actor == actor) else {
+            // Another actor has taken its place already. (Whether its address is still open does
+            // not tell: on a thread of its own it may be about to close.)
             return;
-        }
+        };
         let busy = entry.state.lock().unwrap_or_else(PoisonError::into_inner).is_busy();
         let Some(entry) = self.sessions.remove(&session) else { return };
         if panicked {

@@ -7,6 +7,9 @@
 //! it; so that a restart does not repeat those, what is still pending is written beside the offset,
 //! in the metadata that Kafka keeps with it (at most 4,096 bytes by default). Confluent's Parallel
 //! Consumer does the same with a bitmap.
+//!
+//! Whatever a restart repeats, it repeats whole transactions: the end of one without its beginning
+//! would be committed as something that never was.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +25,11 @@ pub struct Watermark {
 }
 
 /// The pending offsets of all partitions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checkpoint {
     partitions: BTreeMap<i32, Partition>,
+    /// How many bytes of metadata may be written.
+    room: usize,
 }
 
 #[derive(Debug, Default)]
@@ -32,8 +37,14 @@ struct Partition {
     /// Behind the last record that arrived.
     next: i64,
     pending: BTreeSet<i64>,
+    /// Records that were settled together, for as long as something between them is pending.
+    together: Vec<Vec<i64>>,
+    /// How many of those make it worth looking which are still of use.
+    crowded: usize,
     /// What an earlier run had settled: everything below `next` that is not in `pending`.
     resumed: Option<Settled>,
+    /// It is read by somebody else now; what is pending of it still runs here.
+    revoked: bool,
     /// What was last handed out, to commit only news.
     handed_out: Option<(i64, String)>,
 }
@@ -46,36 +57,55 @@ struct Settled {
 
 /// Kafka's default for `offset.metadata.max.bytes`, less a margin.
 const METADATA_BYTES: usize = 4000;
+/// No more pending records than that are told apart; those behind count as pending, all of them.
+const MOST_PENDING: usize = 100_000;
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// The version of the format: a leading word that no other one begins with.
 const VERSION: &str = "kreplay1";
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { partitions: BTreeMap::new(), room: METADATA_BYTES }
+    }
+}
 
 impl Checkpoint {
     /// A partition is read from `offset` on; `metadata` is what was committed with it. Metadata that
     /// this version did not write counts as none: then settled records above the offset are repeated.
+    ///
+    /// What is pending of a partition that was read before stays so.
     pub fn resume(&mut self, partition: i32, offset: i64, metadata: &str) {
+        let before = self.partitions.remove(&partition).unwrap_or_default();
         self.partitions.insert(
             partition,
-            Partition { next: offset, resumed: decode(offset, metadata), ..Partition::default() },
+            Partition {
+                next: offset,
+                resumed: decode(offset, metadata),
+                pending: before.pending,
+                together: before.together,
+                ..Partition::default()
+            },
         );
     }
 
     /// A partition is no longer read: nothing of it is committed any more.
-    pub fn forget(&mut self, partition: i32) {
-        self.partitions.remove(&partition);
+    pub fn revoke(&mut self, partition: i32) {
+        if let Some(partition) = self.partitions.get_mut(&partition) {
+            partition.revoked = true;
+        }
     }
 
     /// Whether an earlier run settled this record, so that it must not be replayed again.
     pub fn is_settled(&self, partition: i32, offset: i64) -> bool {
-        self.partitions
-            .get(&partition)
-            .and_then(|partition| partition.resumed.as_ref())
-            .is_some_and(|settled| offset < settled.next && !settled.pending.contains(&offset))
+        self.partitions.get(&partition).is_some_and(|partition| partition.was_settled(offset))
     }
 
-    /// A record arrived that is to be replayed.
+    /// A record arrived that is to be replayed, unless an earlier run settled it.
     pub fn begin(&mut self, partition: i32, offset: i64) {
         let partition = self.partitions.entry(partition).or_default();
-        partition.pending.insert(offset);
+        if !partition.was_settled(offset) {
+            partition.pending.insert(offset);
+        }
         partition.next = offset + 1;
     }
 
@@ -84,10 +114,29 @@ impl Checkpoint {
         self.partitions.entry(partition).or_default().next = offset + 1;
     }
 
-    /// A pending record is settled. Says nothing of partitions that are not read any more.
+    /// A pending record is settled.
     pub fn settle(&mut self, partition: i32, offset: i64) {
-        if let Some(partition) = self.partitions.get_mut(&partition) {
-            partition.pending.remove(&offset);
+        self.settle_together([(partition, offset)]);
+    }
+
+    /// Pending records (partition and offset) are settled together: those of one transaction.
+    pub fn settle_together(&mut self, records: impl IntoIterator<Item = (i32, i64)>) {
+        let mut by_partition: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+        for (partition, offset) in records {
+            by_partition.entry(partition).or_default().push(offset);
+        }
+        for (partition, mut offsets) in by_partition {
+            let Some(partition) = self.partitions.get_mut(&partition) else { continue };
+            for offset in &offsets {
+                partition.pending.remove(offset);
+            }
+            offsets.sort_unstable();
+            if partition.surrounds_pending(&offsets) {
+                partition.together.push(offsets);
+                if partition.together.len() > partition.crowded {
+                    partition.thin_out();
+                }
+            }
         }
     }
 
@@ -100,8 +149,11 @@ impl Checkpoint {
     pub fn watermarks(&mut self) -> Vec<Watermark> {
         let mut changed = Vec::new();
         for (&number, partition) in &mut self.partitions {
-            let offset = partition.pending.first().copied().unwrap_or(partition.next);
-            let metadata = encode(offset, partition);
+            if partition.revoked {
+                continue;
+            }
+            partition.thin_out();
+            let Some((offset, metadata)) = partition.watermark(self.room) else { continue };
             if partition.handed_out.as_ref() != Some(&(offset, metadata.clone())) {
                 partition.handed_out = Some((offset, metadata.clone()));
                 changed.push(Watermark { partition: number, offset, metadata });
@@ -109,33 +161,110 @@ impl Checkpoint {
         }
         changed
     }
+
+    /// What was handed out may not have been committed: hand it out again, changed or not.
+    pub fn hand_out_again(&mut self) {
+        for partition in self.partitions.values_mut() {
+            partition.handed_out = None;
+        }
+    }
 }
 
-/// `kreplay1 NEXT GAP GAP…`: NEXT relative to the offset; then the pending offsets, each as its
-/// distance from the one before. The first pending offset is the watermark itself and not written.
-fn encode(offset: i64, partition: &Partition) -> String {
-    // Records of an earlier run that were not read again yet are known from its own metadata only.
-    let unread =
-        partition.resumed.iter().flat_map(|settled| settled.pending.range(partition.next..));
-    let next = partition.resumed.as_ref().map_or(0, |settled| settled.next).max(partition.next);
-    let mut pending = partition.pending.iter().chain(unread).copied().filter(|&o| o > offset);
-    let mut gaps = String::new();
-    let mut before = offset;
-    let mut settled_to = next;
-    for at in pending.by_ref() {
-        if gaps.len() > METADATA_BYTES - 60 {
-            // No room for the rest: what lies behind counts as not settled and is repeated.
-            settled_to = at;
-            break;
+impl Partition {
+    fn was_settled(&self, offset: i64) -> bool {
+        self.resumed
+            .as_ref()
+            .is_some_and(|settled| offset < settled.next && !settled.pending.contains(&offset))
+    }
+
+    fn surrounds_pending(&self, together: &[i64]) -> bool {
+        match together {
+            [first, .., last] => self.pending.range(first..last).next().is_some(),
+            _ => false,
         }
-        gaps.push_str(&format!(" {}", at - before));
-        before = at;
     }
-    if settled_to == offset {
-        String::new()
-    } else {
-        format!("{VERSION} {}{gaps}", settled_to - offset)
+
+    /// Forgets those that nothing between them can tear apart any more.
+    fn thin_out(&mut self) {
+        let mut together = std::mem::take(&mut self.together);
+        together.retain(|offsets| self.surrounds_pending(offsets));
+        self.crowded = 2 * together.len() + 1024;
+        self.together = together;
     }
+
+    /// Where a restart is to begin, and what it need not repeat from there on. `None`: that can't be
+    /// written in so little room, and what was committed last has to do for longer.
+    fn watermark(&self, room: usize) -> Option<(i64, String)> {
+        let resumed_to = self.resumed.as_ref().map_or(0, |settled| settled.next);
+        let end = resumed_to.max(self.next);
+        // Records of an earlier run that were not read again yet are known from its own metadata only.
+        let unread =
+            self.resumed.iter().flat_map(|settled| settled.pending.range(self.next..)).copied();
+        let pending = self.pending.iter().copied().chain(unread);
+        // One more shows whether there is more.
+        let pending: Vec<i64> = pending.take(MOST_PENDING + 1).collect();
+        if pending.len() <= MOST_PENDING
+            && let Some(written) = write(&pending, end, room)
+        {
+            return Some(written);
+        }
+        // There is no room for all: what lies behind some record counts as not settled, and is
+        // repeated. An earlier run's transactions can't be told apart, so that it is not one of its.
+        let least = pending.partition_point(|&offset| offset < resumed_to);
+        let mut kept = pending.len() - 1;
+        while kept >= least {
+            let cut = pending[kept];
+            let torn = self.together.iter().filter(|t| t[0] < cut && t[t.len() - 1] > cut);
+            let torn = torn.flatten().copied().filter(|&offset| offset < cut);
+            let mut listed: Vec<i64> = pending[..kept].iter().copied().chain(torn).collect();
+            listed.sort_unstable();
+            if let Some(written) = write(&listed, cut, room) {
+                return Some(written);
+            }
+            if kept == 0 {
+                break;
+            }
+            kept = kept * 7 / 8;
+        }
+        None
+    }
+}
+
+/// The watermark of these pending offsets, with everything between them and up to `end` settled, and
+/// the metadata for it; `None` if that is more than `room`.
+///
+/// `kreplay1 NEXT BITS`: NEXT is `end` relative to the watermark. BITS has a bit for each record from
+/// the watermark on, set if it is pending; six of them are a character of base64 (the first record is
+/// the lowest bit), and `(N)c` stands for N times `c`. Zeroes at the end are left out.
+fn write(pending: &[i64], end: i64, room: usize) -> Option<(i64, String)> {
+    let Some(&offset) = pending.first() else { return Some((end, String::new())) };
+    let mut metadata = format!("{VERSION} {} ", end - offset);
+    let mut put = |bits: usize, times: i64| {
+        let character = char::from(BASE64[bits]);
+        match times {
+            ..=4 => metadata.extend((0..times).map(|_| character)),
+            _ => metadata.push_str(&format!("({times}){character}")),
+        }
+        metadata.len() <= room
+    };
+    // The bits of the six records from `6 * at` on, so many times one after the other.
+    let (mut at, mut bits, mut times) = (0, 0, 1);
+    let groups = pending.chunk_by(|a, b| (a - offset) / 6 == (b - offset) / 6);
+    for group in groups {
+        let place = (group[0] - offset) / 6;
+        let set = group.iter().fold(0, |set, at| set | 1 << ((at - offset) % 6));
+        if place == 0 {
+            bits = set;
+        } else if place == at + times && set == bits {
+            times += 1;
+        } else {
+            if !put(bits, times) || !put(0, place - at - times) {
+                return None;
+            }
+            (at, bits, times) = (place, set, 1);
+        }
+    }
+    put(bits, times).then_some((offset, metadata))
 }
 
 fn decode(offset: i64, metadata: &str) -> Option<Settled> {
@@ -144,14 +273,29 @@ fn decode(offset: i64, metadata: &str) -> Option<Settled> {
         return None;
     }
     let next = offset.checked_add(words.next()?.parse().ok()?)?;
-    let mut pending = BTreeSet::from([offset]);
+    let mut bits = words.next()?;
+    let mut pending = BTreeSet::new();
     let mut at = offset;
-    for gap in words {
-        at = at.checked_add(gap.parse().ok()?)?;
-        pending.insert(at);
+    while !bits.is_empty() {
+        let mut times: i64 = 1;
+        if let Some(run) = bits.strip_prefix('(') {
+            let (count, rest) = run.split_once(')')?;
+            (times, bits) = (count.parse().ok().filter(|count| *count > 0)?, rest);
+        }
+        let set = BASE64.iter().position(|character| Some(character) == bits.as_bytes().first())?;
+        bits = &bits[1..];
+        let end = at.checked_add(times.checked_mul(6)?)?;
+        if set != 0 {
+            if times > MOST_PENDING as i64 {
+                return None;
+            }
+            pending.extend((at..end).filter(|record| set & 1 << ((record - at) % 6) != 0));
+        }
+        at = end;
     }
     // A watermark without pending records stands behind everything that was read.
-    if next <= offset { None } else { Some(Settled { next, pending }) }
+    let valid = next > offset && pending.first() == Some(&offset) && words.next().is_none();
+    valid.then_some(Settled { next, pending })
 }
 
 #[cfg(test)]
@@ -213,12 +357,56 @@ mod tests {
         second.pass(0, 1);
         second.settle(0, 0);
         let committed = watermark(&mut second);
-        assert_eq!(committed.offset, 2);
+        assert_eq!(committed.offset, 4, "2 and 3 were settled by the first run");
 
         let mut third = Checkpoint::default();
         third.resume(0, committed.offset, &committed.metadata);
-        let settled: Vec<i64> = (2..12).filter(|&o| third.is_settled(0, o)).collect();
-        assert_eq!(settled, [3, 8]);
+        let settled: Vec<i64> = (4..12).filter(|&o| third.is_settled(0, o)).collect();
+        assert_eq!(settled, [8]);
+    }
+
+    #[test]
+    fn what_an_earlier_run_settled_is_not_pending_while_it_is_read_again() {
+        let mut first = Checkpoint::default();
+        first.resume(0, 0, "");
+        (0..5).for_each(|offset| first.begin(0, offset));
+        first.settle_together([(0, 1), (0, 2), (0, 3)]);
+        let committed = watermark(&mut first);
+
+        let mut second = Checkpoint::default();
+        second.resume(0, committed.offset, &committed.metadata);
+        (0..4).for_each(|offset| second.begin(0, offset));
+        let committed = watermark(&mut second);
+
+        let mut third = Checkpoint::default();
+        third.resume(0, committed.offset, &committed.metadata);
+        assert!((1..4).all(|offset| third.is_settled(0, offset)));
+    }
+
+    #[test]
+    fn a_partition_that_is_taken_away_and_given_back_keeps_what_still_runs() {
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.resume(0, 0, "");
+        (0..3).for_each(|offset| checkpoint.begin(0, offset));
+        checkpoint.revoke(0);
+        assert!(checkpoint.watermarks().is_empty(), "it is somebody else's");
+        checkpoint.resume(0, 0, "");
+        // Read again, and known from the first time.
+        (0..3).for_each(|offset| checkpoint.pass(0, offset));
+        assert_eq!(watermark(&mut checkpoint).offset, 0);
+        checkpoint.settle_together([(0, 0), (0, 1), (0, 2)]);
+        assert_eq!(watermark(&mut checkpoint).offset, 3);
+    }
+
+    #[test]
+    fn what_could_not_be_committed_is_handed_out_again() {
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.resume(0, 0, "");
+        checkpoint.pass(0, 0);
+        let committed = watermark(&mut checkpoint);
+        assert!(checkpoint.watermarks().is_empty());
+        checkpoint.hand_out_again();
+        assert_eq!(watermark(&mut checkpoint), committed);
     }
 
     #[test]
@@ -226,23 +414,36 @@ mod tests {
         let mut checkpoint = Checkpoint::default();
         checkpoint.resume(0, 0, "");
         (0..100_000).for_each(|offset| checkpoint.begin(0, offset));
-        (0..100_000)
-            .filter(|offset| offset % 2 == 1)
-            .for_each(|offset| checkpoint.settle(0, offset));
+        // Without a pattern: nothing is as long.
+        let settled = |offset: &i64| offset.wrapping_mul(2_654_435_761) >> 9 & 1 == 1;
+        (0..100_000).filter(settled).for_each(|offset| checkpoint.settle(0, offset));
         let committed = watermark(&mut checkpoint);
         assert!(committed.metadata.len() < 4096, "{}", committed.metadata.len());
         let mut after = Checkpoint::default();
         after.resume(0, committed.offset, &committed.metadata);
-        assert!((0..100_000).all(|offset| offset % 2 == 1 || !after.is_settled(0, offset)));
-        assert!(after.is_settled(0, 1));
-        assert!(!after.is_settled(0, 99_999));
+        assert!((0..100_000).all(|offset| settled(&offset) || !after.is_settled(0, offset)));
+        let known = (0..100_000).filter(|&offset| after.is_settled(0, offset)).count();
+        assert!((8_000..40_000).contains(&known), "{known} of 50,000");
     }
 
     #[test]
     fn metadata_of_others_counts_as_none() {
-        for foreign in
-            ["", "x", "kreplay2 5", "kreplay1", "kreplay1 x", "kreplay1 5 -9223372036854775808 -1"]
-        {
+        for foreign in [
+            "",
+            "x",
+            "kreplay2 5 B",
+            "kreplay1",
+            "kreplay1 x",
+            "kreplay1 5",
+            "kreplay1 5 A",
+            "kreplay1 5 -",
+            "kreplay1 5 B B",
+            "kreplay1 5 B(9223372036854775807)A",
+            "kreplay1 5 (1000000000000)/",
+            "kreplay1 5 (",
+            "kreplay1 5 (0)B",
+            "kreplay1 9223372036854775807 B",
+        ] {
             assert_eq!(decode(7, foreign), None, "{foreign:?}");
         }
     }
@@ -271,6 +472,84 @@ mod tests {
                 (committed.offset..end).filter(|&o| !after.is_settled(0, o)).collect();
             prop_assert_eq!(repeated, pending);
             prop_assert!((end..end + 10).all(|o| !after.is_settled(0, o)));
+        }
+
+        /// Sessions' transactions are interleaved; now and then one ends, now and then offsets are
+        /// committed, now and then everything is killed and read again from there.
+        #[test]
+        fn a_restart_repeats_a_transaction_from_its_beginning_or_not_at_all(
+            sessions in prop::collection::vec(0..6usize, 1..150),
+            lengths in prop::collection::vec(1..5usize, 6),
+            steps in prop::collection::vec((0..4u8, any::<prop::sample::Index>()), 1..120),
+            room in 20..80usize,
+        ) {
+            // Which transaction each record belongs to.
+            let mut open = [(0, 0); 6];
+            let mut transactions: Vec<Vec<i64>> = Vec::new();
+            for (offset, &session) in (0..).zip(&sessions) {
+                let (transaction, left) = &mut open[session];
+                if *left == 0 {
+                    (*transaction, *left) = (transactions.len(), lengths[session]);
+                    transactions.push(Vec::new());
+                }
+                transactions[*transaction].push(offset);
+                *left -= 1;
+            }
+            let all = sessions.len() as i64;
+            let begun = |offset| Checkpoint {
+                room,
+                partitions: BTreeMap::from([(0, Partition { next: offset, ..Partition::default() })]),
+            };
+            let mut checkpoint = begun(0);
+            let (mut read, mut committed) = (0, (0, String::new()));
+            // Transactions whose effects are there.
+            let mut done = BTreeSet::new();
+            for (what, which) in steps {
+                match what {
+                    0 | 1 if read < all => {
+                        for _ in 0..=which.index(8) {
+                            if read < all {
+                                checkpoint.begin(0, read);
+                                read += 1;
+                            }
+                        }
+                    }
+                    2 => {
+                        let runs = |t: &&Vec<i64>| {
+                            t.iter().all(|&o| o < read)
+                                && t.iter().all(|o| checkpoint.partitions[&0].pending.contains(o))
+                        };
+                        let whole: Vec<&Vec<i64>> = transactions.iter().filter(runs).collect();
+                        if !whole.is_empty() {
+                            let ended = whole[which.index(whole.len())];
+                            done.insert(ended[0]);
+                            checkpoint.settle_together(ended.iter().map(|&offset| (0, offset)));
+                        }
+                    }
+                    _ => {
+                        if let Some(news) = checkpoint.watermarks().pop() {
+                            prop_assert!(news.metadata.len() <= room);
+                            committed = (news.offset, news.metadata);
+                        }
+                        if which.index(3) == 0 {
+                            checkpoint = begun(committed.0);
+                            checkpoint.resume(0, committed.0, &committed.1);
+                            read = committed.0;
+                            for transaction in &transactions {
+                                let repeated = |&&offset: &&i64| {
+                                    offset >= committed.0 && !checkpoint.is_settled(0, offset)
+                                };
+                                let repeats = transaction.iter().filter(repeated).count();
+                                prop_assert!(
+                                    repeats == transaction.len()
+                                        || repeats == 0 && done.contains(&transaction[0]),
+                                    "{repeats} of {transaction:?} with {committed:?}"
+                                );
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -46,6 +46,31 @@ pub enum Restore {
     },
 }
 
+impl Restore {
+    /// What a statement sets up, without the rest of it.
+    pub fn of(statement: &Statement) -> impl Iterator<Item = Self> {
+        let parts = statement.outline.parts.iter();
+        parts.filter_map(|part| {
+            let text = &statement.sql[part.range.clone()];
+            change(text, part.command, statement)?;
+            Some(Self::by(text, statement))
+        })
+    }
+
+    fn by(text: &str, statement: &Statement) -> Self {
+        match &statement.protocol {
+            // The parameters of a PREPARE are those of its execution by a Bind message.
+            Protocol::Extended { parameters, .. }
+                if !parameters.is_empty()
+                    && statement.outline.single() != Some(Command::Prepare) =>
+            {
+                Self::Execute { sql: statement.sql.clone(), parameters: parameters.clone() }
+            }
+            _ => Self::Text(text.into()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 enum Change {
     Put(Entry),
@@ -131,18 +156,7 @@ fn change(text: &str, command: Command, statement: &Statement) -> Option<Change>
     if !command.sets_up_session() {
         return None;
     }
-    let put = |key| {
-        let restore = match &statement.protocol {
-            // The parameters of a PREPARE are those of its execution by a Bind message.
-            Protocol::Extended { parameters, .. }
-                if !parameters.is_empty() && command != Command::Prepare =>
-            {
-                Restore::Execute { sql: statement.sql.clone(), parameters: parameters.clone() }
-            }
-            _ => Restore::Text(text.into()),
-        };
-        Some(Change::Put(Entry { key, restore }))
-    };
+    let put = |key| Some(Change::Put(Entry { key, restore: Restore::by(text, statement) }));
     let words = sql::key(text, 3);
     let word = |at: usize| words.split(' ').nth(at).unwrap_or_default().to_owned();
     match command {

@@ -107,6 +107,11 @@ impl<T> Lookahead<T> {
         Some((entry.session, entry.item))
     }
 
+    /// Whether something of the session is held.
+    pub fn holds(&self, session: SessionId) -> bool {
+        self.entries.iter().any(|entry| entry.session == session)
+    }
+
     /// How many entries are held.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -141,7 +146,9 @@ mod tests {
         held.push(B, "b".into(), false, 0);
         assert_eq!(held.pop(50), None);
         assert!(held.end(A, |item| item.push('!')));
+        assert!(held.holds(A));
         assert_eq!(held.pop(50), Some((A, "a!".into())));
+        assert!(!held.holds(A));
         assert_eq!(held.pop(50), Some((B, "b".into())));
         assert!(held.is_empty());
     }

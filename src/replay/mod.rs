@@ -3,6 +3,7 @@
 pub mod backends;
 pub mod checkpoint;
 pub mod context;
+pub mod intake;
 pub mod ledger;
 pub mod lines;
 pub mod lookahead;

@@ -17,8 +17,6 @@ pub struct SerialOrder {
     asking: BTreeMap<Seq, SessionId>,
     /// Statements behind the turn that have finished: a stall made them run early.
     early: BTreeSet<Seq>,
-    /// The session that was last told to start.
-    holder: Option<SessionId>,
 }
 
 /// A session may start its statement.
@@ -32,7 +30,7 @@ pub struct Start {
 
 impl Default for SerialOrder {
     fn default() -> Self {
-        Self { turn: Seq(1), asking: BTreeMap::new(), early: BTreeSet::new(), holder: None }
+        Self { turn: Seq(1), asking: BTreeMap::new(), early: BTreeSet::new() }
     }
 }
 
@@ -63,18 +61,12 @@ impl SerialOrder {
 
     fn start(&mut self) -> Option<Start> {
         let session = self.asking.remove(&self.turn)?;
-        self.holder = Some(session);
         Some(Start { session, seq: self.turn })
     }
 
     /// The first statement that has not finished.
     pub fn turn(&self) -> Seq {
         self.turn
-    }
-
-    /// The session that holds the turn, or held it last.
-    pub fn holder(&self) -> Option<SessionId> {
-        self.holder
     }
 
     /// Whether a statement waits for its turn.
@@ -105,7 +97,6 @@ mod tests {
         assert_eq!(order.ask(Seq(1), session(1)), Some(Start { session: session(1), seq: Seq(1) }));
         assert_eq!(order.ask(Seq(3), session(1)), None);
         assert_eq!(order.finish(Seq(1)), Some(Start { session: session(2), seq: Seq(2) }));
-        assert_eq!(order.holder(), Some(session(2)));
         assert_eq!(order.finish(Seq(2)), Some(Start { session: session(1), seq: Seq(3) }));
     }
 

@@ -127,6 +127,8 @@ pub struct Tally {
     pub target_errors: BTreeMap<String, u64>,
     /// Statements whose parameter types had to be guessed.
     pub types_guessed: u64,
+    /// Statements that waited for a lock whose end stands later in the log, by how they were freed.
+    pub stalls_broken: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
@@ -168,6 +170,11 @@ impl Tally {
         text.push_str(&format!("errors on the target  {}\n", codes(&self.target_errors)));
         if self.types_guessed > 0 {
             text.push_str(&format!("parameter types guessed  {}\n", self.types_guessed));
+        }
+        if !self.stalls_broken.is_empty() {
+            let listed = self.stalls_broken.iter().map(|(how, n)| format!("{how} {n}"));
+            let listed: Vec<String> = listed.collect();
+            text.push_str(&format!("stalls broken  {}\n", listed.join(", ")));
         }
         text
     }

@@ -228,9 +228,13 @@ impl Session {
 
     /// Notes what a statement set up that an earlier run of kreplay has replayed.
     pub fn remember(&mut self, statement: &Statement) {
-        if !self.would_write(statement) {
-            self.context.note(statement);
-            self.context.commit();
+        if self.would_write(statement) {
+            return;
+        }
+        self.context.note(statement);
+        self.context.commit();
+        if self.connected {
+            self.restoring.extend(Restore::of(statement));
         }
     }
 
@@ -270,6 +274,11 @@ impl Session {
     /// Whether a request is without an answer, or a statement takes more requests.
     pub fn is_running(&self) -> bool {
         !self.sent.is_empty() || self.current.is_some()
+    }
+
+    /// Whether kreplay stops and nothing is left to be done before.
+    pub fn has_only_to_stop(&self) -> bool {
+        !self.is_busy() && self.closing == Some(Closing::Drain)
     }
 
     /// Whether a transaction is open on the target.

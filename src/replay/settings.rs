@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::pglog::Format;
+use crate::pglog::{Format, LogRecord};
+use crate::replay::ledger::Filtered;
 use crate::replay::policy::ErrorPolicy;
 
 /// What is replayed, in which order, within which limits.
@@ -83,7 +84,48 @@ pub struct Identity {
     pub(crate) users: BTreeMap<String, String>,
 }
 
+/// Who a session logs in as.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Login {
+    /// The role.
+    pub user: String,
+    /// The database.
+    pub database: String,
+    /// `application_name`, which the server shows in its views and log.
+    pub application_name: String,
+}
+
+impl Filters {
+    /// Why a record is left out whatever it says, if it is.
+    pub fn leaves_out(&self, record: &LogRecord<'_>) -> Option<Filtered> {
+        let databases = &self.source_databases;
+        if !databases.is_empty()
+            && !record.database.is_empty()
+            && !databases.iter().any(|database| **database == *record.database)
+        {
+            return Some(Filtered::OtherDatabase);
+        }
+        let before = self.after_unix_ms.is_some_and(|after| record.log_time.unix_ms < after);
+        before.then_some(Filtered::BeforeAfter)
+    }
+}
+
 impl Identity {
+    /// Who the session of this record is on the target.
+    pub fn login(&self, record: &LogRecord<'_>) -> Login {
+        // At its authorization the column is still empty, and the message tells.
+        let announced = record.message.split_once(" application_name=").map(|(_, rest)| {
+            let end = [" SSL enabled (", " GSS ("].iter().filter_map(|mark| rest.find(mark)).min();
+            &rest[..end.unwrap_or(rest.len())]
+        });
+        let announced = announced.filter(|_| record.message.starts_with("connection authorized"));
+        Login {
+            user: self.user(&record.user).to_owned(),
+            database: self.database(&record.database).to_owned(),
+            application_name: announced.unwrap_or(&record.application_name).to_owned(),
+        }
+    }
+
     /// The target's database for a session of this database of the source.
     pub fn database<'a>(&'a self, source: &'a str) -> &'a str {
         renamed(self.one_database.as_deref(), &self.databases, source)

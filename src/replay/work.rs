@@ -76,7 +76,12 @@ impl End {
                 self.source = SourceEnd::Failed(failure.code);
                 self.failure = Some(failure);
             }
-            Amendment::Terminated => self.source = SourceEnd::Terminated,
+            // A backend that died had ended what it is known to have ended.
+            Amendment::Terminated => {
+                if self.source == SourceEnd::Unknown {
+                    self.source = SourceEnd::Terminated;
+                }
+            }
             Amendment::Joined => {
                 self.sync = SyncEnd::Joined;
                 self.amend(Amendment::Succeeded(None));

@@ -20,7 +20,7 @@ pub struct DeadLetters {
 enum Place {
     /// A csv file: partition, offset, line, reason, error, payload. The payload's bytes are as they
     /// came.
-    File { path: PathBuf, writer: csv::Writer<File> },
+    File { path: PathBuf, writer: Box<csv::Writer<File>> },
     /// A topic: the payload as it came, the rest as headers.
     Topic { topic: String, producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> },
 }
@@ -57,7 +57,10 @@ impl DeadLetters {
         let file =
             file.map_err(|source| DeadLetterError::File { path: path.to_owned(), source })?;
         let writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-        Ok(Self { place: Place::File { path: path.to_owned(), writer }, warned: false })
+        Ok(Self {
+            place: Place::File { path: path.to_owned(), writer: Box::new(writer) },
+            warned: false,
+        })
     }
 
     /// Sends to a topic of these brokers, with these librdkafka properties.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::replay::settings::Login;
+
 /// Where the target is and how to log in to it: everything but the session's own user, database
 /// and application name, which stand in [`Login`].
 #[derive(Debug, Clone)]
@@ -138,17 +140,6 @@ impl fmt::Display for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
-}
-
-/// As whom a connection is opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The role.
-    pub user: String,
-    /// The database.
-    pub database: String,
-    /// `application_name`, as the source's session had it.
-    pub application_name: String,
 }
 
 #[cfg(test)]

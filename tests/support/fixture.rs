@@ -33,6 +33,8 @@ pub struct Run {
     /// The last value that the source's sequence gave, where the schema has one. Gaps count: a
     /// statement that was rolled back drew its value all the same.
     pub events_id_seq_last_value: Option<String>,
+    /// The log's own count.
+    pub log_error_records_by_sqlstate: Option<BTreeMap<String, u64>>,
     /// What a proxy saw.
     pub wire: Option<Wire>,
 }
@@ -43,6 +45,10 @@ pub struct Run {
 pub struct Wire {
     #[serde(rename = "sessions")]
     pub sessions: u64,
+    /// Simple queries, each of one statement or several.
+    pub query: u64,
+    /// Statements parsed for the extended protocol.
+    pub parse: u64,
     /// Statements that succeeded.
     pub command_complete: u64,
     /// Errors that clients got.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
@@ -103,6 +104,8 @@ impl Broker {
             .expect("bash");
         let mut start = Command::new(SCRIPT);
         start.arg("start").arg(&directory).arg("0").env("KAFKA_HOME", distribution);
+        // A member that was killed is missed after half a second, if it has asked for that.
+        start.env("KAFKA_EXTRA", "group.min.session.timeout.ms=500");
         let address = run(start.envs(environment.iter().copied()));
         Self { address, directory, undertaker }
     }
@@ -181,6 +184,19 @@ impl Broker {
         let more = rdkafka::admin::NewPartitions::new(name, partitions);
         let grown = block_on(admin.create_partitions([&more], &AdminOptions::new()));
         grown.expect("an answer").remove(0).expect("more partitions");
+    }
+
+    /// What a group has committed for a topic's first partition.
+    pub fn committed(&self, group: &str, topic: &str) -> Option<i64> {
+        let mut config = self.client();
+        let consumer: BaseConsumer = config.set("group.id", group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, 0);
+        let committed = consumer.committed_offsets(list, TIMEOUT).expect("an answer");
+        match committed.elements()[0].offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
     }
 
     /// Deletes a partition's records before `offset`.

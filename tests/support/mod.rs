@@ -3,5 +3,8 @@
 
 pub mod fixture;
 pub mod kafka;
+pub mod kreplay;
+pub mod log;
 pub mod postgres;
+pub mod recorder;
 pub mod rsyslog;

@@ -104,6 +104,31 @@ impl Server {
         self.end("QUIT");
     }
 
+    /// SIGKILL for all its processes: what clients see of a machine that goes down.
+    pub fn crash(&mut self) {
+        let Some(mut child) = self.process.take() else { return };
+        let postmaster = child.id();
+        // Stopped, it starts no new ones meanwhile.
+        run(Command::new("kill").args(["-s", "STOP", &postmaster.to_string()]));
+        let children = format!("/proc/{postmaster}/task/{postmaster}/children");
+        let children = fs::read_to_string(children).expect("its children");
+        let children: Vec<&str> = children.split_whitespace().collect();
+        for pid in children.iter().copied().chain([&*postmaster.to_string()]) {
+            // One may have ended by itself.
+            let _ = Command::new("kill").args(["-s", "KILL", pid]).status();
+        }
+        child.wait().expect("own child");
+        // As long as one lives, a new server refuses to start. Nobody may be there to bury them.
+        let lives = |pid: &&str| {
+            fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while children.iter().any(lives) {
+            assert!(Instant::now() < deadline, "killed and still there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Starts it again, on the same port and data.
     pub fn restart(&mut self) {
         self.stop();

@@ -93,7 +93,7 @@ impl Session {
             }
         }
         let finished = Some(work.seq);
-        let ended = work.tell().then(|| (work, Ended { source, target, guessed }));
+        let ended = work.tell().then_some((work, Ended { source, target, guessed }));
         Answered { ended, finished, settled: told_once(settled) }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::answers::told_once;
 use super::steps::Step;
-use super::{Amended, Queued, Role, Sent, Session};
+use super::{Amended, Closing, Queued, Role, Sent, Session};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::context::Context;
@@ -75,8 +75,11 @@ impl Session {
             });
             again.push(current.work);
         }
-        for work in again.into_iter().rev() {
-            self.queue.push_front(Queued { work, again: true });
+        // Whoever stops leaves it to the next start.
+        if self.closing != Some(Closing::Drain) {
+            for work in again.into_iter().rev() {
+                self.queue.push_front(Queued { work, again: true });
+            }
         }
         self.disconnected();
         in_doubt
@@ -94,17 +97,16 @@ impl Session {
     }
 
     /// The session is given up for now: its connection is closed and its open transaction rolled
-    /// back. If it goes on after all, both are made again. Returns what is settled by that.
-    pub fn give_up(&mut self) -> Vec<Arc<Work>> {
-        if !self.queue.is_empty() {
-            // It goes on already.
-            self.lost();
-            return Vec::new();
+    /// back. If it goes on after all, both are made again. Returns what is settled by that; `None` if
+    /// the session has something to do, because it has gone on meanwhile.
+    pub fn give_up(&mut self) -> Option<Vec<Arc<Work>>> {
+        if self.is_busy() {
+            return None;
         }
         let rolled_back = std::mem::take(&mut self.transaction);
         self.dormant.extend(rolled_back.iter().cloned());
         self.disconnected();
-        told_once(rolled_back)
+        Some(told_once(rolled_back))
     }
 
     fn disconnected(&mut self) {

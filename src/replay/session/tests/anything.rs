@@ -248,7 +248,7 @@ fn replayed(source: &Source, events: &[Event], settings: SessionSettings) -> (Re
         replay.push(&sent.sql, sent.protocol.clone(), sent.end);
         if let Some(code) = sent.late {
             // It has run, or runs; its failure is told before the session's next statement.
-            if replay.seq % 2 == 0 {
+            if replay.seq.is_multiple_of(2) {
                 replay.run();
             }
             let failure = Failure { code: state(code), after_ms: None, part: None };
@@ -275,12 +275,12 @@ fn replayed(source: &Source, events: &[Event], settings: SessionSettings) -> (Re
                 }
                 in_doubt += replay.lose();
             }
-            Event::GiveUp if replay.session.is_running() => {}
             Event::GiveUp => {
-                let settled = replay.session.give_up();
-                replay.settled.extend(settled.iter().map(|work| work.seq.0));
-                replay.server.disconnect();
-                replay.session.connected();
+                if let Some(settled) = replay.session.give_up() {
+                    replay.settled.extend(settled.iter().map(|work| work.seq.0));
+                    replay.server.disconnect();
+                    replay.session.connected();
+                }
             }
         }
     }

@@ -1,0 +1,240 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::actors::messages::Fatal;
+use crate::actors::sequencer::{Sequencer, SequencerSettings};
+use crate::pglog::sql::Outline;
+use crate::pglog::statement::{Protocol, SourceEnd, Statement};
+use crate::replay::backends::Backends;
+use crate::replay::work::{End, Position, Seq};
+use crate::target::{SslMode, Target, TargetSettings};
+
+const SESSION: SessionId = SessionId { start: 1, pid: 1 };
+
+/// Makes the session's actor panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Panic;
+
+impl Handler<Panic> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        self.sessions[&SESSION].address.do_send(Panic);
+    }
+}
+
+impl Handler<Panic> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("on purpose");
+    }
+}
+
+/// Hears what goes up from the sessions.
+#[derive(Default, Clone)]
+struct Above(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    ended: Vec<u64>,
+    settled: Vec<u64>,
+}
+
+impl Actor for Above {
+    type Context = Context<Self>;
+}
+
+impl Handler<Progress> for Above {
+    type Result = ();
+
+    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
+        let mut heard = self.0.lock().expect("no panic");
+        heard.ended.extend(progress.ended.iter().map(|(work, _)| work.seq.0));
+        heard.settled.extend(progress.settled.iter().map(|work| work.seq.0));
+    }
+}
+
+impl Handler<Fatal> for Above {
+    type Result = ();
+
+    fn handle(&mut self, fatal: Fatal, _: &mut Self::Context) {
+        panic!("{fatal:?}");
+    }
+}
+
+/// The queries that came, each with the number of its connection.
+type Queries = Arc<Mutex<Vec<(usize, String)>>>;
+
+/// A server that takes any query, notes it with the number of its connection, and answers; but
+/// `hang` only on the second connection.
+fn server() -> (u16, Queries) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let queries: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
+    let seen = queries.clone();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let (stream, seen) = (stream.expect("a connection"), seen.clone());
+            // It ends with the connection.
+            std::thread::spawn(move || serve(stream, number + 1, &seen));
+        }
+    });
+    (port, queries)
+}
+
+fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    seen: &Mutex<Vec<(usize, String)>>,
+) -> std::io::Result<()> {
+    fn body(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let mut body = vec![0; u32::from_be_bytes(length) as usize - 4];
+        stream.read_exact(&mut body)?;
+        Ok(body)
+    }
+    body(&mut stream)?;
+    let mut status = b'I';
+    let key = b"K\0\0\0\x0c\0\0\0\x07\0\0\0\x01";
+    stream.write_all(&[b"R\0\0\0\x08\0\0\0\0".as_slice(), key, b"Z\0\0\0\x05I"].concat())?;
+    loop {
+        let mut kind = [0];
+        stream.read_exact(&mut kind)?;
+        let text = String::from_utf8(body(&mut stream)?).expect("UTF-8");
+        let query = match kind[0] {
+            b'Q' => text.trim_end_matches('\0').to_owned(),
+            // Behind the statement's name.
+            b'P' => text.split('\0').nth(1).unwrap_or_default().to_owned(),
+            b'X' => return Ok(()),
+            other => {
+                let answer: &[u8] = match other {
+                    b'B' => b"2\0\0\0\x04",
+                    b'E' => b"C\0\0\0\x07OK\0",
+                    b'S' => &[b"Z\0\0\0\x05".as_slice(), &[status]].concat(),
+                    _ => b"",
+                };
+                stream.write_all(answer)?;
+                continue;
+            }
+        };
+        match &*query {
+            "begin" => status = b'T',
+            "commit" => status = b'I',
+            _ => {}
+        }
+        let hangs = query == "hang" && connection == 1;
+        seen.lock().expect("no panic").push((connection, query));
+        if kind[0] == b'P' {
+            stream.write_all(b"1\0\0\0\x04")?;
+        } else if !hangs {
+            stream
+                .write_all(&[b"C\0\0\0\x07OK\0".as_slice(), b"Z\0\0\0\x05", &[status]].concat())?;
+        }
+    }
+}
+
+fn work(seq: u64, sql: &str) -> Delivery {
+    let statement = Statement {
+        sql: sql.into(),
+        protocol: Protocol::Simple,
+        outline: Outline::of(sql),
+        duration_ms: None,
+        logged_ms: 0,
+    };
+    let at = Position { partition: 0, offset: seq as i64, line: 0 };
+    let end = End { source: SourceEnd::Succeeded, ..End::default() };
+    let login = Login { user: "u".into(), database: "d".into(), application_name: "a".into() };
+    let work = Work::new(Seq(seq), at, SESSION, statement, end);
+    Delivery { session: SESSION, login: Arc::new(login), parcel: Parcel::Work(Arc::new(work)) }
+}
+
+async fn until(what: &str, so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !so() {
+        assert!(Instant::now() < deadline, "still not so: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_transaction() {
+    let (port, queries) = server();
+    let above = Above::default();
+    let upwards = above.clone().start();
+    let target = Target::new(TargetSettings {
+        host: "127.0.0.1".into(),
+        port,
+        sslmode: SslMode::Disable,
+        ..Default::default()
+    });
+    let target = target.expect("usable settings");
+    let backends = Arc::new(Backends::default());
+    let fatal = upwards.clone().recipient::<Fatal>();
+    let (health, overview) = (Health::default(), Arc::new(Overview::default()));
+    let hour = Duration::from_secs(3600);
+    let sequencer = Sequencer::new(
+        SequencerSettings {
+            stall_check: hour,
+            patience: hour,
+            target: target.clone(),
+            observer: None,
+        },
+        backends.clone(),
+        health.clone(),
+        overview.clone(),
+        Vital::new("sequencer", fatal.clone()),
+    );
+    let sequencer = sequencer.start();
+    let supervisor = Supervisor::new(
+        SupervisorSettings {
+            sessions: SessionSettings {
+                depth: 16,
+                serial: true,
+                replay_cancels: false,
+                read_only: false,
+            },
+            max_sessions: 10,
+            idle_timeout: None,
+        },
+        Vec::new(),
+        health.clone(),
+        overview,
+        Vital::new("supervisor", fatal.clone()),
+    );
+    let supervisor = supervisor.start();
+    supervisor.do_send(Surround(Surroundings {
+        target,
+        backends,
+        sequencer,
+        progress: upwards.recipient(),
+        gone: supervisor.clone().recipient(),
+        fatal,
+        health,
+        statements: metrics::Statements::new(),
+        serial: true,
+        connected_once: Arc::default(),
+    }));
+
+    let texts = ["set a = 1", "insert 1", "begin", "insert 2", "hang"];
+    let works = (1..).zip(texts).map(|(seq, sql)| work(seq, sql)).collect();
+    supervisor.do_send(Deliver(works));
+    let seen = |connection: usize| -> Vec<String> {
+        let queries = queries.lock().expect("no panic");
+        queries.iter().filter(|(on, _)| *on == connection).map(|(_, sql)| sql.clone()).collect()
+    };
+    until("the last statement runs", || seen(1).len() == 5).await;
+    until("the others are answered", || above.0.lock().expect("no panic").ended.len() == 4).await;
+    supervisor.do_send(Panic);
+    supervisor.do_send(Deliver(vec![work(6, "commit")]));
+    until("all is settled", || above.0.lock().expect("no panic").settled.len() == 6).await;
+
+    assert_eq!(seen(1), texts);
+    assert_eq!(seen(2), ["set a = 1", "begin", "insert 2", "hang", "commit"]);
+    let heard = above.0.lock().expect("no panic");
+    assert_eq!(heard.ended, [1, 2, 3, 4, 5, 6], "each is counted once");
+    assert_eq!(heard.settled, [1, 2, 3, 4, 5, 6]);
+}

@@ -1,0 +1,91 @@
+//! What a running replay shows over HTTP.
+
+use std::collections::HashMap;
+use std::fs;
+
+use crate::support::fixture::{DATABASE, Fixture, csv_records};
+use crate::support::kafka;
+use crate::support::kreplay::Kreplay;
+use crate::support::postgres::Server;
+
+const REPETITIONS: usize = 12;
+
+/// A pgbench run, several times, each time by other sessions.
+fn records() -> Vec<Vec<u8>> {
+    let log = fs::read_to_string(Fixture::load("15-B-pgbench-simple").csv()).expect("a log");
+    (0..REPETITIONS)
+        .flat_map(|repetition| {
+            let sessions = log.replace(",6b03", &format!(",6b{repetition:02x}"));
+            csv_records(sessions.as_bytes())
+        })
+        .collect()
+}
+
+/// The records of all fates, and those without one.
+fn accounted_for(metrics: &HashMap<String, f64>) -> f64 {
+    let fates = metrics.iter().filter(|(name, _)| name.starts_with("kreplay_records_total{"));
+    fates.map(|(_, records)| records).sum::<f64>() + metrics["kreplay_records_pending"]
+}
+
+#[test]
+fn the_ledger_balances_at_every_scrape_of_a_replay_and_its_health_is_told() {
+    let fixture = Fixture::load("15-B-pgbench-simple");
+    let server = Server::start(15);
+    fixture.set_up(&server);
+    let broker = kafka::shared();
+    let topic = broker.topic("http", 1);
+    let records = records();
+    broker.produce(&topic, 0, records.iter().map(Vec::as_slice));
+
+    let source = ["-t", &topic, "-b", broker.address()];
+    let mut replay = Kreplay::new().args(source).target(&server).spawn();
+    let (mut scrapes, mut midway) = (0, 0);
+    loop {
+        assert!(replay.is_running(), "{replay}");
+        let metrics = replay.metrics();
+        let consumed = metrics["kreplay_records_consumed_total"];
+        assert_eq!(consumed, accounted_for(&metrics), "{metrics:#?}");
+        scrapes += 1;
+        midway += usize::from(metrics["kreplay_records_pending"] > 0.0);
+        if consumed == records.len() as f64 && metrics["kreplay_records_pending"] == 0.0 {
+            break;
+        }
+    }
+    assert!(midway > 0, "none of {scrapes} scrapes saw a record pending");
+    assert_eq!(replay.get("/livez").0, 200);
+    assert_eq!(replay.get("/readyz").0, 200, "{}", replay.get("/readyz").1);
+    let (status, page) = replay.get("/");
+    assert!(status == 200 && page.contains(&topic) && page.contains("<h1>kreplay"), "{page}");
+    assert_eq!(replay.get("/elsewhere").0, 404);
+    replay.wait_for(|metrics| {
+        metrics["kreplay_consumer_lag{partition=\"0\"}"] == 0.0
+            && metrics["kreplay_consumer_committed_offset{partition=\"0\"}"] == records.len() as f64
+    });
+    let replayed = replay.metrics()["kreplay_records_total{fate=\"replayed\"}"];
+    replay.term();
+    let finished = replay.wait().well();
+    assert_eq!(finished.count("/records/replayed") as f64, replayed, "{finished}");
+    let branches = server.query_in(DATABASE, "select count(*) from pgbench_history");
+    assert_eq!(branches, (20 * REPETITIONS).to_string(), "{finished}");
+}
+
+#[test]
+fn a_replay_without_its_target_is_alive_and_not_ready() {
+    let mut server = Server::start(15);
+    server.stop();
+    let broker = kafka::shared();
+    let topic = broker.topic("http", 1);
+    let source = ["-t", &topic, "-b", broker.address()];
+    let mut replay = Kreplay::new().args(source).target(&server).spawn();
+    replay.wait_for_line("waiting for the target");
+    assert_eq!(replay.get("/livez").0, 200);
+    let (status, reason) = replay.get("/readyz");
+    assert_eq!(status, 503);
+    assert!(reason.contains(&server.port().to_string()) || reason.contains("source"), "{reason}");
+    server.restart();
+    replay.wait_for_line("connected to the target");
+    replay.wait_for_line("reading");
+    assert_eq!(replay.get("/readyz").0, 200);
+    replay.term();
+    replay.wait().well();
+}

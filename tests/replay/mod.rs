@@ -1,0 +1,9 @@
+//! The program as a whole: a log on one side, a server on the other.
+
+mod failures;
+mod fixtures;
+mod formats;
+mod http;
+mod order;
+mod sessions;
+mod stalls;

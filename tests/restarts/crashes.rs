@@ -1,0 +1,78 @@
+//! kreplay is killed, again and again, and started again.
+
+use super::*;
+
+/// Numbers that are the same in every run (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+fn survives(order: &str, kills: u32, seed: u64) {
+    let workload = Workload::shared();
+    let broker = kafka::shared();
+    let topic = workload.topic(broker, "crashes");
+    let target = target(SET_UP);
+    slow_down(&target, if order == "serial" { 20 } else { 60 });
+    let mut random = Random(seed);
+    // What was through below a committed offset, and how often it was there then.
+    let mut through: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut committed = 0;
+    for kill in 1..=kills {
+        let mut running = replay(broker, &topic, &target).args(["--order", order]).spawn();
+        // Every fourth time it lives on until it has committed something.
+        let further = if kill % 4 == 0 { committed as f64 } else { -1.0 };
+        let enough = random.below(400) as f64;
+        running.wait_for(|metrics| {
+            let known = metrics.get(r#"kreplay_consumer_committed_offset{partition="0"}"#);
+            statements(metrics) >= enough && known.copied().unwrap_or(0.0) > further
+        });
+        running.kill();
+        wait_for_silence(&target);
+
+        let found = workload.on(&target);
+        committed = broker.committed(&group(&topic), &topic).unwrap_or(0);
+        for (id, times) in &through {
+            assert_eq!(found.transactions[id], *times, "{id} was sent again, kill {kill}");
+        }
+        for (id, (_, last)) in &workload.transactions {
+            if (*last as i64) < committed {
+                let times = found.transactions.get(id);
+                through.insert(*id, *times.unwrap_or_else(|| panic!("{id} is lost, kill {kill}")));
+            }
+        }
+    }
+    assert!(committed > 0, "offsets are committed while it runs");
+    target.query("drop trigger wait on single");
+    let last = replay(broker, &topic, &target).args(["--order", order, "--until-end"]).run().well();
+    assert!(last.statements() > 0, "it was killed in the middle");
+    let found = workload.on(&target);
+    let doubled = found.doubled(workload);
+    for (id, times) in &through {
+        assert_eq!(found.transactions[id], *times, "{id} was sent again by the last run");
+    }
+    println!(
+        "{order} order, {kills} kills: {} transactions and {} single statements, of which {doubled} \
+         are there once too often; {} below committed offsets",
+        workload.transactions.len(),
+        workload.singles.len(),
+        through.len(),
+    );
+}
+
+#[test]
+fn killed_many_times_in_serial_order_it_loses_nothing_and_leaves_no_fragment() {
+    survives("serial", 12, 1);
+}
+
+#[test]
+fn killed_many_times_in_session_order_it_loses_nothing_and_leaves_no_fragment() {
+    survives("session", 12, 2);
+}

@@ -1,0 +1,102 @@
+//! kreplay is asked to stop.
+
+use super::*;
+
+fn stops_and_goes_on(order: &str) {
+    let workload = Workload::shared();
+    let broker = kafka::shared();
+    let topic = workload.topic(broker, "term");
+    let target = target(SET_UP);
+    let mut before = 0;
+    for stop in 1..=2 {
+        let mut running = replay(broker, &topic, &target).args(["--order", order]).spawn();
+        running.wait_for(|metrics| statements(metrics) >= 2500.0);
+        running.term();
+        let finished = running.wait_at_most(Duration::from_secs(9));
+        assert_eq!(finished.code, Some(0), "{finished}");
+        assert!(!finished.stderr.contains("--shutdown-timeout"), "{finished}");
+        let committed = broker.committed(&group(&topic), &topic).unwrap_or(0);
+        assert!(committed > before, "stop {stop}: {committed} is committed, {before} before");
+        before = committed;
+    }
+    assert!(before < workload.records.len() as i64, "it was stopped in the middle");
+    replay(broker, &topic, &target).args(["--order", order, "--until-end"]).run().well();
+    assert_eq!(workload.on(&target).doubled(workload), 0);
+    if order == "serial" {
+        assert_eq!(accounts_of(&target), workload.accounts);
+    }
+}
+
+#[test]
+fn stopped_in_serial_order_it_ends_well_and_the_next_start_goes_on_exactly_there() {
+    stops_and_goes_on("serial");
+}
+
+#[test]
+fn stopped_in_session_order_it_ends_well_and_the_next_start_goes_on_exactly_there() {
+    stops_and_goes_on("session");
+}
+
+/// A replay whose statements wait for a stranger's lock.
+fn held_up(patience: &str) -> (Server, String, Client, Running) {
+    let workload = Workload::shared();
+    let broker = kafka::shared();
+    let topic = workload.topic(broker, "held-up");
+    let target = target(SET_UP);
+    let stranger = Client::connect(&target);
+    stranger.run("begin; lock table single");
+    let running = replay(broker, &topic, &target).args(["--shutdown-timeout", patience]);
+    let mut running = running.spawn();
+    running.wait_for_line("that is not kreplay's");
+    (target, topic, stranger, running)
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let (_target, _, _stranger, mut running) = held_up("60s");
+    running.term();
+    running.wait_for_line("a second signal stops at once");
+    running.term();
+    let finished = running.wait_at_most(Duration::from_secs(5));
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert!(finished.stderr.contains("stopped at once"), "{finished}");
+}
+
+#[test]
+fn what_does_not_end_in_time_is_left_to_the_next_start() {
+    let workload = Workload::shared();
+    let (target, topic, stranger, running) = held_up("1s");
+    running.term();
+    let finished = running.wait_at_most(Duration::from_secs(9));
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert!(finished.stderr.contains("--shutdown-timeout"), "{finished}");
+    // The statement waits in the server, whose client has gone; it is undone unless it gets the lock.
+    target.query(
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+         where backend_type = 'client backend' and wait_event_type = 'Lock'",
+    );
+    drop(stranger);
+    wait_for_silence(&target);
+    replay(kafka::shared(), &topic, &target).arg("--until-end").run().well();
+    assert_eq!(workload.on(&target).doubled(workload), 0);
+    assert_eq!(accounts_of(&target), workload.accounts);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_target_that_is_away() {
+    let workload = Workload::shared();
+    let broker = kafka::shared();
+    let topic = workload.topic(broker, "away");
+    let mut target = target(SET_UP);
+    let mut running = replay(broker, &topic, &target).args(["--shutdown-timeout", "60s"]).spawn();
+    running.wait_for(|metrics| statements(metrics) >= 500.0);
+    target.kill();
+    running.wait_for_line("retry_in");
+    running.term();
+    let finished = running.wait_at_most(Duration::from_secs(9));
+    assert_eq!(finished.code, Some(0), "{finished}");
+    target.restart();
+    replay(broker, &topic, &target).arg("--until-end").run().well();
+    let doubled = workload.on(&target).doubled(workload);
+    assert!(doubled <= 1, "{doubled} are there once too often");
+}

@@ -1,0 +1,310 @@
+//! The program itself, run as a user runs it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::postgres::Server;
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A kreplay that is about to be started. It sees nothing of the environment but what
+/// [`env`](Self::env) gives.
+#[derive(Debug, Default)]
+pub struct Kreplay {
+    arguments: Vec<OsString>,
+    environment: Vec<(String, OsString)>,
+}
+
+impl Kreplay {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Replays on this server.
+    pub fn target(self, server: &Server) -> Self {
+        self.args(["-H", "127.0.0.1", "-P"]).arg(server.port().to_string())
+    }
+
+    /// Runs it to its end, which has to come by itself.
+    pub fn run(self) -> Finished {
+        self.start("off").wait()
+    }
+
+    /// Starts it and leaves it running, once it serves its metrics.
+    pub fn spawn(self) -> Running {
+        let mut running = self.start("127.0.0.1:0");
+        let marker = "HTTP on http://";
+        let line = running.wait_for_line(marker);
+        let address = line.split_once(marker).map_or("", |(_, rest)| rest);
+        running.address = address.split(": ").next().unwrap_or_default().to_owned();
+        running
+    }
+
+    fn start(self, listen: &str) -> Running {
+        let directory = tempfile::tempdir().expect("a directory for the report");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kreplay"));
+        command.args(["--listen", listen, "--report"]).arg(directory.path().join("report.json"));
+        command.args(self.arguments).env_clear().envs(self.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("cargo has built it");
+        let stdout = Stream::of(child.stdout.take().expect("piped"));
+        let stderr = Stream::of(child.stderr.take().expect("piped"));
+        Running { child, stdout, stderr, directory, address: String::new() }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    /// What `--report` was given; null where nothing was written.
+    pub report: Value,
+}
+
+impl Finished {
+    /// Checks that it ended well and that its ledger balances with nothing pending.
+    #[track_caller]
+    pub fn well(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self}");
+        assert_eq!(self.report["records"]["balances"], true, "{self}");
+        assert_eq!(self.report["records"]["pending"], 0, "{self}");
+        self
+    }
+
+    /// A number of the report by its path: `/records/skipped/reasons/copy_data`; 0 where there is
+    /// none.
+    pub fn count(&self, pointer: &str) -> u64 {
+        self.report.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    /// Statements that ran, whatever came of them.
+    pub fn statements(&self) -> u64 {
+        let outcomes = self.report["outcomes"].as_object();
+        outcomes.map_or(0, |outcomes| outcomes.values().filter_map(Value::as_u64).sum())
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, stdout, stderr, .. } = self;
+        write!(f, "exit code {code:?}\n---- stdout\n{stdout}\n---- stderr\n{stderr}")
+    }
+}
+
+/// A kreplay that runs. It is killed when this is dropped; where a test has failed, what it wrote
+/// is shown.
+pub struct Running {
+    child: Child,
+    stdout: Stream,
+    stderr: Stream,
+    directory: tempfile::TempDir,
+    address: String,
+}
+
+impl Running {
+    /// The metrics of the moment: a series as it stands in the scrape, labels and all, and its
+    /// value. `kreplay_records_total{fate="replayed"}`.
+    pub fn metrics(&self) -> HashMap<String, f64> {
+        parse(&self.get("/metrics").1)
+    }
+
+    /// The status and the body of an answer over HTTP.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        self.try_get(path)
+            .unwrap_or_else(|error| panic!("GET {path} of {}: {error}\n{self}", self.address))
+    }
+
+    fn try_get(&self, path: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: kreplay\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Ok((status.unwrap_or_default(), body.to_owned()))
+    }
+
+    /// Waits until the metrics are so.
+    #[track_caller]
+    pub fn wait_for(&mut self, so: impl Fn(&HashMap<String, f64>) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(self.is_running(), "it has ended\n{self}");
+            let metrics = self.metrics();
+            if so(&metrics) {
+                return;
+            }
+            if Instant::now() > deadline {
+                let mut shown: Vec<_> = metrics
+                    .iter()
+                    .filter(|(name, value)| **value != 0.0 && !name.contains("_bucket"))
+                    .collect();
+                shown.sort_by_key(|(name, _)| name.as_str());
+                panic!("the metrics are not so after {PATIENCE:?}: {shown:#?}\n{self}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until a line of the log holds this, and gives the line.
+    #[track_caller]
+    pub fn wait_for_line(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ended = !self.is_running();
+            if let Some(line) = self.stderr().lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            assert!(!ended && Instant::now() < deadline, "no line holds {text:?}\n{self}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("own child").is_none()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// SIGTERM; see [`wait`](Self::wait).
+    pub fn term(&self) {
+        self.signal("TERM");
+    }
+
+    /// SIGKILL, and the end.
+    pub fn kill(self) -> Finished {
+        self.signal("KILL");
+        self.wait()
+    }
+
+    /// Sends a signal, named without its `SIG`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success(), "SIG{name} can't be sent\n{self}");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(self) -> Finished {
+        self.wait_at_most(PATIENCE)
+    }
+
+    /// Waits for its end, which has to come within this time.
+    #[track_caller]
+    pub fn wait_at_most(mut self, patience: Duration) -> Finished {
+        let deadline = Instant::now() + patience;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("own child") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it still runs after {patience:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let report = std::fs::read(self.directory.path().join("report.json"));
+        Finished {
+            code: status.code(),
+            stdout: self.stdout.end(),
+            stderr: self.stderr.end(),
+            report: report.map_or(Value::Null, |report| {
+                serde_json::from_slice(&report).expect("the report is JSON")
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "---- stdout\n{}\n---- stderr\n{}", self.stdout.text(), self.stderr.text())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            if std::thread::panicking() {
+                eprintln!("kreplay was still running:\n{self}");
+            }
+        }
+    }
+}
+
+/// The metrics in Prometheus's text format.
+fn parse(scrape: &str) -> HashMap<String, f64> {
+    let lines = scrape.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        })
+        .collect()
+}
+
+/// What a process writes, read as it comes so that the process never waits for its reader.
+struct Stream {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Stream {
+    fn of(source: impl Read + Send + 'static) -> Self {
+        let text: Arc<Mutex<String>> = Arc::default();
+        let read = text.clone();
+        let reader = std::thread::spawn(move || {
+            let mut source = BufReader::new(source);
+            let mut line = Vec::new();
+            while matches!(source.read_until(b'\n', &mut line), Ok(1..)) {
+                let mut text = read.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = write!(text, "{}", String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All of it, once the process has ended.
+    fn end(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader does not panic");
+        }
+        self.text()
+    }
+}
