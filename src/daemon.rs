@@ -197,6 +197,7 @@ async fn start(
                     depth,
                     serial,
                     replay_cancels: settings.replay_cancels,
+                    read_only: config.target.read_only,
                 },
                 max_sessions: settings.max_sessions.unwrap_or(probe.max_sessions),
                 idle_timeout: settings.idle_timeout,

@@ -137,7 +137,7 @@ impl SessionActor {
                 // What was under way on a connection that is gone has been put back already.
                 if self.state().is_busy() {
                     self.connect(ctx);
-                } else if let Next::Close(_) = self.next() {
+                } else if let Next::Close(_) = self.next_step() {
                     self.finish_closing(ctx);
                 }
                 return;
@@ -145,7 +145,7 @@ impl SessionActor {
             Phase::Connected => {}
         }
         while !self.canceling && self.unaimed.is_none() {
-            match self.next() {
+            match self.next_step() {
                 Next::Send(request) => self.send(request, ctx),
                 Next::Ask(seq) => {
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
@@ -160,8 +160,8 @@ impl SessionActor {
         }
     }
 
-    fn next(&mut self) -> Next {
-        self.state().next()
+    fn next_step(&mut self) -> Next {
+        self.state().next_step()
     }
 
     // ---- Requests and answers ----

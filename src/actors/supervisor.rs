@@ -119,6 +119,8 @@ impl Supervisor {
             Parcel::Amend(amendment) => match state.amend(amendment) {
                 Amended::Noted => return,
                 Amended::Cancel => return entry.address.do_send(Cancel),
+                Amended::Wake => {}
+                Amended::Abort => metrics::late_failure(),
                 Amended::TooLate => {
                     metrics::late_failure();
                     info!(%session, "a statement has succeeded of which the log tells only now \

@@ -69,6 +69,12 @@ impl Command {
     pub fn ends_transaction(self) -> bool {
         matches!(self, Self::Commit | Self::Rollback | Self::Chain | Self::PrepareTransaction)
     }
+
+    /// Whether it sets up something that later statements of its session may rely on.
+    pub fn sets_up_session(self) -> bool {
+        use Command::{Deallocate, Discard, Listen, Prepare, Set, SetConfig, Unlisten};
+        matches!(self, Set | SetConfig | Prepare | Deallocate | Discard | Listen | Unlisten)
+    }
 }
 
 /// One statement of a string.

@@ -1,7 +1,7 @@
 //! What a session sent, as its log tells.
 
 use crate::pglog::SqlState;
-use crate::pglog::sql::{Command, Outline};
+use crate::pglog::sql::{self, Command, Outline};
 
 /// One request of a session: a simple query or the execution of a portal.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,8 @@ pub enum Amendment {
     Failed(Failure),
     /// It shared its Sync with the statement that follows.
     Joined,
+    /// It is the last of those replayed that shared its Sync: what followed is not replayed.
+    Synced,
     /// Its session ended before a Sync.
     NeverSynced,
     /// Its session or its server was terminated while it ran.
@@ -119,5 +121,13 @@ impl Statement {
     /// Whether it does nothing but end a transaction block.
     pub fn only_ends_transaction(&self) -> bool {
         self.outline.single().is_some_and(Command::ends_transaction)
+    }
+
+    /// Whether its last part undoes a transaction (`ROLLBACK`, `ABORT`, with or without a chain).
+    pub fn rolls_back(&self) -> bool {
+        self.outline.parts.last().is_some_and(|part| {
+            part.command.ends_transaction()
+                && matches!(&*sql::key(&self.sql[part.range.clone()], 1), "rollback" | "abort")
+        })
     }
 }

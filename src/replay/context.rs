@@ -59,7 +59,11 @@ impl Restore {
 
     fn by(text: &str, statement: &Statement) -> Self {
         match &statement.protocol {
-            Protocol::Extended { parameters, .. } if !parameters.is_empty() => {
+            // The parameters of a PREPARE are those of its execution by a Bind message.
+            Protocol::Extended { parameters, .. }
+                if !parameters.is_empty()
+                    && statement.outline.single() != Some(Command::Prepare) =>
+            {
                 Self::Execute { sql: statement.sql.clone(), parameters: parameters.clone() }
             }
             _ => Self::Text(text.into()),
@@ -149,6 +153,9 @@ impl Context {
 }
 
 fn change(text: &str, command: Command, statement: &Statement) -> Option<Change> {
+    if !command.sets_up_session() {
+        return None;
+    }
     let put = |key| Some(Change::Put(Entry { key, restore: Restore::by(text, statement) }));
     let words = sql::key(text, 3);
     let word = |at: usize| words.split(' ').nth(at).unwrap_or_default().to_owned();

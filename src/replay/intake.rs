@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
 use crate::pglog::sql::Command;
-use crate::pglog::statement::{Amendment, SourceEnd, Statement};
+use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
 use crate::pglog::{LogRecord, SessionId, SqlState};
 use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
@@ -105,6 +105,11 @@ struct SourceSession {
     login: Option<Arc<Login>>,
     /// Whether anything was delivered for it.
     delivered: bool,
+    /// Whether its last statement was delivered: what is told of one that was left out must not
+    /// amend the one before.
+    amends: bool,
+    /// Whether its last delivered statement shares its Sync with what follows.
+    joins: bool,
     seen_ms: u64,
 }
 
@@ -184,6 +189,9 @@ impl Intake {
             (This::Statement { statement, end, failure }, Some(_)) => {
                 if self.to_skip > 0 {
                     self.to_skip -= 1;
+                    if let Some(known) = self.sessions.get_mut(&session) {
+                        known.amends = false;
+                    }
                     return Some(Fate::Filtered(Filtered::SkipCount));
                 }
                 let end = End { source: end, failure, ..End::default() };
@@ -234,10 +242,11 @@ impl Intake {
             }
         };
         if !held
-            && let Some(known) = self.sessions.get(&session)
-            && known.delivered
+            && let Some(known) = self.sessions.get_mut(&session)
+            && known.amends
             && let Some(login) = known.login.clone()
         {
+            known.joins |= amendment == Amendment::Joined;
             self.deliver_at_once(session, login, Parcel::Amend(amendment));
         }
     }
@@ -296,14 +305,25 @@ impl Intake {
         statement: Box<Statement>,
         end: End,
     ) -> Released {
-        let parcel = match self.not_replayed(at, &statement, end) {
+        let left_out = self.not_replayed(at, &statement, end);
+        let mut joined = false;
+        if let Some(known) = self.sessions.get_mut(&session) {
+            joined = known.joins;
+            known.amends = left_out.is_none();
+            known.joins = end.sync == SyncEnd::Joined && (joined || left_out.is_none());
+        }
+        let parcel = match left_out {
             None => {
                 self.seq = self.seq.next();
                 Parcel::Work(Arc::new(Work::new(self.seq, at, session, *statement, end)))
             }
             Some(fate) => {
+                if joined && end.sync == SyncEnd::Synced {
+                    let parcel = Parcel::Amend(Amendment::Synced);
+                    self.deliver_at_once(session, login.clone(), parcel);
+                }
                 if fate == Fate::Filtered(Filtered::AlreadyDone)
-                    && statement.outline.has(sets_up_session)
+                    && statement.outline.has(Command::sets_up_session)
                 {
                     self.deliver_at_once(session, login, Parcel::Remember(statement));
                 }
@@ -373,12 +393,6 @@ impl Held {
             end.amend(amendment);
         }
     }
-}
-
-/// Whether a statement sets up something that later statements of its session may rely on.
-fn sets_up_session(command: Command) -> bool {
-    use Command::{Deallocate, Discard, Listen, Prepare, Set, SetConfig, Unlisten};
-    matches!(command, Set | SetConfig | Prepare | Deallocate | Discard | Listen | Unlisten)
 }
 
 impl From<Nothing> for Filtered {
@@ -518,6 +532,69 @@ mod tests {
             released(&mut intake, 0),
             ["1:1:insert", "already_done", "remember set search_path = x", "already_done"]
         );
+    }
+
+    /// A record of the extended protocol, which tells its virtual transaction id.
+    fn in_transaction<'a>(id: &'a str, line: u64, message: &'a str) -> LogRecord<'a> {
+        LogRecord { virtual_transaction: id.into(), ..record(A, line, message) }
+    }
+
+    #[test]
+    fn what_shared_its_sync_with_a_statement_that_is_left_out_does_not_wait_for_it() {
+        let mut intake = intake(Filters { skip_selects: true, ..Filters::default() });
+        let insert = "duration: 1 ms  execute <unnamed>: insert";
+        let select = "duration: 1 ms  execute <unnamed>: select 1";
+        for (line, id, message) in
+            [(1, "3/1", insert), (2, "3/1", select), (3, "3/1", select), (4, "3/2", insert)]
+        {
+            let at = at(i64::try_from(line).unwrap());
+            intake.record(at, &in_transaction(id, line, message), 0);
+        }
+        intake.end();
+        assert_eq!(
+            released(&mut intake, 0),
+            ["1:1:insert", "select", "select", "Amend(Synced)", "1:2:insert"]
+        );
+    }
+
+    #[test]
+    fn what_is_told_late_of_a_statement_that_is_left_out_amends_no_other() {
+        let mut intake = intake(Filters { skip_selects: true, ..Filters::default() });
+        intake.record(at(0), &record(A, 1, "statement: insert"), 0);
+        intake.record(at(1), &record(A, 2, "statement: select 1"), 0);
+        assert_eq!(released(&mut intake, 200), ["1:1:insert", "select"]);
+        let failed = LogRecord {
+            severity: Severity::Error,
+            sqlstate: SqlState::QUERY_CANCELED,
+            query: "select 1".into(),
+            command_tag: "SELECT".into(),
+            ..record(A, 3, "canceling statement")
+        };
+        intake.record(at(2), &failed, 300);
+        assert_eq!(released(&mut intake, 300), [""; 0]);
+    }
+
+    #[test]
+    fn a_backend_that_died_had_ended_what_it_is_known_to_have_ended() {
+        let died = LogRecord {
+            user: "".into(),
+            ..record(B, 1, "server process (PID 1) was terminated by signal 9: Killed")
+        };
+        for (message, source) in [
+            ("duration: 1 ms  statement: insert", SourceEnd::Succeeded),
+            ("statement: insert", SourceEnd::Terminated),
+        ] {
+            let mut intake = intake(Filters::default());
+            intake.record(at(0), &record(A, 1, message), 0);
+            intake.record(at(1), &died, 0);
+            let Some(Released::Delivery(Delivery { parcel: Parcel::Work(work), .. })) =
+                intake.release(0, true)
+            else {
+                panic!("a statement")
+            };
+            assert_eq!(work.end().source, source);
+            assert_eq!(released(&mut intake, 0), ["1:close"]);
+        }
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct Work {
     end: Mutex<End>,
     /// Whether its outcome has been told: a statement that is run again is not counted again.
     told: AtomicBool,
+    /// Whether it has been told to be settled: one that was given up with its transaction may be run
+    /// again after all.
+    settled: AtomicBool,
 }
 
 /// How a statement ended on the source.
@@ -73,11 +76,17 @@ impl End {
                 self.source = SourceEnd::Failed(failure.code);
                 self.failure = Some(failure);
             }
-            Amendment::Terminated => self.source = SourceEnd::Terminated,
+            // A backend that died had ended what it is known to have ended.
+            Amendment::Terminated => {
+                if self.source == SourceEnd::Unknown {
+                    self.source = SourceEnd::Terminated;
+                }
+            }
             Amendment::Joined => {
                 self.sync = SyncEnd::Joined;
                 self.amend(Amendment::Succeeded(None));
             }
+            Amendment::Synced => self.sync = SyncEnd::Synced,
             Amendment::NeverSynced => {
                 self.sync = SyncEnd::Never;
                 self.amend(Amendment::Succeeded(None));
@@ -97,6 +106,7 @@ impl Work {
             statement,
             end: Mutex::new(end),
             told: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
         }
     }
 
@@ -118,5 +128,10 @@ impl Work {
     /// Whether its outcome is told for the first time.
     pub fn tell(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it is settled for the first time.
+    pub fn settle(&self) -> bool {
+        !self.settled.swap(true, Ordering::Relaxed)
     }
 }

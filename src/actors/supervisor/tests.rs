@@ -191,7 +191,12 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let sequencer = sequencer.start();
     let supervisor = Supervisor::new(
         SupervisorSettings {
-            sessions: SessionSettings { depth: 16, serial: true, replay_cancels: false },
+            sessions: SessionSettings {
+                depth: 16,
+                serial: true,
+                replay_cancels: false,
+                read_only: false,
+            },
             max_sessions: 10,
             idle_timeout: None,
         },

@@ -103,6 +103,7 @@ fn amended(amendment: Amendment) -> String {
         Amendment::Succeeded(Some(ms)) => format!("ok in {ms} ms"),
         Amendment::Failed(failure) => format!("failed {}", failure.code),
         Amendment::Joined => "joined".to_owned(),
+        Amendment::Synced => "synced".to_owned(),
         Amendment::NeverSynced => "never synced".to_owned(),
         Amendment::Terminated => "terminated".to_owned(),
     }

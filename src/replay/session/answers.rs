@@ -1,0 +1,147 @@
+//! What came back: the end of a statement, and what it means for its transaction and its session.
+
+use std::sync::Arc;
+
+use super::manner::lifts_read_only;
+use super::{Answer, Answered, Ended, Role, Session};
+use crate::pglog::SqlState;
+use crate::pglog::sql::{Command, prepared_name};
+use crate::pglog::statement::{Protocol, SourceEnd, Statement};
+use crate::replay::request::TransactionStatus as Status;
+use crate::replay::work::Work;
+
+impl Session {
+    /// Takes the answer to the oldest request without one.
+    pub fn answered(&mut self, answer: Answer) -> Answered {
+        let Some(sent) = self.sent.pop_front() else { return Answered::default() };
+        let before = std::mem::replace(&mut self.status, answer.status);
+        match sent.role {
+            Role::Restore(name) => {
+                if let (Some(name), Some(_)) = (name, answer.error) {
+                    self.prepared.remove(&name);
+                }
+                Answered::default()
+            }
+            Role::Abort => Answered::default(),
+            Role::ImplicitEnd => self.implicit_ended(before),
+            Role::Step => self.step_answered(answer, before),
+            Role::Whole(work, rolls_back) => {
+                if let Some((_, true)) = answer.error {
+                    self.forget_prepared(&work);
+                }
+                let result = answer.error.map_or(Ok(()), |(code, _)| Err(code));
+                self.end(work, result, false, rolls_back, before)
+            }
+        }
+    }
+
+    fn implicit_ended(&mut self, before: Status) -> Answered {
+        if self.status != Status::Idle {
+            // The COMMIT was refused: a rollback follows.
+            return Answered::default();
+        }
+        (self.implicit, self.ends_implicit) = (false, false);
+        if before == Status::Failed {
+            self.context.roll_back()
+        } else {
+            self.context.commit()
+        }
+        let settled = std::mem::take(&mut self.transaction);
+        Answered { settled: told_once(settled), ..Answered::default() }
+    }
+
+    pub(super) fn forget_prepared(&mut self, work: &Work) {
+        if let Protocol::Extended { name, .. } = &work.statement.protocol {
+            self.prepared.remove(name);
+        }
+    }
+
+    pub(super) fn end(
+        &mut self,
+        work: Arc<Work>,
+        target: Result<(), SqlState>,
+        guessed: bool,
+        rolled_back: bool,
+        before: Status,
+    ) -> Answered {
+        let source = work.end().source;
+        let target = match (target, source) {
+            // The rollback stands for the COMMIT's failure.
+            (Ok(()), SourceEnd::Failed(code)) if rolled_back => Err(code),
+            _ => target,
+        };
+        if self.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &work)) {
+            self.newest_succeeded = target.is_ok();
+        }
+        self.note_context(&work, target, before);
+        let mut settled = Vec::new();
+        if self.status == Status::Idle {
+            self.abort = None;
+            settled.append(&mut self.transaction);
+            settled.push(work.clone());
+        } else {
+            if target.is_ok() && work.statement.outline.has(Command::ends_transaction) {
+                // It ended one transaction and began the next, which it has to be run for again.
+                settled.append(&mut self.transaction);
+            }
+            self.transaction.push(work.clone());
+            // It was to be canceled, and was faster.
+            if let (Ok(()), SourceEnd::Failed(code)) = (target, source)
+                && source.is_circumstantial()
+            {
+                self.abort = Some(code);
+            }
+        }
+        let finished = Some(work.seq);
+        let ended = work.tell().then_some((work, Ended { source, target, guessed }));
+        Answered { ended, finished, settled: told_once(settled) }
+    }
+
+    /// Whether it would let the session write, which must not.
+    pub(super) fn would_write(&self, statement: &Statement) -> bool {
+        self.settings.read_only && lifts_read_only(statement)
+    }
+
+    fn note_context(&mut self, work: &Work, target: Result<(), SqlState>, before: Status) {
+        let statement = &work.statement;
+        let last = statement.outline.parts.last().map(|part| part.command);
+        if target.is_ok() {
+            if !self.would_write(statement) {
+                self.context.note(statement);
+            }
+            if let Protocol::Extended { name, .. } = &statement.protocol
+                && let Some(prepared) = self.prepared.get_mut(name)
+                && !prepared.noted
+                && prepared.sql == statement.sql
+            {
+                prepared.noted = true;
+                self.context.note_parse(name, &statement.sql);
+            }
+            for part in &statement.outline.parts {
+                match part.command {
+                    Command::Discard => self.prepared.clear(),
+                    Command::Deallocate => {
+                        match prepared_name(&statement.sql[part.range.clone()]) {
+                            Some(name) => drop(self.prepared.remove(name.as_str())),
+                            None => self.prepared.clear(),
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if self.status == Status::Idle || (last == Some(Command::Chain) && target.is_ok()) {
+            let rolled_back = before == Status::Failed
+                || target.is_err()
+                || last == Some(Command::Rollback)
+                || (last == Some(Command::Chain) && statement.rolls_back());
+            if rolled_back { self.context.roll_back() } else { self.context.commit() }
+        }
+    }
+}
+
+/// Those of the statements that have not been told to be settled before.
+pub(super) fn told_once(mut settled: Vec<Arc<Work>>) -> Vec<Arc<Work>> {
+    settled.retain(|work| work.settle());
+    settled
+}

@@ -1,0 +1,125 @@
+//! What comes between: records that tell late how a statement ended, and connections that end.
+
+use std::sync::Arc;
+
+use super::answers::told_once;
+use super::steps::Step;
+use super::{Amended, Closing, Queued, Role, Sent, Session};
+use crate::pglog::sql::Command;
+use crate::pglog::statement::{Amendment, SourceEnd};
+use crate::replay::context::Context;
+use crate::replay::request::TransactionStatus as Status;
+use crate::replay::work::{Seq, Work};
+
+impl Session {
+    /// A record tells more of the session's newest statement.
+    pub fn amend(&mut self, amendment: Amendment) -> Amended {
+        let Some(work) = self.newest.clone() else { return Amended::Noted };
+        work.amend(amendment);
+        let queued = self.queue.back().is_some_and(|queued| Arc::ptr_eq(&queued.work, &work));
+        let dormant = self.dormant.last().is_some_and(|last| Arc::ptr_eq(last, &work));
+        if queued || dormant {
+            return Amended::Noted;
+        }
+        let under_way =
+            |sent: &Sent| matches!(&sent.role, Role::Whole(w, _) if Arc::ptr_eq(w, &work));
+        let running = self.running().is_some_and(|running| Arc::ptr_eq(running, &work))
+            || self.sent.iter().any(under_way);
+        let source = work.end().source;
+        match (amendment, source) {
+            (Amendment::Synced, _) if !running && self.implicit => {
+                self.ends_implicit = true;
+                Amended::Wake
+            }
+            (_, SourceEnd::Failed(_) | SourceEnd::Terminated) if running => {
+                if source.is_circumstantial() { Amended::Cancel } else { Amended::Noted }
+            }
+            (_, SourceEnd::Failed(code)) if self.newest_succeeded => {
+                if self.status != Status::InTransaction {
+                    return Amended::TooLate;
+                }
+                self.abort = Some(code);
+                Amended::Abort
+            }
+            (_, SourceEnd::Terminated) if self.newest_succeeded => Amended::TooLate,
+            _ => Amended::Noted,
+        }
+    }
+
+    /// The connection is gone, or was never there: everything that was not settled is in the queue
+    /// again. Returns how many statements were under way that may or may not have been committed.
+    pub fn lost(&mut self) -> usize {
+        let mut again: Vec<Arc<Work>> = std::mem::take(&mut self.transaction);
+        let mut in_doubt = 0;
+        let mut in_block = self.status != Status::Idle;
+        for sent in std::mem::take(&mut self.sent) {
+            match sent.role {
+                Role::Whole(work, _) => {
+                    // What an open transaction did is gone, unless its end was under way as well.
+                    let ends = work.statement.outline.has(Command::ends_transaction);
+                    let begins = work.statement.outline.has(|c| c == Command::Begin);
+                    in_doubt += usize::from(if in_block { ends } else { ends || !begins });
+                    in_block = if ends { false } else { in_block || begins };
+                    again.push(work);
+                }
+                Role::ImplicitEnd => in_doubt += 1,
+                Role::Step | Role::Restore(_) | Role::Abort => {}
+            }
+        }
+        if let Some(current) = self.current.take() {
+            let ends = current.work.statement.outline.has(Command::ends_transaction);
+            in_doubt += usize::from(match current.step {
+                Step::Commit => true,
+                Step::Run => !in_block || ends,
+                _ => false,
+            });
+            again.push(current.work);
+        }
+        // Whoever stops leaves it to the next start.
+        if self.closing != Some(Closing::Drain) {
+            for work in again.into_iter().rev() {
+                self.queue.push_front(Queued { work, again: true });
+            }
+        }
+        self.disconnected();
+        in_doubt
+    }
+
+    /// The connection was closed on purpose, and the open transaction rolled back with it as on the
+    /// source. Returns what is settled by that.
+    pub fn closed(&mut self) -> Vec<Arc<Work>> {
+        self.closing = None;
+        let settled = std::mem::take(&mut self.transaction);
+        self.dormant.clear();
+        self.context = Context::default();
+        self.disconnected();
+        told_once(settled)
+    }
+
+    /// The session is given up for now: its connection is closed and its open transaction rolled
+    /// back. If it goes on after all, both are made again. Returns what is settled by that; `None` if
+    /// the session has something to do, because it has gone on meanwhile.
+    pub fn give_up(&mut self) -> Option<Vec<Arc<Work>>> {
+        if self.is_busy() {
+            return None;
+        }
+        let rolled_back = std::mem::take(&mut self.transaction);
+        self.dormant.extend(rolled_back.iter().cloned());
+        self.disconnected();
+        Some(told_once(rolled_back))
+    }
+
+    fn disconnected(&mut self) {
+        self.connected = false;
+        self.sent.clear();
+        self.restoring.clear();
+        self.current = None;
+        self.implicit = false;
+        (self.abort, self.ends_implicit) = (None, false);
+        self.status = Status::Idle;
+        self.prepared.clear();
+        self.asked = Seq(0);
+        self.ahead = 0;
+        self.context.roll_back();
+    }
+}

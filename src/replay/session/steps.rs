@@ -1,0 +1,193 @@
+//! A statement that takes several requests: one of the source's implicit transactions, or one whose
+//! parameter types have to be found out.
+
+use std::sync::Arc;
+
+use super::manner::Manner;
+use super::{Answer, Answered, Next, Role, Sent, Session};
+use crate::pglog::SqlState;
+use crate::pglog::statement::{Protocol, SourceEnd, SyncEnd};
+use crate::replay::request::{Request, TransactionStatus as Status};
+use crate::replay::types::{Rung, is_inference_failure};
+use crate::replay::work::{End, Work};
+
+/// A statement that takes several requests.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) work: Arc<Work>,
+    manner: Manner,
+    rung: Rung,
+    pub(super) step: Step,
+    /// The answer that will count, once the steps after it are through.
+    result: Option<Result<(), SqlState>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// BEGIN for the source's implicit transaction.
+    Begin,
+    /// A savepoint, so that a failed type inference does not abort the transaction.
+    Guard,
+    /// The statement itself.
+    Run,
+    /// Back to the savepoint, to try other types.
+    Retry,
+    /// The savepoint is not needed any more.
+    Release,
+    /// The end of the implicit transaction.
+    Commit,
+    /// A rollback of the implicit transaction.
+    RollBack,
+}
+
+impl Session {
+    /// Whether the statement takes more than one request.
+    pub(super) fn takes_steps(&self, work: &Work, end: End, manner: &Manner) -> bool {
+        self.implicit
+            || self.starts_implicit(work, end)
+            || (*manner == Manner::Extended && self.types_unknown(work, end))
+    }
+
+    /// Whether the source's implicit transaction begins with it, and did not end with it.
+    fn starts_implicit(&self, work: &Work, end: End) -> bool {
+        self.status == Status::Idle
+            && end.sync != SyncEnd::Synced
+            && !work.statement.controls_transaction()
+    }
+
+    fn types_unknown(&self, work: &Work, end: End) -> bool {
+        let Protocol::Extended { parameters, .. } = &work.statement.protocol else { return false };
+        !parameters.is_empty()
+            && !matches!(end.source, SourceEnd::Failed(_))
+            && self.known_types.get(&work.statement.sql).is_none()
+    }
+
+    pub(super) fn begin_steps(&mut self, work: Arc<Work>, end: End, manner: Manner) -> Next {
+        let step = if !self.implicit && self.starts_implicit(&work, end) {
+            Step::Begin
+        } else {
+            self.first_step(&work, &manner)
+        };
+        let rung = self.known_types.get(&work.statement.sql).unwrap_or_default();
+        self.current = Some(Current { work, manner, rung, step, result: None });
+        self.send_step()
+    }
+
+    /// The step that a statement begins with once its transaction is open.
+    fn first_step(&self, work: &Work, manner: &Manner) -> Step {
+        let unknown = *manner == Manner::Extended && self.types_unknown(work, work.end());
+        if self.status == Status::InTransaction && unknown { Step::Guard } else { Step::Run }
+    }
+
+    pub(super) fn send_step(&mut self) -> Next {
+        let Some(current) = &self.current else { return Next::Wait };
+        let request = match current.step {
+            Step::Begin => Request::Text("BEGIN".into()),
+            Step::Guard => Request::Text("SAVEPOINT kreplay".into()),
+            Step::Retry => Request::Text("ROLLBACK TO SAVEPOINT kreplay".into()),
+            Step::Release => Request::Text("RELEASE SAVEPOINT kreplay".into()),
+            Step::Commit => Request::Text("COMMIT".into()),
+            Step::RollBack => Request::Text("ROLLBACK".into()),
+            Step::Run => {
+                let (work, manner, rung) =
+                    (current.work.clone(), current.manner.clone(), current.rung);
+                self.request(&work, manner, rung)
+            }
+        };
+        self.sent.push_back(Sent { role: Role::Step, alone: true });
+        Next::Send(request)
+    }
+
+    pub(super) fn step_answered(&mut self, answer: Answer, before: Status) -> Answered {
+        let Some(mut current) = self.current.take() else { return Answered::default() };
+        let result = answer.error.map_or(Ok(()), |(code, _)| Err(code));
+        let next = match current.step {
+            Step::Begin if result.is_ok() => {
+                self.implicit = true;
+                Some(self.first_step(&current.work, &current.manner))
+            }
+            Step::Guard if result.is_ok() => Some(Step::Run),
+            Step::Begin | Step::Guard => {
+                current.result = Some(result);
+                None
+            }
+            Step::Run => self.run_answered(&mut current, answer, before),
+            Step::Retry => Some(Step::Run),
+            Step::Release => self.after_run(&current.work, Ok(())),
+            Step::Commit => {
+                if result.is_err() {
+                    current.result = Some(result);
+                }
+                (answer.status != Status::Idle).then_some(Step::RollBack)
+            }
+            Step::RollBack => None,
+        };
+        if let Some(step) = next {
+            current.step = step;
+            self.current = Some(current);
+            return Answered::default();
+        }
+        if answer.status == Status::Idle {
+            self.implicit = false;
+        }
+        let guessed = current.rung != Rung::Untyped;
+        let result = current.result.unwrap_or(Ok(()));
+        let rolled_back = current.manner == Manner::RollBack;
+        self.end(current.work, result, guessed, rolled_back, before)
+    }
+
+    /// The statement itself was answered: the step that follows, if any.
+    fn run_answered(
+        &mut self,
+        current: &mut Current,
+        answer: Answer,
+        before: Status,
+    ) -> Option<Step> {
+        let unknown = current.manner == Manner::Extended
+            && self.types_unknown(&current.work, current.work.end());
+        let guarded = before == Status::InTransaction && unknown;
+        if let Some((code, before_execute)) = answer.error {
+            if before_execute {
+                self.forget_prepared(&current.work);
+            }
+            if unknown
+                && before_execute
+                && is_inference_failure(code)
+                && let Some(rung) = current.rung.next(code)
+            {
+                current.rung = rung;
+                match answer.status {
+                    Status::Failed if guarded => return Some(Step::Retry),
+                    Status::Idle => return Some(Step::Run),
+                    _ => {}
+                }
+            }
+            current.result = Some(Err(code));
+            return self.after_run(&current.work, Err(code));
+        }
+        current.result = Some(Ok(()));
+        if unknown {
+            self.known_types.put(&current.work.statement.sql, current.rung);
+        }
+        if guarded { Some(Step::Release) } else { self.after_run(&current.work, Ok(())) }
+    }
+
+    /// What follows a statement of an implicit transaction: its end, if the Sync followed.
+    fn after_run(&mut self, work: &Work, result: Result<(), SqlState>) -> Option<Step> {
+        if !self.implicit {
+            return None;
+        }
+        let made_explicit = work.statement.controls_transaction() && result.is_ok();
+        if self.status == Status::Idle || made_explicit {
+            // The source's own COMMIT ended it, or its own BEGIN made it an explicit one.
+            self.implicit = false;
+            return None;
+        }
+        match work.end().sync {
+            // What follows is refused, as the source's server would have skipped it.
+            SyncEnd::Joined => None,
+            SyncEnd::Synced if self.status != Status::Failed => Some(Step::Commit),
+            SyncEnd::Synced | SyncEnd::Never => Some(Step::RollBack),
+        }
+    }
+}

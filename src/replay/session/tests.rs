@@ -1,0 +1,701 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::pglog::SessionId;
+use crate::pglog::sql::Outline;
+use crate::pglog::statement::{Amendment, Failure};
+use crate::replay::work::Position;
+
+mod anything;
+mod lost;
+mod server;
+
+use server::Server;
+
+// ---- Statements ----
+
+fn work(seq: u64, sql: &str, protocol: Protocol, end: End) -> Arc<Work> {
+    let at = Position { partition: 0, offset: i64::try_from(seq).expect("small"), line: 0 };
+    let statement = Statement {
+        sql: sql.into(),
+        protocol,
+        outline: Outline::of(sql),
+        duration_ms: None,
+        logged_ms: 0,
+    };
+    Arc::new(Work::new(Seq(seq), at, SessionId::default(), statement, end))
+}
+
+fn ok() -> End {
+    End { source: SourceEnd::Succeeded, ..End::default() }
+}
+
+fn failed(code: &str) -> End {
+    failed_in(code, None)
+}
+
+fn failed_in(code: &str, part: Option<usize>) -> End {
+    let failure = Failure { code: state(code), after_ms: None, part };
+    End { source: SourceEnd::Failed(failure.code), failure: Some(failure), ..End::default() }
+}
+
+impl End {
+    fn joined(self) -> Self {
+        Self { sync: SyncEnd::Joined, ..self }
+    }
+
+    fn never(self) -> Self {
+        Self { sync: SyncEnd::Never, ..self }
+    }
+}
+
+fn state(code: &str) -> SqlState {
+    code.parse().expect("a SQLSTATE")
+}
+
+fn extended(name: &str, parameters: &[&str]) -> Protocol {
+    Protocol::Extended {
+        name: name.into(),
+        portal: "".into(),
+        parameters: parameters.iter().map(|value| Some((*value).into())).collect(),
+    }
+}
+
+fn settings() -> SessionSettings {
+    SessionSettings { depth: 16, serial: false, replay_cancels: false, read_only: false }
+}
+
+// ---- A session with its connection ----
+
+/// A session that talks to a model of a server.
+struct Replay {
+    session: Session,
+    server: Server,
+    /// Requests sent and not answered.
+    wire: VecDeque<Request>,
+    /// What was sent since it was last looked at.
+    log: Vec<String>,
+    seq: u64,
+    ended: Vec<(u64, Result<(), SqlState>)>,
+    settled: Vec<u64>,
+    finished: Vec<u64>,
+    guessed: usize,
+}
+
+impl Replay {
+    fn new(settings: SessionSettings) -> Self {
+        let mut session = Session::new(settings, Arc::default());
+        session.connected();
+        Self {
+            session,
+            server: Server::default(),
+            wire: VecDeque::new(),
+            log: Vec::new(),
+            seq: 0,
+            ended: Vec::new(),
+            settled: Vec::new(),
+            finished: Vec::new(),
+            guessed: 0,
+        }
+    }
+
+    fn push(&mut self, sql: &str, protocol: Protocol, end: End) -> Arc<Work> {
+        self.seq += 1;
+        let work = work(self.seq, sql, protocol, end);
+        self.session.push(work.clone());
+        work
+    }
+
+    fn simple(&mut self, sql: &str, end: End) {
+        self.push(sql, Protocol::Simple, end);
+    }
+
+    fn extended(&mut self, sql: &str, end: End) {
+        self.push(sql, extended("", &[]), end);
+    }
+
+    /// Sends what can be sent, and gives what the session wants then.
+    fn send(&mut self) -> Next {
+        loop {
+            match self.session.next_step() {
+                Next::Send(request) => {
+                    self.log.push(written(&request));
+                    self.wire.push_back(request);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The server answers the oldest request.
+    fn answer(&mut self) {
+        let request = self.wire.pop_front().expect("a request under way");
+        let answer = self.server.answer(&request);
+        let answered = self.session.answered(answer);
+        if let Some((work, ended)) = answered.ended {
+            self.ended.push((work.seq.0, ended.target));
+            self.guessed += usize::from(ended.guessed);
+        }
+        self.finished.extend(answered.finished.map(|seq| seq.0));
+        self.settled.extend(answered.settled.iter().map(|work| work.seq.0));
+    }
+
+    /// Goes on until there is nothing to do, giving every turn that is asked for.
+    fn run(&mut self) -> Next {
+        for _ in 0..10_000 {
+            match self.send() {
+                Next::Ask(seq) => self.session.grant(seq),
+                Next::Wait if !self.wire.is_empty() => self.answer(),
+                Next::Wait => panic!("it waits for nothing: {:?}", self.session),
+                other => return other,
+            }
+        }
+        panic!("it never comes to an end: {:?}", self.session)
+    }
+
+    /// Runs, and gives what was sent.
+    fn ran(&mut self) -> Vec<String> {
+        self.run();
+        std::mem::take(&mut self.log)
+    }
+
+    /// The connection is lost before the server has got what is under way.
+    fn lose(&mut self) -> usize {
+        self.wire.clear();
+        self.server.disconnect();
+        let in_doubt = self.session.lost();
+        self.session.connected();
+        in_doubt
+    }
+
+    fn close(&mut self) {
+        self.session.close(Closing::Source(None));
+        assert_eq!(self.run(), Next::Close(Closing::Source(None)));
+        self.settled.extend(self.session.closed().iter().map(|work| work.seq.0));
+        self.server.disconnect();
+    }
+
+    fn results(&self) -> Vec<String> {
+        self.ended
+            .iter()
+            .map(|(_, result)| result.map_or_else(|code| code.to_string(), |()| "ok".to_owned()))
+            .collect()
+    }
+}
+
+/// What a request sends.
+fn written(request: &Request) -> String {
+    match request {
+        Request::Text(text) if text.starts_with("DO $kreplay$") => "raise".to_owned(),
+        Request::Text(text) => match text.split_once(";DO $kreplay$") {
+            Some((before, _)) => format!("{before};raise"),
+            None => text.to_string(),
+        },
+        Request::Simple(work) => work.statement.sql.to_string(),
+        Request::Extended { work, parse, types } => {
+            let typed = if types.is_empty() { "" } else { " typed" };
+            format!("{parse:?}{typed}: {}", work.statement.sql)
+        }
+        Request::ParseOnly(work) => format!("Parse: {}", work.statement.sql),
+        Request::Restore(Restore::Text(text)) => format!("restore {text}"),
+        Request::Restore(Restore::Parse { name, .. }) => format!("restore statement {name}"),
+        Request::Restore(Restore::Execute { sql, .. }) => format!("restore {sql}"),
+    }
+}
+
+// ---- What is sent, and when ----
+
+#[test]
+fn simple_statements_are_sent_ahead_up_to_the_depth() {
+    let mut replay = Replay::new(SessionSettings { depth: 3, ..settings() });
+    for n in 1..=5 {
+        replay.simple(&format!("insert {n}"), ok());
+    }
+    assert_eq!(replay.send(), Next::Wait);
+    assert_eq!(replay.wire.len(), 3);
+    replay.answer();
+    assert_eq!(replay.send(), Next::Wait);
+    assert_eq!(replay.wire.len(), 3);
+    assert_eq!(replay.run(), Next::Idle);
+    assert_eq!(replay.server.committed, [1, 2, 3, 4, 5]);
+    assert_eq!(replay.settled, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn in_serial_order_a_turn_is_asked_for_once_and_covers_the_places_behind_it() {
+    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    for seq in [3, 4, 7] {
+        replay.seq = seq - 1;
+        replay.simple(&format!("insert {seq}"), ok());
+    }
+    assert_eq!(replay.send(), Next::Ask(Seq(3)));
+    assert_eq!(replay.send(), Next::Wait, "it has asked");
+    replay.session.grant(Seq(3));
+    assert_eq!(replay.send(), Next::Ask(Seq(7)), "4 follows 3 without asking");
+    assert_eq!(replay.wire.len(), 2);
+    replay.answer();
+    replay.answer();
+    assert_eq!(replay.finished, [3, 4]);
+    assert_eq!(replay.send(), Next::Wait);
+    replay.session.grant(Seq(7));
+    assert_eq!(replay.run(), Next::Idle);
+    assert_eq!(replay.finished, [3, 4, 7]);
+}
+
+#[test]
+fn running_ahead_starts_one_statement_and_no_more() {
+    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    replay.seq = 4;
+    replay.simple("insert 5", ok());
+    replay.simple("insert 6", ok());
+    assert_eq!(replay.send(), Next::Ask(Seq(5)));
+    replay.session.run_ahead();
+    assert_eq!(replay.send(), Next::Ask(Seq(6)), "the place behind one that ran early has to wait");
+    assert_eq!(replay.wire.len(), 1);
+}
+
+#[test]
+fn nothing_is_sent_behind_a_statement_that_changes_what_is_prepared() {
+    for sql in ["deallocate all", "discard all", "prepare q as select 1", "copy t from stdin"] {
+        let mut replay = Replay::new(settings());
+        replay.simple("insert 1", ok());
+        replay.simple(sql, ok());
+        replay.simple("insert 2", ok());
+        assert_eq!(replay.send(), Next::Wait);
+        assert_eq!(replay.log, ["insert 1"], "{sql}");
+        replay.answer();
+        replay.send();
+        assert_eq!(replay.log.len(), 2, "{sql}");
+        assert_eq!(replay.run(), Next::Idle);
+        assert_eq!(replay.log.len(), 3, "{sql}");
+    }
+}
+
+// ---- Implicit transactions ----
+
+#[test]
+fn statements_that_shared_a_sync_are_one_transaction() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    replay.extended("insert 2", ok().joined());
+    replay.run();
+    assert!(replay.session.in_transaction());
+    assert_eq!((replay.settled.len(), replay.ended.len()), (0, 2));
+    replay.extended("insert 3", ok());
+    assert_eq!(
+        replay.ran(),
+        ["BEGIN", "Unnamed: insert 1", "Unnamed: insert 2", "Unnamed: insert 3", "COMMIT"]
+    );
+    assert_eq!(replay.server.committed, [1, 2, 3]);
+    assert_eq!(replay.settled, [1, 2, 3]);
+}
+
+#[test]
+fn an_implicit_transaction_begins_only_when_the_one_before_has_ended() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("commit", ok());
+    replay.extended("insert 1", ok().joined());
+    replay.extended("fail 23505", failed("23505"));
+    replay.run();
+    assert!(replay.server.committed.is_empty());
+}
+
+#[test]
+fn whatever_fails_at_the_end_of_an_implicit_transaction_undoes_it() {
+    for (sql, protocol, end) in [
+        ("fail 23505", extended("", &[]), failed("23505")),
+        ("fail 42601", Protocol::ParseOnly, failed("42601")),
+        ("fail 23505", Protocol::Simple, failed("23505")),
+        ("", Protocol::Unknown, failed("22012")),
+        ("insert 2", extended("", &[]), failed("40001")),
+        ("insert 2", extended("", &[]), ok().never()),
+    ] {
+        let mut replay = Replay::new(settings());
+        replay.extended("insert 1", ok().joined());
+        replay.push(sql, protocol, end);
+        replay.simple("insert 3", ok());
+        replay.run();
+        assert_eq!(replay.server.committed, [3], "{sql} {end:?}");
+        assert_eq!(replay.settled, [1, 2, 3]);
+        let code = match end.source {
+            SourceEnd::Failed(code) => code.to_string(),
+            _ => "ok".to_owned(),
+        };
+        assert_eq!(replay.results(), ["ok", &code, "ok"]);
+    }
+}
+
+#[test]
+fn a_deferred_failure_is_met_at_the_commit_and_is_the_last_statements() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    replay.extended("defer 23503", failed("23503"));
+    replay.run();
+    assert_eq!(replay.results(), ["ok", "23503"]);
+    assert!(replay.server.committed.is_empty());
+}
+
+#[test]
+fn what_was_never_synced_is_rolled_back() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().never());
+    assert_eq!(replay.ran(), ["BEGIN", "Unnamed: insert 1", "ROLLBACK"]);
+    assert!(replay.server.committed.is_empty());
+    assert_eq!(replay.settled, [1]);
+}
+
+#[test]
+fn a_failure_of_the_targets_own_undoes_the_whole_implicit_transaction() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    replay.extended("fail 23505", ok().joined());
+    replay.extended("insert 3", ok());
+    replay.simple("insert 4", ok());
+    replay.run();
+    assert_eq!(replay.results(), ["ok", "23505", "25P02", "ok"]);
+    assert_eq!(replay.server.committed, [4]);
+}
+
+#[test]
+fn the_sources_own_begin_makes_an_implicit_transaction_an_explicit_one() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    replay.extended("begin", ok());
+    replay.extended("insert 2", ok());
+    replay.run();
+    assert!(replay.session.in_transaction());
+    assert!(replay.server.committed.is_empty());
+    replay.simple("commit", ok());
+    replay.run();
+    assert_eq!(replay.server.committed, [1, 2]);
+    assert_eq!(replay.settled, [1, 2, 3, 4]);
+}
+
+#[test]
+fn an_implicit_transaction_whose_last_statement_is_left_out_ends_all_the_same() {
+    // Known before it runs,
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    assert_eq!(replay.session.amend(Amendment::Synced), Amended::Noted);
+    replay.run();
+    assert_eq!(replay.server.committed, [1]);
+    // and after it has run.
+    replay.extended("insert 2", ok().joined());
+    replay.run();
+    assert_eq!(replay.session.amend(Amendment::Synced), Amended::Wake);
+    assert!(replay.session.is_busy());
+    replay.run();
+    assert_eq!(replay.server.committed, [1, 2]);
+    assert_eq!(replay.settled, [1, 2]);
+    // Where it has failed, it is rolled back.
+    replay.extended("fail 23505", ok().joined());
+    replay.run();
+    replay.session.amend(Amendment::Synced);
+    replay.run();
+    assert!(!replay.session.in_transaction());
+    assert_eq!(replay.settled, [1, 2, 3]);
+}
+
+// ---- Parameter types ----
+
+#[test]
+fn types_are_guessed_where_the_server_can_not_infer_them() {
+    let mut replay = Replay::new(settings());
+    replay.push("untypable insert 1", extended("", &["7"]), ok());
+    assert_eq!(replay.ran(), ["Unnamed: untypable insert 1", "Unnamed typed: untypable insert 1"]);
+    assert_eq!((replay.results(), replay.guessed), (vec!["ok".to_owned()], 1));
+    replay.push("untypable insert 1", extended("", &["7"]), ok());
+    assert_eq!(replay.ran(), ["Unnamed typed: untypable insert 1"], "it is known by now");
+}
+
+#[test]
+fn in_a_transaction_a_savepoint_guards_it_against_types_that_are_not_inferred() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.push("untypable insert 1", extended("", &["7"]), ok());
+    replay.push("insert 2", extended("", &["7"]), ok());
+    replay.push("insert 2", extended("", &["7"]), ok());
+    replay.simple("commit", ok());
+    assert_eq!(
+        replay.ran(),
+        [
+            "begin",
+            "SAVEPOINT kreplay",
+            "Unnamed: untypable insert 1",
+            "ROLLBACK TO SAVEPOINT kreplay",
+            "Unnamed typed: untypable insert 1",
+            "RELEASE SAVEPOINT kreplay",
+            "SAVEPOINT kreplay",
+            "Unnamed: insert 2",
+            "RELEASE SAVEPOINT kreplay",
+            "Unnamed: insert 2",
+            "commit"
+        ]
+    );
+    assert_eq!(replay.server.committed, [1, 2, 2]);
+}
+
+#[test]
+fn types_that_one_session_found_out_are_known_to_all() {
+    let known = Arc::new(KnownTypes::default());
+    known.put("untypable insert 1", Rung::Guessed);
+    let mut replay = Replay::new(settings());
+    replay.session = Session::new(settings(), known);
+    replay.session.connected();
+    replay.simple("begin", ok());
+    replay.push("untypable insert 1", extended("", &["7"]), ok());
+    assert_eq!(replay.ran(), ["begin", "Unnamed typed: untypable insert 1"]);
+}
+
+#[test]
+fn a_statement_that_failed_on_the_source_gets_no_second_chance() {
+    let mut replay = Replay::new(settings());
+    replay.push("untypable insert 1", extended("", &["7"]), failed("42P18"));
+    assert_eq!(replay.ran(), ["Unnamed: untypable insert 1"]);
+    assert_eq!(replay.results(), ["42P18"]);
+}
+
+// ---- Failures of the source ----
+
+#[test]
+fn what_failed_for_its_surroundings_is_not_run_but_fails_alike() {
+    for code in ["57014", "40P01", "40001", "55P03"] {
+        let mut replay = Replay::new(settings());
+        replay.simple("begin", ok());
+        replay.simple("insert 1", failed(code));
+        replay.simple("insert 2", failed("25P02"));
+        replay.simple("commit", ok());
+        assert_eq!(replay.ran(), ["begin", "raise", "insert 2", "commit"]);
+        assert_eq!(replay.results(), ["ok", code, "25P02", "ok"]);
+        assert!(replay.server.committed.is_empty());
+    }
+}
+
+#[test]
+fn a_commit_that_failed_is_a_rollback_with_that_failure() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("insert 1", ok());
+    replay.simple("commit", failed("40001"));
+    replay.simple("insert 2", ok());
+    assert_eq!(replay.ran(), ["begin", "insert 1", "ROLLBACK", "insert 2"]);
+    assert_eq!(replay.results(), ["ok", "ok", "40001", "ok"]);
+    assert_eq!(replay.server.committed, [2]);
+}
+
+#[test]
+fn of_a_string_that_failed_for_its_surroundings_what_stood_before_is_run() {
+    let string = "begin; insert 1; commit; insert 2; insert 3";
+    let mut replay = Replay::new(settings());
+    replay.simple(string, failed_in("57014", Some(4)));
+    assert_eq!(replay.ran(), ["begin; insert 1; commit; insert 2;raise"]);
+    assert_eq!((replay.results(), &replay.server.committed), (vec!["57014".to_owned()], &vec![1]));
+    let mut replay = Replay::new(settings());
+    replay.simple(string, failed_in("57014", Some(0)));
+    assert_eq!(replay.ran(), ["raise"]);
+}
+
+#[test]
+fn what_the_source_canceled_is_run_where_that_is_asked_for() {
+    let mut replay = Replay::new(SessionSettings { replay_cancels: true, ..settings() });
+    replay.simple("begin", ok());
+    replay.simple("insert 1", failed("57014"));
+    replay.simple("insert 2", failed("25P02"));
+    assert_eq!(
+        replay.ran(),
+        ["begin", "insert 1", "raise", "insert 2"],
+        "the cancel came too late: the transaction is aborted all the same, before what follows"
+    );
+    assert_eq!(replay.results(), ["ok", "ok", "25P02"]);
+    replay.simple("rollback", ok());
+    replay.simple("insert 3", failed("40P01"));
+    assert_eq!(replay.ran(), ["rollback", "raise"], "a deadlock is not run");
+}
+
+#[test]
+fn a_session_that_was_terminated_in_a_statement_does_not_run_it() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert 1", End { source: SourceEnd::Terminated, ..End::default() });
+    assert_eq!(replay.ran(), [""]);
+    assert!(replay.server.committed.is_empty());
+}
+
+#[test]
+fn a_failure_of_which_too_little_is_known_fails_alike() {
+    let mut replay = Replay::new(settings());
+    replay.push("select 1/$1", Protocol::Unknown, failed("22012"));
+    replay.push("fail 42601", Protocol::ParseOnly, failed("42601"));
+    assert_eq!(replay.ran(), ["raise", "Parse: fail 42601"]);
+    assert_eq!(replay.results(), ["22012", "42601"]);
+}
+
+#[test]
+fn a_string_is_run_without_its_copy() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin; copy t from stdin; insert 1; commit", ok());
+    replay.simple("copy t from stdin", failed("22P04"));
+    assert_eq!(replay.ran(), ["begin;insert 1;commit", "raise"]);
+    assert_eq!(replay.server.committed, [1]);
+}
+
+// ---- Records that come late ----
+
+#[test]
+fn what_is_told_before_a_statement_runs_decides_how_it_is_run() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert 1", End::default());
+    let failure = Failure { code: state("57014"), after_ms: None, part: None };
+    assert_eq!(replay.session.amend(Amendment::Failed(failure)), Amended::Noted);
+    assert_eq!(replay.ran(), ["raise"]);
+}
+
+#[test]
+fn what_runs_and_would_not_have_ended_well_is_canceled() {
+    let late =
+        |code: &str| Amendment::Failed(Failure { code: state(code), after_ms: None, part: None });
+    let mut replay = Replay::new(settings());
+    replay.simple("insert 1", End::default());
+    replay.send();
+    assert_eq!(replay.session.amend(late("57014")), Amended::Cancel);
+    let mut replay = Replay::new(settings());
+    replay.simple("fail 23505", End::default());
+    replay.send();
+    assert_eq!(replay.session.amend(late("23505")), Amended::Noted);
+    let mut replay = Replay::new(settings());
+    replay.simple("insert 1", End::default());
+    replay.send();
+    assert_eq!(replay.session.amend(Amendment::Terminated), Amended::Cancel);
+}
+
+#[test]
+fn a_failure_that_is_told_too_late_aborts_the_transaction_before_what_follows() {
+    let failure = Failure { code: state("57014"), after_ms: None, part: None };
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("insert 1", End::default());
+    replay.run();
+    assert_eq!(replay.session.amend(Amendment::Failed(failure)), Amended::Abort);
+    assert!(replay.session.is_busy());
+    replay.simple("insert 2", failed("25P02"));
+    replay.simple("commit", ok());
+    assert_eq!(replay.ran(), ["begin", "insert 1", "raise", "insert 2", "commit"]);
+    assert_eq!(replay.results(), ["ok", "ok", "25P02", "ok"]);
+    assert!(replay.server.committed.is_empty());
+    assert_eq!(replay.settled, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_failure_that_is_told_late_of_what_failed_here_too_is_no_news() {
+    let failure = |code| Failure { code: state(code), after_ms: None, part: None };
+    let mut replay = Replay::new(settings());
+    replay.simple("fail 23505", End::default());
+    replay.run();
+    assert_eq!(replay.session.amend(Amendment::Failed(failure("23505"))), Amended::Noted);
+    replay.simple("insert 1", End::default());
+    replay.run();
+    assert_eq!(replay.session.amend(Amendment::Failed(failure("23505"))), Amended::TooLate);
+    assert_eq!(replay.run(), Next::Idle);
+}
+
+// ---- Prepared statements ----
+
+#[test]
+fn a_named_statement_is_prepared_once() {
+    let mut replay = Replay::new(settings());
+    for _ in 0..2 {
+        replay.push("insert 1", extended("s", &[]), ok());
+    }
+    replay.push("insert 2", extended("s", &[]), ok());
+    replay.push("fail 23505", extended("t", &[]), failed("23505"));
+    replay.push("fail 23505", extended("t", &[]), failed("23505"));
+    assert_eq!(
+        replay.ran(),
+        [
+            "Named: insert 1",
+            "Prepared: insert 1",
+            "Named: insert 2",
+            "Named: fail 23505",
+            "Prepared: fail 23505"
+        ]
+    );
+}
+
+#[test]
+fn a_named_statement_is_prepared_again_after_it_is_gone() {
+    for (gone, end) in [("deallocate s", ok()), ("deallocate all", ok()), ("discard all", ok())] {
+        let mut replay = Replay::new(settings());
+        replay.push("insert 1", extended("s", &[]), ok());
+        replay.simple(gone, end);
+        replay.push("insert 1", extended("s", &[]), ok());
+        assert_eq!(replay.ran(), ["Named: insert 1", gone, "Named: insert 1"]);
+        assert_eq!(replay.results(), ["ok"; 3]);
+    }
+    let mut replay = Replay::new(settings());
+    replay.push("unparsable", extended("s", &[]), ok());
+    replay.push("unparsable", extended("s", &[]), ok());
+    assert_eq!(replay.ran(), ["Named: unparsable", "Named: unparsable"]);
+}
+
+#[test]
+fn a_bind_to_what_sql_prepared_does_not_prepare_it_again() {
+    let mut replay = Replay::new(settings());
+    replay.simple("prepare qs as insert 1", ok());
+    replay.push("prepare qs as insert 1", extended("qs", &[]), ok());
+    assert_eq!(replay.ran()[1], "Prepared: prepare qs as insert 1");
+}
+
+// ---- Read-only replay ----
+
+#[test]
+fn a_session_that_must_not_write_is_not_let() {
+    let mut replay = Replay::new(SessionSettings { read_only: true, ..settings() });
+    replay.simple("begin isolation level serializable read write; select 1", ok());
+    replay.simple("set default_transaction_read_only = off; select 2", ok());
+    replay.extended("set session characteristics as transaction read write", ok());
+    replay.push(
+        "select set_config($1, $2, false)",
+        extended("", &["default_transaction_read_only", "off"]),
+        ok(),
+    );
+    replay.simple("commit", ok());
+    assert_eq!(
+        replay.ran(),
+        [
+            "begin isolation level serializable read ONLY; select 1",
+            "; select 2",
+            "set session characteristics as transaction read ONLY",
+            "",
+            "commit"
+        ]
+    );
+    replay.lose();
+    assert_eq!(replay.ran(), [""; 0], "and none of it is restored");
+    let mut replay = Replay::new(settings());
+    replay.simple("begin read write", ok());
+    assert_eq!(replay.ran(), ["begin read write"]);
+}
+
+// ---- The end of a session ----
+
+#[test]
+fn a_close_waits_for_what_came_before_and_settles_the_open_transaction() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("insert 1", ok());
+    replay.session.close(Closing::Source(None));
+    assert_eq!(replay.send(), Next::Wait);
+    replay.close();
+    assert_eq!(replay.settled, [1, 2]);
+    assert!(replay.server.committed.is_empty());
+    assert!(!replay.session.has_memory() && !replay.session.is_busy());
+}
+
+#[test]
+fn a_statement_behind_the_end_opens_the_session_again() {
+    let mut replay = Replay::new(settings());
+    replay.session.close(Closing::Source(None));
+    replay.simple("insert 1", ok());
+    assert_eq!(replay.run(), Next::Idle);
+    assert_eq!(replay.server.committed, [1]);
+}

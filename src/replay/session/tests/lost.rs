@@ -1,0 +1,203 @@
+//! Connections that are lost, sessions that are given up and go on after all.
+
+use super::*;
+
+#[test]
+fn what_was_not_settled_is_run_again_in_order_and_told_once() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert 1", ok());
+    replay.simple("begin", ok());
+    replay.simple("insert 2", ok());
+    replay.run();
+    replay.simple("insert 3", ok());
+    replay.simple("commit", ok());
+    replay.simple("insert 4", ok());
+    replay.send();
+    replay.log.clear();
+    assert_eq!(replay.lose(), 2, "the commit, and what followed it");
+    assert_eq!(replay.ran(), ["begin", "insert 2", "insert 3", "commit", "insert 4"]);
+    assert_eq!(replay.server.committed, [1, 2, 3, 4]);
+    assert_eq!(replay.ended.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(replay.settled, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn only_what_may_have_been_committed_is_in_doubt() {
+    for (statements, expected) in [
+        (&["insert 1", "insert 2"][..], 2),
+        (&["begin", "insert 1", "insert 2"], 0),
+        (&["begin", "insert 1", "commit"], 1),
+        (&["begin; insert 1; commit"], 1),
+    ] {
+        let mut replay = Replay::new(settings());
+        for sql in statements {
+            replay.simple(sql, ok());
+        }
+        replay.send();
+        assert_eq!(replay.lose(), expected, "{statements:?}");
+    }
+}
+
+#[test]
+fn an_implicit_transaction_is_in_doubt_only_at_its_commit() {
+    let mut expected = 0;
+    for sent in ["BEGIN", "Unnamed: insert 1", "Unnamed: insert 2", "COMMIT"] {
+        let mut replay = Replay::new(settings());
+        replay.extended("insert 1", ok().joined());
+        replay.extended("insert 2", ok());
+        replay.send();
+        while replay.log.last().map(String::as_str) != Some(sent) {
+            replay.answer();
+            replay.send();
+        }
+        expected += usize::from(sent == "COMMIT");
+        assert_eq!(replay.lose(), expected, "{sent}");
+        replay.run();
+        assert_eq!(replay.server.committed, [1, 2], "{sent}");
+        assert_eq!(replay.settled, [1, 2], "{sent}");
+    }
+}
+
+#[test]
+fn a_new_connection_gets_the_context_first_and_then_the_transaction() {
+    let mut replay = Replay::new(settings());
+    replay.simple("set search_path = a", ok());
+    replay.push("insert 1", extended("s", &[]), ok());
+    replay.simple("listen ch", ok());
+    replay.simple("begin", ok());
+    replay.simple("set search_path = b", ok());
+    replay.push("insert 2", extended("s2", &[]), ok());
+    replay.ran();
+    replay.lose();
+    replay.push("insert 1", extended("s", &[]), ok());
+    assert_eq!(
+        replay.ran(),
+        [
+            "restore set search_path = a",
+            "restore statement s",
+            "restore listen ch",
+            "restore statement s2",
+            "begin",
+            "set search_path = b",
+            "Prepared: insert 2",
+            "Prepared: insert 1",
+        ]
+    );
+}
+
+#[test]
+fn a_statement_that_can_not_be_restored_is_prepared_again() {
+    let mut replay = Replay::new(settings());
+    replay.push("insert 1", extended("s", &[]), ok());
+    replay.run();
+    replay.lose();
+    replay.send();
+    let request = replay.wire.pop_front().expect("the restored statement");
+    assert!(matches!(request, Request::Restore(Restore::Parse { .. })));
+    replay.session.answered(Answer { status: Status::Idle, error: Some((state("42P01"), true)) });
+    replay.log.clear();
+    replay.push("insert 1", extended("s", &[]), ok());
+    assert_eq!(replay.ran(), ["Named: insert 1"]);
+}
+
+#[test]
+fn in_serial_order_what_is_run_again_has_had_its_turn() {
+    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    replay.simple("begin", ok());
+    replay.simple("insert 1", ok());
+    replay.run();
+    replay.simple("insert 2", ok());
+    replay.send();
+    replay.log.clear();
+    replay.lose();
+    assert_eq!(replay.send(), Next::Wait);
+    assert_eq!(replay.log, ["begin", "insert 1", "insert 2"]);
+}
+
+#[test]
+fn a_turn_that_was_asked_for_is_asked_for_again_on_a_new_connection() {
+    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    replay.seq = 4;
+    replay.simple("insert 1", ok());
+    assert_eq!(replay.send(), Next::Ask(Seq(5)));
+    replay.lose();
+    assert_eq!(replay.send(), Next::Ask(Seq(5)));
+}
+
+#[test]
+fn a_chained_commit_settles_its_transaction_and_begins_the_next_again() {
+    for chain in ["commit and chain", "rollback and chain"] {
+        let mut replay = Replay::new(settings());
+        replay.simple("begin", ok());
+        replay.simple("insert 1", ok());
+        replay.simple(chain, ok());
+        replay.simple("insert 2", ok());
+        replay.ran();
+        assert_eq!(replay.settled, [1, 2], "{chain}");
+        replay.lose();
+        replay.simple("commit", ok());
+        assert_eq!(replay.ran(), ["BEGIN", "insert 2", "commit"], "{chain}");
+        let expected: &[u64] = if chain.starts_with("commit") { &[1, 2] } else { &[2] };
+        assert_eq!(replay.server.committed, expected);
+        assert_eq!(replay.settled, [1, 2, 3, 4, 5]);
+    }
+}
+
+#[test]
+fn a_chain_ends_what_its_transaction_set() {
+    for (chain, restored) in [("commit and chain", true), ("rollback and chain", false)] {
+        let mut replay = Replay::new(settings());
+        for sql in ["begin", "set a = 1", chain, "set b = 1", "rollback"] {
+            replay.simple(sql, ok());
+        }
+        replay.ran();
+        replay.lose();
+        let expected: &[&str] = if restored { &["restore set a = 1"] } else { &[] };
+        assert_eq!(replay.ran(), expected, "{chain}");
+    }
+}
+
+#[test]
+fn a_transaction_that_was_given_up_is_run_again_if_its_session_goes_on() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("insert 1", ok());
+    replay.ran();
+    let settled = replay.session.give_up().expect("it has nothing to do");
+    replay.server.disconnect();
+    assert_eq!(settled.len(), 2);
+    assert!(replay.session.has_memory() && !replay.session.is_busy());
+    assert!(replay.session.give_up().is_some_and(|settled| settled.is_empty()), "it was before");
+    replay.simple("commit", ok());
+    replay.session.connected();
+    assert_eq!(replay.ran(), ["begin", "insert 1", "commit"]);
+    assert_eq!(replay.server.committed, [1]);
+    assert_eq!(replay.settled, [3], "the others have been told to be settled");
+    assert_eq!(replay.ended.len(), 3);
+}
+
+#[test]
+fn an_abort_that_was_due_is_made_again_on_a_new_connection() {
+    let failure = Failure { code: state("57014"), after_ms: None, part: None };
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("insert 1", End::default());
+    replay.run();
+    replay.session.amend(Amendment::Failed(failure));
+    replay.lose();
+    replay.simple("commit", ok());
+    replay.run();
+    assert!(replay.server.committed.is_empty());
+}
+
+#[test]
+fn what_is_refused_for_good_is_handed_back_once() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.run();
+    replay.simple("insert 1", ok());
+    replay.lose();
+    let seqs: Vec<u64> = replay.session.drop_queue().iter().map(|work| work.seq.0).collect();
+    assert_eq!(seqs, [1, 2]);
+    assert!(!replay.session.is_busy());
+}

@@ -1,0 +1,171 @@
+//! A model of a server: transactions, savepoints and prepared statements, and effects that show what
+//! was committed, how often and in which order.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::pglog::sql::prepared_name;
+
+/// `insert N` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit; `untypable …`
+/// can't be parsed without types, `unparsable` never.
+#[derive(Debug, Default)]
+pub struct Server {
+    /// The effects of committed transactions.
+    pub committed: Vec<u64>,
+    status: Status,
+    /// The effects of the open one.
+    open: Vec<u64>,
+    deferred: Option<SqlState>,
+    savepoints: Vec<usize>,
+    prepared: HashSet<String>,
+}
+
+type Failed = (SqlState, bool);
+
+impl Server {
+    /// The connection ends: what was not committed is gone.
+    pub fn disconnect(&mut self) {
+        *self = Self { committed: std::mem::take(&mut self.committed), ..Self::default() };
+    }
+
+    pub fn answer(&mut self, request: &Request) -> Answer {
+        let result = match request {
+            Request::Text(text) => self.string(text),
+            Request::Simple(work) => self.string(&work.statement.sql),
+            Request::ParseOnly(work) => self.parse(&work.statement.sql, &[]),
+            Request::Extended { work, parse, types } => self.extended(work, *parse, types),
+            Request::Restore(Restore::Text(text)) => self.string(text),
+            Request::Restore(Restore::Execute { sql, .. }) => self.string(sql),
+            Request::Restore(Restore::Parse { name, sql }) => {
+                self.prepared.insert(name.to_string());
+                self.parse(sql, &[])
+            }
+        };
+        let result = result.and_then(|()| self.implicit_commit());
+        if result.is_err() {
+            match self.status {
+                Status::Idle => {
+                    self.open.clear();
+                    self.deferred = None;
+                }
+                _ => self.status = Status::Failed,
+            }
+        }
+        Answer { status: self.status, error: result.err() }
+    }
+
+    fn implicit_commit(&mut self) -> Result<(), Failed> {
+        if self.status == Status::Idle { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), Failed> {
+        let open = std::mem::take(&mut self.open);
+        let failed = std::mem::replace(&mut self.status, Status::Idle) == Status::Failed;
+        self.savepoints.clear();
+        match self.deferred.take() {
+            Some(code) if !failed => Err((code, false)),
+            _ => {
+                self.committed.extend(open.into_iter().filter(|_| !failed));
+                Ok(())
+            }
+        }
+    }
+
+    fn parse(&self, sql: &str, types: &[u32]) -> Result<(), Failed> {
+        if self.status == Status::Failed && !Outline::of(sql).has(Command::ends_transaction) {
+            return Err((SqlState::IN_FAILED_TRANSACTION, true));
+        }
+        match sql.split_once(' ').unwrap_or((sql, "")) {
+            ("untypable", _) if types.is_empty() => Err((state("42P18"), true)),
+            ("unparsable", _) => Err((state("42601"), true)),
+            ("fail", "42601") => Err((state("42601"), true)),
+            _ => Ok(()),
+        }
+    }
+
+    fn extended(&mut self, work: &Work, parse: ParseMode, types: &[u32]) -> Result<(), Failed> {
+        let Protocol::Extended { name, .. } = &work.statement.protocol else { panic!("{work:?}") };
+        let sql = &*work.statement.sql;
+        match parse {
+            ParseMode::Prepared if !self.prepared.contains(&**name) => {
+                return Err((state("26000"), true));
+            }
+            ParseMode::Prepared => {}
+            ParseMode::Named | ParseMode::Unnamed => {
+                self.prepared.remove(&**name);
+                self.parse(sql, types)?;
+                self.prepared.insert(name.to_string());
+            }
+        }
+        if self.status == Status::Failed && !work.statement.outline.has(Command::ends_transaction) {
+            return Err((SqlState::IN_FAILED_TRANSACTION, true));
+        }
+        self.statement(sql)
+    }
+
+    fn string(&mut self, sql: &str) -> Result<(), Failed> {
+        for part in Outline::of(sql).parts {
+            self.statement(&sql[part.range])?;
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, sql: &str) -> Result<(), Failed> {
+        let sql = sql.strip_prefix("untypable ").unwrap_or(sql);
+        let outline = Outline::of(sql);
+        let command = outline.single().expect("one statement");
+        let back = sql.to_ascii_lowercase().starts_with("rollback");
+        if self.status == Status::Failed
+            && !command.ends_transaction()
+            && !(command == Command::Savepoint && back)
+        {
+            return Err((SqlState::IN_FAILED_TRANSACTION, false));
+        }
+        match command {
+            Command::Begin => self.status = Status::InTransaction,
+            Command::Chain if self.status == Status::Idle => return Err((state("25P01"), false)),
+            Command::Commit | Command::Rollback | Command::Chain => {
+                if back {
+                    self.open.clear();
+                    self.deferred = None;
+                }
+                self.commit()?;
+                if command == Command::Chain {
+                    self.status = Status::InTransaction;
+                }
+            }
+            Command::Savepoint if back => {
+                self.open.truncate(*self.savepoints.last().expect("a savepoint"));
+                self.status = Status::InTransaction;
+            }
+            Command::Savepoint if sql.starts_with("RELEASE") => {
+                self.savepoints.pop().expect("a savepoint");
+            }
+            Command::Savepoint => {
+                assert_eq!(self.status, Status::InTransaction, "a savepoint needs a transaction");
+                self.savepoints.push(self.open.len());
+            }
+            Command::Deallocate => match prepared_name(sql) {
+                Some(name) => drop(self.prepared.remove(&name)),
+                None => self.prepared.clear(),
+            },
+            Command::Prepare => drop(self.prepared.insert(prepared_name(sql).expect("a name"))),
+            Command::Discard => self.prepared.clear(),
+            _ => return self.other(sql),
+        }
+        Ok(())
+    }
+
+    fn other(&mut self, sql: &str) -> Result<(), Failed> {
+        if let Some((_, code)) = sql.split_once("ERRCODE = '") {
+            return Err((state(&code[..5]), false));
+        }
+        match sql.split_once(' ') {
+            Some(("insert", number)) => self.open.push(number.parse().expect("a number")),
+            Some(("fail", code)) => return Err((state(code), false)),
+            Some(("defer", code)) => self.deferred = Some(state(code)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
