@@ -112,6 +112,8 @@ metrics! {
         "Commits whose connection was lost before the answer: they may or may not have happened.";
     LATE_FAILURES: Counter, "kreplay_late_failures_total", [], Count,
         "Statements that had succeeded when the log told that they failed on the source (log_statement logs a statement when it starts).";
+    SILENT_ROLLBACKS: Counter, "kreplay_silent_rollbacks_total", [], Count,
+        "Transactions rolled back because their session was silent for --idle-timeout or held up others; they are run again if it goes on.";
     READ_BEYOND: Counter, "kreplay_read_beyond_total", [], Count,
         "Times that reading went past --max-in-flight, since everything in flight waited for what had not been read.";
     BUILD_INFO: Gauge, "kreplay_build_info", ["version", "revision"], Count,
@@ -389,6 +391,11 @@ pub fn types_guessed() {
 /// Counts a statement that had succeeded when its failure on the source became known.
 pub fn late_failure() {
     counter!(LATE_FAILURES.name).increment(1);
+}
+
+/// Counts a transaction that was rolled back for its session's silence.
+pub fn rolled_back_silent() {
+    counter!(SILENT_ROLLBACKS.name).increment(1);
 }
 
 /// Counts a time that reading went past the bound on what is in flight.

@@ -46,10 +46,10 @@ pub struct Stop;
 #[rtype(result = "()")]
 pub struct Wake;
 
-/// Supervisor → session: its last statement was amended while it ran; cancel it.
+/// Supervisor → session: this statement was amended while it ran; cancel it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Cancel;
+pub struct Cancel(pub Seq);
 
 /// Supervisor or sequencer → session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]

@@ -25,7 +25,7 @@ use crate::replay::context::Restore;
 use crate::replay::ledger::{Fate, GivenUp, Skipped};
 use crate::replay::policy::Outcome;
 use crate::replay::request::{ParseMode, Request};
-use crate::replay::session::{Answer, Closing, Next, Session};
+use crate::replay::session::{Answer, Closing, Interrupted, Next, Session};
 use crate::replay::work::Work;
 use crate::target::{self, Batch, ConnectError, Connection, Login, Lost, Reply, Target};
 
@@ -128,7 +128,8 @@ impl SessionActor {
                 // A stop does not wait for a target that can't be reached.
                 let stops = self.state().has_only_to_stop();
                 if stops {
-                    self.finish_closing(ctx);
+                    self.closed(Closing::Drain);
+                    ctx.stop();
                 }
                 return;
             }
@@ -137,8 +138,9 @@ impl SessionActor {
                 // What was under way on a connection that is gone has been put back already.
                 if self.state().is_busy() {
                     self.connect(ctx);
-                } else if let Next::Close(_) = self.next_step() {
-                    self.finish_closing(ctx);
+                } else if let Next::Close(why) = self.next_step() {
+                    self.closed(why);
+                    ctx.stop();
                 }
                 return;
             }
@@ -349,10 +351,7 @@ impl SessionActor {
 
     fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
         self.forget_connection();
-        let in_doubt = self.state().lost();
-        for _ in 0..in_doubt {
-            metrics::in_doubt();
-        }
+        let in_doubt = self.interrupted();
         warn!(session = %self.id, in_doubt, "lost the connection: {}", lost.reason);
         self.lost_before = true;
         self.unaimed = None;
@@ -362,6 +361,18 @@ impl SessionActor {
             self.connect_later(ctx);
         }
         self.pump(ctx);
+    }
+
+    /// Puts back what was under way. Returns how many statements of it are in doubt.
+    fn interrupted(&mut self) -> usize {
+        let Interrupted { in_doubt, hopeless } = self.state().lost();
+        (0..in_doubt).for_each(|_| metrics::in_doubt());
+        if let Some(work) = hopeless {
+            warn!(session = %self.id, seq = work.seq.0,
+                "given up: each time this statement ran, the connection was lost");
+            self.give_back(vec![work], GivenUp::ConnectionLost);
+        }
+        in_doubt
     }
 
     fn forget_connection(&mut self) -> Option<Connection> {
@@ -377,10 +388,7 @@ impl SessionActor {
     fn close(&mut self, why: Closing, ctx: &mut Context<Self>) {
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
-        let settled = self.state().closed();
-        if !settled.is_empty() && matches!(why, Closing::Source(_)) {
-            self.around.progress.do_send(Progress { ended: Vec::new(), settled });
-        }
+        self.closed(why);
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;
             if actor.state().is_busy() {
@@ -391,22 +399,25 @@ impl SessionActor {
         }));
     }
 
-    fn finish_closing(&mut self, ctx: &mut Context<Self>) {
-        self.state().closed();
-        ctx.stop();
+    /// What was rolled back with the source's session is settled; a stop leaves it to the next start.
+    fn closed(&mut self, why: Closing) {
+        let settled = self.state().closed();
+        if !settled.is_empty() && matches!(why, Closing::Source(_)) {
+            self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        }
     }
 
     fn give_up(&mut self, ctx: &mut Context<Self>) {
         if self.phase != Phase::Connected {
             return;
         }
-        let Some(settled) = self.state().give_up() else { return };
+        let Some(rolled_back) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
-        if !settled.is_empty() {
-            info!(session = %self.id, statements = settled.len(),
+        if rolled_back > 0 {
+            metrics::rolled_back_silent();
+            info!(session = %self.id, statements = rolled_back,
                 "rolled back a transaction that its source left open; it is run again if it goes on");
-            self.around.progress.do_send(Progress { ended: Vec::new(), settled });
         }
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;
@@ -426,9 +437,8 @@ impl Actor for SessionActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // An actor that follows one that panicked finds what that one had under way.
         let was_connected = self.state().is_connected();
-        let in_doubt = self.state().lost();
+        self.interrupted();
         self.lost_before = was_connected;
-        (0..in_doubt).for_each(|_| metrics::in_doubt());
         ctx.spawn(Answers);
         self.connect(ctx);
     }
@@ -482,8 +492,10 @@ impl Handler<Wake> for SessionActor {
 impl Handler<Cancel> for SessionActor {
     type Result = ();
 
-    fn handle(&mut self, _: Cancel, ctx: &mut Self::Context) {
-        if self.state().is_running() {
+    fn handle(&mut self, Cancel(seq): Cancel, ctx: &mut Self::Context) {
+        // It may have ended meanwhile: the next one must not be hit.
+        let runs = self.state().running().is_some_and(|work| work.seq == seq);
+        if runs {
             self.cancel(ctx);
         }
     }

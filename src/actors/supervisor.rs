@@ -118,7 +118,7 @@ impl Supervisor {
             Parcel::Close(code) => state.close(Closing::Source(code)),
             Parcel::Amend(amendment) => match state.amend(amendment) {
                 Amended::Noted => return,
-                Amended::Cancel => return entry.address.do_send(Cancel),
+                Amended::Cancel(seq) => return entry.address.do_send(Cancel(seq)),
                 Amended::Wake => {}
                 Amended::Abort => metrics::late_failure(),
                 Amended::TooLate => {
@@ -138,10 +138,15 @@ impl Supervisor {
 
     /// Makes a new session. Returns whether there is one now.
     fn open(&mut self, session: SessionId, login: Arc<Login>, parcel: &Parcel) -> bool {
+        if matches!(parcel, Parcel::Close(_)) {
+            self.refused.remove(&session);
+        }
         if matches!(parcel, Parcel::Amend(_) | Parcel::Close(_)) {
             return false;
         }
-        if self.sessions.len() >= self.settings.max_sessions {
+        // One that was refused stays out: it would begin in the middle of something.
+        let holding = self.sessions.values().filter(|entry| !entry.given_up).count();
+        if self.refused.contains(&session) || holding >= self.settings.max_sessions {
             if let Parcel::Work(work) = parcel {
                 self.refuse(session, work);
             }
@@ -192,19 +197,24 @@ impl Supervisor {
         self.health.beat(Beating::Supervisor);
         let idle_timeout = self.settings.idle_timeout;
         let mut states = [0usize; SessionState::ALL.len()];
-        self.sessions.retain(|_, entry| {
+        for entry in self.sessions.values_mut() {
             let silent = entry.last_record.elapsed();
-            let state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
             states[kind(&state) as usize] += 1;
             if state.is_busy() {
-                return true;
+                continue;
             }
-            if !entry.given_up && idle_timeout.is_some_and(|timeout| silent >= timeout) {
+            let idle = idle_timeout.is_some_and(|timeout| silent >= timeout);
+            if !entry.given_up && idle && state.is_connected() {
                 entry.given_up = true;
                 entry.address.do_send(Turn::GiveUp);
             }
-            silent < REMEMBERED
-        });
+            if silent >= REMEMBERED {
+                // As if its source had ended it: the record that says so is lost.
+                state.close(Closing::Source(None));
+                entry.address.do_send(Wake);
+            }
+        }
         let connections = self.around.as_ref().map_or(0, |around| around.backends.len());
         self.overview.sessions(&states, connections);
     }

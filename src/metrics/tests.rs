@@ -56,7 +56,7 @@ fn the_ledger_balances_in_a_scrape() {
     ledger.settle(Fate::Filtered(Filtered::Noise));
     ledger.settle(Fate::Skipped(Skipped::Truncated));
     ledger.settle(Fate::Rejected("columns"));
-    ledger.settle(Fate::GivenUp(GivenUp::Idle));
+    ledger.settle(Fate::GivenUp(GivenUp::ConnectionLost));
     let scrape = scrape(|| publish_ledger(&ledger));
     let fates: f64 = Fate::LABELS
         .iter()

@@ -89,32 +89,20 @@ reasons! {
         NoText => "no_text",
         /// A cancel or terminate of a backend that is none of the replayed sessions.
         UnknownPid => "unknown_pid",
-        /// A plan by auto_explain that is the statement's only trace.
-        AutoExplain => "auto_explain",
         /// The source's server ended the session in the middle of the statement.
         SourceTerminated => "source_terminated",
         /// The target had no connection left for the session.
         TooManySessions => "too_many_sessions",
-        /// The text cannot be written in the encoding of the target's database.
-        Encoding => "encoding",
     }
 }
 
 reasons! {
     /// Why kreplay stopped trying to bring a statement to its end.
     GivenUp {
-        /// Its session had been idle for --idle-timeout with the transaction open.
-        Idle => "idle",
-        /// It held locks that others waited for, and no record of its session was left.
-        Stall => "stall",
-        /// kreplay was told to stop before it was done.
-        Shutdown => "shutdown",
         /// No connection could be had for its session.
         ConnectFailed => "connect_failed",
-        /// Its connection was lost and its transaction could not be restored.
+        /// Each time it ran, its connection was lost.
         ConnectionLost => "connection_lost",
-        /// Its session's actor failed.
-        SessionFailed => "session_failed",
     }
 }
 
@@ -417,20 +405,20 @@ mod tests {
         ledger.consume(120);
         ledger.settle_many(Fate::Replayed, 100);
         ledger.settle_many(Fate::Filtered(Filtered::Connection), 9);
-        ledger.settle(Fate::GivenUp(GivenUp::Stall));
+        ledger.settle(Fate::GivenUp(GivenUp::ConnectFailed));
         assert_eq!(
             ledger.summary(),
             "\
-consumed        120
-  replayed      100
-  failed          0
-  filtered        9
-    connection    9
-  skipped         0
-  rejected        0
-  given up        1
-    stall         1
-  pending        10
+consumed            120
+  replayed          100
+  failed              0
+  filtered            9
+    connection        9
+  skipped             0
+  rejected            0
+  given up            1
+    connect_failed    1
+  pending            10
 "
         );
     }
@@ -448,7 +436,7 @@ consumed        120
         assert_eq!(report["skipped"]["reasons"]["copy_data"], 1);
         assert_eq!(report["skipped"]["reasons"]["truncated"], 0);
         assert_eq!(report["rejected"]["reasons"]["columns"], 1);
-        assert_eq!(report["given_up"]["reasons"]["idle"], 0);
+        assert_eq!(report["given_up"]["reasons"]["connect_failed"], 0);
         assert_eq!(report["pending"], 1);
         assert_eq!(report["balances"], true);
     }

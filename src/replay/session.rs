@@ -21,6 +21,7 @@ mod interruptions;
 mod manner;
 mod steps;
 
+pub use interruptions::Interrupted;
 use manner::{Manner, raise};
 use steps::Current;
 
@@ -178,7 +179,7 @@ pub enum Amended {
     /// Nothing to do: the statement has not started, or ended as the source's did.
     Noted,
     /// The statement still runs and would not end like the source's: cancel it.
-    Cancel,
+    Cancel(Seq),
     /// The session has something to do for it: ask for its next step.
     Wake,
     /// The statement has succeeded where the source's did not, in a transaction that is still open.

@@ -1,7 +1,7 @@
 //! What one session has to do next: a statement or its end, and its place in the order.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::pglog::SessionId;
 use crate::pglog::statement::{Amendment, Failure, SourceEnd, Statement, SyncEnd};
@@ -47,9 +47,8 @@ pub struct Work {
     end: Mutex<End>,
     /// Whether its outcome has been told: a statement that is run again is not counted again.
     told: AtomicBool,
-    /// Whether it has been told to be settled: one that was given up with its transaction may be run
-    /// again after all.
-    settled: AtomicBool,
+    /// How often its connection was lost while it was under way.
+    losses: AtomicU8,
 }
 
 /// How a statement ended on the source.
@@ -106,7 +105,7 @@ impl Work {
             statement,
             end: Mutex::new(end),
             told: AtomicBool::new(false),
-            settled: AtomicBool::new(false),
+            losses: AtomicU8::new(0),
         }
     }
 
@@ -125,13 +124,13 @@ impl Work {
         self.statement.only_ends_transaction() || matches!(self.end().source, SourceEnd::Failed(_))
     }
 
+    /// Its connection was lost while it was under way. Returns how often that has happened.
+    pub fn loses_connection(&self) -> u8 {
+        self.losses.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
     /// Whether its outcome is told for the first time.
     pub fn tell(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)
-    }
-
-    /// Whether it is settled for the first time.
-    pub fn settle(&self) -> bool {
-        !self.settled.swap(true, Ordering::Relaxed)
     }
 }

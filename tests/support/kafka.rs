@@ -188,13 +188,19 @@ impl Broker {
 
     /// What a group has committed for a topic's first partition.
     pub fn committed(&self, group: &str, topic: &str) -> Option<i64> {
+        self.committed_with_metadata(group, topic).map(|(offset, _)| offset)
+    }
+
+    /// The offset that a group has committed for a topic's one partition, and what stands beside it.
+    pub fn committed_with_metadata(&self, group: &str, topic: &str) -> Option<(i64, String)> {
         let mut config = self.client();
         let consumer: BaseConsumer = config.set("group.id", group).create().expect("a consumer");
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, 0);
         let committed = consumer.committed_offsets(list, TIMEOUT).expect("an answer");
-        match committed.elements()[0].offset() {
-            Offset::Offset(offset) => Some(offset),
+        let element = &committed.elements()[0];
+        match element.offset() {
+            Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
             _ => None,
         }
     }

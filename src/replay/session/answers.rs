@@ -47,7 +47,7 @@ impl Session {
             self.context.commit()
         }
         let settled = std::mem::take(&mut self.transaction);
-        Answered { settled: told_once(settled), ..Answered::default() }
+        Answered { settled, ..Answered::default() }
     }
 
     pub(super) fn forget_prepared(&mut self, work: &Work) {
@@ -94,7 +94,7 @@ impl Session {
         }
         let finished = Some(work.seq);
         let ended = work.tell().then_some((work, Ended { source, target, guessed }));
-        Answered { ended, finished, settled: told_once(settled) }
+        Answered { ended, finished, settled }
     }
 
     /// Whether it would let the session write, which must not.
@@ -138,10 +138,4 @@ impl Session {
             if rolled_back { self.context.roll_back() } else { self.context.commit() }
         }
     }
-}
-
-/// Those of the statements that have not been told to be settled before.
-pub(super) fn told_once(mut settled: Vec<Arc<Work>>) -> Vec<Arc<Work>> {
-    settled.retain(|work| work.settle());
-    settled
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::answers::told_once;
 use super::steps::Step;
 use super::{Amended, Closing, Queued, Role, Sent, Session};
 use crate::pglog::sql::Command;
@@ -10,6 +9,19 @@ use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::context::Context;
 use crate::replay::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
+
+/// How often a statement may be under way when its connection is lost: a statement that crashes its
+/// server would be sent for ever.
+const ATTEMPTS: u8 = 5;
+
+/// What a lost connection leaves open.
+#[derive(Debug, Default)]
+pub struct Interrupted {
+    /// How many statements were under way that may or may not have been committed.
+    pub in_doubt: usize,
+    /// The statement that will not be run again.
+    pub hopeless: Option<Arc<Work>>,
+}
 
 impl Session {
     /// A record tells more of the session's newest statement.
@@ -32,7 +44,7 @@ impl Session {
                 Amended::Wake
             }
             (_, SourceEnd::Failed(_) | SourceEnd::Terminated) if running => {
-                if source.is_circumstantial() { Amended::Cancel } else { Amended::Noted }
+                if source.is_circumstantial() { Amended::Cancel(work.seq) } else { Amended::Noted }
             }
             (_, SourceEnd::Failed(code)) if self.newest_succeeded => {
                 if self.status != Status::InTransaction {
@@ -47,8 +59,9 @@ impl Session {
     }
 
     /// The connection is gone, or was never there: everything that was not settled is in the queue
-    /// again. Returns how many statements were under way that may or may not have been committed.
-    pub fn lost(&mut self) -> usize {
+    /// again, but for a statement that has taken its connection with it too often.
+    pub fn lost(&mut self) -> Interrupted {
+        let hopeless = self.running().filter(|work| work.loses_connection() >= ATTEMPTS).cloned();
         let mut again: Vec<Arc<Work>> = std::mem::take(&mut self.transaction);
         let mut in_doubt = 0;
         let mut in_block = self.status != Status::Idle;
@@ -75,6 +88,7 @@ impl Session {
             });
             again.push(current.work);
         }
+        again.retain(|work| hopeless.as_ref().is_none_or(|hopeless| !Arc::ptr_eq(work, hopeless)));
         // Whoever stops leaves it to the next start.
         if self.closing != Some(Closing::Drain) {
             for work in again.into_iter().rev() {
@@ -82,31 +96,32 @@ impl Session {
             }
         }
         self.disconnected();
-        in_doubt
+        Interrupted { in_doubt, hopeless }
     }
 
     /// The connection was closed on purpose, and the open transaction rolled back with it as on the
     /// source. Returns what is settled by that.
     pub fn closed(&mut self) -> Vec<Arc<Work>> {
         self.closing = None;
-        let settled = std::mem::take(&mut self.transaction);
-        self.dormant.clear();
+        let mut settled = std::mem::take(&mut self.dormant);
+        settled.append(&mut self.transaction);
         self.context = Context::default();
         self.disconnected();
-        told_once(settled)
+        settled
     }
 
     /// The session is given up for now: its connection is closed and its open transaction rolled
-    /// back. If it goes on after all, both are made again. Returns what is settled by that; `None` if
+    /// back. If it goes on after all, both are made again; until then the transaction is not settled,
+    /// so that a restart makes it again too. Returns how many statements were rolled back; `None` if
     /// the session has something to do, because it has gone on meanwhile.
-    pub fn give_up(&mut self) -> Option<Vec<Arc<Work>>> {
+    pub fn give_up(&mut self) -> Option<usize> {
         if self.is_busy() {
             return None;
         }
-        let rolled_back = std::mem::take(&mut self.transaction);
-        self.dormant.extend(rolled_back.iter().cloned());
+        let rolled_back = self.transaction.len();
+        self.dormant.append(&mut self.transaction);
         self.disconnected();
-        Some(told_once(rolled_back))
+        Some(rolled_back)
     }
 
     fn disconnected(&mut self) {

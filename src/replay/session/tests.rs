@@ -163,7 +163,8 @@ impl Replay {
     fn lose(&mut self) -> usize {
         self.wire.clear();
         self.server.disconnect();
-        let in_doubt = self.session.lost();
+        let Interrupted { in_doubt, hopeless } = self.session.lost();
+        assert!(hopeless.is_none(), "{hopeless:?}");
         self.session.connected();
         in_doubt
     }
@@ -557,7 +558,7 @@ fn what_runs_and_would_not_have_ended_well_is_canceled() {
     let mut replay = Replay::new(settings());
     replay.simple("insert 1", End::default());
     replay.send();
-    assert_eq!(replay.session.amend(late("57014")), Amended::Cancel);
+    assert_eq!(replay.session.amend(late("57014")), Amended::Cancel(Seq(1)));
     let mut replay = Replay::new(settings());
     replay.simple("fail 23505", End::default());
     replay.send();
@@ -565,7 +566,7 @@ fn what_runs_and_would_not_have_ended_well_is_canceled() {
     let mut replay = Replay::new(settings());
     replay.simple("insert 1", End::default());
     replay.send();
-    assert_eq!(replay.session.amend(Amendment::Terminated), Amended::Cancel);
+    assert_eq!(replay.session.amend(Amendment::Terminated), Amended::Cancel(Seq(1)));
 }
 
 #[test]

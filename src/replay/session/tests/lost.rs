@@ -163,17 +163,49 @@ fn a_transaction_that_was_given_up_is_run_again_if_its_session_goes_on() {
     replay.simple("begin", ok());
     replay.simple("insert 1", ok());
     replay.ran();
-    let settled = replay.session.give_up().expect("it has nothing to do");
+    assert_eq!(replay.session.give_up(), Some(2));
     replay.server.disconnect();
-    assert_eq!(settled.len(), 2);
     assert!(replay.session.has_memory() && !replay.session.is_busy());
-    assert!(replay.session.give_up().is_some_and(|settled| settled.is_empty()), "it was before");
+    assert_eq!(replay.session.give_up(), Some(0), "it was before");
     replay.simple("commit", ok());
     replay.session.connected();
     assert_eq!(replay.ran(), ["begin", "insert 1", "commit"]);
     assert_eq!(replay.server.committed, [1]);
-    assert_eq!(replay.settled, [3], "the others have been told to be settled");
+    assert_eq!(replay.settled, [1, 2, 3], "not before its end: a restart would make it again too");
     assert_eq!(replay.ended.len(), 3);
+}
+
+#[test]
+fn a_transaction_that_was_given_up_is_settled_when_its_session_ends() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("insert 1", ok());
+    replay.ran();
+    replay.session.give_up();
+    replay.server.disconnect();
+    assert!(replay.settled.is_empty());
+    replay.close();
+    assert_eq!(replay.settled, [1, 2]);
+    assert!(replay.server.committed.is_empty());
+}
+
+#[test]
+fn a_statement_that_takes_its_connection_with_it_each_time_is_not_sent_for_ever() {
+    let mut replay = Replay::new(settings());
+    replay.simple("crash", ok());
+    replay.simple("insert 2", ok());
+    let mut losses = 0;
+    let hopeless = loop {
+        while let Next::Send(_) = replay.session.next_step() {}
+        losses += 1;
+        let interrupted = replay.session.lost();
+        replay.session.connected();
+        if let Some(hopeless) = interrupted.hopeless {
+            break hopeless;
+        }
+    };
+    assert_eq!((losses, hopeless.seq), (5, Seq(1)));
+    assert_eq!(replay.ran(), ["insert 2"]);
 }
 
 #[test]
