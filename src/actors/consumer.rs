@@ -501,8 +501,10 @@ impl Consumer {
         }
     }
 
-    /// Commits and waits for the broker's answer, aside: librdkafka blocks for it.
+    /// Commits everything, changed or not, since a commit that was not waited for may have failed;
+    /// and waits for the broker's answer, aside: librdkafka blocks for it.
     fn commit_in_full(&mut self) -> Option<LocalBoxFuture<'static, ()>> {
+        self.intake.checkpoint.hand_out_again();
         let (offsets, commits) = self.news()?;
         let commit =
             tokio::task::spawn_blocking(move || offsets.commit(&commits, CommitMode::Sync));
