@@ -184,7 +184,7 @@ impl SessionActor {
         };
         if let Some(work) = work_of(&request) {
             trace_statement(self.id, work);
-            self.cancel_in_time(work.clone(), ctx);
+            self.cancel_in_time(work, ctx);
         }
         let answer = match &request {
             Request::Text(text) => connection.run(target::Request::Simple(text)),
@@ -205,11 +205,12 @@ impl SessionActor {
     }
 
     /// A statement that the source canceled is canceled after the same time, where it is run at all.
-    fn cancel_in_time(&self, work: Arc<Work>, ctx: &mut Context<Self>) {
-        let end = work.end();
-        let Some(failure) = end.failure.filter(|f| f.code == SqlState::QUERY_CANCELED) else {
+    fn cancel_in_time(&self, work: &Arc<Work>, ctx: &mut Context<Self>) {
+        let Some(failure) = work.end().failure.filter(|f| f.code == SqlState::QUERY_CANCELED)
+        else {
             return;
         };
+        let work = work.clone();
         let after = Duration::from_micros((failure.after_ms.unwrap_or_default() * 1000.0) as u64);
         ctx.run_later(after, move |actor, ctx| {
             let running = actor.state().running().is_some_and(|now| Arc::ptr_eq(now, &work));
