@@ -90,11 +90,6 @@ impl RecordReader {
         Self { format, encodings, csvlog: CsvlogReader::default(), unwrapped: Default::default() }
     }
 
-    /// Changes the databases' encodings for the payloads to come.
-    pub fn set_encodings(&mut self, encodings: Encodings) {
-        self.encodings = encodings;
-    }
-
     /// Reads the one log record that a payload holds.
     ///
     /// # Errors

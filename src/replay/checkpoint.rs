@@ -140,11 +140,6 @@ impl Checkpoint {
         }
     }
 
-    /// How many records are pending in all partitions.
-    pub fn pending(&self) -> usize {
-        self.partitions.values().map(|partition| partition.pending.len()).sum()
-    }
-
     /// The watermarks that changed since the last call.
     pub fn watermarks(&mut self) -> Vec<Watermark> {
         let mut changed = Vec::new();
