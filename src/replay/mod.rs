@@ -3,6 +3,7 @@
 pub mod backends;
 pub mod checkpoint;
 pub mod context;
+pub mod footprint;
 pub mod intake;
 pub mod ledger;
 pub mod lines;
