@@ -41,6 +41,13 @@ pub enum Access {
     Everything,
 }
 
+impl Access {
+    /// Whether it changes what others see when its transaction ends.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::WriteRow(..) | Self::WriteTable(_) | Self::Append(_))
+    }
+}
+
 /// What a statement reads and writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Footprint {

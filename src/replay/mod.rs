@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod checkpoint;
+pub mod conflict;
 pub mod context;
 pub mod footprint;
 pub mod intake;
