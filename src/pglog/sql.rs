@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-mod lexer;
+pub(crate) mod lexer;
 mod read_only;
 mod words;
 
@@ -230,6 +230,22 @@ pub fn has_parameters(sql: &str) -> bool {
     Lexer::new(sql).any(|(token, range)| {
         token == Token::Other && range.len() > 1 && sql.as_bytes()[range.start] == b'$'
     })
+}
+
+/// Where the text goes on behind the first such word (`as`) that is neither quoted nor in brackets.
+pub fn behind_word(sql: &str, word: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (token, range) in Lexer::new(sql) {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => depth = depth.saturating_sub(1),
+            Token::Word if depth == 0 && sql[range.clone()].eq_ignore_ascii_case(word) => {
+                return Some(range.end);
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether a colon stands before a blank, outside of constants, comments and brackets: in SQL that
