@@ -228,6 +228,10 @@ pub struct OrderOptions {
     /// Threads that the sessions are spread over [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
+    /// How long a thread polls for an answer after sending before it sleeps: serial order gets faster,
+    /// and a core is never idle; 0: not at all [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub spin: Option<Duration>,
     /// How long a statement may run before kreplay asks the target whether it waits for a lock
     /// that a later record frees [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]

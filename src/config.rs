@@ -172,6 +172,7 @@ impl Config {
             )?,
             max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
             workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
+            spin: look.or("spin", cli.order.spin, Duration::ZERO, cli::duration)?,
         };
         let listen = cli::Listen::On(DEFAULT_LISTEN);
         let listen = match look.or("listen", cli.operation.listen, listen, cli::listen)? {

@@ -163,7 +163,7 @@ async fn start(
     fatal: Recipient<Fatal>,
 ) -> Result<Replay, StartFailure> {
     let settings = Arc::new(config.replay.clone());
-    let began = Instant::now();
+    let (spin, began) = (settings.spin, Instant::now());
     let paced_since = settings.pace.map(|_| began);
     let mut encodings = Encodings::default();
     let mut started = None;
@@ -248,6 +248,7 @@ async fn start(
             health: health.clone(),
             statements: metrics::Statements::new(),
             serial,
+            spin,
             paced_since,
             connected_once: Arc::new(let_in.into()),
         }));

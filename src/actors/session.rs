@@ -15,6 +15,7 @@ use super::messages::{
     SharedSession, Turn, Wake,
 };
 use super::sequencer::Sequencer;
+use super::spin;
 use crate::http::{Condition, Health};
 use crate::metrics;
 use crate::pglog::SessionId;
@@ -51,6 +52,8 @@ pub struct Surroundings {
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
     pub serial: bool,
+    /// How long an answer is polled for before it is slept for.
+    pub spin: Duration,
     /// When the replay began, if statements are due some time after that.
     pub paced_since: Option<Instant>,
     /// Whether the target ever let anybody in: until then a refusal for good ends the replay.
@@ -257,7 +260,9 @@ impl SessionActor {
             }
             _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
         };
-        self.answers.push_back((Instant::now(), answer));
+        let now = Instant::now();
+        self.answers.push_back((now, answer));
+        spin::stay_awake(now, self.around.spin);
         if let Some(listener) = &self.listener {
             listener.wake_by_ref();
         }
@@ -309,10 +314,11 @@ impl SessionActor {
         {
             self.around.sequencer.do_send(Finished(seq));
         }
+        // What is next goes out before the account is kept.
+        self.pump(ctx);
         if !ended.is_empty() || !answered.settled.is_empty() {
             self.around.progress.do_send(Progress { ended, settled: answered.settled });
         }
-        self.pump(ctx);
     }
 
     fn cancel(&mut self, ctx: &mut Context<Self>) {

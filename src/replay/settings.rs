@@ -41,6 +41,8 @@ pub struct ReplaySettings {
     pub max_sessions: Option<usize>,
     /// Threads that sessions are spread over.
     pub workers: usize,
+    /// How long an answer is polled for before its thread sleeps.
+    pub spin: Duration,
 }
 
 /// What a statement waits for.
