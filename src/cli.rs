@@ -19,7 +19,7 @@ use clap_complete::Shell;
 
 pub(crate) use values::{
     at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,
-    seconds_or_for_ever, start, switch, text,
+    seconds_or_for_ever, speed, start, switch, text,
 };
 
 /// The version of the package and the git revision it was built from.
@@ -209,6 +209,14 @@ pub struct OrderOptions {
     /// own session (session) [default: serial]
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
+    /// How fast: max, every statement as soon as it may start; or so many times as fast as the source,
+    /// 1 for its own pace [default: max]
+    #[arg(long, value_name = "FACTOR|max", value_parser = speed)]
+    pub speed: Option<Speed>,
+    /// How long after the earliest moment statements are due under --speed FACTOR, so that records that
+    /// come late by as much are still in time [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub playout_delay: Option<Duration>,
     /// Statements of a session that are sent ahead of their answers, under --order session; 1: each
     /// waits for the answer to the one before [default: 16]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -220,6 +228,10 @@ pub struct OrderOptions {
     /// Threads that the sessions are spread over [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
+    /// How long a thread polls for an answer after sending before it sleeps: serial order gets faster,
+    /// and a core is never idle; 0: not at all [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub spin: Option<Duration>,
     /// How long a statement may run before kreplay asks the target whether it waits for a lock
     /// that a later record frees [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -379,6 +391,15 @@ pub enum Order {
     Conflict,
     /// The earlier statements of its own session have finished
     Session,
+}
+
+/// How fast the log is replayed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// As fast as the order allows.
+    Max,
+    /// So many times as fast as the source was.
+    Times(f64),
 }
 
 /// How a connection is encrypted, in libpq's terms.

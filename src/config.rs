@@ -20,6 +20,7 @@ use self::lookup::{Environment, Given, Lookup};
 use crate::cli::{self, Cli};
 pub use crate::cli::{DeadLetter, LogFormat, OnError};
 use crate::pglog::Format;
+use crate::replay::pace::Pace;
 use crate::replay::policy::{ErrorPolicy, Tolerance};
 pub use crate::replay::settings::{Filters, Identity, Order, ReplaySettings};
 use crate::source::kafka::{KafkaSettings, OnGap, Start};
@@ -140,6 +141,7 @@ impl Config {
             format,
             dry_run,
             order: order(&look, cli.order.order, cli.order.pipeline, &mut warnings)?,
+            pace: pace(&look, cli.order.speed, cli.order.playout_delay, &mut warnings)?,
             filters,
             identity,
             errors: ErrorPolicy {
@@ -170,6 +172,7 @@ impl Config {
             )?,
             max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
             workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
+            spin: look.or("spin", cli.order.spin, Duration::ZERO, cli::duration)?,
         };
         let listen = cli::Listen::On(DEFAULT_LISTEN);
         let listen = match look.or("listen", cli.operation.listen, listen, cli::listen)? {
@@ -405,6 +408,26 @@ fn order(
             }
             Ok(Order::Serial)
         }
+    }
+}
+
+fn pace(
+    look: &Lookup<'_>,
+    speed: Option<cli::Speed>,
+    playout_delay: Option<Duration>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Pace>, ConfigError> {
+    let playout_delay = look.one("playout-delay", playout_delay, &[], cli::duration)?;
+    match (look.or("speed", speed, cli::Speed::Max, cli::speed)?, playout_delay) {
+        (cli::Speed::Times(speed), given) => {
+            let playout_delay = given.map_or(Duration::ZERO, |given| given.value);
+            Ok(Some(Pace { speed, playout_delay }))
+        }
+        (cli::Speed::Max, Some(Given { origin, .. })) => {
+            warnings.push(format!("{origin} has no effect without --speed and a factor."));
+            Ok(None)
+        }
+        (cli::Speed::Max, None) => Ok(None),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use anyhow::Context as _;
@@ -163,6 +163,8 @@ async fn start(
     fatal: Recipient<Fatal>,
 ) -> Result<Replay, StartFailure> {
     let settings = Arc::new(config.replay.clone());
+    let (spin, began) = (settings.spin, Instant::now());
+    let paced_since = settings.pace.map(|_| began);
     let mut encodings = Encodings::default();
     let mut started = None;
     if settings.dry_run {
@@ -225,6 +227,7 @@ async fn start(
         reader: RecordReader::new(settings.format, encodings),
         dead_letters,
         settings,
+        began,
         downstream: downstream.clone(),
         tally: tally.clone(),
         fatal: fatal.clone(),
@@ -245,6 +248,8 @@ async fn start(
             health: health.clone(),
             statements: metrics::Statements::new(),
             serial,
+            spin,
+            paced_since,
             connected_once: Arc::new(let_in.into()),
         }));
     }
@@ -429,11 +434,12 @@ fn serve(
     };
     let writing = format!("{}:{}", config.target.host, config.target.port);
     let order = config.replay.order.name().to_owned();
+    let pace = config.replay.pace;
     let (tally, overview) = (tally.clone(), overview.clone());
     let refresh = move || {
         let ledger = take(&tally).records;
         let (reading, writing, order) = (reading.clone(), writing.clone(), order.clone());
-        let status = Status { reading, writing, order, ..overview.status(ledger) };
+        let status = Status { reading, writing, order, pace, ..overview.status(ledger) };
         metrics::publish_process();
         metrics::publish_ledger(&status.ledger);
         status

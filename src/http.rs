@@ -135,6 +135,7 @@ mod tests {
     use super::*;
     use crate::metrics::Partition;
     use crate::replay::ledger::{Fate, Ledger};
+    use crate::replay::pace::Pace;
 
     fn status() -> Status {
         let mut ledger = Ledger::new();
@@ -144,6 +145,7 @@ mod tests {
             reading: "topic <pg> on a:9092".into(),
             writing: "db & co:5432".into(),
             order: "serial".into(),
+            pace: Some(Pace { speed: 1.5, playout_delay: Duration::from_millis(200) }),
             ledger,
             partitions: vec![Partition {
                 partition: 0,
@@ -240,6 +242,7 @@ mod tests {
             "<td>7",
             "early_end",
             "1.5 s",
+            "1.5 times the source&#39;s, 200ms behind it",
         ] {
             assert!(body.contains(shown), "no {shown} in {body}");
         }

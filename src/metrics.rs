@@ -27,7 +27,7 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Counts by size, in [`SECONDS_BUCKETS`].
+    /// Counts by size, in [`SECONDS_BUCKETS`] or [`DELAY_BUCKETS`].
     Histogram,
 }
 
@@ -78,6 +78,8 @@ metrics! {
         "How long statements ran on the source, where its log says so.";
     STATEMENT_TARGET_SECONDS: Histogram, "kreplay_statement_target_seconds", [], Seconds,
         "How long statements ran on the target, from sending to the last answer.";
+    SCHEDULE_DELAY_SECONDS: Histogram, "kreplay_schedule_delay_seconds", [], Seconds,
+        "How late statements started behind their schedule, under --speed FACTOR.";
     STATEMENTS_IN_FLIGHT: Gauge, "kreplay_statements_in_flight", [], Count,
         "Statements handed to sessions and not yet finished.";
     SESSIONS: Gauge, "kreplay_sessions", ["state"], Count,
@@ -133,6 +135,13 @@ pub const SECONDS_BUCKETS: [f64; 19] = [
     2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
+/// The upper bounds of the schedule's histogram, in seconds: from a timer's grain to a replay that
+/// can't keep up.
+pub const DELAY_BUCKETS: [f64; 19] = [
+    100e-6, 250e-6, 500e-6, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 10e-3, 25e-3, 100e-3, 0.25, 1.0, 5.0,
+    15.0, 60.0, 300.0, 900.0, 3600.0,
+];
+
 /// Defines the values of one label.
 macro_rules! label {
     ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident => $label:literal,)+ }) => {
@@ -163,7 +172,8 @@ label! {
         Idle => "idle",
         /// Connected, nothing to do, a transaction open.
         IdleInTransaction => "idle_in_transaction",
-        /// Without a connection and without anything to do: it has been silent for --idle-timeout.
+        /// Without a connection and without anything to do: it has been silent for --idle-timeout, or
+        /// what it does is not due (--speed).
         Disconnected => "disconnected",
     }
 }
@@ -194,7 +204,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     let histograms = ALL.iter().filter(|metric| metric.kind == Kind::Histogram);
     histograms.into_iter().try_fold(PrometheusBuilder::new(), |builder, metric| {
-        builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), &SECONDS_BUCKETS)
+        let delay = metric.name == SCHEDULE_DELAY_SECONDS.name;
+        let buckets = if delay { &DELAY_BUCKETS } else { &SECONDS_BUCKETS };
+        builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
     })
 }
 
@@ -258,6 +270,7 @@ pub fn publish_ledger(ledger: &Snapshot) {
 pub struct Statements {
     source: Histogram,
     target: Histogram,
+    delay: Histogram,
     outcomes: [Counter; Outcome::ALL.len()],
 }
 
@@ -268,10 +281,16 @@ impl Statements {
         Self {
             source: histogram!(STATEMENT_SOURCE_SECONDS.name),
             target: histogram!(STATEMENT_TARGET_SECONDS.name),
+            delay: histogram!(SCHEDULE_DELAY_SECONDS.name),
             outcomes: std::array::from_fn(
                 |index| counter!(STATEMENTS.name, "outcome" => outcome(index)),
             ),
         }
+    }
+
+    /// Notes a statement that was started so long after it was due.
+    pub fn started(&self, delay: Duration) {
+        self.delay.record(delay.as_secs_f64());
     }
 
     /// Notes a statement that ran: how long on the source (where that was logged) and on the

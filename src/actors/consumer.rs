@@ -24,6 +24,7 @@ use crate::pglog::{LogRecord, Malformed, RecordReader};
 use crate::replay::intake::{Delivery, Intake, IntakeSettings, Noted, Parcel, Released};
 use crate::replay::ledger::Fate;
 use crate::replay::lookahead::Patience;
+use crate::replay::pace::Moment;
 use crate::replay::policy::{self, Outcome, Tally, Verdict};
 use crate::replay::session::Ended;
 use crate::replay::settings::ReplaySettings;
@@ -55,6 +56,8 @@ pub struct ConsumerParts {
     pub dead_letters: Option<DeadLetters>,
     /// What is replayed, and how.
     pub settings: Arc<ReplaySettings>,
+    /// When the replay began: its schedule counts from there.
+    pub began: Instant,
     /// Where statements go.
     pub downstream: Option<Downstream>,
     /// The account.
@@ -124,6 +127,8 @@ pub struct Consumer {
     phase: Phase,
     caught_up: bool,
     began: Instant,
+    /// When the last statement is due of those that were delivered.
+    newest_due: Option<Moment>,
     first_statement: Option<Instant>,
     last_progress: Instant,
     /// When offsets were last committed whether or not they had changed.
@@ -148,6 +153,8 @@ enum Phase {
 const LOOKAHEAD_RECORDS: usize = 4096;
 /// How many statements may be delivered beyond the bound at once.
 const BEYOND: usize = 256;
+/// How long nothing may be due before it is worth a line in the log.
+const LONG_SILENCE: Duration = Duration::from_secs(60);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often offsets are committed that have not changed.
 const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
@@ -162,6 +169,7 @@ impl Consumer {
                 entries: LOOKAHEAD_RECORDS,
                 wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
             },
+            pace: parts.settings.pace,
             dry_run: parts.downstream.is_none(),
         };
         let now = Instant::now();
@@ -188,7 +196,8 @@ impl Consumer {
             interrupt: Arc::default(),
             phase: Phase::Reading,
             caught_up: false,
-            began: now,
+            began: parts.began,
+            newest_due: None,
             first_statement: None,
             last_progress: now,
             committed_all: now,
@@ -402,7 +411,8 @@ impl Consumer {
         match released {
             Released::Left(fate) => self.tally().records.settle(fate),
             Released::Delivery(delivery) => {
-                if let Parcel::Work(_) = delivery.parcel {
+                if let Parcel::Work(work) = &delivery.parcel {
+                    self.note_silence(work);
                     self.in_flight += 1;
                     self.beyond = self.beyond.saturating_sub(1);
                     self.first_statement.get_or_insert_with(Instant::now);
@@ -410,6 +420,21 @@ impl Consumer {
                 self.deliveries.push(delivery);
             }
         }
+    }
+
+    /// Says why nothing will happen for a while, where the log's pace is kept.
+    fn note_silence(&mut self, work: &Work) {
+        let Some(due) = work.due else { return };
+        let before = self.newest_due.unwrap_or_else(|| Moment::after(self.began.elapsed()));
+        let silence = due.since(before);
+        if silence >= LONG_SILENCE {
+            let place = self.names.place(work.at);
+            info!(
+                ?silence,
+                "nothing is due for so long before a statement ({place}): --speed waits"
+            );
+        }
+        self.newest_due = Some(due.max(before));
     }
 
     fn flush(&mut self) {

@@ -110,7 +110,8 @@ impl Sequencer {
 
     fn start(&mut self, start: Option<Start>, ctx: &mut Context<Self>) {
         let turn = self.order.turn();
-        if turn != self.turn.0 {
+        // It counts from its start: a statement may have to wait for its time when its turn has come.
+        if turn != self.turn.0 || start.is_some_and(|start| start.seq == turn) {
             self.turn = (turn, Instant::now());
             self.pause = self.settings.stall_check;
         }
@@ -262,6 +263,7 @@ impl Sequencer {
         let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
         let next = match state.head() {
             None => NextOf::Nothing,
+            Some(_) if state.not_before().is_some() => NextOf::Later,
             Some(work) if work.ends_locks() => NextOf::End,
             Some(_) => NextOf::Statement,
         };
@@ -387,6 +389,8 @@ impl Handler<Relieve> for Sequencer {
 
     fn handle(&mut self, _: Relieve, ctx: &mut Self::Context) {
         let waiters = self.running();
-        self.look(Look::AtAll, waiters, ctx);
+        if !waiters.is_empty() {
+            self.look(Look::AtAll, waiters, ctx);
+        }
     }
 }

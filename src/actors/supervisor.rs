@@ -202,6 +202,8 @@ impl Supervisor {
             let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
             states[kind(&state) as usize] += 1;
             if state.is_busy() {
+                // It is not silent: what has come for it may not be due for long.
+                entry.last_record = Instant::now();
                 continue;
             }
             let idle = idle_timeout.is_some_and(|timeout| silent >= timeout);
@@ -231,7 +233,7 @@ impl Supervisor {
 
 fn kind(state: &Session) -> SessionState {
     match (state.is_connected(), state.is_running()) {
-        (false, _) if state.is_busy() => SessionState::Connecting,
+        (false, _) if state.is_busy() && state.not_before().is_none() => SessionState::Connecting,
         (false, _) => SessionState::Disconnected,
         (true, true) => SessionState::Active,
         (true, false) if state.in_transaction() => SessionState::IdleInTransaction,

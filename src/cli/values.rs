@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{DeadLetter, Listen, Renaming, StartAt};
+use super::{DeadLetter, Listen, Renaming, Speed, StartAt};
 
 /// Unix seconds from here on are taken for a mistake: the year 5138, or today in milliseconds.
 const TOO_MANY_SECONDS: f64 = 1e11;
@@ -86,6 +86,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration with its unit, as 5ms, 60s, 2m or 1h30m".into())
 }
 
+/// A factor, or as fast as can be.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    match text.parse::<f64>() {
+        _ if text.eq_ignore_ascii_case("max") => Ok(Speed::Max),
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Times(factor)),
+        _ => Err("expected max, or a factor above 0: 1 as on the source, 2 twice as fast".into()),
+    }
+}
+
 /// A moment, in Unix milliseconds.
 pub fn moment(text: &str) -> Result<i64, String> {
     const EXPECTED: &str = "expected Unix seconds, as 1763856000, or an RFC 3339 timestamp, as \
@@ -159,6 +168,15 @@ mod tests {
         assert_eq!(duration("0"), Ok(Duration::ZERO));
         for wrong in ["5", "-5s", "", "fast", "5 ago"] {
             assert!(duration(wrong).unwrap_err().contains("unit"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_speed_is_a_factor_above_0_or_max() {
+        assert_eq!(speed("max"), Ok(Speed::Max));
+        assert_eq!(speed("0.25"), Ok(Speed::Times(0.25)));
+        for wrong in ["0", "-1", "inf", "NaN", "", "1x", "fast"] {
+            assert!(speed(wrong).unwrap_err().contains("factor above 0"), "{wrong}");
         }
     }
 

@@ -156,6 +156,19 @@ fn skipping_selects_is_switched_by_every_form() {
 }
 
 #[test]
+fn a_pace_is_kept_where_a_factor_is_given() {
+    let pace = |line: &str| config(line, &[]).replay.pace;
+    let ms = Duration::from_millis;
+    assert_eq!(pace(""), None);
+    assert_eq!(pace("--speed max"), None);
+    assert_eq!(pace("--speed 0.5"), Some(Pace { speed: 0.5, playout_delay: ms(0) }));
+    let delayed = pace("--speed 1 --playout-delay 250ms");
+    assert_eq!(delayed, Some(Pace { speed: 1.0, playout_delay: ms(250) }));
+    let idle = config("--playout-delay 1s", &[]);
+    assert!(idle.replay.pace.is_none() && idle.warnings[0].contains("--playout-delay"));
+}
+
+#[test]
 fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
     for (line, flag, right) in [
         ("-P x", "--db-port", "1 to 65535"),
@@ -168,6 +181,8 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--from sometimes", "--from", "RFC 3339"),
         ("--listen 80", "--listen", "127.0.0.1:11432"),
         ("--workers 0", "--workers", "from 1"),
+        ("--speed 0", "--speed", "factor above 0"),
+        ("--spin 50", "--spin", "unit"),
         ("--map-db ab", "--map-db", "="),
         ("--sslmode allow", "--sslmode", "prefer"),
         ("--dead-letter topic:", "--dead-letter", "name"),

@@ -7,6 +7,7 @@ use super::Health;
 use crate::cli::VERSION;
 use crate::metrics::Partition;
 use crate::replay::ledger::Snapshot;
+use crate::replay::pace::Pace;
 
 /// Where the replay stands: what the page shows. None of it may be secret.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Status {
     pub writing: String,
     /// The order, as on the command line.
     pub order: String,
+    /// The pace that is kept, if any.
+    pub pace: Option<Pace>,
     /// What became of the records.
     pub ledger: Snapshot,
     /// Where each partition stands.
@@ -58,6 +61,10 @@ impl Status {
         row(page, "Reads", &format!("{} ({})", self.reading, source.in_words()))?;
         row(page, "Writes to", &format!("{} ({})", self.writing, target.in_words()))?;
         row(page, "Order", &self.order)?;
+        if let Some(Pace { speed, playout_delay }) = self.pace {
+            let pace = format!("{speed} times the source's, {playout_delay:?} behind it");
+            row(page, "Pace", &pace)?;
+        }
         if let Some(behind) = self.behind_source {
             row(page, "Behind the source", &format!("{:.1} s", behind.as_secs_f64()))?;
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
 use crate::pglog::sql::Command;
@@ -14,6 +15,7 @@ use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
 use crate::replay::lines::{Line, Lines};
 use crate::replay::lookahead::{Lookahead, Patience};
+use crate::replay::pace::{Moment, Pace, Schedule};
 use crate::replay::settings::{Filters, Identity, Login};
 use crate::replay::work::{End, Position, Seq, Work};
 
@@ -29,6 +31,7 @@ pub struct Intake {
     pub checkpoint: Checkpoint,
     /// The place of the last statement.
     seq: Seq,
+    schedule: Option<Schedule>,
     /// Statements that --skip-count still leaves out.
     to_skip: u64,
     ended: bool,
@@ -43,6 +46,8 @@ pub struct IntakeSettings {
     pub identity: Identity,
     /// How long a statement waits for what the log may still tell of it.
     pub patience: Patience,
+    /// The pace that is kept, if any.
+    pub pace: Option<Pace>,
     /// Whether statements are only counted.
     pub dry_run: bool,
 }
@@ -132,6 +137,7 @@ impl Intake {
             at_once: VecDeque::new(),
             checkpoint: Checkpoint::default(),
             seq: Seq(0),
+            schedule: settings.pace.map(Schedule::new),
             to_skip: settings.filters.skip_count,
             ended: false,
             settings,
@@ -275,7 +281,7 @@ impl Intake {
     // ---- What comes out ----
 
     /// The next thing that need not wait, if there is room for a statement; without room, what needs
-    /// none.
+    /// none. Statements are due by a schedule that counts from when `now_ms` does.
     pub fn release(&mut self, now_ms: u64, room: bool) -> Option<Released> {
         if let Some(delivery) = self.at_once.pop_front() {
             return Some(Released::Delivery(delivery));
@@ -290,7 +296,7 @@ impl Intake {
                     Released::Delivery(Delivery { session, login, parcel: Parcel::Close(code) })
                 }
                 Held::Statement { at, statement, end } => {
-                    self.release_statement(session, login, at, statement, end)
+                    self.release_statement(session, login, at, statement, end, now_ms)
                 }
             };
             return Some(released);
@@ -304,6 +310,7 @@ impl Intake {
         at: Position,
         statement: Box<Statement>,
         end: End,
+        now_ms: u64,
     ) -> Released {
         let left_out = self.not_replayed(at, &statement, end);
         let mut joined = false;
@@ -315,7 +322,10 @@ impl Intake {
         let parcel = match left_out {
             None => {
                 self.seq = self.seq.next();
-                Parcel::Work(Arc::new(Work::new(self.seq, at, session, *statement, end)))
+                let now = Moment::after(Duration::from_millis(now_ms));
+                let due = self.schedule.as_mut().map(|schedule| schedule.due(&statement, now));
+                let work = Work::new(self.seq, at, session, *statement, end);
+                Parcel::Work(Arc::new(work.due_at(due)))
             }
             Some(fate) => {
                 if joined && end.sync == SyncEnd::Synced {
@@ -431,6 +441,7 @@ mod tests {
             filters,
             identity: Identity::default(),
             patience: Patience { entries: 100, wait_ms: 100 },
+            pace: None,
             dry_run: false,
         })
     }

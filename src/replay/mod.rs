@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod lines;
 pub mod lookahead;
 pub mod order;
+pub mod pace;
 pub mod policy;
 pub mod request;
 pub mod session;

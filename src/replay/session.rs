@@ -7,11 +7,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
+use crate::replay::pace::Moment;
 use crate::replay::request::{ParseMode, Request, TransactionStatus as Status};
 use crate::replay::types::{KnownTypes, Rung};
 use crate::replay::work::{End, Seq, Work};
@@ -61,6 +63,10 @@ pub struct Session {
     asked: Seq,
     /// How many statements a stall lets it run ahead of its turn.
     ahead: usize,
+    /// What time it is, where the replay keeps a pace.
+    now: Moment,
+    /// How late the statement was that was started last.
+    delay: Option<Duration>,
     /// The last statement that came, for records that tell more of it.
     newest: Option<Arc<Work>>,
     /// Whether that one has succeeded here.
@@ -136,6 +142,8 @@ pub enum Next {
     Ask(Seq),
     /// Wait for an answer or a turn.
     Wait,
+    /// Wait until then: the next statement is not due.
+    WaitUntil(Moment),
     /// Nothing is left to do.
     Idle,
     /// Close the connection.
@@ -209,6 +217,8 @@ impl Session {
             in_turn: Seq(0),
             asked: Seq(0),
             ahead: 0,
+            now: Moment::default(),
+            delay: None,
             abort: None,
             ends_implicit: false,
             newest: None,
@@ -316,6 +326,22 @@ impl Session {
         self.ahead = 1;
     }
 
+    /// It is this late: what is due by now may start.
+    pub fn advance_to(&mut self, now: Moment) {
+        self.now = now;
+    }
+
+    /// When the next statement is due, if it is not: as of the last [`Session::advance_to`].
+    pub fn not_before(&self) -> Option<Moment> {
+        let due = self.queue.front().filter(|queued| !queued.again)?.work.due;
+        due.filter(|due| *due > self.now)
+    }
+
+    /// How late the last statement was started, where it was due at some time; only once.
+    pub fn take_delay(&mut self) -> Option<Duration> {
+        self.delay.take()
+    }
+
     // ---- What to send ----
 
     /// What to do next. To be asked again until it says otherwise than [`Next::Send`].
@@ -353,6 +379,12 @@ impl Session {
                 None => Next::Idle,
             };
         };
+        if let Some(due) = self.not_before() {
+            // It asks for its turn when it is due, even behind its own: a turn that is held for long
+            // is a stall.
+            self.in_turn = Seq(0);
+            return Next::WaitUntil(due);
+        }
         let work = front.work.clone();
         let end = work.end();
         let manner = Manner::of(&work, end, self.status, &self.settings);
@@ -375,6 +407,7 @@ impl Session {
             } else {
                 self.ahead -= 1;
             }
+            self.delay = work.due.map(|due| self.now.since(due));
         }
         self.queue.pop_front();
         if steps {

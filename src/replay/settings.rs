@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::pglog::{Format, LogRecord};
 use crate::replay::ledger::Filtered;
+use crate::replay::pace::Pace;
 use crate::replay::policy::ErrorPolicy;
 
 /// What is replayed, in which order, within which limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReplaySettings {
     /// What a record looks like.
     pub format: Format,
@@ -16,6 +17,8 @@ pub struct ReplaySettings {
     pub dry_run: bool,
     /// What a statement waits for.
     pub order: Order,
+    /// The pace that is kept; `None`: none, statements start as soon as they may.
+    pub pace: Option<Pace>,
     /// What is left out.
     pub filters: Filters,
     /// As whom and to which database a session is replayed.
@@ -38,6 +41,8 @@ pub struct ReplaySettings {
     pub max_sessions: Option<usize>,
     /// Threads that sessions are spread over.
     pub workers: usize,
+    /// How long an answer is polled for before its thread sleeps.
+    pub spin: Duration,
 }
 
 /// What a statement waits for.

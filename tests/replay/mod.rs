@@ -5,5 +5,6 @@ mod fixtures;
 mod formats;
 mod http;
 mod order;
+mod pace;
 mod sessions;
 mod stalls;

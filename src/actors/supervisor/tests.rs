@@ -216,6 +216,8 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         health,
         statements: metrics::Statements::new(),
         serial: true,
+        spin: Duration::ZERO,
+        paced_since: None,
         connected_once: Arc::default(),
     }));
 

@@ -256,6 +256,49 @@ fn running_ahead_starts_one_statement_and_no_more() {
 }
 
 #[test]
+fn a_statement_is_not_sent_before_it_is_due_and_asks_for_its_turn_when_it_is() {
+    let ms = |ms| Moment::after(Duration::from_millis(ms));
+    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    for due in [0, 10, 10] {
+        replay.seq += 1;
+        let work = Arc::into_inner(work(replay.seq, "insert", Protocol::Simple, ok()));
+        replay.session.push(Arc::new(work.expect("ours alone").due_at(Some(ms(due)))));
+    }
+    replay.session.advance_to(ms(3));
+    assert_eq!(replay.send(), Next::Ask(Seq(1)));
+    replay.session.grant(Seq(1));
+    assert_eq!(replay.send(), Next::WaitUntil(ms(10)));
+    assert_eq!(replay.session.take_delay(), Some(Duration::from_millis(3)));
+    replay.answer();
+    replay.session.advance_to(ms(9));
+    assert_eq!(replay.send(), Next::WaitUntil(ms(10)));
+    assert!(!replay.session.is_running(), "it is not a stall");
+    assert_eq!(replay.session.take_delay(), None);
+    replay.session.advance_to(ms(11));
+    assert_eq!(replay.send(), Next::Ask(Seq(2)), "though it stands behind its session's last");
+    replay.session.grant(Seq(2));
+    assert_eq!(replay.send(), Next::Wait);
+    assert_eq!(replay.wire.len(), 2, "the third is due too, and needs not ask");
+}
+
+#[test]
+fn what_runs_again_was_due_long_ago() {
+    let mut replay = Replay::new(settings());
+    let due = Some(Moment::after(Duration::from_secs(1)));
+    let work = Arc::into_inner(work(1, "insert", Protocol::Simple, ok()));
+    replay.session.push(Arc::new(work.expect("ours alone").due_at(due)));
+    replay.session.advance_to(Moment::after(Duration::from_secs(2)));
+    assert_eq!(replay.send(), Next::Wait);
+    assert!(replay.session.take_delay().is_some());
+    replay.session.lost();
+    replay.wire.clear();
+    replay.session.connected();
+    replay.session.advance_to(Moment::default());
+    assert_eq!(replay.send(), Next::Wait);
+    assert_eq!((replay.wire.len(), replay.session.take_delay()), (1, None));
+}
+
+#[test]
 fn nothing_is_sent_behind_a_statement_that_changes_what_is_prepared() {
     for sql in ["deallocate all", "discard all", "prepare q as select 1", "copy t from stdin"] {
         let mut replay = Replay::new(settings());
