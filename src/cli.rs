@@ -228,6 +228,10 @@ pub struct OrderOptions {
     /// may tell that it failed; everything behind it waits too [default: 100ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub lookahead: Option<Duration>,
+    /// How long a partition may be silent before the records of the others wait for it no longer
+    /// [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub merge_idle: Option<Duration>,
     /// Run a statement that was canceled on the source and cancel it after the original time,
     /// instead of only aborting its transaction
     /// [default: false]
