@@ -5,5 +5,6 @@ mod fixtures;
 mod formats;
 mod http;
 mod order;
+mod partitions;
 mod sessions;
 mod stalls;
