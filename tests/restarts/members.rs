@@ -19,12 +19,12 @@ fn ends(workload: &Workload) -> Vec<f64> {
     (0..PARTITIONS).map(of).collect()
 }
 
-/// Waits until this one, left alone, has replayed every partition to its end.
+/// Waits until this one, left alone, has replayed every partition to its end, and committed that.
 fn wait_for_all(running: &mut Running, ends: &[f64]) {
     running.wait_for(|metrics| {
         let at = |partition| {
             metrics
-                .get(&format!(r#"kreplay_consumer_position{{partition="{partition}"}}"#))
+                .get(&format!(r#"kreplay_consumer_committed_offset{{partition="{partition}"}}"#))
                 .copied()
         };
         metrics["kreplay_records_pending"] == 0.0
@@ -34,11 +34,14 @@ fn wait_for_all(running: &mut Running, ends: &[f64]) {
 
 /// A second one joins while the first is at work, and gets partitions of its own to work on.
 fn joined(broker: &Broker, topic: &str, target: &Server, order: &str) -> (Running, Running) {
-    let start = || replay(broker, topic, target).args(["--order", order]).spawn();
-    let mut first = start();
+    let first = Kreplay::new().args(["-t", topic, "-b", broker.address()]).target(target);
+    // It hears soon that another one has come, and is not put out for a moment's silence.
+    let first = first.args(["-X", "heartbeat.interval.ms=150"]);
+    let mut first = first.args(["--order", order]).spawn();
     first.wait_for(|metrics| statements(metrics) > 300.0);
-    let mut second = start();
-    second.wait_for(|metrics| statements(metrics) > 100.0);
+    // This one is missed soon after it was killed.
+    let mut second = replay(broker, topic, target).args(["--order", order]).spawn();
+    second.wait_for(|metrics| statements(metrics) > 50.0);
     assert!(first.stderr().contains("handing over to another process"), "{first}");
     (first, second)
 }
@@ -48,7 +51,7 @@ fn one_comes_and_goes(order: &str) {
     let broker = kafka::shared();
     let topic = topic(workload, broker);
     let target = target(SET_UP);
-    slow_down(&target, if order == "serial" { 3 } else { 20 });
+    slow_down(&target, if order == "serial" { 3 } else { 40 });
     let (mut first, second) = joined(broker, &topic, &target, order);
     second.term();
     let second = second.wait();
@@ -78,7 +81,7 @@ fn one_is_killed(order: &str) {
     let broker = kafka::shared();
     let topic = topic(workload, broker);
     let target = target(SET_UP);
-    slow_down(&target, if order == "serial" { 3 } else { 20 });
+    slow_down(&target, if order == "serial" { 3 } else { 40 });
     let (mut first, mut second) = joined(broker, &topic, &target, order);
     let committed = |metrics: &HashMap<String, f64>, partition| {
         let name = format!(r#"kreplay_consumer_committed_offset{{partition="{partition}"}}"#);
