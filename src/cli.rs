@@ -294,8 +294,8 @@ pub struct OperationOptions {
     /// The same as a duration: 60s, 2m [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "timeout_ms")]
     pub idle_timeout: Option<Duration>,
-    /// How long a stop waits for statements that still run before it rolls them back
-    /// [default: 10s]
+    /// How long a stop, or a partition that moves to another kreplay, waits for statements that still
+    /// run before it rolls them back [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub shutdown_timeout: Option<Duration>,
     /// Serve /metrics, /livez, /readyz and a status page here, or off
