@@ -34,13 +34,15 @@ fn wait_for_all(running: &mut Running, ends: &[f64]) {
 
 /// A second one joins while the first is at work, and gets partitions of its own to work on.
 fn joined(broker: &Broker, topic: &str, target: &Server, order: &str) -> (Running, Running) {
-    let first = Kreplay::new().args(["-t", topic, "-b", broker.address()]).target(target);
-    // It hears soon that another one has come, and is not put out for a moment's silence.
-    let first = first.args(["-X", "heartbeat.interval.ms=150"]);
-    let mut first = first.args(["--order", order]).spawn();
+    // They hear soon who comes and goes, and are not put out of the group for a moment's silence.
+    let group = ["-X", "session.timeout.ms=3000", "-X", "heartbeat.interval.ms=150"];
+    let start = || {
+        let member = Kreplay::new().args(["-t", topic, "-b", broker.address()]).args(group);
+        member.target(target).args(["--order", order]).spawn()
+    };
+    let mut first = start();
     first.wait_for(|metrics| statements(metrics) > 300.0);
-    // This one is missed soon after it was killed.
-    let mut second = replay(broker, topic, target).args(["--order", order]).spawn();
+    let mut second = start();
     second.wait_for(|metrics| statements(metrics) > 50.0);
     assert!(first.stderr().contains("handing over to another process"), "{first}");
     (first, second)
