@@ -240,6 +240,10 @@ pub struct OrderOptions {
     /// may tell that it failed; everything behind it waits too [default: 100ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub lookahead: Option<Duration>,
+    /// How long a partition may be silent before the records of the others wait for it no longer
+    /// [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub merge_idle: Option<Duration>,
     /// Run a statement that was canceled on the source and cancel it after the original time,
     /// instead of only aborting its transaction
     /// [default: false]
@@ -302,8 +306,8 @@ pub struct OperationOptions {
     /// The same as a duration: 60s, 2m [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "timeout_ms")]
     pub idle_timeout: Option<Duration>,
-    /// How long a stop waits for statements that still run before it rolls them back
-    /// [default: 10s]
+    /// How long a stop, or a partition that moves to another kreplay, waits for statements that still
+    /// run before it rolls them back [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub shutdown_timeout: Option<Duration>,
     /// Serve /metrics, /livez, /readyz and a status page here, or off

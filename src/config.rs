@@ -157,6 +157,7 @@ impl Config {
             )?,
             stall_check: look.or("stall-check", cli.order.stall_check, 2 * ms, cli::duration)?,
             lookahead: look.or("lookahead", cli.order.lookahead, 100 * ms, cli::duration)?,
+            merge_idle: look.or("merge-idle", cli.order.merge_idle, second, cli::duration)?,
             idle_timeout,
             shutdown_timeout: look.or(
                 "shutdown-timeout",

@@ -108,6 +108,8 @@ metrics! {
         "Gaps in the line numbers of a session: records that never reached the source of kreplay.";
     OFFSET_GAP_RECORDS: Counter, "kreplay_offset_gap_records_total", [], Count,
         "Records that the topic had dropped before they were read (--on-gap continue).";
+    MERGED_LATE: Counter, "kreplay_merged_late_total", [], Count,
+        "Records of several partitions that came after younger ones of others had been taken: their partition had been silent for --merge-idle.";
     TYPE_GUESSES: Counter, "kreplay_type_guesses_total", [], Count,
         "Statements prepared again with parameter types guessed from the values.";
     IN_DOUBT: Counter, "kreplay_in_doubt_total", [], Count,
@@ -400,6 +402,11 @@ pub fn sequence_gap() {
 /// Counts records that the topic had dropped before they were read.
 pub fn offset_gap(records: u64) {
     counter!(OFFSET_GAP_RECORDS.name).increment(records);
+}
+
+/// Counts a record that came too late for its place among several partitions.
+pub fn merged_late() {
+    counter!(MERGED_LATE.name).increment(1);
 }
 
 /// Counts a statement that was prepared again with guessed types.

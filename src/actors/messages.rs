@@ -36,6 +36,17 @@ pub struct InputEnded;
 #[rtype(result = "()")]
 pub struct Drain;
 
+/// Consumer → supervisor: these partitions go to another process. Finish what runs of their sessions,
+/// hand back what has not started, roll back and disconnect.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct HandOver(pub Vec<i32>);
+
+/// Consumer → supervisor: cancel what still runs of these partitions' sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CutOff(pub Vec<i32>);
+
 /// Daemon → consumer: read no more, and commit what is settled when the sessions have ended.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

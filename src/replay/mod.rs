@@ -9,6 +9,7 @@ pub mod intake;
 pub mod ledger;
 pub mod lines;
 pub mod lookahead;
+pub mod merge;
 pub mod order;
 pub mod pace;
 pub mod policy;

@@ -131,6 +131,8 @@ pub enum Closing {
     Source(Option<SqlState>),
     /// kreplay stops.
     Drain,
+    /// Its partition goes to another kreplay, which goes on behind its last transaction.
+    HandOver,
 }
 
 /// What the session does next.
@@ -287,9 +289,9 @@ impl Session {
         !self.sent.is_empty() || self.current.is_some()
     }
 
-    /// Whether kreplay stops and nothing is left to be done before.
+    /// Whether kreplay stops, or gives the session away, and nothing is left to be done before.
     pub fn has_only_to_stop(&self) -> bool {
-        !self.is_busy() && self.closing == Some(Closing::Drain)
+        !self.is_busy() && matches!(self.closing, Some(Closing::Drain | Closing::HandOver))
     }
 
     /// Whether a transaction is open on the target.

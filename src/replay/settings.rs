@@ -31,6 +31,8 @@ pub struct ReplaySettings {
     pub stall_check: Duration,
     /// How long a live statement may wait for its session's next record.
     pub lookahead: Duration,
+    /// After how long without a record a partition holds the others up no longer.
+    pub merge_idle: Duration,
     /// After how long without a record a session's connection is closed; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// How long a stop waits for what is in flight.

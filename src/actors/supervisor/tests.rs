@@ -149,7 +149,12 @@ fn work(seq: u64, sql: &str) -> Delivery {
     let end = End { source: SourceEnd::Succeeded, ..End::default() };
     let login = Login { user: "u".into(), database: "d".into(), application_name: "a".into() };
     let work = Work::new(Seq(seq), at, SESSION, statement, end);
-    Delivery { session: SESSION, login: Arc::new(login), parcel: Parcel::Work(Arc::new(work)) }
+    Delivery {
+        session: SESSION,
+        partition: 0,
+        login: Arc::new(login),
+        parcel: Parcel::Work(Arc::new(work)),
+    }
 }
 
 async fn until(what: &str, so: impl Fn() -> bool) {

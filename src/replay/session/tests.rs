@@ -163,7 +163,8 @@ impl Replay {
     fn lose(&mut self) -> usize {
         self.wire.clear();
         self.server.disconnect();
-        let Interrupted { in_doubt, hopeless } = self.session.lost();
+        let Interrupted { in_doubt, hopeless, left } = self.session.lost();
+        assert!(left.is_empty(), "nobody takes the session over");
         assert!(hopeless.is_none(), "{hopeless:?}");
         self.session.connected();
         in_doubt
