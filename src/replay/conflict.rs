@@ -21,6 +21,7 @@
 //! continues or ends. Such waits are left out ([`ConflictOrder::waived`] counts them): they are those
 //! of the records that overtook the COMMIT which freed them, which is logged after its locks are gone.
 
+mod arrivals;
 mod graph;
 mod steps;
 mod tables;
@@ -29,6 +30,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+pub use arrivals::Arrivals;
 use graph::{Graph, Hold, Id, Node, Pool, Statement};
 pub use steps::{Step, steps};
 use tables::TableState;
@@ -212,6 +214,16 @@ impl ConflictOrder {
     /// Whether statements wait, and none may start before more has been read (rule 4).
     pub fn is_stuck(&self) -> bool {
         self.running == 0 && !self.statements.is_empty()
+    }
+
+    /// Whether the session's transaction goes on behind all that has arrived of it.
+    pub fn is_in_transaction(&self, session: SessionId) -> bool {
+        self.transaction(session).is_some()
+    }
+
+    /// Whether the statement has arrived and not finished.
+    pub fn is_unfinished(&self, seq: Seq) -> bool {
+        self.statements.contains_key(&seq)
     }
 
     /// How many statements have not finished, and how many of them may start.
