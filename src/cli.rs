@@ -205,8 +205,8 @@ pub struct TargetOptions {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Order and concurrency")]
 pub struct OrderOptions {
-    /// What a statement waits for: every statement before it (serial), or the earlier ones of its
-    /// own session (session) [default: serial]
+    /// What a statement waits for: every statement before it (serial), those of them that it
+    /// conflicts with (conflict), or the earlier ones of its own session (session) [default: serial]
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
     /// How fast: max, every statement as soon as it may start; or so many times as fast as the source,
@@ -217,8 +217,8 @@ pub struct OrderOptions {
     /// come late by as much are still in time [default: 0]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub playout_delay: Option<Duration>,
-    /// Statements of a session that are sent ahead of their answers, under --order session; 1: each
-    /// waits for the answer to the one before [default: 16]
+    /// Statements of a session that are sent ahead of their answers, under --order conflict and
+    /// session; 1: each waits for the answer to the one before [default: 16]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub pipeline: Option<usize>,
     /// Statements handed to sessions and not yet finished, over all sessions; at so many reading
@@ -391,7 +391,6 @@ pub enum Order {
     /// Every statement before it has finished
     Serial,
     /// Every statement before it that it conflicts with has finished
-    #[value(hide = true)]
     Conflict,
     /// The earlier statements of its own session have finished
     Session,

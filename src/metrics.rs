@@ -17,6 +17,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::cli::REVISION;
+use crate::replay::footprint::Widening;
 use crate::replay::ledger::{Fate, Snapshot};
 use crate::replay::policy::Outcome;
 
@@ -98,6 +99,12 @@ metrics! {
         "How long ago the source logged what was replayed last; 0 once everything has been.";
     STALLS_BROKEN: Counter, "kreplay_stalls_broken_total", ["reason"], Count,
         "Statements that waited for a lock whose end stands later in the log, by how they were freed.";
+    STATEMENTS_WAITING: Gauge, "kreplay_statements_waiting", [], Count,
+        "Statements that have been read and wait for others that they conflict with (--order conflict).";
+    ORDER_WIDENED: Counter, "kreplay_order_widened_total", ["extent", "reason"], Count,
+        "Statements of which less is known than the rows they touch, by what they are taken to touch instead and why (--order conflict).";
+    ORDER_WAIVED: Counter, "kreplay_order_waived_total", [], Count,
+        "Waits left out because the statement waited for would have waited for this one: its record overtook the COMMIT that freed it (--order conflict).";
     RESTARTS: Counter, "kreplay_restarts_total", [], Count,
         "Session actors that failed and were built again.";
     RECONNECTS: Counter, "kreplay_reconnects_total", [], Count,
@@ -239,6 +246,9 @@ fn describe_and_touch() {
     for &reason in StallBreak::ALL {
         counter!(STALLS_BROKEN.name, "reason" => reason.label()).absolute(0);
     }
+    for why in Widening::ALL {
+        order_widened(why, 0);
+    }
     publish_ledger(&Snapshot::default());
     gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => REVISION)
         .set(1.0);
@@ -377,6 +387,22 @@ pub fn behind_source(by: Duration) {
 /// Counts a statement that was freed from waiting for a lock.
 pub fn stall_broken(how: StallBreak) {
     counter!(STALLS_BROKEN.name, "reason" => how.label()).increment(1);
+}
+
+/// How often footprints were widened for this reason so far.
+pub fn order_widened(why: Widening, so_far: u64) {
+    let (extent, reason) = (why.extent().label(), why.label());
+    counter!(ORDER_WIDENED.name, "extent" => extent, "reason" => reason).absolute(so_far);
+}
+
+/// How many waits the conflict order left out so far.
+pub fn order_waived(so_far: u64) {
+    counter!(ORDER_WAIVED.name).absolute(so_far);
+}
+
+/// How many statements wait for others that they conflict with.
+pub fn order_waiting(statements: usize) {
+    gauge!(STATEMENTS_WAITING.name).set(statements as f64);
 }
 
 /// Counts a session actor that was built again.

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use self::partitions::Partitions;
 use super::messages::{
-    CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Settlement, Stop,
+    Arrived, CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Settlement, Stop,
 };
 use super::overview::Overview;
 use super::sequencer::Sequencer;
@@ -32,7 +32,7 @@ use crate::replay::lookahead::Patience;
 use crate::replay::pace::Moment;
 use crate::replay::policy::{self, Outcome, Tally, Verdict};
 use crate::replay::session::Ended;
-use crate::replay::settings::ReplaySettings;
+use crate::replay::settings::{Order, ReplaySettings};
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::{Commit, CommitMode, Offsets};
@@ -476,6 +476,14 @@ impl Consumer {
         if let Some(downstream) = &self.downstream
             && !deliveries.is_empty()
         {
+            if let Order::Conflict { .. } = self.settings.order {
+                // Before a session can ask for its turn, the order knows the statement.
+                let arrived = deliveries.iter().filter_map(|delivery| match &delivery.parcel {
+                    Parcel::Work(work) => Some((work.clone(), delivery.login.clone())),
+                    _ => None,
+                });
+                downstream.sequencer.do_send(Arrived(arrived.collect()));
+            }
             downstream.supervisor.do_send(Deliver(deliveries));
         }
     }

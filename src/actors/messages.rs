@@ -89,6 +89,22 @@ pub struct Ask {
 #[rtype(result = "()")]
 pub struct Finished(pub Seq);
 
+/// Consumer → sequencer: the statements that sessions are about to get, in the order of the log,
+/// each with who its session is on the target. In conflict order alone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Arrived(pub Vec<(Arc<Work>, Arc<Login>)>);
+
+/// Session → sequencer: its connection is closed, and what it had open is rolled back.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Left {
+    /// The session.
+    pub session: SessionId,
+    /// Whether the source's session has ended.
+    pub ended: bool,
+}
+
 /// Session → sequencer: it has a connection.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use tracing::{debug, info, warn};
 
 use super::messages::{
-    Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Progress, Settlement,
+    Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Left, Progress, Settlement,
     SharedSession, Turn, Wake,
 };
 use super::sequencer::Sequencer;
@@ -51,7 +51,7 @@ pub struct Surroundings {
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
-    pub serial: bool,
+    pub takes_turns: bool,
     /// How long an answer is polled for before it is slept for.
     pub spin: Duration,
     /// When the replay began, if statements are due some time after that.
@@ -67,7 +67,7 @@ impl Surroundings {
         if works.is_empty() {
             return;
         }
-        if self.serial {
+        if self.takes_turns {
             for work in &works {
                 self.sequencer.do_send(Finished(work.seq));
             }
@@ -329,7 +329,7 @@ impl SessionActor {
             }
         }
         if let Some(seq) = answered.finished
-            && self.around.serial
+            && self.around.takes_turns
         {
             self.around.sequencer.do_send(Finished(seq));
         }
@@ -476,8 +476,16 @@ impl SessionActor {
     /// What was rolled back with the source's session is settled; a stop leaves it to the next start.
     fn closed(&mut self, why: Closing) {
         let settled = self.state().closed();
+        self.left(matches!(why, Closing::Source(_)));
         if !settled.is_empty() && matches!(why, Closing::Source(_)) {
             self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        }
+    }
+
+    /// The order need not wait any more for what the session had open.
+    fn left(&self, ended: bool) {
+        if self.around.takes_turns {
+            self.around.sequencer.do_send(Left { session: self.id, ended });
         }
     }
 
@@ -488,6 +496,7 @@ impl SessionActor {
         let Some(rolled_back) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
+        self.left(false);
         if rolled_back > 0 {
             metrics::rolled_back_silent();
             info!(session = %self.id, statements = rolled_back,

@@ -211,6 +211,13 @@ impl ConflictOrder {
         }
     }
 
+    /// Up to which place a session may start its statements.
+    pub fn granted(&self, session: SessionId) -> Option<Seq> {
+        let line = self.sessions.get(&session)?;
+        let last = line.queue.get(line.granted.checked_sub(1)?)?;
+        self.graph.statement(*last).map(|statement| statement.seq)
+    }
+
     /// Whether statements wait, and none may start before more has been read (rule 4).
     pub fn is_stuck(&self) -> bool {
         self.running == 0 && !self.statements.is_empty()

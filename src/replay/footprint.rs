@@ -143,6 +143,26 @@ pub enum Extent {
     Everything,
 }
 
+impl Extent {
+    /// Its name as a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::AllReads => "all_reads",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// What a statement is taken to touch, for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Table => "whole tables",
+            Self::AllReads => "everything, reading",
+            Self::Everything => "everything",
+        }
+    }
+}
+
 impl Widening {
     /// Every reason.
     pub const ALL: [Self; 25] = [

@@ -80,12 +80,23 @@ pub struct Session {
 pub struct SessionSettings {
     /// How many requests may be without an answer on one connection.
     pub depth: usize,
-    /// Whether statements wait for their turn among all sessions.
-    pub serial: bool,
+    /// What a statement waits for among all sessions.
+    pub turns: Turns,
     /// Whether what the source canceled is run, to be canceled after the original time.
     pub replay_cancels: bool,
     /// Whether sessions must stay unable to write, whatever they set.
     pub read_only: bool,
+}
+
+/// What a statement waits for among all sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// Nothing.
+    None,
+    /// For its turn in a row of all statements: the one behind the session's own needs no other.
+    InARow,
+    /// Until it is granted.
+    Granted,
 }
 
 /// A statement prepared by a Parse message.
@@ -443,9 +454,13 @@ impl Session {
     }
 
     fn may_start(&self, seq: Seq) -> bool {
-        !self.settings.serial
-            || seq <= self.granted
-            || (self.in_turn > Seq(0) && seq == self.in_turn.next())
+        match self.settings.turns {
+            Turns::None => true,
+            Turns::Granted => seq <= self.granted,
+            Turns::InARow => {
+                seq <= self.granted || (self.in_turn > Seq(0) && seq == self.in_turn.next())
+            }
+        }
     }
 
     /// Whether nothing may be under way before it or sent behind it.

@@ -52,6 +52,12 @@ pub struct ReplaySettings {
 pub enum Order {
     /// Every statement before it.
     Serial,
+    /// Every statement before it that it conflicts with. Of a session's statements that wait for
+    /// nothing, up to `pipeline` are sent ahead.
+    Conflict {
+        /// Statements in flight on one connection at the most, from 1.
+        pipeline: usize,
+    },
     /// The earlier statements of its own session, of which up to `pipeline` are sent ahead.
     Session {
         /// Statements in flight on one connection at the most, from 1.
@@ -64,6 +70,7 @@ impl Order {
     pub fn name(self) -> &'static str {
         match self {
             Self::Serial => "serial",
+            Self::Conflict { .. } => "conflict",
             Self::Session { .. } => "session",
         }
     }
