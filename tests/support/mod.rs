@@ -8,4 +8,5 @@ pub mod log;
 pub mod postgres;
 pub mod recorder;
 pub mod rsyslog;
+pub mod source;
 pub mod spread;
