@@ -156,13 +156,13 @@ impl<'a> Analysis<'a> {
         if literal.is_some() {
             return literal;
         }
-        // What is no literal is part of the shape: a keyword, an unusual number.
+        // What is no literal is part of the shape: a name, a keyword, an unusual number.
         let location = usize::try_from(constant.location).ok()?;
         if self.literals.iter().any(|range| range.contains(&location)) {
             return None;
         }
         let start = self.sql.get(location..)?;
-        if !start.starts_with(|char: char| char.is_ascii_alphanumeric()) {
+        if start.starts_with(['\'', '.', '-']) {
             return None;
         }
         match constant.val.as_ref()? {
