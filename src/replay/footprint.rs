@@ -4,7 +4,7 @@
 //! row to its table, a table to everything.
 //!
 //! [`Footprints`] tells it, from PostgreSQL's own parser and a [`Catalog`] of the target: once per
-//! [shape](shape) of a statement, after which only the literals are read.
+//! [shape] of a statement, after which only the literals are read.
 
 mod analysis;
 pub mod catalog;

@@ -31,7 +31,12 @@ pub(super) fn template(
 ) -> Template {
     // The parser's summary of the tree, which is not used here, asserts more than it checks.
     let parsed = std::panic::catch_unwind(|| pg_query::parse(sql, 0));
-    let Ok(Ok(parsed)) = parsed else { return Template::everything(Widening::Unparsable) };
+    let parsed = match parsed {
+        Ok(Ok(parsed)) => parsed,
+        // The tree is handed over with its own limit on nesting.
+        Ok(Err(pg_query::Error::Decode(_))) => return Template::everything(Widening::TooLong),
+        Ok(Err(_)) | Err(_) => return Template::everything(Widening::Unparsable),
+    };
     let mut analysis = Analysis {
         sql,
         literals,

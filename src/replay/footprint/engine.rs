@@ -22,10 +22,6 @@ const SHAPES: usize = 10_000;
 /// Longer texts are not parsed, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// Texts that may be nested deeper are not parsed: the parser's tree is walked by recursion, on a
-/// stack of 2 MB.
-const DEEPEST: usize = 1_000;
-
 /// Tells what statements read and write. To be asked for every statement of every session, in the
 /// order of the log: it follows what they set of their sessions.
 #[derive(Debug, Default)]
@@ -232,9 +228,7 @@ impl Shapes {
         }
         let names = Names { catalog, database: session.database, path: session.path() };
         let kept = self.kept.entry(id).or_insert_with(|| Kept {
-            template: if shape.depth() > DEEPEST {
-                Template::everything(Widening::TooLong)
-            } else {
+            template: {
                 let is_temporary = |name: &str| session.is_temporary(name);
                 analysis::template(sql, shape.literals(), names, &is_temporary, &mut self.tables)
             },

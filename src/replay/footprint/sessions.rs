@@ -258,7 +258,9 @@ impl Session {
                 self.prepared.remove(name);
             }
             Effect::CreateTemporary { name, until_commit } => {
-                if !self.is_temporary(name) && !(*until_commit && self.transaction.is_none()) {
+                // Outside of a transaction, one that goes at the commit is gone at once.
+                let stays = !*until_commit || self.transaction.is_some();
+                if stays && !self.is_temporary(name) {
                     let table = Temporary { name: name.clone(), until_commit: *until_commit };
                     self.temporary.push(table);
                 }

@@ -66,7 +66,7 @@ impl<'a> Analysis<'a> {
     pub(super) fn select(&mut self, select: &SelectStmt, outer: Option<Lock>) {
         let before = self.enter(select.with_clause.as_ref());
         if let Some(into) = &select.into_clause {
-            self.into_table(into);
+            self.select_into(into);
         }
         for side in [&select.larg, &select.rarg].into_iter().flatten() {
             self.select(side, outer);

@@ -489,8 +489,8 @@ impl<'a> Analysis<'a> {
         seen.push((root, write));
         let catalog = self.names.catalog;
         for foreign in catalog.children_of(root) {
-            let touches = |column: &Box<str>| changed.contains(&&**column);
-            if write == Write::Update && !foreign.parent_columns.iter().any(touches) {
+            let mut columns = foreign.parent_columns.iter();
+            if write == Write::Update && !columns.any(|column| changed.contains(&&**column)) {
                 continue;
             }
             let action = match write {

@@ -137,9 +137,13 @@ fn what_cannot_be_told_is_a_barrier() {
         ],
     );
     assert_barriers(Widening::UnknownName, &["SELECT * FROM nowhere", "EXECUTE nothing(1)"]);
-    let deep = format!("SELECT {}1", "1 + ".repeat(10_000));
+    let deep = format!("SELECT {}1", "1 + ".repeat(60));
     let long = format!("SELECT '{}'", "x".repeat(2 << 20));
     assert_barriers(Widening::TooLong, &[&deep, &long]);
+    // The parser guards its own stack.
+    let deeper = ["(", "1 + ", "NOT ", "f(", "CASE WHEN "];
+    let deeper = deeper.map(|piece| format!("SELECT {}1", piece.repeat(100_000)));
+    assert_barriers(Widening::Unparsable, &deeper.each_ref().map(String::as_str));
 }
 
 #[test]
