@@ -16,8 +16,10 @@ use super::{Access, Table, Widening};
 
 mod expression;
 mod functions;
+mod insert;
 mod pins;
 mod query;
+mod references;
 mod utility;
 mod write;
 

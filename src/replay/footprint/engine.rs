@@ -11,7 +11,7 @@ use super::shape::Shape;
 use super::template::{Names, Template};
 use super::{Access, Footprint, Table, Widening};
 use crate::pglog::SessionId;
-use crate::pglog::sql::{self, Outline};
+use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Protocol, SourceEnd};
 use crate::replay::settings::Login;
 use crate::replay::work::Work;
@@ -134,7 +134,8 @@ impl Footprints {
     pub fn changes_catalog(work: &Work) -> bool {
         let text = &*work.statement.sql;
         let parts = &work.statement.outline.parts;
-        parts.iter().any(|part| changes_catalog(&text[part.range.clone()]))
+        let may = |part: &&sql::Part| part.command == Command::Other;
+        parts.iter().filter(may).any(|part| changes_catalog(&text[part.range.clone()]))
     }
 
     /// The shapes that were widened most often, the worst first.
