@@ -8,5 +8,6 @@ pub mod messages;
 pub mod overview;
 pub mod sequencer;
 pub mod session;
+mod spin;
 pub mod supervisor;
 pub mod vital;

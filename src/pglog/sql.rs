@@ -198,6 +198,12 @@ pub fn key(statement: &str, words: usize) -> String {
     key
 }
 
+/// The last word, name or constant of a statement as it stands there.
+pub fn last_token(statement: &str) -> &str {
+    let last = Lexer::new(statement).filter(|(token, _)| *token != Token::Semicolon).last();
+    last.map_or("", |(_, range)| &statement[range])
+}
+
 /// The name in `PREPARE name …`, `DEALLOCATE [PREPARE] name`: unquoted as PostgreSQL folds it.
 ///
 /// `None` for `ALL` and where no name stands.

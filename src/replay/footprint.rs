@@ -59,6 +59,13 @@ pub enum Access {
     Everything,
 }
 
+impl Access {
+    /// Whether it changes what others see when its transaction ends.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::WriteRow(..) | Self::WriteTable(_) | Self::Append(_))
+    }
+}
+
 /// What a statement reads and writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Footprint {
@@ -135,6 +142,26 @@ pub enum Extent {
     AllReads,
     /// To everything: a barrier.
     Everything,
+}
+
+impl Extent {
+    /// Its name as a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::AllReads => "all_reads",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// What a statement is taken to touch, for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Table => "whole tables",
+            Self::AllReads => "everything, reading",
+            Self::Everything => "everything",
+        }
+    }
 }
 
 impl Widening {
