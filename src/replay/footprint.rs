@@ -4,7 +4,7 @@
 //! row to its table, a table to everything.
 //!
 //! [`Footprints`] tells it, from PostgreSQL's own parser and a [`Catalog`] of the target: once per
-//! [shape](shape) of a statement, after which only the literals are read.
+//! [shape] of a statement, after which only the literals are read.
 
 mod analysis;
 pub mod catalog;
@@ -45,7 +45,8 @@ pub enum Access {
     /// first statement of a transaction that keeps its snapshot.
     ReadAll,
     /// Writes or locks the row with this key, and holds its lock to the end of the transaction:
-    /// whoever wrote it next on the source had to wait for that end.
+    /// whoever wrote it next on the source had to wait for that end. If there is such a row, that is,
+    /// and it met what else the statement asks of it (`AND version = 3`).
     WriteRow(Table, Key),
     /// Writes rows of the table that can't be told.
     WriteTable(Table),

@@ -1,5 +1,6 @@
 //! The connection to the target, against real PostgreSQL.
 
+mod catalog;
 mod login;
 mod observer;
 

@@ -16,8 +16,10 @@ use super::{Access, Table, Widening};
 
 mod expression;
 mod functions;
+mod insert;
 mod pins;
 mod query;
+mod references;
 mod utility;
 mod write;
 
@@ -31,7 +33,12 @@ pub(super) fn template(
 ) -> Template {
     // The parser's summary of the tree, which is not used here, asserts more than it checks.
     let parsed = std::panic::catch_unwind(|| pg_query::parse(sql, 0));
-    let Ok(Ok(parsed)) = parsed else { return Template::everything(Widening::Unparsable) };
+    let parsed = match parsed {
+        Ok(Ok(parsed)) => parsed,
+        // The tree is handed over with its own limit on nesting.
+        Ok(Err(pg_query::Error::Decode(_))) => return Template::everything(Widening::TooLong),
+        Ok(Err(_)) | Err(_) => return Template::everything(Widening::Unparsable),
+    };
     let mut analysis = Analysis {
         sql,
         literals,
@@ -156,13 +163,13 @@ impl<'a> Analysis<'a> {
         if literal.is_some() {
             return literal;
         }
-        // What is no literal is part of the shape: a keyword, an unusual number.
+        // What is no literal is part of the shape: a name, a keyword, an unusual number.
         let location = usize::try_from(constant.location).ok()?;
         if self.literals.iter().any(|range| range.contains(&location)) {
             return None;
         }
         let start = self.sql.get(location..)?;
-        if !start.starts_with(|char: char| char.is_ascii_alphanumeric()) {
+        if start.starts_with(['\'', '.', '-']) {
             return None;
         }
         match constant.val.as_ref()? {

@@ -148,8 +148,12 @@ pub struct Catalog {
     types: BTreeMap<Box<str>, Purity>,
     children_of: HashMap<Oid, Vec<ForeignKey>>,
     parents_of: HashMap<Oid, Vec<ForeignKey>>,
-    settings: HashMap<(Option<Box<str>>, Box<str>), Box<str>>,
+    /// By role, `None` for everybody, and by name.
+    settings: HashMap<Option<Box<str>>, Settings>,
 }
+
+/// Settings' values by their names.
+type Settings = HashMap<Box<str>, Box<str>>;
 
 /// All functions of one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -224,7 +228,7 @@ impl Catalog {
 
     /// A setting as a new session of this role has it.
     pub(super) fn setting(&self, role: &str, name: &str) -> Option<&str> {
-        let of = |role: Option<&str>| self.settings.get(&(role.map(Into::into), name.into()));
+        let of = |role: Option<&str>| self.settings.get(&role.map(Into::into))?.get(name);
         of(Some(role)).or_else(|| of(None)).map(|value| &**value)
     }
 

@@ -11,7 +11,7 @@ use super::shape::Shape;
 use super::template::{Names, Template};
 use super::{Access, Footprint, Table, Widening};
 use crate::pglog::SessionId;
-use crate::pglog::sql::{self, Outline};
+use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Protocol, SourceEnd};
 use crate::replay::settings::Login;
 use crate::replay::work::Work;
@@ -21,10 +21,6 @@ const SHAPES: usize = 10_000;
 
 /// Longer texts are not parsed, in bytes.
 const LONGEST: usize = 1 << 20;
-
-/// Texts that may be nested deeper are not parsed: the parser's tree is walked by recursion, on a
-/// stack of 2 MB.
-const DEEPEST: usize = 1_000;
 
 /// Tells what statements read and write. To be asked for every statement of every session, in the
 /// order of the log: it follows what they set of their sessions.
@@ -138,7 +134,8 @@ impl Footprints {
     pub fn changes_catalog(work: &Work) -> bool {
         let text = &*work.statement.sql;
         let parts = &work.statement.outline.parts;
-        parts.iter().any(|part| changes_catalog(&text[part.range.clone()]))
+        let may = |part: &&sql::Part| part.command == Command::Other;
+        parts.iter().filter(may).any(|part| changes_catalog(&text[part.range.clone()]))
     }
 
     /// The shapes that were widened most often, the worst first.
@@ -232,9 +229,7 @@ impl Shapes {
         }
         let names = Names { catalog, database: session.database, path: session.path() };
         let kept = self.kept.entry(id).or_insert_with(|| Kept {
-            template: if shape.depth() > DEEPEST {
-                Template::everything(Widening::TooLong)
-            } else {
+            template: {
                 let is_temporary = |name: &str| session.is_temporary(name);
                 analysis::template(sql, shape.literals(), names, &is_temporary, &mut self.tables)
             },

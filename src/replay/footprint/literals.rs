@@ -129,7 +129,7 @@ fn unescaped(inner: &str) -> Option<String> {
     Some(text)
 }
 
-/// The literal that stands at this byte, or behind minus signs that begin there.
+/// The literal that stands at this byte, or behind minus signs and brackets that begin there.
 pub(super) fn literal_at(sql: &str, literals: &[Range<usize>], location: i32) -> Option<Value> {
     let location = usize::try_from(location).ok()?;
     let index = literals.partition_point(|range| range.start < location);
@@ -137,10 +137,11 @@ pub(super) fn literal_at(sql: &str, literals: &[Range<usize>], location: i32) ->
     let signs = sql.get(location..range.start)?;
     let mut is_negative = false;
     for (_, sign) in Lexer::new(signs) {
-        if &signs[sign] != "-" {
-            return None;
+        match &signs[sign] {
+            "-" => is_negative = !is_negative,
+            "(" => {}
+            _ => return None,
         }
-        is_negative = !is_negative;
     }
     // A string goes on behind a line feed.
     let mut rest = Lexer::new(&sql[range.end..]);

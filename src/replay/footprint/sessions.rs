@@ -84,6 +84,10 @@ impl Setting {
     }
 }
 
+/// The schema that a name leads to which can't be read: there is none, so what is looked up in it is
+/// a barrier.
+const NOWHERE: &str = "\0";
+
 /// Settings that differ from those of a new session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Settings {
@@ -221,9 +225,9 @@ impl Session {
             Effect::Set { setting, values, is_local } => {
                 let values: Vec<String> = values
                     .iter()
-                    .filter_map(|value| match call.read(value) {
-                        Read::Text(text) => Some(text.into_owned()),
-                        Read::Null | Read::Unknown => None,
+                    .map(|value| match call.read(value) {
+                        Read::Text(text) => text.into_owned(),
+                        Read::Null | Read::Unknown => NOWHERE.to_owned(),
                     })
                     .collect();
                 self.set(*setting, values, *is_local);
@@ -231,7 +235,8 @@ impl Session {
             Effect::SetConfig { name, value, is_local } => {
                 let text = |value| match call.read(value) {
                     Read::Text(text) => Some(text.into_owned()),
-                    Read::Null | Read::Unknown => None,
+                    Read::Null => None,
+                    Read::Unknown => Some(NOWHERE.to_owned()),
                 };
                 let setting = text(name).and_then(|name| Setting::named(&name));
                 if let (Some(setting), Some(value)) = (setting, text(value)) {
@@ -258,7 +263,9 @@ impl Session {
                 self.prepared.remove(name);
             }
             Effect::CreateTemporary { name, until_commit } => {
-                if !self.is_temporary(name) && !(*until_commit && self.transaction.is_none()) {
+                // Outside of a transaction, one that goes at the commit is gone at once.
+                let stays = !*until_commit || self.transaction.is_some();
+                if stays && !self.is_temporary(name) {
                     let table = Temporary { name: name.clone(), until_commit: *until_commit };
                     self.temporary.push(table);
                 }

@@ -18,7 +18,6 @@ pub struct Shape {
     text: Vec<u8>,
     literals: Vec<Range<usize>>,
     holds_several: bool,
-    depth: usize,
 }
 
 impl Shape {
@@ -33,7 +32,6 @@ impl Shape {
         self.holds_several = false;
         let mut ended = false;
         let mut end = 0;
-        let mut nesting = Nesting::default();
         for (token, range) in Lexer::new(sql) {
             if token == Token::Semicolon {
                 ended = true;
@@ -48,7 +46,6 @@ impl Shape {
             }
             end = range.end;
             let bytes = &sql.as_bytes()[range.clone()];
-            nesting.add(token, bytes);
             match token {
                 Token::Text if matches!(bytes[0], b'\'' | b'$' | b'e' | b'E') => {
                     self.text.push(STRING);
@@ -61,7 +58,6 @@ impl Shape {
                 _ => self.text.extend_from_slice(bytes),
             }
         }
-        self.depth = nesting.deepest;
     }
 
     /// A hash of it. Two shapes with one hash are taken for one; among the ten thousand that are
@@ -80,11 +76,6 @@ impl Shape {
     /// Whether the text goes on behind a semicolon.
     pub fn holds_several(&self) -> bool {
         self.holds_several
-    }
-
-    /// No expression in the text is nested deeper than this.
-    pub fn depth(&self) -> usize {
-        self.depth
     }
 
     /// Nothing but blanks and comments.
@@ -120,57 +111,4 @@ impl Shape {
 fn is_plain(number: &[u8]) -> bool {
     let points = number.iter().filter(|&&byte| byte == b'.').count();
     points <= 1 && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
-}
-
-/// An upper bound of how deep PostgreSQL's parser nests what it makes of a text.
-///
-/// Each level takes at least one token, and the elements of a list, the operands of AND and OR and
-/// the branches of a CASE stand beside each other.
-#[derive(Debug, Default)]
-struct Nesting {
-    /// The tokens before, in each bracket that is open.
-    outer: Vec<usize>,
-    around: usize,
-    here: usize,
-    /// Joins and set operations: each nests those before it, over all lists.
-    chained: usize,
-    deepest: usize,
-}
-
-impl Nesting {
-    fn add(&mut self, token: Token, bytes: &[u8]) {
-        let is = |word: &str| bytes.eq_ignore_ascii_case(word.as_bytes());
-        match token {
-            Token::Open => self.open(),
-            Token::Close => self.close(),
-            Token::Other if bytes == b"," => self.here = 0,
-            Token::Word => match bytes.len() {
-                2 if is("or") => self.here = 0,
-                3 if is("and") => self.here = 0,
-                3 if is("end") => self.close(),
-                4 if is("case") => self.open(),
-                4 if is("when") || is("then") || is("else") => self.here = 0,
-                4 if is("join") => self.chained += 1,
-                5 if is("union") => self.chained += 1,
-                6 if is("except") => self.chained += 1,
-                9 if is("intersect") => self.chained += 1,
-                _ => self.here += 1,
-            },
-            _ => self.here += 1,
-        }
-        self.deepest = self.deepest.max(self.around + self.here + self.chained);
-    }
-
-    fn open(&mut self) {
-        self.outer.push(self.here + 1);
-        self.around += self.here + 1;
-        self.here = 0;
-    }
-
-    fn close(&mut self) {
-        if let Some(before) = self.outer.pop() {
-            self.around -= before;
-            self.here = before;
-        }
-    }
 }

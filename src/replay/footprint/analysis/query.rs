@@ -66,7 +66,7 @@ impl<'a> Analysis<'a> {
     pub(super) fn select(&mut self, select: &SelectStmt, outer: Option<Lock>) {
         let before = self.enter(select.with_clause.as_ref());
         if let Some(into) = &select.into_clause {
-            self.into_table(into);
+            self.select_into(into);
         }
         for side in [&select.larg, &select.rarg].into_iter().flatten() {
             self.select(side, outer);
@@ -113,6 +113,7 @@ impl<'a> Analysis<'a> {
             Some(NodeEnum::RangeVar(name)) => self.range(name, scope),
             Some(NodeEnum::JoinExpr(join)) => {
                 let inner = inner && is_inner(join.jointype);
+                let first = scope.items.len();
                 for side in [&join.larg, &join.rarg].into_iter().flatten() {
                     self.from(side, inner, scope, lock);
                 }
@@ -122,6 +123,9 @@ impl<'a> Analysis<'a> {
                         scope.conditions.push(condition);
                     }
                 }
+                // The alias of a join hides what it joins.
+                let is_hidden = join.alias.is_some();
+                scope.items[first..].iter_mut().for_each(|item| item.is_renamed |= is_hidden);
             }
             Some(NodeEnum::RangeSubselect(subselect)) => {
                 let name = subselect.alias.as_ref().map_or("", |alias| &alias.aliasname);

@@ -81,7 +81,7 @@ impl Analysis<'_> {
                     }
                 }
                 match &create.into {
-                    Some(into) => self.into_table(into),
+                    Some(into) => self.select_into(into),
                     None => self.barrier(Widening::Ddl),
                 }
             }
@@ -227,7 +227,7 @@ impl Analysis<'_> {
     }
 
     /// `SELECT INTO`, `CREATE TABLE AS`.
-    pub(super) fn into_table(&mut self, into: &IntoClause) {
+    pub(super) fn select_into(&mut self, into: &IntoClause) {
         if is_temporary(into.rel.as_ref()) {
             self.create_temporary(into.rel.as_ref(), into.on_commit);
         } else {

@@ -1,23 +1,20 @@
-//! What INSERT, UPDATE, DELETE and MERGE write, and what that leads to elsewhere.
+//! What UPDATE, DELETE and MERGE write, and what is common to all commands that do.
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    CmdType, DeleteStmt, InsertStmt, MergeStmt, Node, OnConflictAction, OnConflictClause, RangeVar,
-    ReturningClause, UpdateStmt,
+    CmdType, DeleteStmt, MergeStmt, Node, RangeVar, ReturningClause, UpdateStmt,
 };
 
 use super::pins::{Pin, Scope};
 use super::query::item;
-use super::{Analysis, Found, Widening, as_select};
+use super::{Analysis, Found, Widening};
 use crate::replay::footprint::Access;
-use crate::replay::footprint::catalog::{
-    Action, Column, ForeignKey, Kind, Oid, Purity, Relation, Storage, Write,
-};
+use crate::replay::footprint::catalog::{Column, Kind, Oid, Purity, Relation, Storage, Write};
 use crate::replay::footprint::literals::Value;
-use crate::replay::footprint::template::{self, Given, MOST_ROWS};
+use crate::replay::footprint::template;
 
 /// What a statement writes to a column.
-enum Written<'n> {
+pub(super) enum Written<'n> {
     Null,
     Known(Value, Vec<&'n str>),
     /// Something that no other row has.
@@ -26,181 +23,16 @@ enum Written<'n> {
 }
 
 /// A row to be inserted, as far as it can be told: what each column is given.
-type Row<'n> = Vec<(&'n str, Written<'n>)>;
+pub(super) type Row<'n> = Vec<(&'n str, Written<'n>)>;
 
 /// A table that is written.
-struct Target<'a> {
+pub(super) struct Target<'a> {
     oid: Oid,
-    relation: &'a Relation,
-    storage: &'a Storage,
+    pub(super) relation: &'a Relation,
+    pub(super) storage: &'a Storage,
 }
 
 impl<'a> Analysis<'a> {
-    pub(super) fn insert(&mut self, insert: &InsertStmt) {
-        let before = self.enter(insert.with_clause.as_ref());
-        let source = insert.select_stmt.as_deref().and_then(as_select);
-        if let Some(source) = source {
-            self.select(source, None);
-        }
-        if let Some(conflict) = &insert.on_conflict_clause {
-            self.expressions(&conflict.target_list);
-            self.expressions(conflict.where_clause.as_deref());
-            if let Some(infer) = &conflict.infer {
-                self.expressions(&infer.index_elems);
-            }
-        }
-        self.returning(insert.returning_clause.as_ref());
-        self.leave(before);
-        let Some(target) = self.target(insert.relation.as_ref(), Write::Insert, None) else {
-            return;
-        };
-        let columns: Vec<&str> = match insert.cols.as_slice() {
-            [] => {
-                let all = target.relation.columns.iter();
-                all.map(|column| &*column.name).collect()
-            }
-            columns => columns.iter().filter_map(target_column).collect(),
-        };
-        let values = source.map(|source| source.values_lists.as_slice());
-        let rows = match values {
-            // DEFAULT VALUES.
-            None => vec![Vec::new()],
-            Some([]) => return self.insert_query(&target, &columns, insert),
-            Some(rows) if rows.len() > MOST_ROWS => {
-                self.draw_defaults(&target, &columns);
-                self.whole(target.relation.root, true, Widening::ManyRows);
-                return self.references(&target, None, &[]);
-            }
-            Some(rows) => rows.iter().map(|row| self.row(row, &columns)).collect(),
-        };
-        let all_known = self.insert_rows(&target, &rows);
-        if let Some(conflict) = &insert.on_conflict_clause {
-            self.conflict(&target, conflict, all_known);
-        }
-    }
-
-    /// `INSERT … SELECT`: which rows, only the server knows.
-    fn insert_query(&mut self, target: &Target<'a>, columns: &[&str], insert: &InsertStmt) {
-        self.draw_defaults(target, columns);
-        match &insert.on_conflict_clause {
-            Some(conflict) => self.conflict(target, conflict, false),
-            None => {
-                let table = self.table(target.relation.root);
-                self.add(Access::Append(table));
-            }
-        }
-        self.references(target, None, &[]);
-    }
-
-    fn row<'n>(&self, row: &'n Node, columns: &[&'n str]) -> Row<'n> {
-        let Some(NodeEnum::List(values)) = &row.node else { return Vec::new() };
-        let written = values.items.iter().map(|value| self.written(value));
-        columns.iter().copied().zip(written).collect()
-    }
-
-    fn written<'n>(&self, node: &'n Node) -> Written<'n> {
-        if matches!(node.node, Some(NodeEnum::SetToDefault(_))) || self.is_generated(node) {
-            return Written::Generated;
-        }
-        match self.cast_value(node) {
-            Some((Value::Null, _)) => Written::Null,
-            Some((value, casts)) => Written::Known(value, casts),
-            None => Written::Unknown,
-        }
-    }
-
-    /// What a column gets in a row, defaults included.
-    fn of<'r>(target: &'r Target<'_>, row: &'r Row<'_>, name: &str) -> &'r Written<'r> {
-        let given = row.iter().find(|(column, _)| *column == name).map(|(_, written)| written);
-        let has_default = || target.relation.column(name).is_none_or(|column| column.has_default);
-        match given {
-            // DEFAULT stands for NULL where there is none.
-            Some(Written::Generated) | None if !has_default() => &Written::Null,
-            Some(written) => written,
-            None => &Written::Generated,
-        }
-    }
-
-    /// Writes rows under their keys. Returns whether the table's key could be told for all of them.
-    fn insert_rows(&mut self, target: &Target<'a>, rows: &[Row<'_>]) -> bool {
-        let given = |column: &str| {
-            rows.iter().all(|row| {
-                let written = row.iter().find(|(name, _)| *name == column);
-                written.is_some_and(|(_, written)| !matches!(written, Written::Generated))
-            })
-        };
-        let given: Vec<&str> = target
-            .relation
-            .columns
-            .iter()
-            .map(|column| &*column.name)
-            .filter(|name| given(name))
-            .collect();
-        self.draw_defaults(target, &given);
-        let root = target.relation.root;
-        let table = self.table(root);
-        let mut all_known = target.storage.key.is_ok();
-        for row in rows {
-            match &target.storage.key {
-                Ok(key) => {
-                    let names = key.iter().map(|column| &*column.name);
-                    match pins(target, row, names) {
-                        Pinned::Known(pins) => match self.rows_of_key(root, key, &pins, true) {
-                            Ok(rows) => self.template.rows.push(rows),
-                            Err(_) => self.whole(root, true, Widening::KeyType),
-                        },
-                        Pinned::Nothing => {
-                            all_known = false;
-                            self.add(Access::Append(table));
-                        }
-                        Pinned::Unknown => {
-                            all_known = false;
-                            self.whole(root, true, Widening::KeyValue);
-                        }
-                    }
-                }
-                Err(_) => self.add(Access::Append(table)),
-            }
-            for other in &target.storage.others {
-                match (pins(target, row, other.columns.iter().map(|name| &**name)), &other.exact) {
-                    (Pinned::Nothing, _) => {}
-                    (Pinned::Known(pins), Some(exact)) => {
-                        match self.rows_of_key(root, exact, &pins, true) {
-                            Ok(rows) => self.template.rows.push(rows),
-                            Err(_) => self.whole(root, true, Widening::OtherKey),
-                        }
-                    }
-                    _ => self.whole(root, true, Widening::OtherKey),
-                }
-            }
-            self.references(target, Some(row), &[]);
-        }
-        all_known
-    }
-
-    /// What ON CONFLICT does to the rows that are there.
-    fn conflict(&mut self, target: &Target<'a>, conflict: &OnConflictClause, all_known: bool) {
-        let root = target.relation.root;
-        if conflict.action != OnConflictAction::OnconflictUpdate as i32 {
-            // Whether a row is there decides; where all keys are known, that row is ordered.
-            if !all_known && target.storage.key.is_ok() && !names_other_key(target, conflict) {
-                self.whole(root, true, Widening::KeyValue);
-            }
-            return;
-        }
-        let changed: Vec<&str> = conflict.target_list.iter().filter_map(target_column).collect();
-        if self.fires(target, Write::Update, &changed) {
-            return;
-        }
-        if !all_known || !names_key(target, conflict) {
-            self.whole(root, true, Widening::OtherKey);
-        } else if let Some(why) = changes_key(target, &changed) {
-            self.whole(root, true, why);
-        }
-        self.referenced(root, Write::Update, &changed, &mut Vec::new());
-        self.references(target, None, &changed);
-    }
-
     pub(super) fn update(&mut self, update: &UpdateStmt) {
         let before = self.enter(update.with_clause.as_ref());
         let mut scope = Scope::default();
@@ -312,7 +144,7 @@ impl<'a> Analysis<'a> {
         self.leave(before);
     }
 
-    fn returning(&mut self, returning: Option<&ReturningClause>) {
+    pub(super) fn returning(&mut self, returning: Option<&ReturningClause>) {
         if let Some(returning) = returning {
             self.expressions(&returning.exprs);
         }
@@ -348,13 +180,15 @@ impl<'a> Analysis<'a> {
     }
 
     /// The table that a command writes, if nothing but its rows is at stake.
-    fn target(
+    pub(super) fn target(
         &mut self,
         name: Option<&RangeVar>,
         write: Write,
         changed: Option<&[&str]>,
     ) -> Option<Target<'a>> {
-        let Found::Relation(oid, relation) = self.find(name?)? else { return None };
+        // A WITH query of that name is not meant.
+        let found = name.and_then(|name| self.find_table(&name.schemaname, &name.relname))?;
+        let Found::Relation(oid, relation) = found else { return None };
         if relation.is_ruled(write) || relation.instead {
             self.barrier(Widening::Rule);
             return None;
@@ -384,7 +218,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// Whether a write sets off what may do anything.
-    fn fires(&mut self, target: &Target<'a>, write: Write, changed: &[&str]) -> bool {
+    pub(super) fn fires(&mut self, target: &Target<'a>, write: Write, changed: &[&str]) -> bool {
         if target.storage.fires(write, Some(changed)) {
             self.barrier(Widening::Trigger);
             return true;
@@ -410,8 +244,12 @@ impl<'a> Analysis<'a> {
             if relation.kind == Kind::Table {
                 let target = Target { oid: base, relation, storage };
                 self.impure(storage.checks, Widening::VolatileOperator);
-                self.draw_defaults(&target, &[]);
-                self.references(&target, None, &[]);
+                if write == Write::Insert {
+                    self.draw_defaults(&target, &[]);
+                }
+                if write != Write::Delete {
+                    self.references(&target, None, &[]);
+                }
                 let all: Vec<&str> = relation.columns.iter().map(|column| &*column.name).collect();
                 self.referenced(relation.root, write, &all, &mut Vec::new());
             }
@@ -419,7 +257,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// Draws what the columns that an INSERT leaves out have for defaults.
-    fn draw_defaults(&mut self, target: &Target<'a>, given: &[&str]) {
+    pub(super) fn draw_defaults(&mut self, target: &Target<'a>, given: &[&str]) {
         let is_left_out = |column: &&Column| !given.contains(&&*column.name) && !column.generated;
         for column in target.relation.columns.iter().filter(is_left_out) {
             self.impure(column.default, Widening::VolatileOperator);
@@ -429,129 +267,33 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// Reads the rows that a row references. `changed`: the columns that an UPDATE sets; none: all.
-    fn references(&mut self, target: &Target<'a>, row: Option<&Row<'_>>, changed: &[&str]) {
-        let catalog = self.names.catalog;
-        for key in catalog.parents_of(target.relation.root) {
-            let touches = |column: &str| changed.is_empty() || changed.contains(&column);
-            if key.child_columns.iter().any(|column| touches(column)) {
-                self.reference(target, key, row, !changed.is_empty());
-            }
+    pub(super) fn written<'n>(&self, node: &'n Node) -> Written<'n> {
+        if matches!(node.node, Some(NodeEnum::SetToDefault(_))) || self.is_generated(node) {
+            return Written::Generated;
         }
-    }
-
-    fn reference(
-        &mut self,
-        target: &Target<'a>,
-        foreign: &ForeignKey,
-        row: Option<&Row<'_>>,
-        is_update: bool,
-    ) {
-        let mut pins = Vec::new();
-        for (child, parent) in foreign.child_columns.iter().zip(&foreign.parent_columns) {
-            let written = match row {
-                None => None,
-                Some(row) if is_update => {
-                    let set = row.iter().find(|(name, _)| **name == **child);
-                    set.and_then(|(_, written)| given(written))
-                }
-                Some(row) => given(Self::of(target, row, child)),
-            };
-            match written {
-                // With a NULL in it, it references nothing.
-                Some((Value::Null, _)) => return,
-                Some((value, casts)) => {
-                    pins.push(Pin { column: parent, given: Given::One(value), casts });
-                }
-                None => return self.whole(foreign.parent, false, Widening::ForeignKey),
-            }
-        }
-        let parent = self.names.catalog.storage(foreign.parent);
-        let key = parent.and_then(|parent| parent.key.as_ref().ok());
-        let key = key.filter(|key| key.len() == pins.len());
-        match key.map(|key| self.rows_of_key(foreign.parent, key, &pins, false)) {
-            Some(Ok(rows)) => self.template.rows.push(rows),
-            _ => self.whole(foreign.parent, false, Widening::ForeignKey),
-        }
-    }
-
-    /// What becomes of the rows that reference those that go or change.
-    fn referenced(
-        &mut self,
-        root: Oid,
-        write: Write,
-        changed: &[&str],
-        seen: &mut Vec<(Oid, Write)>,
-    ) {
-        if seen.contains(&(root, write)) {
-            return;
-        }
-        seen.push((root, write));
-        let catalog = self.names.catalog;
-        for foreign in catalog.children_of(root) {
-            let touches = |column: &Box<str>| changed.contains(&&**column);
-            if write == Write::Update && !foreign.parent_columns.iter().any(touches) {
-                continue;
-            }
-            let action = match write {
-                Write::Update => foreign.on_update,
-                Write::Delete => foreign.on_delete,
-                Write::Insert => continue,
-            };
-            self.whole(foreign.child, action != Action::Refuse, Widening::ForeignKey);
-            let columns: Vec<&str> = foreign.child_columns.iter().map(|name| &**name).collect();
-            let follows = match action {
-                Action::Refuse => continue,
-                Action::Cascade => write,
-                Action::Unset => Write::Update,
-            };
-            if catalog
-                .storage(foreign.child)
-                .is_none_or(|child| child.fires(follows, Some(&columns)))
-            {
-                self.barrier(Widening::Trigger);
-            }
-            self.referenced(foreign.child, follows, &columns, seen);
+        match self.cast_value(node) {
+            Some((Value::Null, _)) => Written::Null,
+            Some((value, casts)) => Written::Known(value, casts),
+            None => Written::Unknown,
         }
     }
 }
 
-/// What a row has in the columns of a key.
-enum Pinned<'n> {
-    Known(Vec<Pin<'n>>),
-    /// A NULL, or something that no other row has: nobody can be in its way.
-    Nothing,
-    Unknown,
-}
-
-fn pins<'n>(
-    target: &'n Target<'_>,
-    row: &'n Row<'n>,
-    columns: impl Iterator<Item = &'n str>,
-) -> Pinned<'n> {
-    let mut all = Vec::new();
-    let mut is_known = true;
-    for column in columns {
-        match Analysis::of(target, row, column) {
-            Written::Null | Written::Generated => return Pinned::Nothing,
-            Written::Unknown => is_known = false,
-            Written::Known(value, casts) => {
-                all.push(Pin { column, given: Given::One(value.clone()), casts: casts.clone() })
-            }
+impl Target<'_> {
+    /// What a column gets in a row, defaults included.
+    pub(super) fn given<'r>(&'r self, row: &'r Row<'_>, name: &str) -> &'r Written<'r> {
+        let given = row.iter().find(|(column, _)| *column == name).map(|(_, written)| written);
+        let has_default = || self.relation.column(name).is_none_or(|column| column.has_default);
+        match given {
+            // DEFAULT stands for NULL where there is none.
+            Some(Written::Generated) | None if !has_default() => &Written::Null,
+            Some(written) => written,
+            None => &Written::Generated,
         }
     }
-    if is_known { Pinned::Known(all) } else { Pinned::Unknown }
 }
 
-fn given<'n>(written: &Written<'n>) -> Option<(Value, Vec<&'n str>)> {
-    match written {
-        Written::Null => Some((Value::Null, Vec::new())),
-        Written::Known(value, casts) => Some((value.clone(), casts.clone())),
-        Written::Generated | Written::Unknown => None,
-    }
-}
-
-fn target_column(node: &Node) -> Option<&str> {
+pub(super) fn target_column(node: &Node) -> Option<&str> {
     match &node.node {
         Some(NodeEnum::ResTarget(target)) => Some(&target.name),
         _ => None,
@@ -559,7 +301,7 @@ fn target_column(node: &Node) -> Option<&str> {
 }
 
 /// Why an UPDATE of these columns writes more than the row it finds.
-fn changes_key(target: &Target<'_>, changed: &[&str]) -> Option<Widening> {
+pub(super) fn changes_key(target: &Target<'_>, changed: &[&str]) -> Option<Widening> {
     let changes = |name: &str| changed.contains(&name);
     let key = target.storage.key.as_ref().ok()?;
     if key.iter().any(|column| changes(&column.name)) {
@@ -569,36 +311,4 @@ fn changes_key(target: &Target<'_>, changed: &[&str]) -> Option<Widening> {
     others
         .any(|other| other.mentions.iter().any(|name| changes(name)))
         .then_some(Widening::OtherKey)
-}
-
-fn inferred<'n>(conflict: &'n OnConflictClause) -> Option<Vec<&'n str>> {
-    let infer = conflict.infer.as_ref()?;
-    let column = |node: &'n Node| match &node.node {
-        Some(NodeEnum::IndexElem(element)) if element.expr.is_none() => Some(element.name.as_str()),
-        _ => None,
-    };
-    let columns: Option<Vec<&str>> = infer.index_elems.iter().map(column).collect();
-    columns.filter(|columns| !columns.is_empty())
-}
-
-/// Whether the conflict meant is one of the table's key.
-fn names_key(target: &Target<'_>, conflict: &OnConflictClause) -> bool {
-    let Ok(key) = &target.storage.key else { return false };
-    match inferred(conflict) {
-        Some(columns) => {
-            columns.len() == key.len() && key.iter().all(|column| columns.contains(&&*column.name))
-        }
-        // By the constraint's name: there may be others.
-        None => target.storage.others.is_empty(),
-    }
-}
-
-/// Whether the conflict meant is one of another index whose values were told.
-fn names_other_key(target: &Target<'_>, conflict: &OnConflictClause) -> bool {
-    let Some(columns) = inferred(conflict) else { return false };
-    target.storage.others.iter().any(|other| {
-        other.exact.is_some()
-            && other.columns.len() == columns.len()
-            && other.columns.iter().all(|column| columns.contains(&&**column))
-    })
 }

@@ -17,8 +17,8 @@ const INSTEAD: i16 = 1 << 6;
 pub(super) fn catalog(rows: Rows) -> Catalog {
     let mut catalog = Catalog::default();
     for setting in &rows.settings {
-        let role = setting.role.as_deref().map(Into::into);
-        catalog.settings.insert((role, (*setting.name).into()), (*setting.value).into());
+        let of_role = catalog.settings.entry(setting.role.as_deref().map(Into::into)).or_default();
+        of_role.insert((*setting.name).into(), (*setting.value).into());
     }
     functions(&mut catalog, &rows);
     relations(&mut catalog, &rows);

@@ -1,0 +1,215 @@
+//! The catalog as statements' footprints see it.
+
+use kreplay::pglog::SessionId;
+use kreplay::pglog::sql::Outline;
+use kreplay::pglog::statement::{Protocol, SourceEnd, Statement};
+use kreplay::replay::footprint::{Access, Catalog, Footprints, Table};
+use kreplay::replay::work::{End, Position, Seq, Work};
+use kreplay::target::Target;
+
+use super::{login, settings};
+use crate::support::postgres::Server;
+
+const SCHEMA: &str = "
+    CREATE DOMAIN small AS int CHECK (VALUE < 1000);
+    CREATE TYPE mood AS ENUM ('sad', 'happy');
+    CREATE TABLE parents (id serial PRIMARY KEY, code varchar(5) NOT NULL UNIQUE, n int);
+    CREATE TABLE children (parent small REFERENCES parents ON DELETE CASCADE, note text);
+    CREATE TABLE counted (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, twice int GENERATED
+        ALWAYS AS (1) STORED, note text DEFAULT 'x');
+    CREATE TABLE moods (m mood PRIMARY KEY, note text);
+    CREATE TABLE domains (d small PRIMARY KEY, note text);
+    CREATE TABLE loose (t text PRIMARY KEY);
+    CREATE TABLE late (id int PRIMARY KEY DEFERRABLE, other int NOT NULL);
+    CREATE UNIQUE INDEX ON late (other) INCLUDE (id);
+    CREATE TABLE mails (id int PRIMARY KEY, mail text, live bool);
+    CREATE UNIQUE INDEX ON mails (lower(mail)) WHERE live;
+    CREATE TABLE parts (id int, day date, note text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+    CREATE TABLE part_1 (note text, day date NOT NULL, id int NOT NULL);
+    ALTER TABLE parts ATTACH PARTITION part_1 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+    CREATE TABLE elders (id int PRIMARY KEY);
+    CREATE TABLE heirs () INHERITS (elders);
+    CREATE VIEW over_parents AS SELECT id, n FROM parents;
+    CREATE VIEW over_over AS SELECT * FROM over_parents JOIN counted USING (id);
+    CREATE FUNCTION pure(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+    CREATE FUNCTION looks(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1';
+    CREATE FUNCTION writes(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+    CREATE VIEW with_function AS SELECT looks(id::int) FROM counted;
+    CREATE TABLE defaulted (id int PRIMARY KEY, n int DEFAULT writes(1));
+    CREATE TABLE checked (id int PRIMARY KEY, n int CHECK (looks(n) > 0));
+    CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TABLE fired (id int PRIMARY KEY, a int, b int);
+    CREATE TRIGGER fire BEFORE UPDATE OF a ON fired FOR EACH ROW EXECUTE FUNCTION fire();
+    CREATE TRIGGER same BEFORE UPDATE ON fired FOR EACH ROW
+        EXECUTE FUNCTION suppress_redundant_updates_trigger();
+    CREATE TRIGGER off BEFORE DELETE ON fired FOR EACH ROW EXECUTE FUNCTION fire();
+    ALTER TABLE fired DISABLE TRIGGER off;
+    CREATE TABLE ruled (id int PRIMARY KEY);
+    CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING;
+    CREATE OPERATOR <~> (leftarg = int, rightarg = int, function = int4pl);
+    CREATE FUNCTION writes(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+    CREATE OPERATOR <~~> (leftarg = int, rightarg = int, function = writes);
+    CREATE TABLE guarded (id int PRIMARY KEY);
+    ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY p ON guarded USING (EXISTS (SELECT FROM moods));
+    CREATE SCHEMA tucked;
+    CREATE TABLE tucked.away (id int PRIMARY KEY);
+    CREATE ROLE finder LOGIN SUPERUSER;
+    ALTER ROLE finder SET search_path = tucked;";
+
+/// A table by any name: what locks it, and the name that it is told by.
+const TABLES: [&str; 18] = [
+    "parents",
+    "children",
+    "counted",
+    "moods",
+    "domains",
+    "loose",
+    "late",
+    "mails",
+    "parts",
+    "elders",
+    "defaulted",
+    "checked",
+    "fired",
+    "ruled",
+    "guarded",
+    "tucked.away",
+    "heirs",
+    "part_1",
+];
+
+struct World {
+    footprints: Footprints,
+    tables: Vec<(Table, &'static str)>,
+}
+
+impl World {
+    async fn new(server: &Server) -> Self {
+        let target = Target::new(settings(server)).expect("usable settings");
+        let observer = target.observe(&login("postgres", "postgres")).await.expect("an observer");
+        let rows = observer.catalog().await.expect("a catalog");
+        let mut footprints = Footprints::default();
+        footprints.catalog("postgres", Catalog::new(rows));
+        let mut world = Self { footprints, tables: Vec::new() };
+        for name in TABLES {
+            let found = world.accesses("postgres", &format!("LOCK TABLE {name}"));
+            let [Access::WriteTable(table)] = found[..] else { panic!("{name}: {found:?}") };
+            world.tables.push((table, name));
+        }
+        world
+    }
+
+    fn accesses(&mut self, user: &str, sql: &str) -> Vec<Access> {
+        let session = SessionId { start: 1, pid: u32::from(user == "finder") };
+        let statement = Statement {
+            sql: sql.into(),
+            protocol: Protocol::Simple,
+            outline: Outline::of(sql),
+            duration_ms: None,
+            logged_ms: 0,
+        };
+        let end = End { source: SourceEnd::Succeeded, ..End::default() };
+        let at = Position { partition: 0, offset: 0, line: 0 };
+        let work = Work::new(Seq(1), at, session, statement, end);
+        let login = kreplay::replay::settings::Login {
+            user: user.into(),
+            database: "postgres".into(),
+            application_name: String::new(),
+        };
+        self.footprints.of(session, &login, &work).accesses
+    }
+
+    fn told(&mut self, user: &str, sql: &str) -> String {
+        let accesses = self.accesses(user, sql);
+        let name = |table| {
+            self.tables.iter().find(|(known, _)| *known == table).map_or("?", |(_, name)| *name)
+        };
+        let tell = |access: &Access| match *access {
+            Access::ReadRow(table, _) => format!("read {} row", name(table)),
+            Access::ReadTable(table) => format!("read {}", name(table)),
+            Access::ReadAll => "read all".to_owned(),
+            Access::WriteRow(table, _) => format!("write {} row", name(table)),
+            Access::WriteTable(table) => format!("write {}", name(table)),
+            Access::Append(table) => format!("append {}", name(table)),
+            Access::Draw(_) => "draw".to_owned(),
+            Access::Everything => "everything".to_owned(),
+        };
+        let mut told: Vec<String> = accesses.iter().map(tell).collect();
+        told.sort();
+        told.join(", ")
+    }
+}
+
+async fn assert_read(version: u32) {
+    let server = Server::start(version);
+    server.query(SCHEMA);
+    let mut world = World::new(&server).await;
+    for (sql, expected) in [
+        ("SELECT FROM parents WHERE id = 1", "read parents row"),
+        ("INSERT INTO parents (code) VALUES ('a')", "append parents, draw, write parents row"),
+        ("UPDATE parents SET code = 'b' WHERE id = 1", "write parents"),
+        ("DELETE FROM parents WHERE id = 1", "write children, write parents"),
+        ("INSERT INTO children VALUES (1)", "append children, read parents row"),
+        ("INSERT INTO counted (note) VALUES ('y')", "append counted, draw"),
+        ("INSERT INTO counted DEFAULT VALUES", "append counted, draw"),
+        ("UPDATE counted SET note = 'z' WHERE id = 1", "write counted row"),
+        ("SELECT nextval('parents_id_seq')", "draw"),
+        ("SELECT FROM moods WHERE m = 'sad'", "read moods row"),
+        ("SELECT FROM domains WHERE d = 1", "read domains row"),
+        ("SELECT FROM loose WHERE t = 'x'", "read loose row"),
+        ("SELECT FROM late WHERE id = 1", "read late"),
+        ("SELECT FROM late WHERE other = 1", "read late row"),
+        ("UPDATE mails SET mail = 'x' WHERE id = 1", "write mails"),
+        ("UPDATE mails SET live = true WHERE id = 1", "write mails"),
+        ("SELECT FROM parts WHERE id = 1 AND day = '2026-02-03'", "read parts row"),
+        ("SELECT FROM part_1 WHERE id = 1 AND day = '2026-02-03'", "read parts row"),
+        ("INSERT INTO part_1 VALUES ('x', '2026-02-03', 1)", "write parts row"),
+        ("SELECT FROM heirs WHERE id = 1", "read elders"),
+        ("SELECT * FROM over_parents", "read parents"),
+        ("SELECT * FROM over_over", "read counted, read parents"),
+        ("SELECT pure(1), now(), random(), lower('X'), count(*)", ""),
+        ("SELECT looks(1)", "read all"),
+        ("SELECT writes(1)", "everything"),
+        ("SELECT * FROM with_function", "read all, read counted"),
+        ("INSERT INTO defaulted VALUES (1, 2)", "write defaulted row"),
+        ("INSERT INTO defaulted VALUES (1)", "everything"),
+        ("INSERT INTO checked VALUES (1, 1)", "read all, write checked row"),
+        ("UPDATE fired SET a = 1 WHERE id = 1", "everything"),
+        ("UPDATE fired SET b = 1 WHERE id = 1", "write fired row"),
+        ("DELETE FROM fired WHERE id = 1", "write fired row"),
+        ("INSERT INTO ruled VALUES (1)", "write ruled row"),
+        ("DELETE FROM ruled WHERE id = 1", "everything"),
+        ("SELECT 1 <~> 2", ""),
+        ("SELECT 1 <~~> 2", "everything"),
+        ("SELECT FROM guarded WHERE id = 1", "read guarded row, read moods"),
+        ("SELECT * FROM pg_class, information_schema.tables", ""),
+        ("SELECT FROM away", "everything"),
+    ] {
+        assert_eq!(world.told("postgres", sql), expected, "{sql}");
+    }
+    assert_eq!(world.told("finder", "SELECT FROM away"), "read tucked.away");
+}
+
+#[tokio::test]
+async fn an_old_server_tells_what_its_statements_depend_on() {
+    assert_read(15).await;
+}
+
+#[tokio::test]
+async fn a_collation_that_takes_unlike_texts_for_equal_tells_no_rows() {
+    // The one of 18 is built without ICU.
+    let server = Server::start(15);
+    server.query(SCHEMA);
+    server.query(
+        "CREATE COLLATION folded (provider = icu, locale = 'und', deterministic = false);
+         ALTER TABLE loose ALTER t TYPE text COLLATE folded",
+    );
+    let mut world = World::new(&server).await;
+    assert_eq!(world.told("postgres", "SELECT FROM loose WHERE t = 'x'"), "read loose");
+}
+
+#[tokio::test]
+async fn a_new_server_tells_what_its_statements_depend_on() {
+    assert_read(18).await;
+}
