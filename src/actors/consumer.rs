@@ -427,7 +427,7 @@ impl Consumer {
         let Some(due) = work.due else { return };
         let before = self.newest_due.unwrap_or_else(|| Moment::after(self.began.elapsed()));
         let silence = due.since(before);
-        if silence >= LONG_SILENCE {
+        if silence >= LONG_SILENCE && self.worth_telling("silence").is_some() {
             let place = self.names.place(work.at);
             info!(
                 ?silence,

@@ -78,6 +78,8 @@ pub struct SessionActor {
     unaimed: Option<Arc<Work>>,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
     canceling: bool,
+    /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
+    untold: Option<Progress>,
     /// When it looks again whether its next statement is due.
     alarm: Option<(Moment, SpawnHandle)>,
     backoff: Duration,
@@ -121,6 +123,7 @@ impl SessionActor {
             listener: None,
             unaimed: None,
             canceling: false,
+            untold: None,
             alarm: None,
             backoff: FIRST_BACKOFF,
             lost_before: false,
@@ -218,7 +221,9 @@ impl SessionActor {
     fn wake_at(&mut self, at: Moment, ctx: &mut Context<Self>) {
         match self.alarm {
             Some((set, _)) if set <= at => return,
-            Some((_, later)) => drop(ctx.cancel_future(later)),
+            Some((_, later)) => {
+                ctx.cancel_future(later);
+            }
             None => {}
         }
         let alarm = ctx.run_later(at.since(self.now()), |actor, ctx| {
@@ -315,9 +320,16 @@ impl SessionActor {
             self.around.sequencer.do_send(Finished(seq));
         }
         // What is next goes out before the account is kept.
+        self.untold = Some(Progress { ended, settled: answered.settled });
         self.pump(ctx);
-        if !ended.is_empty() || !answered.settled.is_empty() {
-            self.around.progress.do_send(Progress { ended, settled: answered.settled });
+        self.tell_progress();
+    }
+
+    fn tell_progress(&mut self) {
+        if let Some(progress) = self.untold.take()
+            && !(progress.ended.is_empty() && progress.settled.is_empty())
+        {
+            self.around.progress.do_send(progress);
         }
     }
 
@@ -545,6 +557,7 @@ impl ActorFuture<SessionActor> for Answers {
 
 impl Drop for SessionActor {
     fn drop(&mut self) {
+        self.tell_progress();
         self.forget_connection();
         let (session, actor) = (self.id, self.number);
         self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
