@@ -60,12 +60,6 @@ pub enum ConfigError {
     /// Neither a topic nor files.
     #[error("nothing to read: give --topic (or the environment variable topic) or --input FILE")]
     NothingToRead,
-    /// A value that a later version will know.
-    #[error("{origin}: conflict is not there yet; use serial or session")]
-    NotYet {
-        /// Where the value came from.
-        origin: Origin,
-    },
 }
 
 /// Everything that a run of kreplay is told.
@@ -160,6 +154,7 @@ impl Config {
             )?,
             stall_check: look.or("stall-check", cli.order.stall_check, 2 * ms, cli::duration)?,
             lookahead: look.or("lookahead", cli.order.lookahead, 100 * ms, cli::duration)?,
+            merge_idle: look.or("merge-idle", cli.order.merge_idle, second, cli::duration)?,
             idle_timeout,
             shutdown_timeout: look.or(
                 "shutdown-timeout",
@@ -401,13 +396,15 @@ fn order(
     let order = look.one("order", order, &[], cli::name)?;
     let pipeline = look.one("pipeline", pipeline, &[], cli::at_least_one)?;
     match order {
-        Some(Given { value: cli::Order::Conflict, origin }) => Err(ConfigError::NotYet { origin }),
+        Some(Given { value: cli::Order::Conflict, .. }) => {
+            Ok(Order::Conflict { pipeline: pipeline.map_or(16, |given| given.value) })
+        }
         Some(Given { value: cli::Order::Session, .. }) => {
             Ok(Order::Session { pipeline: pipeline.map_or(16, |given| given.value) })
         }
         Some(Given { value: cli::Order::Serial, .. }) | None => {
             if let Some(Given { origin, .. }) = pipeline {
-                warnings.push(format!("{origin} has no effect without --order session."));
+                warnings.push(format!("{origin} has no effect in serial order."));
             }
             Ok(Order::Serial)
         }

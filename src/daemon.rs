@@ -27,7 +27,7 @@ use crate::metrics;
 use crate::pglog::{Encoding, Encodings, RecordReader};
 use crate::replay::backends::Backends;
 use crate::replay::policy::Tally;
-use crate::replay::session::SessionSettings;
+use crate::replay::session::{SessionSettings, Turns};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::{FileSource, KafkaSource, Source, SourceError};
 use crate::target::{ConnectError, Login, Observer, Target};
@@ -178,6 +178,7 @@ async fn start(
         let backends = Arc::new(Backends::default());
         let sequencer = Sequencer::new(
             SequencerSettings {
+                order: settings.order,
                 stall_check: settings.stall_check,
                 patience: settings.idle_timeout.unwrap_or(Duration::from_secs(60)),
                 target: target.clone(),
@@ -189,15 +190,16 @@ async fn start(
             Vital::new("sequencer", fatal.clone()),
         )
         .start();
-        let (serial, depth) = match settings.order {
-            Order::Serial => (true, 16),
-            Order::Session { pipeline } => (false, pipeline),
+        let (turns, depth) = match settings.order {
+            Order::Serial => (Turns::InARow, 16),
+            Order::Conflict { pipeline } => (Turns::Granted, pipeline),
+            Order::Session { pipeline } => (Turns::None, pipeline),
         };
         let supervisor = Supervisor::new(
             SupervisorSettings {
                 sessions: SessionSettings {
                     depth,
-                    serial,
+                    turns,
                     replay_cancels: settings.replay_cancels,
                     read_only: config.target.read_only,
                 },
@@ -210,7 +212,7 @@ async fn start(
             Vital::new("supervisor", fatal.clone()),
         )
         .start();
-        started = Some((target, backends, sequencer, supervisor, serial, let_in));
+        started = Some((target, backends, sequencer, supervisor, turns, let_in));
     }
 
     let (source, names, offsets) = open_source(config, health).await?;
@@ -236,7 +238,7 @@ async fn start(
         overview: overview.clone(),
     })
     .start();
-    if let Some((target, backends, sequencer, supervisor, serial, let_in)) = started {
+    if let Some((target, backends, sequencer, supervisor, turns, let_in)) = started {
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(Surround(Surroundings {
             target,
@@ -247,7 +249,7 @@ async fn start(
             fatal,
             health: health.clone(),
             statements: metrics::Statements::new(),
-            serial,
+            takes_turns: turns != Turns::None,
             spin,
             paced_since,
             connected_once: Arc::new(let_in.into()),

@@ -134,6 +134,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Partition;
+    use crate::replay::footprint::{Costly, Widening};
     use crate::replay::ledger::{Fate, Ledger};
     use crate::replay::pace::Pace;
 
@@ -157,6 +158,11 @@ mod tests {
             connections: 3,
             stalls: vec![("early_end", 2)],
             behind_source: Some(Duration::from_millis(1500)),
+            costly: vec![Costly {
+                shape: "update t set a = ? where b < ?".to_owned(),
+                widening: Widening::NotPinned,
+                count: 7,
+            }],
         }
     }
 

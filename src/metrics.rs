@@ -17,6 +17,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::cli::REVISION;
+use crate::replay::footprint::Widening;
 use crate::replay::ledger::{Fate, Snapshot};
 use crate::replay::policy::Outcome;
 
@@ -98,6 +99,12 @@ metrics! {
         "How long ago the source logged what was replayed last; 0 once everything has been.";
     STALLS_BROKEN: Counter, "kreplay_stalls_broken_total", ["reason"], Count,
         "Statements that waited for a lock whose end stands later in the log, by how they were freed.";
+    STATEMENTS_WAITING: Gauge, "kreplay_statements_waiting", [], Count,
+        "Statements that have been read and wait for others that they conflict with (--order conflict).";
+    ORDER_WIDENED: Counter, "kreplay_order_widened_total", ["extent", "reason"], Count,
+        "Statements of which less is known than the rows they touch, by what they are taken to touch instead and why (--order conflict).";
+    ORDER_WAIVED: Counter, "kreplay_order_waived_total", [], Count,
+        "Waits left out because the statement waited for would have waited for this one: its record overtook the COMMIT that freed it (--order conflict).";
     RESTARTS: Counter, "kreplay_restarts_total", [], Count,
         "Session actors that failed and were built again.";
     RECONNECTS: Counter, "kreplay_reconnects_total", [], Count,
@@ -108,6 +115,8 @@ metrics! {
         "Gaps in the line numbers of a session: records that never reached the source of kreplay.";
     OFFSET_GAP_RECORDS: Counter, "kreplay_offset_gap_records_total", [], Count,
         "Records that the topic had dropped before they were read (--on-gap continue).";
+    MERGED_LATE: Counter, "kreplay_merged_late_total", [], Count,
+        "Records of several partitions that came after younger ones of others had been taken: their partition had been silent for --merge-idle.";
     TYPE_GUESSES: Counter, "kreplay_type_guesses_total", [], Count,
         "Statements prepared again with parameter types guessed from the values.";
     IN_DOUBT: Counter, "kreplay_in_doubt_total", [], Count,
@@ -236,6 +245,9 @@ fn describe_and_touch() {
     }
     for &reason in StallBreak::ALL {
         counter!(STALLS_BROKEN.name, "reason" => reason.label()).absolute(0);
+    }
+    for why in Widening::ALL {
+        order_widened(why, 0);
     }
     publish_ledger(&Snapshot::default());
     gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => REVISION)
@@ -377,6 +389,22 @@ pub fn stall_broken(how: StallBreak) {
     counter!(STALLS_BROKEN.name, "reason" => how.label()).increment(1);
 }
 
+/// How often footprints were widened for this reason so far.
+pub fn order_widened(why: Widening, so_far: u64) {
+    let (extent, reason) = (why.extent().label(), why.label());
+    counter!(ORDER_WIDENED.name, "extent" => extent, "reason" => reason).absolute(so_far);
+}
+
+/// How many waits the conflict order left out so far.
+pub fn order_waived(so_far: u64) {
+    counter!(ORDER_WAIVED.name).absolute(so_far);
+}
+
+/// How many statements wait for others that they conflict with.
+pub fn order_waiting(statements: usize) {
+    gauge!(STATEMENTS_WAITING.name).set(statements as f64);
+}
+
 /// Counts a session actor that was built again.
 pub fn session_restarted() {
     counter!(RESTARTS.name).increment(1);
@@ -400,6 +428,11 @@ pub fn sequence_gap() {
 /// Counts records that the topic had dropped before they were read.
 pub fn offset_gap(records: u64) {
     counter!(OFFSET_GAP_RECORDS.name).increment(records);
+}
+
+/// Counts a record that came too late for its place among several partitions.
+pub fn merged_late() {
+    counter!(MERGED_LATE.name).increment(1);
 }
 
 /// Counts a statement that was prepared again with guessed types.

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use tracing::{debug, info, warn};
 
 use super::messages::{
-    Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Progress, Settlement,
+    Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Left, Progress, Settlement,
     SharedSession, Turn, Wake,
 };
 use super::sequencer::Sequencer;
@@ -23,7 +23,7 @@ use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd};
 use crate::replay::backends::Backends;
 use crate::replay::context::Restore;
-use crate::replay::ledger::{Fate, GivenUp, Skipped};
+use crate::replay::ledger::{Fate, Filtered, GivenUp, Skipped};
 use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::{ParseMode, Request};
@@ -51,13 +51,32 @@ pub struct Surroundings {
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
-    pub serial: bool,
+    pub takes_turns: bool,
     /// How long an answer is polled for before it is slept for.
     pub spin: Duration,
     /// When the replay began, if statements are due some time after that.
     pub paced_since: Option<Instant>,
     /// Whether the target ever let anybody in: until then a refusal for good ends the replay.
     pub connected_once: Arc<AtomicBool>,
+}
+
+impl Surroundings {
+    /// Tells everybody of statements that will not be run. What goes to another process is not
+    /// settled: the other one begins with it.
+    pub fn give_back(&self, works: Vec<Arc<Work>>, fate: Fate) {
+        if works.is_empty() {
+            return;
+        }
+        if self.takes_turns {
+            for work in &works {
+                self.sequencer.do_send(Finished(work.seq));
+            }
+        }
+        let ended = works.iter().filter(|work| work.tell());
+        let ended = ended.map(|work| (work.clone(), Settlement::Not(fate))).collect();
+        let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
+        self.progress.do_send(Progress { ended, settled });
+    }
 }
 
 /// One session of the source.
@@ -315,7 +334,7 @@ impl SessionActor {
             }
         }
         if let Some(seq) = answered.finished
-            && self.around.serial
+            && self.around.takes_turns
         {
             self.around.sequencer.do_send(Finished(seq));
         }
@@ -411,20 +430,8 @@ impl SessionActor {
             self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
         }
         warn!(session = %self.id, statements = works.len(), "given up: {error}");
-        self.give_back(works, GivenUp::ConnectFailed);
+        self.around.give_back(works, Fate::GivenUp(GivenUp::ConnectFailed));
         self.pump(ctx);
-    }
-
-    /// Statements that will not be run.
-    fn give_back(&self, works: Vec<Arc<Work>>, why: GivenUp) {
-        if self.around.serial {
-            for work in &works {
-                self.around.sequencer.do_send(Finished(work.seq));
-            }
-        }
-        let ended = works.iter().filter(|work| work.tell());
-        let ended = ended.map(|work| (work.clone(), Settlement::Not(Fate::GivenUp(why)))).collect();
-        self.around.progress.do_send(Progress { ended, settled: works });
     }
 
     fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
@@ -443,13 +450,14 @@ impl SessionActor {
 
     /// Puts back what was under way. Returns how many statements of it are in doubt.
     fn interrupted(&mut self) -> usize {
-        let Interrupted { in_doubt, hopeless } = self.state().lost();
+        let Interrupted { in_doubt, hopeless, left } = self.state().lost();
         (0..in_doubt).for_each(|_| metrics::in_doubt());
         if let Some(work) = hopeless {
             warn!(session = %self.id, seq = work.seq.0,
                 "given up: each time this statement ran, the connection was lost");
-            self.give_back(vec![work], GivenUp::ConnectionLost);
+            self.around.give_back(vec![work], Fate::GivenUp(GivenUp::ConnectionLost));
         }
+        self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
         in_doubt
     }
 
@@ -480,8 +488,16 @@ impl SessionActor {
     /// What was rolled back with the source's session is settled; a stop leaves it to the next start.
     fn closed(&mut self, why: Closing) {
         let settled = self.state().closed();
+        self.left(matches!(why, Closing::Source(_)));
         if !settled.is_empty() && matches!(why, Closing::Source(_)) {
             self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        }
+    }
+
+    /// The order need not wait any more for what the session had open.
+    fn left(&self, ended: bool) {
+        if self.around.takes_turns {
+            self.around.sequencer.do_send(Left { session: self.id, ended });
         }
     }
 
@@ -492,6 +508,7 @@ impl SessionActor {
         let Some(rolled_back) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
+        self.left(false);
         if rolled_back > 0 {
             metrics::rolled_back_silent();
             info!(session = %self.id, statements = rolled_back,

@@ -190,7 +190,6 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--log kreplay=loud", "--log", "level"),
         ("-X group.id=x", "--kafka-property", "--group-id"),
         ("-X bootstrap.servers=x", "--kafka-property", "--brokers"),
-        ("--order conflict", "--order", "serial or session"),
         ("--map-db a=b --map-db a=c", "--map-db", "both b and c"),
         ("-d one --map-db a=b", "--db-name", "--map-db"),
     ] {
@@ -203,7 +202,7 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("skipSelects", "maybe", "true or false"),
         ("timeoutMS", "5s", "whole number"),
         ("PGSSLMODE", "allow", "disable, prefer"),
-        ("KREPLAY_ORDER", "parallel", "serial, session"),
+        ("KREPLAY_ORDER", "parallel", "serial, conflict, session"),
         ("RUST_LOG", "kreplay=loud", "level"),
         ("KREPLAY_MAP_USER", "a=b,c", "source"),
     ] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Health;
 use crate::cli::VERSION;
 use crate::metrics::Partition;
+use crate::replay::footprint::Costly;
 use crate::replay::ledger::Snapshot;
 use crate::replay::pace::Pace;
 
@@ -32,6 +33,8 @@ pub struct Status {
     pub stalls: Vec<(&'static str, u64)>,
     /// How far the replay is behind the source, where that is known.
     pub behind_source: Option<Duration>,
+    /// The shapes of statements that cost the conflict order the most concurrency.
+    pub costly: Vec<Costly>,
 }
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
@@ -111,6 +114,25 @@ impl Status {
         }
         row(page, "connections", &grouped(self.connections as u64))?;
         write!(page, "</table>")?;
+
+        if !self.costly.is_empty() {
+            write!(
+                page,
+                "<h2>What costs concurrency</h2><table><tr><th>statement<th>treated as touching\
+                 <th>because<th>times"
+            )?;
+            for Costly { shape, widening, count } in &self.costly {
+                let (extent, why) = (widening.extent().in_words(), widening.label());
+                write!(
+                    page,
+                    "<tr><td>{}<td>{extent}<td>{}<td>{}",
+                    Text(shape),
+                    why.replace('_', " "),
+                    grouped(*count)
+                )?;
+            }
+            write!(page, "</table>")?;
+        }
 
         if !self.stalls.is_empty() {
             write!(page, "<h2>Waits for locks broken</h2><table>")?;

@@ -57,6 +57,8 @@ pub struct IntakeSettings {
 pub struct Delivery {
     /// The session.
     pub session: SessionId,
+    /// The partition that its records come from.
+    pub partition: i32,
     /// Who the session is on the target.
     pub login: Arc<Login>,
     /// What it gets.
@@ -116,6 +118,8 @@ struct SourceSession {
     /// Whether its last delivered statement shares its Sync with what follows.
     joins: bool,
     seen_ms: u64,
+    /// The partition of its last record.
+    partition: i32,
 }
 
 /// What waits until the log has told all of it.
@@ -178,6 +182,7 @@ impl Intake {
         let session = record.session;
         let known = self.sessions.entry(session).or_default();
         known.seen_ms = now_ms;
+        known.partition = at.partition;
         match known.lines.see(record.line) {
             Line::Next | Line::Late => {}
             Line::Joined => noted.joined = true,
@@ -272,10 +277,27 @@ impl Intake {
         self.sessions.clear();
     }
 
+    /// A partition goes to another process: its sessions are forgotten, and what is held of them is
+    /// dropped. It stays pending, so that it is the next owner's to replay. Returns how many
+    /// statements that were.
+    pub fn hand_over(&mut self, partition: i32) -> usize {
+        let sessions = &self.sessions;
+        let gone = |session| sessions.get(&session).is_some_and(|s| s.partition == partition);
+        let dropped = self.lookahead.drop_sessions(gone);
+        self.at_once.retain(|delivery| delivery.partition != partition);
+        self.sessions.retain(|_, known| known.partition != partition);
+        dropped.iter().filter(|held| matches!(held, Held::Statement { .. })).count()
+    }
+
     /// Nothing more will be read: nothing held has to wait any longer.
     pub fn end(&mut self) {
         self.ended = true;
         self.lookahead.end_all();
+    }
+
+    /// Whether nothing more will be read.
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     // ---- What comes out ----
@@ -290,10 +312,12 @@ impl Intake {
             let (session, held) = if room { self.lookahead.pop(now_ms)? } else { return None };
             let Some(known) = self.sessions.get_mut(&session) else { continue };
             let Some(login) = known.login.clone() else { continue };
+            let partition = known.partition;
             let released = match held {
                 Held::Close { .. } if !known.delivered => continue,
                 Held::Close { code } => {
-                    Released::Delivery(Delivery { session, login, parcel: Parcel::Close(code) })
+                    let parcel = Parcel::Close(code);
+                    Released::Delivery(Delivery { session, partition, login, parcel })
                 }
                 Held::Statement { at, statement, end } => {
                     self.release_statement(session, login, at, statement, end, now_ms)
@@ -344,7 +368,7 @@ impl Intake {
         if let Some(known) = self.sessions.get_mut(&session) {
             known.delivered = true;
         }
-        Released::Delivery(Delivery { session, login, parcel })
+        Released::Delivery(Delivery { session, partition: at.partition, login, parcel })
     }
 
     /// What becomes of a statement that is not replayed; `None` if it is.
@@ -370,10 +394,10 @@ impl Intake {
         if self.settings.dry_run {
             return;
         }
-        if let Some(known) = self.sessions.get_mut(&session) {
-            known.delivered = true;
-        }
-        self.at_once.push_back(Delivery { session, login, parcel });
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        known.delivered = true;
+        let partition = known.partition;
+        self.at_once.push_back(Delivery { session, partition, login, parcel });
     }
 
     /// Whether nothing is held.
@@ -508,6 +532,21 @@ mod tests {
         intake.record(at(0), &record(A, 1, "duration: 1 ms  statement: one"), 0);
         intake.forget_silent(2 * SESSION_LOG_KEPT_MS);
         assert_eq!(released(&mut intake, 2 * SESSION_LOG_KEPT_MS), ["1:1:one"]);
+    }
+
+    #[test]
+    fn a_partition_that_is_handed_over_leaves_what_is_held_to_its_next_owner() {
+        let mut intake = intake(Filters::default());
+        let ours = Position { partition: 1, ..at(0) };
+        intake.record(at(0), &record(A, 1, "statement: theirs"), 0);
+        intake.record(ours, &record(B, 1, "duration: 1 ms  statement: ours"), 0);
+        intake.record(at(1), &record(A, 2, "statement: theirs too"), 0);
+        assert_eq!(intake.hand_over(0), 2);
+        assert_eq!(released(&mut intake, 200), ["2:1:ours"]);
+        let watermarks = intake.checkpoint.watermarks();
+        assert_eq!(watermarks[0].offset, 0, "the next owner begins there");
+        let again = intake.record(at(0), &record(A, 1, "statement: theirs"), 300);
+        assert_eq!(again.fate, None, "no repeat, should the partition come back");
     }
 
     #[test]

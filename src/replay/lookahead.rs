@@ -107,6 +107,17 @@ impl<T> Lookahead<T> {
         Some((entry.session, entry.item))
     }
 
+    /// Drops everything of some sessions, and gives it back.
+    pub fn drop_sessions(&mut self, gone: impl Fn(SessionId) -> bool) -> Vec<T> {
+        let (dropped, kept): (Vec<_>, _) =
+            std::mem::take(&mut self.entries).into_iter().partition(|entry| gone(entry.session));
+        self.entries = VecDeque::from(kept as Vec<_>);
+        self.left = 0;
+        let open = (0..).zip(&self.entries).filter(|(_, entry)| entry.open);
+        self.open = open.map(|(index, entry)| (entry.session, index)).collect();
+        dropped.into_iter().map(|entry| entry.item).collect()
+    }
+
     /// Whether something of the session is held.
     pub fn holds(&self, session: SessionId) -> bool {
         self.entries.iter().any(|entry| entry.session == session)
@@ -160,6 +171,20 @@ mod tests {
         assert_eq!(held.pop(99), None);
         assert_eq!(held.pop(100), Some((A, "a".into())));
         assert!(!held.end(A, |_| panic!("it has left")));
+    }
+
+    #[test]
+    fn what_is_dropped_of_some_sessions_does_not_touch_the_others() {
+        let mut held = lookahead();
+        held.push(A, "a".into(), false, 0);
+        held.push(B, "b".into(), true, 0);
+        held.push(A, "a".into(), true, 0);
+        assert_eq!(held.pop(0), Some((A, "a".into())));
+        assert_eq!(held.drop_sessions(|session| session == A), ["a"]);
+        assert!(!held.end(A, |_| panic!("it is gone")));
+        assert!(held.end(B, |item| item.push('!')));
+        assert_eq!(held.pop(0), Some((B, "b!".into())));
+        assert!(held.is_empty());
     }
 
     #[test]

@@ -80,12 +80,23 @@ pub struct Session {
 pub struct SessionSettings {
     /// How many requests may be without an answer on one connection.
     pub depth: usize,
-    /// Whether statements wait for their turn among all sessions.
-    pub serial: bool,
+    /// What a statement waits for among all sessions.
+    pub turns: Turns,
     /// Whether what the source canceled is run, to be canceled after the original time.
     pub replay_cancels: bool,
     /// Whether sessions must stay unable to write, whatever they set.
     pub read_only: bool,
+}
+
+/// What a statement waits for among all sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// Nothing.
+    None,
+    /// For its turn in a row of all statements: the one behind the session's own needs no other.
+    InARow,
+    /// Until it is granted.
+    Granted,
 }
 
 /// A statement prepared by a Parse message.
@@ -131,6 +142,8 @@ pub enum Closing {
     Source(Option<SqlState>),
     /// kreplay stops.
     Drain,
+    /// Its partition goes to another kreplay, which goes on behind its last transaction.
+    HandOver,
 }
 
 /// What the session does next.
@@ -287,9 +300,9 @@ impl Session {
         !self.sent.is_empty() || self.current.is_some()
     }
 
-    /// Whether kreplay stops and nothing is left to be done before.
+    /// Whether kreplay stops, or gives the session away, and nothing is left to be done before.
     pub fn has_only_to_stop(&self) -> bool {
-        !self.is_busy() && self.closing == Some(Closing::Drain)
+        !self.is_busy() && matches!(self.closing, Some(Closing::Drain | Closing::HandOver))
     }
 
     /// Whether a transaction is open on the target.
@@ -441,9 +454,13 @@ impl Session {
     }
 
     fn may_start(&self, seq: Seq) -> bool {
-        !self.settings.serial
-            || seq <= self.granted
-            || (self.in_turn > Seq(0) && seq == self.in_turn.next())
+        match self.settings.turns {
+            Turns::None => true,
+            Turns::Granted => seq <= self.granted,
+            Turns::InARow => {
+                seq <= self.granted || (self.in_turn > Seq(0) && seq == self.in_turn.next())
+            }
+        }
     }
 
     /// Whether nothing may be under way before it or sent behind it.

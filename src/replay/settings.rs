@@ -31,6 +31,8 @@ pub struct ReplaySettings {
     pub stall_check: Duration,
     /// How long a live statement may wait for its session's next record.
     pub lookahead: Duration,
+    /// After how long without a record a partition holds the others up no longer.
+    pub merge_idle: Duration,
     /// After how long without a record a session's connection is closed; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// How long a stop waits for what is in flight.
@@ -50,6 +52,12 @@ pub struct ReplaySettings {
 pub enum Order {
     /// Every statement before it.
     Serial,
+    /// Every statement before it that it conflicts with. Of a session's statements that wait for
+    /// nothing, up to `pipeline` are sent ahead.
+    Conflict {
+        /// Statements in flight on one connection at the most, from 1.
+        pipeline: usize,
+    },
     /// The earlier statements of its own session, of which up to `pipeline` are sent ahead.
     Session {
         /// Statements in flight on one connection at the most, from 1.
@@ -62,6 +70,7 @@ impl Order {
     pub fn name(self) -> &'static str {
         match self {
             Self::Serial => "serial",
+            Self::Conflict { .. } => "conflict",
             Self::Session { .. } => "session",
         }
     }

@@ -6,5 +6,6 @@ mod formats;
 mod http;
 mod order;
 mod pace;
+mod partitions;
 mod sessions;
 mod stalls;

@@ -62,7 +62,7 @@ fn extended(name: &str, parameters: &[&str]) -> Protocol {
 }
 
 fn settings() -> SessionSettings {
-    SessionSettings { depth: 16, serial: false, replay_cancels: false, read_only: false }
+    SessionSettings { depth: 16, turns: Turns::None, replay_cancels: false, read_only: false }
 }
 
 // ---- A session with its connection ----
@@ -163,7 +163,8 @@ impl Replay {
     fn lose(&mut self) -> usize {
         self.wire.clear();
         self.server.disconnect();
-        let Interrupted { in_doubt, hopeless } = self.session.lost();
+        let Interrupted { in_doubt, hopeless, left } = self.session.lost();
+        assert!(left.is_empty(), "nobody takes the session over");
         assert!(hopeless.is_none(), "{hopeless:?}");
         self.session.connected();
         in_doubt
@@ -224,7 +225,7 @@ fn simple_statements_are_sent_ahead_up_to_the_depth() {
 
 #[test]
 fn in_serial_order_a_turn_is_asked_for_once_and_covers_the_places_behind_it() {
-    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
     for seq in [3, 4, 7] {
         replay.seq = seq - 1;
         replay.simple(&format!("insert {seq}"), ok());
@@ -245,7 +246,7 @@ fn in_serial_order_a_turn_is_asked_for_once_and_covers_the_places_behind_it() {
 
 #[test]
 fn running_ahead_starts_one_statement_and_no_more() {
-    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
     replay.seq = 4;
     replay.simple("insert 5", ok());
     replay.simple("insert 6", ok());
@@ -258,7 +259,7 @@ fn running_ahead_starts_one_statement_and_no_more() {
 #[test]
 fn a_statement_is_not_sent_before_it_is_due_and_asks_for_its_turn_when_it_is() {
     let ms = |ms| Moment::after(Duration::from_millis(ms));
-    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
     for due in [0, 10, 10] {
         replay.seq += 1;
         let work = Arc::into_inner(work(replay.seq, "insert", Protocol::Simple, ok()));
