@@ -118,6 +118,8 @@ enum Phase {
 
 /// How long before its next statement is due a session connects.
 const LEAD: Duration = Duration::from_secs(1);
+/// By so much, and up to twice as much, timers are late: they are set to be early by it.
+const TIMER_GRAIN: Duration = Duration::from_millis(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -236,7 +238,8 @@ impl SessionActor {
         self.state().take_delay()
     }
 
-    /// Looks then what there is to do. One look is enough: it finds when the next one is due.
+    /// Looks about then what there is to do. One look is enough: it finds when the next one is due,
+    /// be it some moments later.
     fn wake_at(&mut self, at: Moment, ctx: &mut Context<Self>) {
         match self.alarm {
             Some((set, _)) if set <= at => return,
@@ -245,7 +248,8 @@ impl SessionActor {
             }
             None => {}
         }
-        let alarm = ctx.run_later(at.since(self.now()), |actor, ctx| {
+        let wait = at.since(self.now());
+        let alarm = ctx.run_later(wait.checked_sub(TIMER_GRAIN).unwrap_or(wait), |actor, ctx| {
             actor.alarm = None;
             actor.pump(ctx);
         });
