@@ -32,6 +32,9 @@ use crate::target::{Password, SslMode, TargetSettings};
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11432);
 
+/// Far longer than any wake-up takes.
+const LONGEST_SPIN: Duration = Duration::from_millis(10);
+
 /// The command line or the environment is wrong. The messages name the flag or the variable and
 /// what to do; none shows a value, since any may be a secret.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +170,7 @@ impl Config {
             )?,
             max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
             workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
-            spin: look.or("spin", cli.order.spin, Duration::ZERO, cli::duration)?,
+            spin: spin(&look, cli.order.spin)?,
         };
         let listen = cli::Listen::On(DEFAULT_LISTEN);
         let listen = match look.or("listen", cli.operation.listen, listen, cli::listen)? {
@@ -425,6 +428,18 @@ fn pace(
             Ok(None)
         }
         (cli::Speed::Max, None) => Ok(None),
+    }
+}
+
+fn spin(look: &Lookup<'_>, spin: Option<Duration>) -> Result<Duration, ConfigError> {
+    match look.one("spin", spin, &[], cli::duration)? {
+        Some(Given { value, origin }) if value > LONGEST_SPIN => Err(ConfigError::Invalid {
+            origin,
+            reason: format!(
+                "expected {LONGEST_SPIN:?} at the most; an answer that takes longer can be slept for"
+            ),
+        }),
+        given => Ok(given.map_or(Duration::ZERO, |given| given.value)),
     }
 }
 

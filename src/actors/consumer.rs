@@ -33,6 +33,7 @@ use crate::replay::pace::Moment;
 use crate::replay::policy::{self, Outcome, Tally, Verdict};
 use crate::replay::session::Ended;
 use crate::replay::settings::{Order, ReplaySettings};
+use crate::replay::window::Window;
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::{Commit, CommitMode, Offsets};
@@ -121,10 +122,8 @@ pub struct Consumer {
 
     partitions: Partitions,
     intake: Intake,
-    /// Statements delivered and not ended.
-    in_flight: usize,
-    /// How many may be delivered past the bound: everything in flight waits for one of them.
-    beyond: usize,
+    /// The statements delivered and not ended.
+    window: Window,
     deliveries: Vec<Delivery>,
     /// What has to be committed before the source is asked for more: partitions are going.
     commit_first: Option<LocalBoxFuture<'static, ()>>,
@@ -157,8 +156,6 @@ enum Phase {
 
 /// How many records may be read behind a statement that waits for its session's next record.
 const LOOKAHEAD_RECORDS: usize = 4096;
-/// How many statements may be delivered beyond the bound at once.
-const BEYOND: usize = 256;
 /// How long nothing may be due before it is worth a line in the log.
 const LONG_SILENCE: Duration = Duration::from_secs(60);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -179,6 +176,7 @@ impl Consumer {
             dry_run: parts.downstream.is_none(),
         };
         let partitions = Partitions::new(parts.settings.merge_idle);
+        let window = Window::new(parts.settings.max_in_flight);
         let now = Instant::now();
         let vital = Vital::new("consumer", parts.fatal.clone());
         Self {
@@ -197,8 +195,7 @@ impl Consumer {
             overview: parts.overview,
             partitions,
             intake: Intake::new(settings),
-            in_flight: 0,
-            beyond: 0,
+            window,
             deliveries: Vec::new(),
             commit_first: None,
             interrupt: Arc::default(),
@@ -225,13 +222,9 @@ impl Consumer {
 
     // ---- Reading ----
 
-    fn may_deliver(&self) -> bool {
-        self.in_flight < self.settings.max_in_flight || self.beyond > 0
-    }
-
     /// Whether there is room for what may come.
     fn has_room(&self) -> bool {
-        self.may_deliver() || !self.intake.is_full()
+        self.window.has_room() || !self.intake.is_full()
     }
 
     /// Reads on for as long as there is room for what may come.
@@ -407,7 +400,7 @@ impl Consumer {
     /// Delivers what need not wait any longer, as far as there is room.
     fn release(&mut self) {
         while self.phase != Phase::Stopped {
-            while let Some(released) = self.intake.release(self.now_ms(), self.may_deliver()) {
+            while let Some(released) = self.intake.release(self.now_ms(), self.window.has_room()) {
                 self.released(released);
             }
             if !self.take_merged() {
@@ -433,7 +426,7 @@ impl Consumer {
             self.end_told = true;
             downstream.supervisor.do_send(InputEnded);
         }
-        if self.in_flight == 0
+        if self.window.in_flight() == 0
             && let Some(done) = self.done.take()
         {
             // The daemon may have stopped waiting: it is stopping then.
@@ -447,8 +440,7 @@ impl Consumer {
             Released::Delivery(delivery) => {
                 if let Parcel::Work(work) = &delivery.parcel {
                     self.note_silence(work);
-                    self.in_flight += 1;
-                    self.beyond = self.beyond.saturating_sub(1);
+                    self.window.enter();
                     self.first_statement.get_or_insert_with(Instant::now);
                 }
                 self.deliveries.push(delivery);
@@ -461,7 +453,7 @@ impl Consumer {
         let Some(due) = work.due else { return };
         let before = self.newest_due.unwrap_or_else(|| Moment::after(self.began.elapsed()));
         let silence = due.since(before);
-        if silence >= LONG_SILENCE {
+        if silence >= LONG_SILENCE && self.worth_telling("silence").is_some() {
             let place = self.names.place(work.at);
             info!(
                 ?silence,
@@ -495,7 +487,7 @@ impl Consumer {
         let tally = self.tally.clone();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         for (work, settlement) in progress.ended {
-            self.in_flight = self.in_flight.saturating_sub(1);
+            self.window.leave();
             self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
             match settlement {
                 Settlement::Not(fate) => tally.records.settle(fate),
@@ -587,15 +579,18 @@ impl Consumer {
     fn every_second(&mut self) {
         self.health.beat(Beating::Consumer);
         self.commit();
-        metrics::statements_in_flight(self.in_flight);
+        metrics::statements_in_flight(self.window.in_flight());
         self.show_lag();
         // What waits for a record that is still to come goes on when it has been read.
-        let stuck = !self.may_deliver() || (self.phase == Phase::Ended && self.in_flight > 0);
-        if stuck
-            && self.last_progress.elapsed() >= Duration::from_secs(1)
-            && let Some(downstream) = &self.downstream
-        {
-            downstream.sequencer.do_send(Relieve);
+        let in_flight = self.window.in_flight() > 0;
+        let stuck = !self.window.has_room() || (self.phase == Phase::Ended && in_flight);
+        if stuck && self.last_progress.elapsed() >= Duration::from_secs(1) {
+            if self.phase == Phase::Reading && self.window.open() {
+                self.release();
+                self.interrupt.notify_one();
+            } else if let Some(downstream) = &self.downstream {
+                downstream.sequencer.do_send(Relieve);
+            }
         }
         self.intake.forget_silent(self.now_ms());
     }
@@ -609,7 +604,7 @@ impl Consumer {
             high_watermark: Some(at.high_watermark),
         });
         let nothing_held = self.partitions.is_empty() && self.intake.is_empty();
-        let nothing_left = self.in_flight == 0 && nothing_held && self.caught_up;
+        let nothing_left = self.window.in_flight() == 0 && nothing_held && self.caught_up;
         let behind = if nothing_left || self.newest_ended_ms == 0 {
             Duration::ZERO
         } else {
@@ -643,10 +638,10 @@ impl Handler<Progress> for Consumer {
     type Result = ();
 
     fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
-        let had_room = self.may_deliver();
+        let had_room = self.window.has_room();
         self.progress(progress);
         self.release();
-        if !had_room && self.may_deliver() {
+        if !had_room && self.window.has_room() {
             self.interrupt.notify_one();
         }
     }
@@ -656,9 +651,11 @@ impl Handler<ReadOn> for Consumer {
     type Result = ();
 
     fn handle(&mut self, _: ReadOn, _: &mut Self::Context) {
-        if !self.may_deliver() {
-            metrics::read_beyond();
-            self.beyond = BEYOND;
+        if !self.window.has_room() {
+            if !self.window.open() {
+                metrics::read_beyond();
+                self.window.open_beyond();
+            }
             self.release();
             self.interrupt.notify_one();
         }

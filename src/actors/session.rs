@@ -97,6 +97,8 @@ pub struct SessionActor {
     unaimed: Option<Arc<Work>>,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
     canceling: bool,
+    /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
+    untold: Option<Progress>,
     /// When it looks again whether its next statement is due.
     alarm: Option<(Moment, SpawnHandle)>,
     backoff: Duration,
@@ -116,6 +118,8 @@ enum Phase {
 
 /// How long before its next statement is due a session connects.
 const LEAD: Duration = Duration::from_secs(1);
+/// By so much, and up to twice as much, timers are late: they are set to be early by it.
+const TIMER_GRAIN: Duration = Duration::from_millis(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -140,6 +144,7 @@ impl SessionActor {
             listener: None,
             unaimed: None,
             canceling: false,
+            untold: None,
             alarm: None,
             backoff: FIRST_BACKOFF,
             lost_before: false,
@@ -233,14 +238,18 @@ impl SessionActor {
         self.state().take_delay()
     }
 
-    /// Looks then what there is to do. One look is enough: it finds when the next one is due.
+    /// Looks about then what there is to do. One look is enough: it finds when the next one is due,
+    /// be it some moments later.
     fn wake_at(&mut self, at: Moment, ctx: &mut Context<Self>) {
         match self.alarm {
             Some((set, _)) if set <= at => return,
-            Some((_, later)) => drop(ctx.cancel_future(later)),
+            Some((_, later)) => {
+                ctx.cancel_future(later);
+            }
             None => {}
         }
-        let alarm = ctx.run_later(at.since(self.now()), |actor, ctx| {
+        let wait = at.since(self.now());
+        let alarm = ctx.run_later(wait.checked_sub(TIMER_GRAIN).unwrap_or(wait), |actor, ctx| {
             actor.alarm = None;
             actor.pump(ctx);
         });
@@ -334,9 +343,16 @@ impl SessionActor {
             self.around.sequencer.do_send(Finished(seq));
         }
         // What is next goes out before the account is kept.
+        self.untold = Some(Progress { ended, settled: answered.settled });
         self.pump(ctx);
-        if !ended.is_empty() || !answered.settled.is_empty() {
-            self.around.progress.do_send(Progress { ended, settled: answered.settled });
+        self.tell_progress();
+    }
+
+    fn tell_progress(&mut self) {
+        if let Some(progress) = self.untold.take()
+            && !(progress.ended.is_empty() && progress.settled.is_empty())
+        {
+            self.around.progress.do_send(progress);
         }
     }
 
@@ -562,6 +578,7 @@ impl ActorFuture<SessionActor> for Answers {
 
 impl Drop for SessionActor {
     fn drop(&mut self) {
+        self.tell_progress();
         self.forget_connection();
         let (session, actor) = (self.id, self.number);
         self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });

@@ -183,6 +183,7 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--workers 0", "--workers", "from 1"),
         ("--speed 0", "--speed", "factor above 0"),
         ("--spin 50", "--spin", "unit"),
+        ("--spin 1s", "--spin", "10ms at the most"),
         ("--map-db ab", "--map-db", "="),
         ("--sslmode allow", "--sslmode", "prefer"),
         ("--dead-letter topic:", "--dead-letter", "name"),

@@ -18,4 +18,5 @@ pub mod session;
 pub mod settings;
 pub mod stall;
 pub mod types;
+pub mod window;
 pub mod work;

@@ -132,8 +132,8 @@ fn in_serial_order_no_statement_starts_before_its_predecessor_in_the_log_has_fin
         let seen = seen(seed, &[]);
         assert_eq!(out_of_order(&seen), None, "seed {seed}: {seen:?}");
     }
-    let seen = seen(3, &["--order", "serial", "--workers", "3"]);
-    assert_eq!(out_of_order(&seen), None, "several threads: {seen:?}");
+    let seen = seen(3, &["--order", "serial", "--workers", "3", "--spin", "50us"]);
+    assert_eq!(out_of_order(&seen), None, "several threads that stay awake: {seen:?}");
 }
 
 #[test]
