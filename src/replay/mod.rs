@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod lines;
 pub mod lookahead;
 pub mod order;
+pub mod permits;
 pub mod policy;
 pub mod request;
 pub mod session;

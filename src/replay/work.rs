@@ -129,6 +129,11 @@ impl Work {
         self.losses.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
+    /// Whether its outcome has been told: if it is run again, nothing waits for it.
+    pub fn is_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
+    }
+
     /// Whether its outcome is told for the first time.
     pub fn tell(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)

@@ -7,6 +7,7 @@ use super::{Amended, Closing, Queued, Role, Sent, Session};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::context::Context;
+use crate::replay::permits::Standing;
 use crate::replay::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
 
@@ -21,6 +22,15 @@ pub struct Interrupted {
     pub in_doubt: usize,
     /// The statement that will not be run again.
     pub hopeless: Option<Arc<Work>>,
+}
+
+/// What a session gave up with its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evicted {
+    /// How many statements of its open transaction were rolled back, to be run again.
+    pub rolled_back: usize,
+    /// Whether it may have had what can't be made again.
+    pub bound: bool,
 }
 
 impl Session {
@@ -124,6 +134,27 @@ impl Session {
         Some(rolled_back)
     }
 
+    /// Another session needs the connection: it is closed, if the session has nothing under way. What
+    /// is queued stays so. An open transaction keeps the connection unless it is to be rolled back; it
+    /// is run again before the session goes on then.
+    pub fn make_room(&mut self, roll_back: bool) -> Option<Evicted> {
+        let Standing { connected, running, in_transaction, bound, .. } = self.standing();
+        if !connected || running || (in_transaction && !roll_back) {
+            return None;
+        }
+        let transaction = std::mem::take(&mut self.transaction);
+        let rolled_back = transaction.len();
+        if self.queue.is_empty() {
+            self.dormant.extend(transaction);
+        } else {
+            for work in transaction.into_iter().rev() {
+                self.queue.push_front(Queued { work, again: true });
+            }
+        }
+        self.disconnected();
+        Some(Evicted { rolled_back, bound })
+    }
+
     fn disconnected(&mut self) {
         self.connected = false;
         self.sent.clear();
@@ -135,6 +166,6 @@ impl Session {
         self.prepared.clear();
         self.asked = Seq(0);
         self.ahead = 0;
-        self.context.roll_back();
+        self.context.disconnected();
     }
 }
