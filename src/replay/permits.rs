@@ -199,12 +199,12 @@ impl Permits {
         }
         let leaving = self.holders.values().filter(|hold| **hold == Hold::Leaving).count();
         let beyond = self.holders.len().saturating_sub(self.room);
-        if !steps.is_empty() || leaving >= beyond + self.waiting.len() {
+        if leaving >= beyond + self.waiting.len() {
             return steps;
         }
         let staying = self.holders.iter().filter(|(_, hold)| **hold == Hold::Held);
         let staying: Vec<_> = staying.map(|(&session, _)| (session, standing(session))).collect();
-        steps = self.evictions(&staying, beyond, leaving);
+        steps.extend(self.evictions(&staying, beyond, leaving));
         if steps.is_empty() && leaving == 0 {
             steps.extend(self.break_standstill(&staying, quiet));
         }
@@ -220,7 +220,9 @@ impl Permits {
     ) -> Vec<Step> {
         let mut free: Vec<_> = staying.iter().filter(|(_, standing)| standing.is_free()).collect();
         free.sort_by_key(|(_, standing)| std::cmp::Reverse(standing.urgency()));
-        let beyond = std::iter::repeat_n(Seq(0), beyond);
+        // Whoever was let in past the limit has something to do with it first.
+        let first = self.waiting.first().map_or(Seq(u64::MAX), |(seq, _)| *seq);
+        let beyond = std::iter::repeat_n(first, beyond);
         let needed_by = beyond.chain(self.waiting.iter().map(|(seq, _)| *seq)).skip(leaving);
         let mut steps = Vec::new();
         for seq in needed_by {
