@@ -204,7 +204,7 @@ impl Permits {
         }
         let staying = self.holders.iter().filter(|(_, hold)| **hold == Hold::Held);
         let staying: Vec<_> = staying.map(|(&session, _)| (session, standing(session))).collect();
-        steps.extend(self.evictions(&staying, beyond, leaving));
+        steps.extend(self.evictions(&staying, beyond, leaving, quiet));
         if steps.is_empty() && leaving == 0 {
             steps.extend(self.break_standstill(&staying, quiet));
         }
@@ -217,8 +217,12 @@ impl Permits {
         staying: &[(SessionId, Standing)],
         beyond: usize,
         leaving: usize,
+        quiet: Quiet,
     ) -> Vec<Step> {
-        let mut free: Vec<_> = staying.iter().filter(|(_, standing)| standing.is_free()).collect();
+        // What can't be made again is worth waiting for another one's end.
+        let may_go =
+            |standing: &Standing| standing.is_free() && (!standing.bound || quiet >= Quiet::Short);
+        let mut free: Vec<_> = staying.iter().filter(|(_, standing)| may_go(standing)).collect();
         free.sort_by_key(|(_, standing)| std::cmp::Reverse(standing.urgency()));
         // Whoever was let in past the limit has something to do with it first.
         let first = self.waiting.first().map_or(Seq(u64::MAX), |(seq, _)| *seq);
@@ -247,6 +251,9 @@ impl Permits {
     ) -> Option<Step> {
         let &(seq, _) = self.waiting.first()?;
         let moves = |standing: &Standing| {
+            if standing.is_free() && standing.bound && quiet < Quiet::Short {
+                return true;
+            }
             let may_come_first = standing.next.map_or(!self.in_turns, |next| next < seq);
             !standing.connected
                 || (standing.running && quiet < Quiet::Long)

@@ -69,8 +69,10 @@ fn a_session_with_what_cannot_be_made_again_goes_last() {
     let soon = Standing { next: Some(Seq(11)), ..IDLE };
     let (mut permits, standing) = taken(true, &[bound, soon]);
     assert_eq!(permits.steps(&standing, Quiet::Not), evict(1));
-    let (mut permits, standing) = taken(true, &[bound]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), evict(0));
+    let running = Standing { running: true, ..IDLE };
+    let (mut permits, standing) = taken(true, &[bound, running]);
+    assert_eq!(permits.steps(&standing, Quiet::Not), [], "the other one is about to end");
+    assert_eq!(permits.steps(&standing, Quiet::Short), evict(0));
 }
 
 #[test]
@@ -270,7 +272,7 @@ impl Model {
         if !self.permits.waiting.is_empty() && !self.permits.paused {
             assert!(!self.connections.keys().any(|&pid| {
                 let standing = self.standing(pid);
-                standing.is_free() && standing.next.is_none() && !self.leaves()
+                standing.is_free() && !standing.bound && standing.next.is_none() && !self.leaves()
             }));
         }
     }
