@@ -114,6 +114,8 @@ pub struct Consumer {
     intake: Intake,
     /// Statements delivered and not ended.
     in_flight: usize,
+    /// What these take.
+    bytes_in_flight: usize,
     /// How many may be delivered past the bound: everything in flight waits for one of them.
     beyond: usize,
     deliveries: Vec<Delivery>,
@@ -146,6 +148,8 @@ enum Phase {
 
 /// How many records may be read behind a statement that waits for its session's next record.
 const LOOKAHEAD_RECORDS: usize = 4096;
+/// Nor more than this, which a few statements may be.
+const LOOKAHEAD_BYTES: usize = 32 << 20;
 /// How many statements may be delivered beyond the bound at once.
 const BEYOND: usize = 256;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -160,6 +164,7 @@ impl Consumer {
             identity: parts.settings.identity.clone(),
             patience: Patience {
                 entries: LOOKAHEAD_RECORDS,
+                bytes: LOOKAHEAD_BYTES.min(parts.settings.max_in_flight_bytes),
                 wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
             },
             dry_run: parts.downstream.is_none(),
@@ -182,6 +187,7 @@ impl Consumer {
             overview: parts.overview,
             intake: Intake::new(settings),
             in_flight: 0,
+            bytes_in_flight: 0,
             beyond: 0,
             deliveries: Vec::new(),
             commit_first: None,
@@ -209,7 +215,9 @@ impl Consumer {
     // ---- Reading ----
 
     fn may_deliver(&self) -> bool {
-        self.in_flight < self.settings.max_in_flight || self.beyond > 0
+        let room = self.in_flight < self.settings.max_in_flight
+            && self.bytes_in_flight < self.settings.max_in_flight_bytes;
+        room || self.beyond > 0
     }
 
     /// Reads on for as long as there is room for what may come.
@@ -402,7 +410,8 @@ impl Consumer {
         match released {
             Released::Left(fate) => self.tally().records.settle(fate),
             Released::Delivery(delivery) => {
-                if let Parcel::Work(_) = delivery.parcel {
+                if let Parcel::Work(work) = &delivery.parcel {
+                    self.bytes_in_flight += work.size();
                     self.in_flight += 1;
                     self.beyond = self.beyond.saturating_sub(1);
                     self.first_statement.get_or_insert_with(Instant::now);
@@ -429,6 +438,7 @@ impl Consumer {
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         for (work, settlement) in progress.ended {
             self.in_flight = self.in_flight.saturating_sub(1);
+            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(work.size());
             self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
             match settlement {
                 Settlement::Not(fate) => tally.records.settle(fate),

@@ -114,6 +114,11 @@ impl Work {
         *self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.statement.size()
+    }
+
     /// Notes what a later record tells.
     pub fn amend(&self, amendment: Amendment) {
         self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).amend(amendment);

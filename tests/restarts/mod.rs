@@ -6,6 +6,7 @@ mod idle;
 mod live;
 mod offsets;
 mod signals;
+mod stopped;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
