@@ -19,7 +19,7 @@ use clap_complete::Shell;
 
 pub(crate) use values::{
     at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,
-    seconds_or_for_ever, size, start, switch, text,
+    seconds_or_for_ever, size, speed, start, switch, text,
 };
 
 /// The version of the package and the git revision it was built from.
@@ -206,12 +206,20 @@ pub struct TargetOptions {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Order and concurrency")]
 pub struct OrderOptions {
-    /// What a statement waits for: every statement before it (serial), or the earlier ones of its
-    /// own session (session) [default: serial]
+    /// What a statement waits for: every statement before it (serial), those of them that it
+    /// conflicts with (conflict), or the earlier ones of its own session (session) [default: serial]
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
-    /// Statements of a session that are sent ahead of their answers, under --order session; 1: each
-    /// waits for the answer to the one before [default: 16]
+    /// How fast: max, every statement as soon as it may start; or so many times as fast as the source,
+    /// 1 for its own pace [default: max]
+    #[arg(long, value_name = "FACTOR|max", value_parser = speed)]
+    pub speed: Option<Speed>,
+    /// How long after the earliest moment statements are due under --speed FACTOR, so that records that
+    /// come late by as much are still in time [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub playout_delay: Option<Duration>,
+    /// Statements of a session that are sent ahead of their answers, under --order conflict and
+    /// session; 1: each waits for the answer to the one before [default: 16]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub pipeline: Option<usize>,
     /// Statements handed to sessions and not yet finished, over all sessions; at so many reading
@@ -225,6 +233,10 @@ pub struct OrderOptions {
     /// Threads that the sessions are spread over [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
+    /// How long a thread polls for an answer after sending before it sleeps: serial order gets faster,
+    /// and a core is never idle; 0: not at all [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub spin: Option<Duration>,
     /// How long a statement may run before kreplay asks the target whether it waits for a lock
     /// that a later record frees [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -233,6 +245,10 @@ pub struct OrderOptions {
     /// may tell that it failed; everything behind it waits too [default: 100ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub lookahead: Option<Duration>,
+    /// How long a partition may be silent before the records of the others wait for it no longer
+    /// [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub merge_idle: Option<Duration>,
     /// Run a statement that was canceled on the source and cancel it after the original time,
     /// instead of only aborting its transaction
     /// [default: false]
@@ -295,8 +311,8 @@ pub struct OperationOptions {
     /// The same as a duration: 60s, 2m [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "timeout_ms")]
     pub idle_timeout: Option<Duration>,
-    /// How long a stop waits for statements that still run before it rolls them back
-    /// [default: 10s]
+    /// How long a stop, or a partition that moves to another kreplay, waits for statements that still
+    /// run before it rolls them back [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub shutdown_timeout: Option<Duration>,
     /// Serve /metrics, /livez, /readyz and a status page here, or off
@@ -380,10 +396,18 @@ pub enum Order {
     /// Every statement before it has finished
     Serial,
     /// Every statement before it that it conflicts with has finished
-    #[value(hide = true)]
     Conflict,
     /// The earlier statements of its own session have finished
     Session,
+}
+
+/// How fast the log is replayed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// As fast as the order allows.
+    Max,
+    /// So many times as fast as the source was.
+    Times(f64),
 }
 
 /// How a connection is encrypted, in libpq's terms.

@@ -20,6 +20,7 @@ use self::lookup::{Environment, Given, Lookup};
 use crate::cli::{self, Cli};
 pub use crate::cli::{DeadLetter, LogFormat, OnError};
 use crate::pglog::Format;
+use crate::replay::pace::Pace;
 use crate::replay::policy::{ErrorPolicy, Tolerance};
 pub use crate::replay::settings::{Filters, Identity, Order, ReplaySettings};
 use crate::source::kafka::{KafkaSettings, OnGap, Start};
@@ -56,12 +57,6 @@ pub enum ConfigError {
     /// Neither a topic nor files.
     #[error("nothing to read: give --topic (or the environment variable topic) or --input FILE")]
     NothingToRead,
-    /// A value that a later version will know.
-    #[error("{origin}: conflict is not there yet; use serial or session")]
-    NotYet {
-        /// Where the value came from.
-        origin: Origin,
-    },
 }
 
 /// Everything that a run of kreplay is told.
@@ -140,6 +135,7 @@ impl Config {
             format,
             dry_run,
             order: order(&look, cli.order.order, cli.order.pipeline, &mut warnings)?,
+            pace: pace(&look, cli.order.speed, cli.order.playout_delay, &mut warnings)?,
             filters,
             identity,
             errors: ErrorPolicy {
@@ -155,6 +151,7 @@ impl Config {
             )?,
             stall_check: look.or("stall-check", cli.order.stall_check, 2 * ms, cli::duration)?,
             lookahead: look.or("lookahead", cli.order.lookahead, 100 * ms, cli::duration)?,
+            merge_idle: look.or("merge-idle", cli.order.merge_idle, second, cli::duration)?,
             idle_timeout,
             shutdown_timeout: look.or(
                 "shutdown-timeout",
@@ -176,6 +173,7 @@ impl Config {
             )?,
             max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
             workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
+            spin: look.or("spin", cli.order.spin, Duration::ZERO, cli::duration)?,
         };
         let listen = cli::Listen::On(DEFAULT_LISTEN);
         let listen = match look.or("listen", cli.operation.listen, listen, cli::listen)? {
@@ -401,16 +399,38 @@ fn order(
     let order = look.one("order", order, &[], cli::name)?;
     let pipeline = look.one("pipeline", pipeline, &[], cli::at_least_one)?;
     match order {
-        Some(Given { value: cli::Order::Conflict, origin }) => Err(ConfigError::NotYet { origin }),
+        Some(Given { value: cli::Order::Conflict, .. }) => {
+            Ok(Order::Conflict { pipeline: pipeline.map_or(16, |given| given.value) })
+        }
         Some(Given { value: cli::Order::Session, .. }) => {
             Ok(Order::Session { pipeline: pipeline.map_or(16, |given| given.value) })
         }
         Some(Given { value: cli::Order::Serial, .. }) | None => {
             if let Some(Given { origin, .. }) = pipeline {
-                warnings.push(format!("{origin} has no effect without --order session."));
+                warnings.push(format!("{origin} has no effect in serial order."));
             }
             Ok(Order::Serial)
         }
+    }
+}
+
+fn pace(
+    look: &Lookup<'_>,
+    speed: Option<cli::Speed>,
+    playout_delay: Option<Duration>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Pace>, ConfigError> {
+    let playout_delay = look.one("playout-delay", playout_delay, &[], cli::duration)?;
+    match (look.or("speed", speed, cli::Speed::Max, cli::speed)?, playout_delay) {
+        (cli::Speed::Times(speed), given) => {
+            let playout_delay = given.map_or(Duration::ZERO, |given| given.value);
+            Ok(Some(Pace { speed, playout_delay }))
+        }
+        (cli::Speed::Max, Some(Given { origin, .. })) => {
+            warnings.push(format!("{origin} has no effect without --speed and a factor."));
+            Ok(None)
+        }
+        (cli::Speed::Max, None) => Ok(None),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use anyhow::Context as _;
@@ -29,7 +29,7 @@ use crate::metrics;
 use crate::pglog::{Encoding, Encodings, RecordReader};
 use crate::replay::backends::Backends;
 use crate::replay::policy::Tally;
-use crate::replay::session::SessionSettings;
+use crate::replay::session::{SessionSettings, Turns};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::{FileSource, KafkaSource, Source, SourceError};
 use crate::target::{ConnectError, Login, Observer, Target};
@@ -165,6 +165,8 @@ async fn start(
     fatal: Recipient<Fatal>,
 ) -> Result<Replay, StartFailure> {
     let settings = Arc::new(config.replay.clone());
+    let (spin, began) = (settings.spin, Instant::now());
+    let paced_since = settings.pace.map(|_| began);
     let mut encodings = Encodings::default();
     let mut started = None;
     if settings.dry_run {
@@ -178,6 +180,7 @@ async fn start(
         let backends = Arc::new(Backends::default());
         let sequencer = Sequencer::new(
             SequencerSettings {
+                order: settings.order,
                 stall_check: settings.stall_check,
                 patience: settings.idle_timeout.unwrap_or(Duration::from_secs(60)),
                 target: target.clone(),
@@ -189,15 +192,16 @@ async fn start(
             Vital::new("sequencer", fatal.clone()),
         )
         .start();
-        let (serial, depth) = match settings.order {
-            Order::Serial => (true, 16),
-            Order::Session { pipeline } => (false, pipeline),
+        let (turns, depth) = match settings.order {
+            Order::Serial => (Turns::InARow, 16),
+            Order::Conflict { pipeline } => (Turns::Granted, pipeline),
+            Order::Session { pipeline } => (Turns::None, pipeline),
         };
         let supervisor = Supervisor::new(
             SupervisorSettings {
                 sessions: SessionSettings {
                     depth,
-                    serial,
+                    turns,
                     replay_cancels: settings.replay_cancels,
                     read_only: config.target.read_only,
                 },
@@ -210,11 +214,11 @@ async fn start(
         )
         .start();
         let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
-        let pressure = Pressure::default();
+        let (pressure, one_by_one) = (Pressure::default(), turns == Turns::InARow);
         let vital = Vital::new("admission", fatal.clone());
-        let admission = Admission::new(limit, serial, pressure.clone(), vital).start();
+        let admission = Admission::new(limit, one_by_one, pressure.clone(), vital).start();
         let admission = (admission, pressure);
-        started = Some((target, backends, sequencer, supervisor, admission, serial, outage));
+        started = Some((target, backends, sequencer, supervisor, admission, turns, outage));
     }
 
     let (source, names, offsets) = open_source(config, health).await?;
@@ -231,6 +235,7 @@ async fn start(
         reader: RecordReader::new(settings.format, encodings),
         dead_letters,
         settings,
+        began,
         downstream: downstream.clone(),
         tally: tally.clone(),
         fatal: fatal.clone(),
@@ -239,7 +244,7 @@ async fn start(
         overview: overview.clone(),
     })
     .start();
-    if let Some((target, backends, sequencer, supervisor, admission, serial, outage)) = started {
+    if let Some((target, backends, sequencer, supervisor, admission, turns, outage)) = started {
         let (admission, pressure) = admission;
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(Surround(Surroundings {
@@ -253,7 +258,9 @@ async fn start(
             fatal,
             outage,
             statements: metrics::Statements::new(),
-            serial,
+            takes_turns: turns != Turns::None,
+            spin,
+            paced_since,
         }));
     }
     Ok(Replay { consumer, downstream, done })
@@ -439,11 +446,12 @@ fn serve(
     };
     let writing = format!("{}:{}", config.target.host, config.target.port);
     let order = config.replay.order.name().to_owned();
+    let pace = config.replay.pace;
     let (tally, overview) = (tally.clone(), overview.clone());
     let refresh = move || {
         let ledger = take(&tally).records;
         let (reading, writing, order) = (reading.clone(), writing.clone(), order.clone());
-        let status = Status { reading, writing, order, ..overview.status(ledger) };
+        let status = Status { reading, writing, order, pace, ..overview.status(ledger) };
         metrics::publish_process();
         metrics::publish_ledger(&status.ledger);
         status

@@ -134,7 +134,9 @@ mod tests {
 
     use super::*;
     use crate::metrics::Partition;
+    use crate::replay::footprint::{Costly, Widening};
     use crate::replay::ledger::{Fate, Ledger};
+    use crate::replay::pace::Pace;
 
     fn status() -> Status {
         let mut ledger = Ledger::new();
@@ -144,6 +146,7 @@ mod tests {
             reading: "topic <pg> on a:9092".into(),
             writing: "db & co:5432".into(),
             order: "serial".into(),
+            pace: Some(Pace { speed: 1.5, playout_delay: Duration::from_millis(200) }),
             ledger,
             partitions: vec![Partition {
                 partition: 0,
@@ -155,6 +158,11 @@ mod tests {
             connections: 3,
             stalls: vec![("early_end", 2)],
             behind_source: Some(Duration::from_millis(1500)),
+            costly: vec![Costly {
+                shape: "update t set a = ? where b < ?".to_owned(),
+                widening: Widening::NotPinned,
+                count: 7,
+            }],
         }
     }
 
@@ -240,6 +248,7 @@ mod tests {
             "<td>7",
             "early_end",
             "1.5 s",
+            "1.5 times the source&#39;s, 200ms behind it",
         ] {
             assert!(body.contains(shown), "no {shown} in {body}");
         }

@@ -17,6 +17,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::cli::REVISION;
+use crate::replay::footprint::Widening;
 use crate::replay::ledger::{Fate, Snapshot};
 use crate::replay::policy::Outcome;
 
@@ -27,7 +28,7 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Counts by size, in [`SECONDS_BUCKETS`].
+    /// Counts by size, in [`SECONDS_BUCKETS`] or [`DELAY_BUCKETS`].
     Histogram,
 }
 
@@ -78,6 +79,8 @@ metrics! {
         "How long statements ran on the source, where its log says so.";
     STATEMENT_TARGET_SECONDS: Histogram, "kreplay_statement_target_seconds", [], Seconds,
         "How long statements ran on the target, from sending to the last answer.";
+    SCHEDULE_DELAY_SECONDS: Histogram, "kreplay_schedule_delay_seconds", [], Seconds,
+        "How late statements started behind their schedule, under --speed FACTOR.";
     STATEMENTS_IN_FLIGHT: Gauge, "kreplay_statements_in_flight", [], Count,
         "Statements handed to sessions and not yet finished.";
     SESSIONS: Gauge, "kreplay_sessions", ["state"], Count,
@@ -104,6 +107,12 @@ metrics! {
         "How long ago the source logged what was replayed last; 0 once everything has been.";
     STALLS_BROKEN: Counter, "kreplay_stalls_broken_total", ["reason"], Count,
         "Statements that waited for a lock whose end stands later in the log, by how they were freed.";
+    STATEMENTS_WAITING: Gauge, "kreplay_statements_waiting", [], Count,
+        "Statements that have been read and wait for others that they conflict with (--order conflict).";
+    ORDER_WIDENED: Counter, "kreplay_order_widened_total", ["extent", "reason"], Count,
+        "Statements of which less is known than the rows they touch, by what they are taken to touch instead and why (--order conflict).";
+    ORDER_WAIVED: Counter, "kreplay_order_waived_total", [], Count,
+        "Waits left out because the statement waited for would have waited for this one: its record overtook the COMMIT that freed it (--order conflict).";
     RESTARTS: Counter, "kreplay_restarts_total", [], Count,
         "Session actors that failed and were built again.";
     RECONNECTS: Counter, "kreplay_reconnects_total", [], Count,
@@ -114,6 +123,8 @@ metrics! {
         "Gaps in the line numbers of a session: records that never reached the source of kreplay.";
     OFFSET_GAP_RECORDS: Counter, "kreplay_offset_gap_records_total", [], Count,
         "Records that the topic had dropped before they were read (--on-gap continue).";
+    MERGED_LATE: Counter, "kreplay_merged_late_total", [], Count,
+        "Records of several partitions that came after younger ones of others had been taken: their partition had been silent for --merge-idle.";
     TYPE_GUESSES: Counter, "kreplay_type_guesses_total", [], Count,
         "Statements prepared again with parameter types guessed from the values.";
     IN_DOUBT: Counter, "kreplay_in_doubt_total", [], Count,
@@ -139,6 +150,13 @@ metrics! {
 pub const SECONDS_BUCKETS: [f64; 19] = [
     50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0,
     2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// The upper bounds of the schedule's histogram, in seconds: from a timer's grain to a replay that
+/// can't keep up.
+pub const DELAY_BUCKETS: [f64; 19] = [
+    100e-6, 250e-6, 500e-6, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 10e-3, 25e-3, 100e-3, 0.25, 1.0, 5.0,
+    15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
 /// Defines the values of one label.
@@ -171,7 +189,7 @@ label! {
         Idle => "idle",
         /// Connected, nothing to do, a transaction open.
         IdleInTransaction => "idle_in_transaction",
-        /// Without a connection and without anything to do.
+        /// Without a connection and without anything to do, or what it does is not due (--speed).
         Disconnected => "disconnected",
     }
 }
@@ -214,7 +232,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     let histograms = ALL.iter().filter(|metric| metric.kind == Kind::Histogram);
     histograms.into_iter().try_fold(PrometheusBuilder::new(), |builder, metric| {
-        builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), &SECONDS_BUCKETS)
+        let delay = metric.name == SCHEDULE_DELAY_SECONDS.name;
+        let buckets = if delay { &DELAY_BUCKETS } else { &SECONDS_BUCKETS };
+        builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
     })
 }
 
@@ -247,6 +267,9 @@ fn describe_and_touch() {
     }
     for &reason in StallBreak::ALL {
         counter!(STALLS_BROKEN.name, "reason" => reason.label()).absolute(0);
+    }
+    for why in Widening::ALL {
+        order_widened(why, 0);
     }
     publish_ledger(&Snapshot::default());
     gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => REVISION)
@@ -281,6 +304,7 @@ pub fn publish_ledger(ledger: &Snapshot) {
 pub struct Statements {
     source: Histogram,
     target: Histogram,
+    delay: Histogram,
     outcomes: [Counter; Outcome::ALL.len()],
 }
 
@@ -291,10 +315,16 @@ impl Statements {
         Self {
             source: histogram!(STATEMENT_SOURCE_SECONDS.name),
             target: histogram!(STATEMENT_TARGET_SECONDS.name),
+            delay: histogram!(SCHEDULE_DELAY_SECONDS.name),
             outcomes: std::array::from_fn(
                 |index| counter!(STATEMENTS.name, "outcome" => outcome(index)),
             ),
         }
+    }
+
+    /// Notes a statement that was started so long after it was due.
+    pub fn started(&self, delay: Duration) {
+        self.delay.record(delay.as_secs_f64());
     }
 
     /// Notes a statement that ran: how long on the source (where that was logged) and on the
@@ -401,6 +431,22 @@ pub fn stall_broken(how: StallBreak) {
     counter!(STALLS_BROKEN.name, "reason" => how.label()).increment(1);
 }
 
+/// How often footprints were widened for this reason so far.
+pub fn order_widened(why: Widening, so_far: u64) {
+    let (extent, reason) = (why.extent().label(), why.label());
+    counter!(ORDER_WIDENED.name, "extent" => extent, "reason" => reason).absolute(so_far);
+}
+
+/// How many waits the conflict order left out so far.
+pub fn order_waived(so_far: u64) {
+    counter!(ORDER_WAIVED.name).absolute(so_far);
+}
+
+/// How many statements wait for others that they conflict with.
+pub fn order_waiting(statements: usize) {
+    gauge!(STATEMENTS_WAITING.name).set(statements as f64);
+}
+
 /// Counts a session actor that was built again.
 pub fn session_restarted() {
     counter!(RESTARTS.name).increment(1);
@@ -424,6 +470,11 @@ pub fn sequence_gap() {
 /// Counts records that the topic had dropped before they were read.
 pub fn offset_gap(records: u64) {
     counter!(OFFSET_GAP_RECORDS.name).increment(records);
+}
+
+/// Counts a record that came too late for its place among several partitions.
+pub fn merged_late() {
+    counter!(MERGED_LATE.name).increment(1);
 }
 
 /// Counts a statement that was prepared again with guessed types.

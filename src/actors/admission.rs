@@ -95,9 +95,13 @@ impl Admission {
                 self.exceeded += 1;
                 if self.exceeded.is_power_of_two() {
                     let (limit, times) = (self.limit, self.exceeded);
-                    warn!(limit, times, "every connection that --max-sessions allows is in use, \
+                    warn!(
+                        limit,
+                        times,
+                        "every connection that --max-sessions allows is in use, \
                         by open transactions or statements that do not end, and the next \
-                        statement needs one: going past the limit until one of them ends");
+                        statement needs one: going past the limit until one of them ends"
+                    );
                 }
                 self.tell(session, Turn::Connect);
             }
@@ -211,8 +215,12 @@ impl Handler<Refused> for Admission {
         self.refused += 1;
         if self.refused.is_power_of_two() {
             let (held, times) = (self.permits.held(), self.refused);
-            warn!(held, times, "the target has no more connections, and sessions wait for each \
-                other's: lower --max-sessions below what it allows ({error})");
+            warn!(
+                held,
+                times,
+                "the target has no more connections, and sessions wait for each \
+                other's: lower --max-sessions below what it allows ({error})"
+            );
         }
         if !self.backing_off {
             self.backing_off = true;

@@ -1,5 +1,9 @@
 //! The consumer actor: reads the source, turns records into statements, gives each its place in the
 //! order, and keeps the account of what became of them. The only place that knows arrival order.
+//!
+//! - `partitions`: one order out of several partitions, and how they are given away.
+
+mod partitions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +14,9 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
+use self::partitions::Partitions;
 use super::messages::{
-    CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Settlement, Stop,
+    Arrived, CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Settlement, Stop,
 };
 use super::overview::Overview;
 use super::sequencer::Sequencer;
@@ -24,9 +29,10 @@ use crate::pglog::{LogRecord, Malformed, RecordReader};
 use crate::replay::intake::{Delivery, Intake, IntakeSettings, Noted, Parcel, Released};
 use crate::replay::ledger::Fate;
 use crate::replay::lookahead::Patience;
+use crate::replay::pace::Moment;
 use crate::replay::policy::{self, Outcome, Tally, Verdict};
 use crate::replay::session::Ended;
-use crate::replay::settings::ReplaySettings;
+use crate::replay::settings::{Order, ReplaySettings};
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::{Commit, CommitMode, Offsets};
@@ -55,6 +61,8 @@ pub struct ConsumerParts {
     pub dead_letters: Option<DeadLetters>,
     /// What is replayed, and how.
     pub settings: Arc<ReplaySettings>,
+    /// When the replay began: its schedule counts from there.
+    pub began: Instant,
     /// Where statements go.
     pub downstream: Option<Downstream>,
     /// The account.
@@ -111,6 +119,7 @@ pub struct Consumer {
     health: Health,
     overview: Arc<Overview>,
 
+    partitions: Partitions,
     intake: Intake,
     /// Statements delivered and not ended.
     in_flight: usize,
@@ -126,6 +135,8 @@ pub struct Consumer {
     phase: Phase,
     caught_up: bool,
     began: Instant,
+    /// When the last statement is due of those that were delivered.
+    newest_due: Option<Moment>,
     first_statement: Option<Instant>,
     last_progress: Instant,
     /// When offsets were last committed whether or not they had changed.
@@ -152,6 +163,8 @@ const LOOKAHEAD_RECORDS: usize = 4096;
 const LOOKAHEAD_BYTES: usize = 32 << 20;
 /// How many statements may be delivered beyond the bound at once.
 const BEYOND: usize = 256;
+/// How long nothing may be due before it is worth a line in the log.
+const LONG_SILENCE: Duration = Duration::from_secs(60);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often offsets are committed that have not changed.
 const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
@@ -167,8 +180,10 @@ impl Consumer {
                 bytes: LOOKAHEAD_BYTES.min(parts.settings.max_in_flight_bytes),
                 wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
             },
+            pace: parts.settings.pace,
             dry_run: parts.downstream.is_none(),
         };
+        let partitions = Partitions::new(parts.settings.merge_idle);
         let now = Instant::now();
         let vital = Vital::new("consumer", parts.fatal.clone());
         Self {
@@ -185,6 +200,7 @@ impl Consumer {
             end_told: false,
             health: parts.health,
             overview: parts.overview,
+            partitions,
             intake: Intake::new(settings),
             in_flight: 0,
             bytes_in_flight: 0,
@@ -194,7 +210,8 @@ impl Consumer {
             interrupt: Arc::default(),
             phase: Phase::Reading,
             caught_up: false,
-            began: now,
+            began: parts.began,
+            newest_due: None,
             first_statement: None,
             last_progress: now,
             committed_all: now,
@@ -220,15 +237,24 @@ impl Consumer {
         room || self.beyond > 0
     }
 
+    /// Whether there is room for what may come.
+    fn has_room(&self) -> bool {
+        self.may_deliver() || !self.intake.is_full()
+    }
+
     /// Reads on for as long as there is room for what may come.
     fn read(&mut self, ctx: &mut Context<Self>) {
         if self.phase != Phase::Reading {
             return;
         }
         let Some(mut source) = self.source.take() else { return };
-        let room = self.may_deliver() || !self.intake.is_full();
+        let room = self.has_room();
         let interrupt = self.interrupt.clone();
         let commit = self.commit_first.take();
+        let held_back = self.partitions.listen(room && commit.is_none());
+        if let Err(failure) = source.hold_back(held_back) {
+            return self.failed(failure);
+        }
         let reading = async move {
             if let Some(commit) = commit {
                 commit.await;
@@ -244,7 +270,7 @@ impl Consumer {
         ctx.spawn(reading.into_actor(self).map(|(source, event), actor, ctx| {
             actor.source = Some(source);
             match event {
-                Some(Ok(event)) => actor.heard(event),
+                Some(Ok(event)) => actor.heard(event, ctx),
                 Some(Err(error)) => actor.failed(error),
                 None => {}
             }
@@ -253,15 +279,16 @@ impl Consumer {
         }));
     }
 
-    fn heard(&mut self, event: Event) {
+    fn heard(&mut self, event: Event, ctx: &mut Context<Self>) {
         match event {
             Event::Records(chunk) => self.records(&chunk),
             Event::Assigned(partitions) => self.assigned(&partitions),
-            Event::Revoked(partitions) => self.revoked(&partitions),
+            Event::Revoked(partitions) => self.revoked(partitions, ctx),
             Event::Lost(gap) => {
                 metrics::offset_gap(gap.lost());
                 warn!("records are lost, going on from the oldest there is: {gap}");
             }
+            Event::Through(partition) => self.partitions.finish(partition),
             Event::End => self.ended(),
         }
     }
@@ -279,38 +306,41 @@ impl Consumer {
             if let Some(offset) = *offset {
                 self.intake.resume(*partition, offset, metadata);
             }
+            // Files are one log, in the order given.
+            if self.offsets.is_some() {
+                self.partitions.assign(*partition);
+            }
         }
         info!(partitions = partitions.len(), "reading");
-    }
-
-    fn revoked(&mut self, partitions: &[i32]) {
-        self.commit_first = self.commit_in_full();
-        for partition in partitions {
-            self.intake.checkpoint.revoke(*partition);
-            metrics::partition_revoked(*partition);
-        }
     }
 
     fn ended(&mut self) {
         self.phase = Phase::Ended;
         self.caught_up = true;
-        self.intake.end();
+        self.partitions.finish_all();
     }
 
     fn records(&mut self, chunk: &Chunk) {
         self.health.source(Condition::Connected);
         self.caught_up = chunk.caught_up;
-        let Some(mut reader) = self.reader.take() else { return };
         self.tally().records.consume(chunk.records.len() as u64);
+        if self.partitions.are_merged() {
+            return self.merge(chunk);
+        }
+        let Some(mut reader) = self.reader.take() else { return };
         for (arrival, payload) in chunk.iter() {
             let (partition, offset) = (arrival.partition, arrival.offset);
             let at = Position { partition, offset, line: arrival.line };
-            match reader.read(payload) {
-                Ok(record) => self.record(at, &record),
-                Err(malformed) => self.reject(at, &malformed, payload),
-            }
+            self.payload(&mut reader, at, payload);
         }
         self.reader = Some(reader);
+    }
+
+    fn payload(&mut self, reader: &mut RecordReader, at: Position, payload: &[u8]) {
+        match reader.read(payload) {
+            Ok(record) => self.record(at, &record),
+            Err(malformed) => self.reject(at, &malformed, payload),
+        }
     }
 
     fn reject(&mut self, at: Position, malformed: &Malformed, payload: &[u8]) {
@@ -384,13 +414,26 @@ impl Consumer {
 
     /// Delivers what need not wait any longer, as far as there is room.
     fn release(&mut self) {
-        while self.phase != Phase::Stopped
-            && let Some(released) = self.intake.release(self.now_ms(), self.may_deliver())
-        {
-            self.released(released);
+        while self.phase != Phase::Stopped {
+            while let Some(released) = self.intake.release(self.now_ms(), self.may_deliver()) {
+                self.released(released);
+            }
+            if !self.take_merged() {
+                break;
+            }
         }
         self.flush();
-        if self.phase != Phase::Ended || !self.intake.is_empty() {
+        if self.partitions.have_caught_up() {
+            self.interrupt.notify_one();
+        }
+        if self.phase != Phase::Ended || !self.partitions.is_empty() {
+            return;
+        }
+        if !self.intake.has_ended() {
+            self.intake.end();
+            return self.release();
+        }
+        if !self.intake.is_empty() {
             return;
         }
         // Not before the last delivery: a session with a record still in here is not without one.
@@ -412,6 +455,7 @@ impl Consumer {
             Released::Delivery(delivery) => {
                 if let Parcel::Work(work) = &delivery.parcel {
                     self.bytes_in_flight += work.size();
+                    self.note_silence(work);
                     self.in_flight += 1;
                     self.beyond = self.beyond.saturating_sub(1);
                     self.first_statement.get_or_insert_with(Instant::now);
@@ -421,11 +465,34 @@ impl Consumer {
         }
     }
 
+    /// Says why nothing will happen for a while, where the log's pace is kept.
+    fn note_silence(&mut self, work: &Work) {
+        let Some(due) = work.due else { return };
+        let before = self.newest_due.unwrap_or_else(|| Moment::after(self.began.elapsed()));
+        let silence = due.since(before);
+        if silence >= LONG_SILENCE {
+            let place = self.names.place(work.at);
+            info!(
+                ?silence,
+                "nothing is due for so long before a statement ({place}): --speed waits"
+            );
+        }
+        self.newest_due = Some(due.max(before));
+    }
+
     fn flush(&mut self) {
         let deliveries = std::mem::take(&mut self.deliveries);
         if let Some(downstream) = &self.downstream
             && !deliveries.is_empty()
         {
+            if let Order::Conflict { .. } = self.settings.order {
+                // Before a session can ask for its turn, the order knows the statement.
+                let arrived = deliveries.iter().filter_map(|delivery| match &delivery.parcel {
+                    Parcel::Work(work) => Some((work.clone(), delivery.login.clone())),
+                    _ => None,
+                });
+                downstream.sequencer.do_send(Arrived(arrived.collect()));
+            }
             downstream.supervisor.do_send(Deliver(deliveries));
         }
     }
@@ -551,7 +618,8 @@ impl Consumer {
             committed: at.committed,
             high_watermark: Some(at.high_watermark),
         });
-        let nothing_left = self.in_flight == 0 && self.intake.is_empty() && self.caught_up;
+        let nothing_held = self.partitions.is_empty() && self.intake.is_empty();
+        let nothing_left = self.in_flight == 0 && nothing_held && self.caught_up;
         let behind = if nothing_left || self.newest_ended_ms == 0 {
             Duration::ZERO
         } else {
@@ -572,7 +640,8 @@ impl Actor for Consumer {
         let wait = self.settings.lookahead / 4;
         let tick = wait.clamp(Duration::from_millis(2), Duration::from_millis(50));
         ctx.run_interval(tick, |actor, _| {
-            if actor.phase == Phase::Reading && !actor.intake.is_empty() {
+            let nothing_held = actor.partitions.is_empty() && actor.intake.is_empty();
+            if actor.phase == Phase::Reading && !nothing_held {
                 actor.release();
             }
         });

@@ -36,6 +36,17 @@ pub struct InputEnded;
 #[rtype(result = "()")]
 pub struct Drain;
 
+/// Consumer → supervisor: these partitions go to another process. Finish what runs of their sessions,
+/// hand back what has not started, roll back and disconnect.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct HandOver(pub Vec<i32>);
+
+/// Consumer → supervisor: cancel what still runs of these partitions' sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CutOff(pub Vec<i32>);
+
 /// Daemon → consumer: read no more, and commit what is settled when the sessions have ended.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
@@ -126,6 +137,22 @@ pub struct Ask {
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct Finished(pub Seq);
+
+/// Consumer → sequencer: the statements that sessions are about to get, in the order of the log,
+/// each with who its session is on the target. In conflict order alone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Arrived(pub Vec<(Arc<Work>, Arc<Login>)>);
+
+/// Session → sequencer: its connection is closed, and what it had open is rolled back.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Left {
+    /// The session.
+    pub session: SessionId,
+    /// Whether the source's session has ended.
+    pub ended: bool,
+}
 
 /// Session → sequencer: it has a connection.
 #[derive(Debug, Message)]

@@ -10,5 +10,6 @@ pub mod outage;
 pub mod overview;
 pub mod sequencer;
 pub mod session;
+mod spin;
 pub mod supervisor;
 pub mod vital;

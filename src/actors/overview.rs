@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::http::Status;
 use crate::metrics::{self, Partition, SessionState, StallBreak};
+use crate::replay::footprint::Costly;
 use crate::replay::ledger::Snapshot;
 
 /// The numbers of the moment. A std mutex, held for an assignment.
@@ -21,6 +22,7 @@ struct Numbers {
     stalls: BTreeMap<&'static str, u64>,
     partitions: Vec<Partition>,
     behind: Option<Duration>,
+    costly: Vec<Costly>,
 }
 
 impl Overview {
@@ -48,6 +50,11 @@ impl Overview {
         self.numbers().stalls.clone()
     }
 
+    /// The shapes of statements that cost the conflict order the most, the worst first.
+    pub fn costly(&self, shapes: Vec<Costly>) {
+        self.numbers().costly = shapes;
+    }
+
     /// How far the partitions are, and how far the replay is behind the source.
     pub fn lag(&self, partitions: Vec<Partition>, behind: Duration) {
         partitions.iter().for_each(metrics::partition);
@@ -67,6 +74,7 @@ impl Overview {
             connections: numbers.connections,
             stalls: numbers.stalls.iter().map(|(how, times)| (*how, *times)).collect(),
             behind_source: numbers.behind,
+            costly: numbers.costly.clone(),
             ..Status::default()
         }
     }

@@ -11,18 +11,20 @@ use tracing::{debug, info, warn};
 
 use super::admission::{Admission, Pressure};
 use super::messages::{
-    Admit, Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Leave, Moved, Progress,
-    Refused, Settlement, SharedSession, Stay, Turn, Wake,
+    Admit, Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Leave, Left, Moved,
+    Progress, Refused, Settlement, SharedSession, Stay, Turn, Wake,
 };
 use super::outage::Outage;
 use super::sequencer::Sequencer;
+use super::spin;
 use crate::metrics::{self, Eviction};
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd};
 use crate::replay::backends::Backends;
 use crate::replay::context::Restore;
-use crate::replay::ledger::{Fate, GivenUp, Skipped};
+use crate::replay::ledger::{Fate, Filtered, GivenUp, Skipped};
+use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::{ParseMode, Request};
 use crate::replay::session::{Answer, Closing, Evicted, Interrupted, Next, Session};
@@ -53,7 +55,30 @@ pub struct Surroundings {
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
-    pub serial: bool,
+    pub takes_turns: bool,
+    /// How long an answer is polled for before it is slept for.
+    pub spin: Duration,
+    /// When the replay began, if statements are due some time after that.
+    pub paced_since: Option<Instant>,
+}
+
+impl Surroundings {
+    /// Tells everybody of statements that will not be run. What goes to another process is not
+    /// settled: the other one begins with it.
+    pub fn give_back(&self, works: Vec<Arc<Work>>, fate: Fate) {
+        if works.is_empty() {
+            return;
+        }
+        if self.takes_turns {
+            for work in &works {
+                self.sequencer.do_send(Finished(work.seq));
+            }
+        }
+        let ended = works.iter().filter(|work| work.tell());
+        let ended = ended.map(|work| (work.clone(), Settlement::Not(fate))).collect();
+        let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
+        self.progress.do_send(Progress { ended, settled });
+    }
 }
 
 /// One session of the source.
@@ -75,6 +100,8 @@ pub struct SessionActor {
     unaimed: Option<Arc<Work>>,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
     canceling: bool,
+    /// When it looks again whether its next statement is due.
+    alarm: Option<(Moment, SpawnHandle)>,
     backoff: Duration,
     lost_before: bool,
     /// A statement has ended on this connection that had not before.
@@ -99,6 +126,8 @@ enum Permit {
     Held,
 }
 
+/// How long before its next statement is due a session connects.
+const LEAD: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -124,6 +153,7 @@ impl SessionActor {
             listener: None,
             unaimed: None,
             canceling: false,
+            alarm: None,
             backoff: FIRST_BACKOFF,
             lost_before: false,
             fruitful: false,
@@ -149,6 +179,12 @@ impl SessionActor {
             Phase::Closing => return,
             Phase::Disconnected => {
                 // What was under way on a connection that is gone has been put back already.
+                let connect_at = self.next_due().map(|due| due.before(LEAD));
+                if let Some(at) = connect_at.filter(|at| *at > self.now()) {
+                    self.return_permit();
+                    self.wake_at(at, ctx);
+                    return;
+                }
                 if self.state().is_busy() {
                     self.reconnect(ctx);
                     return;
@@ -164,9 +200,18 @@ impl SessionActor {
         }
         while !self.canceling && self.unaimed.is_none() {
             match self.next_step() {
-                Next::Send(request) => self.send(request, ctx),
+                Next::Send(request) => {
+                    if let Some(delay) = self.take_delay() {
+                        self.around.statements.started(delay);
+                    }
+                    self.send(request, ctx);
+                }
                 Next::Ask(seq) => {
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
+                    return;
+                }
+                Next::WaitUntil(due) => {
+                    self.wake_at(due, ctx);
                     return;
                 }
                 Next::Wait | Next::Idle => return,
@@ -179,7 +224,46 @@ impl SessionActor {
     }
 
     fn next_step(&mut self) -> Next {
-        self.state().next_step()
+        let now = self.now();
+        let mut state = self.state();
+        state.advance_to(now);
+        state.next_step()
+    }
+
+    // ---- The pace ----
+
+    /// How late it is, where that matters.
+    fn now(&self) -> Moment {
+        let since = self.around.paced_since;
+        since.map_or_else(Moment::default, |began| Moment::after(began.elapsed()))
+    }
+
+    /// When its next statement is due, if it is not.
+    fn next_due(&self) -> Option<Moment> {
+        self.around.paced_since?;
+        let now = self.now();
+        let mut state = self.state();
+        state.advance_to(now);
+        state.not_before()
+    }
+
+    fn take_delay(&self) -> Option<Duration> {
+        self.around.paced_since?;
+        self.state().take_delay()
+    }
+
+    /// Looks then what there is to do. One look is enough: it finds when the next one is due.
+    fn wake_at(&mut self, at: Moment, ctx: &mut Context<Self>) {
+        match self.alarm {
+            Some((set, _)) if set <= at => return,
+            Some((_, later)) => drop(ctx.cancel_future(later)),
+            None => {}
+        }
+        let alarm = ctx.run_later(at.since(self.now()), |actor, ctx| {
+            actor.alarm = None;
+            actor.pump(ctx);
+        });
+        self.alarm = Some((at, alarm));
     }
 
     // ---- Requests and answers ----
@@ -214,7 +298,9 @@ impl SessionActor {
             }
             _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
         };
-        self.answers.push_back((Instant::now(), answer));
+        let now = Instant::now();
+        self.answers.push_back((now, answer));
+        spin::stay_awake(now, self.around.spin);
         if let Some(listener) = &self.listener {
             listener.wake_by_ref();
         }
@@ -262,14 +348,15 @@ impl SessionActor {
             }
         }
         if let Some(seq) = answered.finished
-            && self.around.serial
+            && self.around.takes_turns
         {
             self.around.sequencer.do_send(Finished(seq));
         }
+        // What is next goes out before the account is kept.
+        self.pump(ctx);
         if !ended.is_empty() || !answered.settled.is_empty() {
             self.around.progress.do_send(Progress { ended, settled: answered.settled });
         }
-        self.pump(ctx);
         self.tell_if_idle(false);
     }
 
@@ -403,20 +490,8 @@ impl SessionActor {
             self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
         }
         warn!(session = %self.id, statements = works.len(), "given up: {error}");
-        self.give_back(works, GivenUp::ConnectFailed);
+        self.around.give_back(works, Fate::GivenUp(GivenUp::ConnectFailed));
         self.pump(ctx);
-    }
-
-    /// Statements that will not be run.
-    fn give_back(&self, works: Vec<Arc<Work>>, why: GivenUp) {
-        if self.around.serial {
-            for work in &works {
-                self.around.sequencer.do_send(Finished(work.seq));
-            }
-        }
-        let ended = works.iter().filter(|work| work.tell());
-        let ended = ended.map(|work| (work.clone(), Settlement::Not(Fate::GivenUp(why)))).collect();
-        self.around.progress.do_send(Progress { ended, settled: works });
     }
 
     fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
@@ -435,13 +510,14 @@ impl SessionActor {
 
     /// Puts back what was under way. Returns how many statements of it are in doubt.
     fn interrupted(&mut self) -> usize {
-        let Interrupted { in_doubt, hopeless } = self.state().lost();
+        let Interrupted { in_doubt, hopeless, left } = self.state().lost();
         (0..in_doubt).for_each(|_| metrics::in_doubt());
         if let Some(work) = hopeless {
             warn!(session = %self.id, seq = work.seq.0,
                 "given up: each time this statement ran, the connection was lost");
-            self.give_back(vec![work], GivenUp::ConnectionLost);
+            self.around.give_back(vec![work], Fate::GivenUp(GivenUp::ConnectionLost));
         }
+        self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
         in_doubt
     }
 
@@ -473,8 +549,16 @@ impl SessionActor {
     /// What was rolled back with the source's session is settled; a stop leaves it to the next start.
     fn closed(&mut self, why: Closing) {
         let settled = self.state().closed();
+        self.left(matches!(why, Closing::Source(_)));
         if !settled.is_empty() && matches!(why, Closing::Source(_)) {
             self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        }
+    }
+
+    /// The order need not wait any more for what the session had open.
+    fn left(&self, ended: bool) {
+        if self.around.takes_turns {
+            self.around.sequencer.do_send(Left { session: self.id, ended });
         }
     }
 
@@ -485,6 +569,7 @@ impl SessionActor {
         let Some(rolled_back) = self.state().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
+        self.left(false);
         if rolled_back > 0 {
             metrics::rolled_back_silent();
             info!(session = %self.id, statements = rolled_back,
@@ -519,6 +604,7 @@ impl SessionActor {
             (0, false) => Eviction::Restorable,
         });
         if rolled_back > 0 {
+            self.left(false);
             info!(session = %self.id, statements = rolled_back,
                 "rolled back an open transaction, to be run again: the target has no connection \
                 left for the statement whose turn it is (--max-sessions)");
@@ -545,8 +631,9 @@ impl Actor for SessionActor {
         self.interrupted();
         self.lost_before = was_connected;
         ctx.spawn(Answers);
-        if self.state().is_busy() {
-            self.reconnect(ctx);
+        // On the source it may be hours until its first statement.
+        if self.around.paced_since.is_some() || self.state().is_busy() {
+            self.pump(ctx);
         } else {
             self.ask_for_connection(None, ctx);
         }

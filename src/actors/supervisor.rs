@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::messages::{
-    Cancel, CloseAll, Deliver, Drain, Gone, InputEnded, SharedSession, Turn, Wake,
+    Cancel, CloseAll, CutOff, Deliver, Drain, Gone, HandOver, InputEnded, SharedSession, Turn, Wake,
 };
 use super::overview::Overview;
 use super::session::{SessionActor, Surroundings};
@@ -21,6 +21,7 @@ use crate::http::{Beating, Health};
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
 use crate::replay::intake::{Delivery, Parcel};
+use crate::replay::ledger::{Fate, Filtered};
 use crate::replay::session::{Amended, Closing, Session, SessionSettings};
 use crate::replay::types::KnownTypes;
 use crate::target::Login;
@@ -47,6 +48,8 @@ pub struct Supervisor {
     actors: u64,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
+    /// Partitions whose sessions are being ended for another process, and who waits for that.
+    handed_over: Vec<(Vec<i32>, oneshot::Sender<()>)>,
     health: Health,
     overview: Arc<Overview>,
     _vital: Vital,
@@ -58,6 +61,8 @@ struct Entry {
     address: Addr<SessionActor>,
     state: SharedSession,
     login: Arc<Login>,
+    /// The partition that its records come from.
+    partition: i32,
     last_record: Instant,
     given_up: bool,
 }
@@ -89,6 +94,7 @@ impl Supervisor {
             actors: 0,
             draining: false,
             drained: Vec::new(),
+            handed_over: Vec::new(),
             health,
             overview,
             _vital: vital,
@@ -96,11 +102,12 @@ impl Supervisor {
     }
 
     fn deliver(&mut self, delivery: Delivery, woken: &mut Vec<SessionId>) {
-        let Delivery { session, login, parcel } = delivery;
-        if !self.sessions.contains_key(&session) && !self.open(session, login, &parcel) {
+        let Delivery { session, partition, login, parcel } = delivery;
+        if !self.sessions.contains_key(&session) && !self.open(session, partition, login, &parcel) {
             return;
         }
         let Some(entry) = self.sessions.get_mut(&session) else { return };
+        entry.partition = partition;
         entry.last_record = Instant::now();
         entry.given_up = false;
         let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,16 +137,28 @@ impl Supervisor {
     }
 
     /// Makes a new session. Returns whether there is one now.
-    fn open(&mut self, session: SessionId, login: Arc<Login>, parcel: &Parcel) -> bool {
+    fn open(
+        &mut self,
+        session: SessionId,
+        partition: i32,
+        login: Arc<Login>,
+        parcel: &Parcel,
+    ) -> bool {
         if matches!(parcel, Parcel::Amend(_) | Parcel::Close(_)) {
             return false;
         }
         let state = Session::new(self.settings.sessions, self.known_types.clone());
-        self.start(session, login, Arc::new(Mutex::new(state)));
+        self.start(session, partition, login, Arc::new(Mutex::new(state)));
         self.sessions.contains_key(&session)
     }
 
-    fn start(&mut self, session: SessionId, login: Arc<Login>, state: SharedSession) {
+    fn start(
+        &mut self,
+        session: SessionId,
+        partition: i32,
+        login: Arc<Login>,
+        state: SharedSession,
+    ) {
         let Some(around) = self.around.clone() else { return };
         let (actor_login, actor_state) = (login.clone(), state.clone());
         self.actors += 1;
@@ -155,6 +174,7 @@ impl Supervisor {
             address,
             state,
             login,
+            partition,
             last_record: Instant::now(),
             given_up: false,
         };
@@ -171,6 +191,8 @@ impl Supervisor {
             let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
             states[kind(&state) as usize] += 1;
             if state.is_busy() {
+                // It is not silent: what has come for it may not be due for long.
+                entry.last_record = Instant::now();
                 continue;
             }
             let idle = idle_timeout.is_some_and(|timeout| silent >= timeout);
@@ -188,6 +210,18 @@ impl Supervisor {
         self.overview.sessions(&states, connections);
     }
 
+    fn check_handed_over(&mut self) {
+        let sessions = &self.sessions;
+        let waiting = std::mem::take(&mut self.handed_over).into_iter();
+        let (done, waiting): (Vec<_>, Vec<_>) = waiting
+            .partition(|(partitions, _)| !sessions.values().any(|entry| entry.is_of(partitions)));
+        self.handed_over = waiting;
+        for (_, waiting) in done {
+            // Whoever waited may have lost patience.
+            let _ = waiting.send(());
+        }
+    }
+
     fn check_drained(&mut self) {
         if self.draining && self.sessions.is_empty() {
             for waiting in self.drained.drain(..) {
@@ -198,9 +232,15 @@ impl Supervisor {
     }
 }
 
+impl Entry {
+    fn is_of(&self, partitions: &[i32]) -> bool {
+        partitions.contains(&self.partition)
+    }
+}
+
 fn kind(state: &Session) -> SessionState {
     match (state.is_connected(), state.is_running()) {
-        (false, _) if state.is_busy() => SessionState::Connecting,
+        (false, _) if state.is_busy() && state.not_before().is_none() => SessionState::Connecting,
         (false, _) => SessionState::Disconnected,
         (true, true) => SessionState::Active,
         (true, false) if state.in_transaction() => SessionState::IdleInTransaction,
@@ -283,9 +323,51 @@ impl Handler<Gone> for Supervisor {
             warn!(%session, "its actor panicked: a new one goes on with what was not settled");
         }
         if panicked || busy {
-            self.start(session, entry.login, entry.state);
+            self.start(session, entry.partition, entry.login, entry.state);
         }
         self.check_drained();
+        self.check_handed_over();
+    }
+}
+
+impl Handler<HandOver> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, HandOver(partitions): HandOver, _: &mut Self::Context) -> Self::Result {
+        for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
+            let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let works = state.drop_queue();
+            state.close(Closing::HandOver);
+            drop(state);
+            if let Some(around) = &self.around {
+                around.give_back(works, Fate::Filtered(Filtered::HandedOver));
+            }
+            entry.address.do_send(Wake);
+        }
+        let (done, handed_over) = oneshot::channel();
+        self.handed_over.push((partitions, done));
+        self.check_handed_over();
+        Box::pin(async move {
+            // An error means that the supervisor is gone, and with it every session.
+            let _ = handed_over.await;
+        })
+    }
+}
+
+impl Handler<CutOff> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, CutOff(partitions): CutOff, _: &mut Self::Context) {
+        for (session, entry) in self.sessions.iter().filter(|(_, entry)| entry.is_of(&partitions)) {
+            let state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(work) = state.running().cloned() else { continue };
+            drop(state);
+            warn!(%session, seq = work.seq.0, "cut off: its partition goes to another process");
+            if let Some(around) = &self.around {
+                around.give_back(vec![work.clone()], Fate::Filtered(Filtered::HandedOver));
+            }
+            entry.address.do_send(Cancel(work.seq));
+        }
     }
 }
 

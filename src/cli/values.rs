@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{DeadLetter, Listen, Renaming, StartAt};
+use super::{DeadLetter, Listen, Renaming, Speed, StartAt};
 
 /// Unix seconds from here on are taken for a mistake: the year 5138, or today in milliseconds.
 const TOO_MANY_SECONDS: f64 = 1e11;
@@ -103,6 +103,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration with its unit, as 5ms, 60s, 2m or 1h30m".into())
 }
 
+/// A factor, or as fast as can be.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    match text.parse::<f64>() {
+        _ if text.eq_ignore_ascii_case("max") => Ok(Speed::Max),
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Times(factor)),
+        _ => Err("expected max, or a factor above 0: 1 as on the source, 2 twice as fast".into()),
+    }
+}
+
 /// A moment, in Unix milliseconds.
 pub fn moment(text: &str) -> Result<i64, String> {
     const EXPECTED: &str = "expected Unix seconds, as 1763856000, or an RFC 3339 timestamp, as \
@@ -180,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn a_speed_is_a_factor_above_0_or_max() {
+        assert_eq!(speed("max"), Ok(Speed::Max));
+        assert_eq!(speed("0.25"), Ok(Speed::Times(0.25)));
+        for wrong in ["0", "-1", "inf", "NaN", "", "1x", "fast"] {
+            assert!(speed(wrong).unwrap_err().contains("factor above 0"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_moment_is_unix_seconds_or_a_timestamp_with_its_zone() {
         assert_eq!(moment("1763856000"), Ok(1_763_856_000_000));
         assert_eq!(moment("1763856000.25"), Ok(1_763_856_000_250));
@@ -205,6 +223,6 @@ mod tests {
     fn names_are_those_of_the_help() {
         assert_eq!(name("verify-full"), Ok(super::super::SslMode::VerifyFull));
         let error = name::<super::super::Order>("parallel").unwrap_err();
-        assert_eq!(error, "expected one of serial, session");
+        assert_eq!(error, "expected one of serial, conflict, session");
     }
 }

@@ -157,6 +157,19 @@ fn skipping_selects_is_switched_by_every_form() {
 }
 
 #[test]
+fn a_pace_is_kept_where_a_factor_is_given() {
+    let pace = |line: &str| config(line, &[]).replay.pace;
+    let ms = Duration::from_millis;
+    assert_eq!(pace(""), None);
+    assert_eq!(pace("--speed max"), None);
+    assert_eq!(pace("--speed 0.5"), Some(Pace { speed: 0.5, playout_delay: ms(0) }));
+    let delayed = pace("--speed 1 --playout-delay 250ms");
+    assert_eq!(delayed, Some(Pace { speed: 1.0, playout_delay: ms(250) }));
+    let idle = config("--playout-delay 1s", &[]);
+    assert!(idle.replay.pace.is_none() && idle.warnings[0].contains("--playout-delay"));
+}
+
+#[test]
 fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
     for (line, flag, right) in [
         ("-P x", "--db-port", "1 to 65535"),
@@ -169,13 +182,14 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--from sometimes", "--from", "RFC 3339"),
         ("--listen 80", "--listen", "127.0.0.1:11432"),
         ("--workers 0", "--workers", "from 1"),
+        ("--speed 0", "--speed", "factor above 0"),
+        ("--spin 50", "--spin", "unit"),
         ("--map-db ab", "--map-db", "="),
         ("--sslmode allow", "--sslmode", "prefer"),
         ("--dead-letter topic:", "--dead-letter", "name"),
         ("--log kreplay=loud", "--log", "level"),
         ("-X group.id=x", "--kafka-property", "--group-id"),
         ("-X bootstrap.servers=x", "--kafka-property", "--brokers"),
-        ("--order conflict", "--order", "serial or session"),
         ("--map-db a=b --map-db a=c", "--map-db", "both b and c"),
         ("-d one --map-db a=b", "--db-name", "--map-db"),
     ] {
@@ -188,7 +202,7 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("skipSelects", "maybe", "true or false"),
         ("timeoutMS", "5s", "whole number"),
         ("PGSSLMODE", "allow", "disable, prefer"),
-        ("KREPLAY_ORDER", "parallel", "serial, session"),
+        ("KREPLAY_ORDER", "parallel", "serial, conflict, session"),
         ("RUST_LOG", "kreplay=loud", "level"),
         ("KREPLAY_MAP_USER", "a=b,c", "source"),
     ] {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::Health;
 use crate::cli::VERSION;
 use crate::metrics::Partition;
+use crate::replay::footprint::Costly;
 use crate::replay::ledger::Snapshot;
+use crate::replay::pace::Pace;
 
 /// Where the replay stands: what the page shows. None of it may be secret.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +19,8 @@ pub struct Status {
     pub writing: String,
     /// The order, as on the command line.
     pub order: String,
+    /// The pace that is kept, if any.
+    pub pace: Option<Pace>,
     /// What became of the records.
     pub ledger: Snapshot,
     /// Where each partition stands.
@@ -29,6 +33,8 @@ pub struct Status {
     pub stalls: Vec<(&'static str, u64)>,
     /// How far the replay is behind the source, where that is known.
     pub behind_source: Option<Duration>,
+    /// The shapes of statements that cost the conflict order the most concurrency.
+    pub costly: Vec<Costly>,
 }
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
@@ -58,6 +64,10 @@ impl Status {
         row(page, "Reads", &format!("{} ({})", self.reading, source.in_words()))?;
         row(page, "Writes to", &format!("{} ({})", self.writing, target.in_words()))?;
         row(page, "Order", &self.order)?;
+        if let Some(Pace { speed, playout_delay }) = self.pace {
+            let pace = format!("{speed} times the source's, {playout_delay:?} behind it");
+            row(page, "Pace", &pace)?;
+        }
         if let Some(behind) = self.behind_source {
             row(page, "Behind the source", &format!("{:.1} s", behind.as_secs_f64()))?;
         }
@@ -104,6 +114,25 @@ impl Status {
         }
         row(page, "connections", &grouped(self.connections as u64))?;
         write!(page, "</table>")?;
+
+        if !self.costly.is_empty() {
+            write!(
+                page,
+                "<h2>What costs concurrency</h2><table><tr><th>statement<th>treated as touching\
+                 <th>because<th>times"
+            )?;
+            for Costly { shape, widening, count } in &self.costly {
+                let (extent, why) = (widening.extent().in_words(), widening.label());
+                write!(
+                    page,
+                    "<tr><td>{}<td>{extent}<td>{}<td>{}",
+                    Text(shape),
+                    why.replace('_', " "),
+                    grouped(*count)
+                )?;
+            }
+            write!(page, "</table>")?;
+        }
 
         if !self.stalls.is_empty() {
             write!(page, "<h2>Waits for locks broken</h2><table>")?;

@@ -85,6 +85,14 @@ fn statements_are_sorted_into_buckets_and_outcomes() {
 }
 
 #[test]
+fn delays_are_sorted_into_buckets_of_their_own() {
+    let scrape = scrape(|| Statements::new().started(Duration::from_micros(1900)));
+    let delay =
+        |le: &str| value(&scrape, &format!("kreplay_schedule_delay_seconds_bucket{{le=\"{le}\"}}"));
+    assert_eq!((delay("0.0015"), delay("0.002"), delay("3600")), (0.0, 1.0, 1.0));
+}
+
+#[test]
 fn the_lag_of_a_partition_is_what_was_not_read_of_it() {
     let at =
         Partition { partition: 3, position: Some(40), high_watermark: Some(42), committed: None };

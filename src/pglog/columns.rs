@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::encoding::{ColumnDecoder, Encodings};
 use super::malformed::Malformed;
-use super::record::{LogRecord, LogTime, SessionId, Severity, SqlState};
+use super::record::{LogPlace, LogRecord, LogTime, SessionId, Severity, SqlState};
 use super::value::Value;
 
 /// Which column a key names.
@@ -36,12 +36,20 @@ pub(super) enum Column {
     Duration,
     /// Not a column: what shippers put a raw record into, like `message`.
     Msg,
-    /// The same.
+    /// The same; Filebeat's also says where the record was read.
     Log,
+    /// Not a column: where the shipper read the record, `12345` or `FILE:12345`.
+    Place,
+    /// Filebeat's, within `log`: the byte at which the record starts.
+    Offset,
+    /// Filebeat's, within `log`: an object that has `path`.
+    File,
+    /// Filebeat's, within `log.file`.
+    Path,
 }
 
 /// How many variants [`Column`] has.
-const COLUMN_KINDS: usize = Column::Log as usize + 1;
+const COLUMN_KINDS: usize = Column::Path as usize + 1;
 
 impl Column {
     /// csvlog's names, then jsonlog's where they differ.
@@ -69,15 +77,27 @@ impl Column {
             "duration" => Self::Duration,
             "msg" => Self::Msg,
             "log" => Self::Log,
+            PLACE_KEY => Self::Place,
+            "offset" => Self::Offset,
+            "file" => Self::File,
+            "path" => Self::Path,
             _ => return None,
         })
     }
 
-    /// Whether a shipper may put a whole record there.
-    pub(super) fn may_hold_a_record(self) -> bool {
-        matches!(self, Self::Message | Self::Msg | Self::Log)
+    /// How many objects within one another are looked into there, of so many at the most.
+    pub(super) fn depth(self, most: u8) -> u8 {
+        match self {
+            // A shipper may put a whole record there.
+            Self::Message | Self::Msg | Self::Log => most,
+            Self::File => most.min(1),
+            _ => 0,
+        }
     }
 }
+
+/// The key (or the header) under which a shipper says where it read a record.
+pub const PLACE_KEY: &str = "kreplay.pos";
 
 /// How many unknown keys are remembered for a warning.
 const REMEMBERED_KEYS: usize = 3;
@@ -111,6 +131,24 @@ impl<'a> Columns<'a> {
         if let Some(slot) = self.unknown_keys.iter_mut().find(|slot| slot.is_empty()) {
             *slot = key;
         }
+    }
+
+    /// Where the shipper read the record, if the object says.
+    pub(super) fn take_place(&mut self) -> Option<LogPlace<'a>> {
+        match self.take(Column::Place) {
+            Value::Integer(offset) => return Some(LogPlace { file: Cow::Borrowed(""), offset }),
+            Value::Text(Cow::Borrowed(text)) => return LogPlace::parse(text),
+            Value::Absent => {}
+            other => {
+                let text = other.ascii();
+                let LogPlace { file, offset } = LogPlace::parse(&text)?;
+                return Some(LogPlace { file: file.into_owned().into(), offset });
+            }
+        }
+        let Value::Object(log) = &mut self.values[Column::Log as usize] else { return None };
+        let Value::Integer(offset) = log.take(Column::Offset) else { return None };
+        let Value::Object(mut file) = log.take(Column::File) else { return None };
+        Some(LogPlace { file: file.take(Column::Path).decoded_with_default(), offset })
     }
 
     /// Every value, changed.
@@ -204,6 +242,7 @@ impl<'a> Columns<'a> {
             backend_type,
             leader_pid: self.get(Column::LeaderPid).integer().try_into().unwrap_or(0),
             cut_duration_ms,
+            place: None,
         })
     }
 

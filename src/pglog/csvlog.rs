@@ -200,5 +200,6 @@ fn record<'a, T: AsRef<[u8]> + ?Sized + 'a>(
         backend_type: lossy(column(BACKEND_TYPE)),
         leader_pid: ascii(LEADER_PID).parse().unwrap_or(0),
         cut_duration_ms: None,
+        place: None,
     })
 }

@@ -10,10 +10,19 @@ use super::columns::{Column, Columns};
 use super::csvlog::Origin;
 use super::encoding::Encodings;
 use super::malformed::Malformed;
+use super::record::LogPlace;
 use super::value::{Value, ValueSeed};
 
 /// How many envelopes are opened around one record.
 pub(super) const MAX_ENVELOPES: usize = 3;
+
+/// A JSON or msgpack payload.
+#[derive(Debug)]
+pub(super) struct Opened<'a> {
+    pub(super) content: Content<'a>,
+    /// Where a shipper read the record, if one said so.
+    pub(super) place: Option<LogPlace<'a>>,
+}
 
 /// What a JSON or msgpack payload holds.
 #[derive(Debug)]
@@ -41,7 +50,7 @@ pub(super) fn from_json<'a>(
     payload: &'a [u8],
     origin: Origin,
     encodings: &Encodings,
-) -> Result<Content<'a>, Malformed> {
+) -> Result<Opened<'a>, Malformed> {
     let value = match json_value(payload) {
         Err(_) if origin == Origin::Server && std::str::from_utf8(payload).is_err() => {
             undecoded_json(payload)?
@@ -117,7 +126,7 @@ fn narrowed(value: Value<'_>) -> Value<'static> {
 
 /// Reads a msgpack payload. Its strings are UTF-8 where they can be (msgpack's rule), and bytes
 /// where not, as `bin` is.
-pub(super) fn from_msgpack(payload: &[u8]) -> Result<Content<'_>, Malformed> {
+pub(super) fn from_msgpack(payload: &[u8]) -> Result<Opened<'_>, Malformed> {
     let mut values = rmp_serde::Deserializer::from_read_ref(payload);
     values.set_max_depth(64);
     let value = SEED
@@ -137,18 +146,25 @@ fn is_cut_off(error: &rmp_serde::decode::Error) -> bool {
 }
 
 /// Looks into a value: objects are opened as far as they are objects.
-fn open(mut value: Value<'_>) -> Result<Content<'_>, Malformed> {
+fn open(mut value: Value<'_>) -> Result<Opened<'_>, Malformed> {
+    let mut place = None;
     for _ in 0..=MAX_ENVELOPES {
         value = match value {
-            Value::Object(columns) if columns.is_record() => return Ok(Content::Record(columns)),
-            Value::Object(mut columns) => match inner(&mut columns) {
-                Value::Absent => {
-                    return Err(Malformed::NotALogRecord { keys: columns.unknown_keys() });
+            Value::Object(mut columns) => {
+                // The innermost is the one that read the log.
+                place = columns.take_place().or(place);
+                if columns.is_record() {
+                    return Ok(Opened { content: Content::Record(columns), place });
                 }
-                inner => inner,
-            },
-            Value::Text(text) => return Ok(Content::Text(text)),
-            Value::Bytes(bytes) => return Ok(Content::Bytes(bytes)),
+                match inner(&mut columns) {
+                    Value::Absent => {
+                        return Err(Malformed::NotALogRecord { keys: columns.unknown_keys() });
+                    }
+                    inner => inner,
+                }
+            }
+            Value::Text(text) => return Ok(Opened { content: Content::Text(text), place }),
+            Value::Bytes(bytes) => return Ok(Opened { content: Content::Bytes(bytes), place }),
             Value::Absent | Value::Integer(_) | Value::Number(_) => {
                 return Err(Malformed::NotALogRecord { keys: "none".to_owned() });
             }

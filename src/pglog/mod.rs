@@ -20,7 +20,8 @@ pub mod statement;
 mod timestamp;
 mod value;
 
+pub use columns::PLACE_KEY;
 pub use encoding::{Encoding, Encodings};
 pub use malformed::Malformed;
 pub use reader::{Format, RecordReader};
-pub use record::{LogRecord, LogTime, SessionId, Severity, SqlState};
+pub use record::{LogPlace, LogRecord, LogTime, SessionId, Severity, SqlState};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::csvlog::{CsvlogReader, Origin};
 use super::encoding::Encodings;
-use super::envelope::{self, Content, MAX_ENVELOPES};
+use super::envelope::{self, Content, MAX_ENVELOPES, Opened};
 use super::malformed::Malformed;
 use super::record::LogRecord;
 
@@ -114,13 +114,15 @@ fn read_layer<'a>(
     if payload.iter().all(u8::is_ascii_whitespace) {
         return Err(Malformed::Empty);
     }
-    let content = match format.of(payload) {
+    let Opened { content, place } = match format.of(payload) {
         Format::Json => envelope::from_json(payload, origin, encodings)?,
         Format::Msgpack => envelope::from_msgpack(payload)?,
         Format::Csvlog | Format::Auto => return csvlog.read(payload, origin, encodings),
     };
     let (inner, origin) = match content {
-        Content::Record(columns) => return columns.into_record(encodings),
+        Content::Record(columns) => {
+            return Ok(LogRecord { place, ..columns.into_record(encodings)? });
+        }
         Content::Text(Cow::Borrowed(text)) => (Cow::Borrowed(text.as_bytes()), Origin::Unicode),
         Content::Text(Cow::Owned(text)) => (Cow::Owned(text.into_bytes()), Origin::Unicode),
         Content::Bytes(bytes) => (bytes, Origin::Server),
@@ -134,7 +136,9 @@ fn read_layer<'a>(
             buffer
         }
     };
-    read_layer(Format::Auto, inner, origin, encodings, csvlog, buffers)
+    let record = read_layer(Format::Auto, inner, origin, encodings, csvlog, buffers)?;
+    // The innermost is the one that read the log.
+    Ok(LogRecord { place: record.place.or(place), ..record })
 }
 
 #[cfg(test)]

@@ -46,6 +46,28 @@ pub struct LogRecord<'a> {
     /// How long the statement ran, where a shipper cut it off the message into a field of its own
     /// (the seed's fluentd records); `None` where the message still holds it.
     pub cut_duration_ms: Option<f64>,
+    /// Where the shipper read it, if the envelope says.
+    pub place: Option<LogPlace<'a>>,
+}
+
+/// Where in the source's log a shipper read a record: what orders the records of several partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPlace<'a> {
+    /// The file; empty where `offset` grows over all files.
+    pub file: Cow<'a, str>,
+    /// A number that grows within the file: bytes or lines.
+    pub offset: u64,
+}
+
+impl<'a> LogPlace<'a> {
+    /// `12345`, or `FILE:12345`; `None` for anything else.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let text = text.trim_ascii();
+        let (file, offset) = text.rsplit_once(':').unwrap_or(("", text));
+        let digits = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
+        let offset = offset.parse().ok().filter(|_| digits)?;
+        Some(Self { file: file.into(), offset })
+    }
 }
 
 /// A log time, to the millisecond (PostgreSQL cuts, it does not round).

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-mod lexer;
+pub(crate) mod lexer;
 mod read_only;
 mod words;
 
@@ -202,6 +202,12 @@ pub fn key(statement: &str, words: usize) -> String {
     key
 }
 
+/// The last word, name or constant of a statement as it stands there.
+pub fn last_token(statement: &str) -> &str {
+    let last = Lexer::new(statement).filter(|(token, _)| *token != Token::Semicolon).last();
+    last.map_or("", |(_, range)| &statement[range])
+}
+
 /// The name in `PREPARE name …`, `DEALLOCATE [PREPARE] name`: unquoted as PostgreSQL folds it.
 ///
 /// `None` for `ALL` and where no name stands.
@@ -228,6 +234,22 @@ pub fn has_parameters(sql: &str) -> bool {
     Lexer::new(sql).any(|(token, range)| {
         token == Token::Other && range.len() > 1 && sql.as_bytes()[range.start] == b'$'
     })
+}
+
+/// Where the text goes on behind the first such word (`as`) that is neither quoted nor in brackets.
+pub fn behind_word(sql: &str, word: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (token, range) in Lexer::new(sql) {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => depth = depth.saturating_sub(1),
+            Token::Word if depth == 0 && sql[range.clone()].eq_ignore_ascii_case(word) => {
+                return Some(range.end);
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether a colon stands before a blank, outside of constants, comments and brackets: in SQL that

@@ -212,7 +212,7 @@ impl<'de> Visitor<'de> for ValueSeed {
         while let Some(key) = map.next_key_seed(KeySeed)? {
             match key {
                 Key::Column(column) => {
-                    let depth = if column.may_hold_a_record() { depth } else { 0 };
+                    let depth = column.depth(depth);
                     columns.set(column, map.next_value_seed(Self { depth })?);
                 }
                 Key::Unknown(key) => {

@@ -2,6 +2,23 @@
 //!
 //! The conflict order puts statements in order by it. What cannot be told is widened: a
 //! row to its table, a table to everything.
+//!
+//! [`Footprints`] tells it, from PostgreSQL's own parser and a [`Catalog`] of the target: once per
+//! [shape](shape) of a statement, after which only the literals are read.
+
+mod analysis;
+pub mod catalog;
+mod engine;
+mod literals;
+mod sessions;
+pub mod shape;
+mod template;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use catalog::Catalog;
+pub use engine::{Costly, Footprints};
 
 /// A table of the target, over all its databases. A partition stands for its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,10 +58,17 @@ pub enum Access {
     Everything,
 }
 
+impl Access {
+    /// Whether it changes what others see when its transaction ends.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::WriteRow(..) | Self::WriteTable(_) | Self::Append(_))
+    }
+}
+
 /// What a statement reads and writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Footprint {
-    /// Its accesses, each once, in any order. None: it touches nothing that others could see.
+    /// Its accesses, each once. None: it touches nothing that others could see.
     pub accesses: Vec<Access>,
     /// Why less is known than a row, where that is so; the first reason found.
     pub widened: Option<Widening>,
@@ -54,6 +78,216 @@ pub struct Footprint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Widening {
+    /// The table has no key that could tell its rows: no primary key, no plain unique index over
+    /// columns that are never NULL, or heirs of its own.
+    NoKey,
+    /// The statement does not pin the table's key by constants.
+    NotPinned,
+    /// The key has a type or a collation whose values can't be compared here.
+    KeyType,
+    /// A value of the key can't be read.
+    KeyValue,
+    /// The statement pins more rows than are told apart.
+    ManyRows,
+    /// The statement changes the table's key.
+    KeyChanged,
+    /// Another unique index than the table's key decides: it pins the row, or its values change or
+    /// go.
+    OtherKey,
+    /// A foreign key leads to rows that can't be told.
+    ForeignKey,
+    /// The rows that a lock skips can't be told (`SKIP LOCKED`).
+    SkipLocked,
+    /// A view stands between the statement and its tables.
+    View,
+    /// `LOCK TABLE`, `MERGE`, `WHERE CURRENT OF`: whole tables by their nature.
+    WholeTable,
+    /// A function, operator or cast is only known to be stable.
+    StableFunction,
+    /// The statement fixes what its whole transaction sees (`REPEATABLE READ`, `SERIALIZABLE`).
+    Snapshot,
     /// PostgreSQL's parser does not take the text.
     Unparsable,
+    /// The text is longer or nested deeper than is parsed.
+    TooLong,
+    /// The catalog of the statement's database is not known.
+    NoCatalog,
+    /// The catalog does not hold a relation, function or prepared statement by that name.
+    UnknownName,
+    /// It changes the schema, or empties or moves tables.
+    Ddl,
+    /// A command whose doings don't stand in its text: `DO`, `CALL`, `COPY` from a file.
+    Command,
+    /// A construct of the grammar that is not understood here.
+    Construct,
+    /// A function that may do anything.
+    VolatileFunction,
+    /// An operator, cast or default over a function that may do anything.
+    VolatileOperator,
+    /// A trigger fires.
+    Trigger,
+    /// A rule rewrites the statement.
+    Rule,
+    /// The table lies on another server.
+    Foreign,
+}
+
+/// How far a footprint was widened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Extent {
+    /// From rows to tables.
+    Table,
+    /// To reading anything.
+    AllReads,
+    /// To everything: a barrier.
+    Everything,
+}
+
+impl Extent {
+    /// Its name as a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::AllReads => "all_reads",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// What a statement is taken to touch, for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Table => "whole tables",
+            Self::AllReads => "everything, reading",
+            Self::Everything => "everything",
+        }
+    }
+}
+
+impl Widening {
+    /// Every reason.
+    pub const ALL: [Self; 25] = [
+        Self::NoKey,
+        Self::NotPinned,
+        Self::KeyType,
+        Self::KeyValue,
+        Self::ManyRows,
+        Self::KeyChanged,
+        Self::OtherKey,
+        Self::ForeignKey,
+        Self::SkipLocked,
+        Self::View,
+        Self::WholeTable,
+        Self::StableFunction,
+        Self::Snapshot,
+        Self::Unparsable,
+        Self::TooLong,
+        Self::NoCatalog,
+        Self::UnknownName,
+        Self::Ddl,
+        Self::Command,
+        Self::Construct,
+        Self::VolatileFunction,
+        Self::VolatileOperator,
+        Self::Trigger,
+        Self::Rule,
+        Self::Foreign,
+    ];
+
+    /// Its name as a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoKey => "no_key",
+            Self::NotPinned => "not_pinned",
+            Self::KeyType => "key_type",
+            Self::KeyValue => "key_value",
+            Self::ManyRows => "many_rows",
+            Self::KeyChanged => "key_changed",
+            Self::OtherKey => "other_key",
+            Self::ForeignKey => "foreign_key",
+            Self::SkipLocked => "skip_locked",
+            Self::View => "view",
+            Self::WholeTable => "whole_table",
+            Self::StableFunction => "stable_function",
+            Self::Snapshot => "snapshot",
+            Self::Unparsable => "unparsable",
+            Self::TooLong => "too_long",
+            Self::NoCatalog => "no_catalog",
+            Self::UnknownName => "unknown_name",
+            Self::Ddl => "ddl",
+            Self::Command => "command",
+            Self::Construct => "construct",
+            Self::VolatileFunction => "volatile_function",
+            Self::VolatileOperator => "volatile_operator",
+            Self::Trigger => "trigger",
+            Self::Rule => "rule",
+            Self::Foreign => "foreign",
+        }
+    }
+
+    /// How far it widens.
+    pub fn extent(self) -> Extent {
+        match self {
+            Self::NoKey
+            | Self::NotPinned
+            | Self::KeyType
+            | Self::KeyValue
+            | Self::ManyRows
+            | Self::KeyChanged
+            | Self::OtherKey
+            | Self::ForeignKey
+            | Self::SkipLocked
+            | Self::View
+            | Self::WholeTable => Extent::Table,
+            Self::StableFunction | Self::Snapshot => Extent::AllReads,
+            Self::Unparsable
+            | Self::TooLong
+            | Self::NoCatalog
+            | Self::UnknownName
+            | Self::Ddl
+            | Self::Command
+            | Self::Construct
+            | Self::VolatileFunction
+            | Self::VolatileOperator
+            | Self::Trigger
+            | Self::Rule
+            | Self::Foreign => Extent::Everything,
+        }
+    }
+}
+
+impl Footprint {
+    /// A barrier, for this reason.
+    pub fn everything(why: Widening) -> Self {
+        Self { accesses: vec![Access::Everything], widened: Some(why) }
+    }
+
+    /// Adds what another statement does.
+    fn join(&mut self, other: Self) {
+        for access in other.accesses {
+            self.add(access);
+        }
+        self.widen(other.widened);
+    }
+
+    fn add(&mut self, access: Access) {
+        self.accesses.push(access);
+    }
+
+    /// Notes a reason; the first counts, unless a later one widens further.
+    fn widen(&mut self, why: Option<Widening>) {
+        let extent = |why: Option<Widening>| why.map(Widening::extent);
+        if extent(why) > extent(self.widened) {
+            self.widened = why;
+        }
+    }
+
+    /// Says everything once, and where that is all there is to say, nothing else.
+    fn settle(&mut self) {
+        self.accesses.sort_unstable();
+        self.accesses.dedup();
+        if self.accesses.contains(&Access::Everything) {
+            self.accesses.clear();
+            self.accesses.push(Access::Everything);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
 use crate::pglog::sql::Command;
@@ -14,6 +15,7 @@ use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
 use crate::replay::lines::{Line, Lines};
 use crate::replay::lookahead::{Lookahead, Patience};
+use crate::replay::pace::{Moment, Pace, Schedule};
 use crate::replay::settings::{Filters, Identity, Login};
 use crate::replay::work::{End, Position, Seq, Work};
 
@@ -29,6 +31,7 @@ pub struct Intake {
     pub checkpoint: Checkpoint,
     /// The place of the last statement.
     seq: Seq,
+    schedule: Option<Schedule>,
     /// Statements that --skip-count still leaves out.
     to_skip: u64,
     ended: bool,
@@ -43,6 +46,8 @@ pub struct IntakeSettings {
     pub identity: Identity,
     /// How long a statement waits for what the log may still tell of it.
     pub patience: Patience,
+    /// The pace that is kept, if any.
+    pub pace: Option<Pace>,
     /// Whether statements are only counted.
     pub dry_run: bool,
 }
@@ -52,6 +57,8 @@ pub struct IntakeSettings {
 pub struct Delivery {
     /// The session.
     pub session: SessionId,
+    /// The partition that its records come from.
+    pub partition: i32,
     /// Who the session is on the target.
     pub login: Arc<Login>,
     /// What it gets.
@@ -111,6 +118,8 @@ struct SourceSession {
     /// Whether its last delivered statement shares its Sync with what follows.
     joins: bool,
     seen_ms: u64,
+    /// The partition of its last record.
+    partition: i32,
 }
 
 /// What waits until the log has told all of it.
@@ -132,6 +141,7 @@ impl Intake {
             at_once: VecDeque::new(),
             checkpoint: Checkpoint::default(),
             seq: Seq(0),
+            schedule: settings.pace.map(Schedule::new),
             to_skip: settings.filters.skip_count,
             ended: false,
             settings,
@@ -172,6 +182,7 @@ impl Intake {
         let session = record.session;
         let known = self.sessions.entry(session).or_default();
         known.seen_ms = now_ms;
+        known.partition = at.partition;
         match known.lines.see(record.line) {
             Line::Next | Line::Late => {}
             Line::Joined => noted.joined = true,
@@ -267,16 +278,33 @@ impl Intake {
         self.sessions.clear();
     }
 
+    /// A partition goes to another process: its sessions are forgotten, and what is held of them is
+    /// dropped. It stays pending, so that it is the next owner's to replay. Returns how many
+    /// statements that were.
+    pub fn hand_over(&mut self, partition: i32) -> usize {
+        let sessions = &self.sessions;
+        let gone = |session| sessions.get(&session).is_some_and(|s| s.partition == partition);
+        let dropped = self.lookahead.drop_sessions(gone);
+        self.at_once.retain(|delivery| delivery.partition != partition);
+        self.sessions.retain(|_, known| known.partition != partition);
+        dropped.iter().filter(|held| matches!(held, Held::Statement { .. })).count()
+    }
+
     /// Nothing more will be read: nothing held has to wait any longer.
     pub fn end(&mut self) {
         self.ended = true;
         self.lookahead.end_all();
     }
 
+    /// Whether nothing more will be read.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     // ---- What comes out ----
 
     /// The next thing that need not wait, if there is room for a statement; without room, what needs
-    /// none.
+    /// none. Statements are due by a schedule that counts from when `now_ms` does.
     pub fn release(&mut self, now_ms: u64, room: bool) -> Option<Released> {
         if let Some(delivery) = self.at_once.pop_front() {
             return Some(Released::Delivery(delivery));
@@ -285,13 +313,15 @@ impl Intake {
             let (session, held) = if room { self.lookahead.pop(now_ms)? } else { return None };
             let Some(known) = self.sessions.get_mut(&session) else { continue };
             let Some(login) = known.login.clone() else { continue };
+            let partition = known.partition;
             let released = match held {
                 Held::Close { .. } if !known.delivered => continue,
                 Held::Close { code } => {
-                    Released::Delivery(Delivery { session, login, parcel: Parcel::Close(code) })
+                    let parcel = Parcel::Close(code);
+                    Released::Delivery(Delivery { session, partition, login, parcel })
                 }
                 Held::Statement { at, statement, end } => {
-                    self.release_statement(session, login, at, statement, end)
+                    self.release_statement(session, login, at, statement, end, now_ms)
                 }
             };
             return Some(released);
@@ -305,6 +335,7 @@ impl Intake {
         at: Position,
         statement: Box<Statement>,
         end: End,
+        now_ms: u64,
     ) -> Released {
         let left_out = self.not_replayed(at, &statement, end);
         let mut joined = false;
@@ -316,7 +347,10 @@ impl Intake {
         let parcel = match left_out {
             None => {
                 self.seq = self.seq.next();
-                Parcel::Work(Arc::new(Work::new(self.seq, at, session, *statement, end)))
+                let now = Moment::after(Duration::from_millis(now_ms));
+                let due = self.schedule.as_mut().map(|schedule| schedule.due(&statement, now));
+                let work = Work::new(self.seq, at, session, *statement, end);
+                Parcel::Work(Arc::new(work.due_at(due)))
             }
             Some(fate) => {
                 if joined && end.sync == SyncEnd::Synced {
@@ -335,7 +369,7 @@ impl Intake {
         if let Some(known) = self.sessions.get_mut(&session) {
             known.delivered = true;
         }
-        Released::Delivery(Delivery { session, login, parcel })
+        Released::Delivery(Delivery { session, partition: at.partition, login, parcel })
     }
 
     /// What becomes of a statement that is not replayed; `None` if it is.
@@ -361,10 +395,10 @@ impl Intake {
         if self.settings.dry_run {
             return;
         }
-        if let Some(known) = self.sessions.get_mut(&session) {
-            known.delivered = true;
-        }
-        self.at_once.push_back(Delivery { session, login, parcel });
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        known.delivered = true;
+        let partition = known.partition;
+        self.at_once.push_back(Delivery { session, partition, login, parcel });
     }
 
     /// Whether nothing is held.
@@ -432,6 +466,7 @@ mod tests {
             filters,
             identity: Identity::default(),
             patience: Patience { entries: 100, bytes: 1 << 20, wait_ms: 100 },
+            pace: None,
             dry_run: false,
         })
     }
@@ -498,6 +533,21 @@ mod tests {
         intake.record(at(0), &record(A, 1, "duration: 1 ms  statement: one"), 0);
         intake.forget_silent(2 * SESSION_LOG_KEPT_MS);
         assert_eq!(released(&mut intake, 2 * SESSION_LOG_KEPT_MS), ["1:1:one"]);
+    }
+
+    #[test]
+    fn a_partition_that_is_handed_over_leaves_what_is_held_to_its_next_owner() {
+        let mut intake = intake(Filters::default());
+        let ours = Position { partition: 1, ..at(0) };
+        intake.record(at(0), &record(A, 1, "statement: theirs"), 0);
+        intake.record(ours, &record(B, 1, "duration: 1 ms  statement: ours"), 0);
+        intake.record(at(1), &record(A, 2, "statement: theirs too"), 0);
+        assert_eq!(intake.hand_over(0), 2);
+        assert_eq!(released(&mut intake, 200), ["2:1:ours"]);
+        let watermarks = intake.checkpoint.watermarks();
+        assert_eq!(watermarks[0].offset, 0, "the next owner begins there");
+        let again = intake.record(at(0), &record(A, 1, "statement: theirs"), 300);
+        assert_eq!(again.fate, None, "no repeat, should the partition come back");
     }
 
     #[test]

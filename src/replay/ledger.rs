@@ -67,6 +67,8 @@ reasons! {
         Duplicate => "duplicate",
         /// Replayed by an earlier run, before the restart.
         AlreadyDone => "already_done",
+        /// Of a partition that the consumer group gave to another kreplay, which replays it.
+        HandedOver => "handed_over",
         /// A parallel worker's copy of its leader's statement.
         ParallelWorker => "parallel_worker",
         /// A statement that would have been sent, under --dry-run.

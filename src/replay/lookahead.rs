@@ -111,6 +111,18 @@ impl<T> Lookahead<T> {
         Some((entry.session, entry.item))
     }
 
+    /// Drops everything of some sessions, and gives it back.
+    pub fn drop_sessions(&mut self, gone: impl Fn(SessionId) -> bool) -> Vec<T> {
+        let (dropped, kept): (Vec<_>, _) =
+            std::mem::take(&mut self.entries).into_iter().partition(|entry| gone(entry.session));
+        self.entries = VecDeque::from(kept as Vec<_>);
+        self.left = 0;
+        self.bytes = self.entries.iter().map(|entry| entry.bytes).sum();
+        let open = (0..).zip(&self.entries).filter(|(_, entry)| entry.open);
+        self.open = open.map(|(index, entry)| (entry.session, index)).collect();
+        dropped.into_iter().map(|entry| entry.item).collect()
+    }
+
     /// Whether something of the session is held.
     pub fn holds(&self, session: SessionId) -> bool {
         self.entries.iter().any(|entry| entry.session == session)
@@ -181,10 +193,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dropped_of_some_sessions_does_not_touch_the_others() {
+        let mut held = lookahead();
+        held.push(A, "a".into(), 1, false, 0);
+        held.push(B, "b".into(), 1, true, 0);
+        held.push(A, "a".into(), 1, true, 0);
+        assert_eq!(held.pop(0), Some((A, "a".into())));
+        assert_eq!(held.drop_sessions(|session| session == A), ["a"]);
+        assert!(!held.end(A, |_| panic!("it is gone")));
+        assert!(held.end(B, |item| item.push('!')));
+        assert_eq!(held.pop(0), Some((B, "b!".into())));
+        assert!(held.is_empty());
+    }
+
+    #[test]
     fn enough_read_behind_it_lets_a_statement_go() {
         let mut held = lookahead();
         for name in ["a", "b", "c", "d"] {
-            held.push(SessionId { start: 1, pid: name.as_bytes()[0].into() }, name.into(), 1, true, 0);
+            held.push(
+                SessionId { start: 1, pid: name.as_bytes()[0].into() },
+                name.into(),
+                1,
+                true,
+                0,
+            );
         }
         assert!(held.is_full());
         assert_eq!(held.pop(0).map(|(_, item)| item).as_deref(), Some("a"));

@@ -2,13 +2,16 @@
 
 pub mod backends;
 pub mod checkpoint;
+pub mod conflict;
 pub mod context;
 pub mod footprint;
 pub mod intake;
 pub mod ledger;
 pub mod lines;
 pub mod lookahead;
+pub mod merge;
 pub mod order;
+pub mod pace;
 pub mod permits;
 pub mod policy;
 pub mod request;

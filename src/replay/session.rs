@@ -7,11 +7,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
+use crate::replay::pace::Moment;
 use crate::replay::permits::Standing;
 use crate::replay::request::{ParseMode, Request, TransactionStatus as Status};
 use crate::replay::types::{KnownTypes, Rung};
@@ -64,6 +66,10 @@ pub struct Session {
     used: Seq,
     /// How many statements a stall lets it run ahead of its turn.
     ahead: usize,
+    /// What time it is, where the replay keeps a pace.
+    now: Moment,
+    /// How late the statement was that was started last.
+    delay: Option<Duration>,
     /// The last statement that came, for records that tell more of it.
     newest: Option<Arc<Work>>,
     /// Whether that one has succeeded here.
@@ -77,12 +83,23 @@ pub struct Session {
 pub struct SessionSettings {
     /// How many requests may be without an answer on one connection.
     pub depth: usize,
-    /// Whether statements wait for their turn among all sessions.
-    pub serial: bool,
+    /// What a statement waits for among all sessions.
+    pub turns: Turns,
     /// Whether what the source canceled is run, to be canceled after the original time.
     pub replay_cancels: bool,
     /// Whether sessions must stay unable to write, whatever they set.
     pub read_only: bool,
+}
+
+/// What a statement waits for among all sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// Nothing.
+    None,
+    /// For its turn in a row of all statements: the one behind the session's own needs no other.
+    InARow,
+    /// Until it is granted.
+    Granted,
 }
 
 /// A statement prepared by a Parse message.
@@ -128,6 +145,8 @@ pub enum Closing {
     Source(Option<SqlState>),
     /// kreplay stops.
     Drain,
+    /// Its partition goes to another kreplay, which goes on behind its last transaction.
+    HandOver,
 }
 
 /// What the session does next.
@@ -139,6 +158,8 @@ pub enum Next {
     Ask(Seq),
     /// Wait for an answer or a turn.
     Wait,
+    /// Wait until then: the next statement is not due.
+    WaitUntil(Moment),
     /// Nothing is left to do.
     Idle,
     /// Close the connection.
@@ -213,6 +234,8 @@ impl Session {
             asked: Seq(0),
             used: Seq(0),
             ahead: 0,
+            now: Moment::default(),
+            delay: None,
             abort: None,
             ends_implicit: false,
             newest: None,
@@ -281,9 +304,9 @@ impl Session {
         !self.sent.is_empty() || self.current.is_some()
     }
 
-    /// Whether kreplay stops and nothing is left to be done before.
+    /// Whether kreplay stops, or gives the session away, and nothing is left to be done before.
     pub fn has_only_to_stop(&self) -> bool {
-        !self.is_busy() && self.closing == Some(Closing::Drain)
+        !self.is_busy() && matches!(self.closing, Some(Closing::Drain | Closing::HandOver))
     }
 
     /// Whether a transaction is open on the target.
@@ -338,6 +361,22 @@ impl Session {
         self.ahead = 1;
     }
 
+    /// It is this late: what is due by now may start.
+    pub fn advance_to(&mut self, now: Moment) {
+        self.now = now;
+    }
+
+    /// When the next statement is due, if it is not: as of the last [`Session::advance_to`].
+    pub fn not_before(&self) -> Option<Moment> {
+        let due = self.queue.front().filter(|queued| !queued.again)?.work.due;
+        due.filter(|due| *due > self.now)
+    }
+
+    /// How late the last statement was started, where it was due at some time; only once.
+    pub fn take_delay(&mut self) -> Option<Duration> {
+        self.delay.take()
+    }
+
     // ---- What to send ----
 
     /// What to do next. To be asked again until it says otherwise than [`Next::Send`].
@@ -375,6 +414,12 @@ impl Session {
                 None => Next::Idle,
             };
         };
+        if let Some(due) = self.not_before() {
+            // It asks for its turn when it is due, even behind its own: a turn that is held for long
+            // is a stall.
+            self.in_turn = Seq(0);
+            return Next::WaitUntil(due);
+        }
         let work = front.work.clone();
         let end = work.end();
         let manner = Manner::of(&work, end, self.status, &self.settings);
@@ -397,6 +442,7 @@ impl Session {
             } else {
                 self.ahead -= 1;
             }
+            self.delay = work.due.map(|due| self.now.since(due));
         }
         self.queue.pop_front();
         if steps {
@@ -430,9 +476,13 @@ impl Session {
     }
 
     fn may_start(&self, seq: Seq) -> bool {
-        !self.settings.serial
-            || seq <= self.granted
-            || (self.in_turn > Seq(0) && seq == self.in_turn.next())
+        match self.settings.turns {
+            Turns::None => true,
+            Turns::Granted => seq <= self.granted,
+            Turns::InARow => {
+                seq <= self.granted || (self.in_turn > Seq(0) && seq == self.in_turn.next())
+            }
+        }
     }
 
     /// Whether nothing may be under way before it or sent behind it.

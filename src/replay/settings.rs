@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::pglog::{Format, LogRecord};
 use crate::replay::ledger::Filtered;
+use crate::replay::pace::Pace;
 use crate::replay::policy::ErrorPolicy;
 
 /// What is replayed, in which order, within which limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReplaySettings {
     /// What a record looks like.
     pub format: Format,
@@ -16,6 +17,8 @@ pub struct ReplaySettings {
     pub dry_run: bool,
     /// What a statement waits for.
     pub order: Order,
+    /// The pace that is kept; `None`: none, statements start as soon as they may.
+    pub pace: Option<Pace>,
     /// What is left out.
     pub filters: Filters,
     /// As whom and to which database a session is replayed.
@@ -28,6 +31,8 @@ pub struct ReplaySettings {
     pub stall_check: Duration,
     /// How long a live statement may wait for its session's next record.
     pub lookahead: Duration,
+    /// After how long without a record a partition holds the others up no longer.
+    pub merge_idle: Duration,
     /// After how long without a record a session's connection is closed; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// How long a stop waits for what is in flight.
@@ -40,6 +45,8 @@ pub struct ReplaySettings {
     pub max_sessions: Option<usize>,
     /// Threads that sessions are spread over.
     pub workers: usize,
+    /// How long an answer is polled for before its thread sleeps.
+    pub spin: Duration,
 }
 
 /// What a statement waits for.
@@ -47,6 +54,12 @@ pub struct ReplaySettings {
 pub enum Order {
     /// Every statement before it.
     Serial,
+    /// Every statement before it that it conflicts with. Of a session's statements that wait for
+    /// nothing, up to `pipeline` are sent ahead.
+    Conflict {
+        /// Statements in flight on one connection at the most, from 1.
+        pipeline: usize,
+    },
     /// The earlier statements of its own session, of which up to `pipeline` are sent ahead.
     Session {
         /// Statements in flight on one connection at the most, from 1.
@@ -59,6 +72,7 @@ impl Order {
     pub fn name(self) -> &'static str {
         match self {
             Self::Serial => "serial",
+            Self::Conflict { .. } => "conflict",
             Self::Session { .. } => "session",
         }
     }

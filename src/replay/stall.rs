@@ -35,6 +35,8 @@ pub enum NextOf {
     End,
     /// Any other.
     Statement,
+    /// One that is not due.
+    Later,
 }
 
 /// What is done about a stall.
@@ -50,7 +52,7 @@ pub enum Relief {
     ReadOn(SessionId),
     /// Close the session's connection: nothing more will come of it.
     GiveUp(SessionId),
-    /// Wait: the blocker runs, or is not ours.
+    /// Wait: the blocker runs, has a statement that will be due, or is not ours.
     Wait,
 }
 
@@ -60,7 +62,9 @@ pub enum Relief {
 /// given up after `patience`.
 pub fn relief(blocker: Blocker, waited: Duration, patience: Duration, no_more: bool) -> Relief {
     match blocker {
-        Blocker::Session { running: true, .. } | Blocker::Stranger => Relief::Wait,
+        Blocker::Session { running: true, .. }
+        | Blocker::Session { next: NextOf::Later, .. }
+        | Blocker::Stranger => Relief::Wait,
         Blocker::Session { session, next: NextOf::End, .. } => Relief::EndEarly(session),
         Blocker::Session { session, next: NextOf::Statement, .. } => Relief::Advance(session),
         Blocker::Session { session, next: NextOf::Nothing, .. }
@@ -90,6 +94,7 @@ mod tests {
         assert_eq!(blocked_by(NextOf::End, false, SHORT, false), Relief::EndEarly(A));
         assert_eq!(blocked_by(NextOf::Statement, false, SHORT, false), Relief::Advance(A));
         assert_eq!(blocked_by(NextOf::Statement, true, SHORT, false), Relief::Wait);
+        assert_eq!(blocked_by(NextOf::Later, false, LONG, true), Relief::Wait);
     }
 
     #[test]

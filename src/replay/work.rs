@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::pglog::SessionId;
 use crate::pglog::statement::{Amendment, Failure, SourceEnd, Statement, SyncEnd};
+use crate::replay::pace::Moment;
 
 /// A statement's place in the order: 1, 2, 3… over all sessions, without a hole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +43,8 @@ pub struct Work {
     pub session: SessionId,
     /// What it sent.
     pub statement: Statement,
+    /// Before when it must not start; `None`: at once.
+    pub due: Option<Moment>,
     /// How it ended on the source. A later record may tell, while the session already works on it;
     /// a std mutex, held for a copy.
     end: Mutex<End>,
@@ -103,10 +106,16 @@ impl Work {
             at,
             session,
             statement,
+            due: None,
             end: Mutex::new(end),
             told: AtomicBool::new(false),
             losses: AtomicU8::new(0),
         }
+    }
+
+    /// The same, not to start before `due`.
+    pub fn due_at(self, due: Option<Moment>) -> Self {
+        Self { due, ..self }
     }
 
     /// How it ended on the source, as far as is known by now.

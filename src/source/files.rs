@@ -210,6 +210,7 @@ impl Window {
                     offset: i64::try_from(self.offset).expect("no file has 2^63 bytes"),
                     line: self.line + 1,
                     payload: base + piece.payload.start..base + piece.payload.end,
+                    place: 0..0,
                 });
             }
             self.start += piece.length;

@@ -24,12 +24,12 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{debug, info};
 
 use self::assignment::{Opened, Question};
 use self::context::{Context, Rebalance, answer, assign, unassign};
@@ -37,6 +37,7 @@ use self::lookup::Found;
 pub use self::offsets::{Commit, CommitMode, Offsets, PartitionPosition};
 pub use self::settings::{KafkaSettings, OnGap, Start};
 use super::{Arrival, Chunk, Event, SourceError};
+use crate::pglog::PLACE_KEY;
 
 /// How long there may be no room before fetching is paused. Pausing throws away what was fetched
 /// ahead, so a short wait costs more paused than not.
@@ -83,6 +84,8 @@ struct Reading {
     at_end: bool,
     /// Whether `until_end` is through with it.
     through: bool,
+    /// Whether others have to catch up with it first.
+    held_back: bool,
 }
 
 impl std::fmt::Debug for KafkaSource {
@@ -163,7 +166,7 @@ impl KafkaSource {
         self.idle_since = None;
         if self.paused {
             self.paused = false;
-            let list = self.list(|reading| !reading.through)?;
+            let list = self.list(|reading| !reading.through && !reading.held_back)?;
             self.client.resume(&list).map_err(failed("resume fetching"))?;
         }
         self.step(true).await
@@ -185,6 +188,34 @@ impl KafkaSource {
             self.client.pause(&self.list(|_| true)?).map_err(failed("pause fetching"))?;
         }
         self.step(false).await
+    }
+
+    /// Fetches all partitions but these.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Kafka`].
+    pub fn hold_back(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
+        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        for (partition, reading) in &mut self.reading {
+            let held_back = partitions.contains(partition);
+            if held_back != reading.held_back {
+                reading.held_back = held_back;
+                if held_back { pause.push(*partition) } else { resume.push(*partition) }
+            }
+        }
+        if self.paused {
+            return Ok(());
+        }
+        if !pause.is_empty() {
+            debug!(partitions = ?pause, "far ahead of the others: not fetched for now");
+            self.client.pause(&self.named(&pause)).map_err(failed("pause fetching"))?;
+        }
+        resume.retain(|partition| !self.reading[partition].through);
+        if !resume.is_empty() {
+            self.client.resume(&self.named(&resume)).map_err(failed("resume fetching"))?;
+        }
+        Ok(())
     }
 
     /// One event. `room` says whether it may be records or the end.
@@ -251,7 +282,8 @@ impl KafkaSource {
                 Poll::Ready(None) | Poll::Pending => {
                     self.chunk.caught_up = true;
                     self.settle_ends();
-                    if room && (!self.chunk.records.is_empty() || self.is_through()) {
+                    let something = !self.chunk.records.is_empty() || self.is_through();
+                    if !self.said.is_empty() || room && something {
                         return Poll::Ready(Ok(()));
                     }
                     return Poll::Pending;
@@ -276,6 +308,7 @@ impl KafkaSource {
             let target = self.opened.get(&partition).map_or(i64::MAX, |opened| opened.target);
             if reading.next >= target && !reading.through {
                 reading.through = true;
+                self.said.push_back(Event::Through(partition));
                 // The others may take long, and this one's new records are of no use.
                 answer(self.client.pause(&self.named(&[partition])));
             }
@@ -286,7 +319,11 @@ impl KafkaSource {
         let start = self.chunk.buffer.len();
         self.chunk.buffer.extend_from_slice(message.payload().unwrap_or_default());
         let payload = start..self.chunk.buffer.len();
-        self.chunk.records.push(Arrival { partition, offset, line: 0, payload });
+        if let Some(place) = message.headers().and_then(place) {
+            self.chunk.buffer.extend_from_slice(place);
+        }
+        let place = payload.end..self.chunk.buffer.len();
+        self.chunk.records.push(Arrival { partition, offset, line: 0, payload, place });
         self.chunk.caught_up = false;
     }
 
@@ -335,7 +372,10 @@ impl KafkaSource {
                 _ => reading.next,
             };
             let fetched = self.client.context().fetched(*partition).unwrap_or(0);
-            reading.through |= reading.at_end && position.max(fetched) >= opened.target;
+            if !reading.through && reading.at_end && position.max(fetched) >= opened.target {
+                reading.through = true;
+                self.said.push_back(Event::Through(*partition));
+            }
         }
     }
 
@@ -394,6 +434,11 @@ impl Drop for KafkaSource {
             answer(unassign(&*self.client, &self.named(&partitions)));
         }
     }
+}
+
+/// Where the shipper read a record, if it says so.
+fn place<H: Headers>(headers: &H) -> Option<&[u8]> {
+    headers.iter().find(|header| header.key == PLACE_KEY)?.value
 }
 
 /// Partitions with the offsets that come next.

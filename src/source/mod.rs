@@ -37,6 +37,19 @@ impl Source {
         }
     }
 
+    /// Reads all partitions but these, from the next call of [`Source::next`] on. What was fetched
+    /// ahead of a partition is thrown away when it joins them, so it should happen rarely.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Kafka`].
+    pub fn hold_back(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
+        match self {
+            Self::Kafka(kafka) => kafka.hold_back(partitions),
+            Self::Files(_) => Ok(()),
+        }
+    }
+
     /// To be polled in place of [`Source::next`] while there is no room for records. Cancel-safe.
     ///
     /// Resolves only with what can't wait: an assignment, a revocation, a loss. A file has nothing
@@ -78,6 +91,8 @@ pub struct Arrival {
     pub line: u64,
     /// Where the payload stands in the chunk's buffer.
     pub payload: Range<usize>,
+    /// Where its header [`PLACE_KEY`](crate::pglog::PLACE_KEY) stands there; empty without one.
+    pub place: Range<usize>,
 }
 
 impl Chunk {
@@ -87,6 +102,12 @@ impl Chunk {
     /// The records with their payloads, in order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = (&Arrival, &[u8])> {
         self.records.iter().map(|arrival| (arrival, &self.buffer[arrival.payload.clone()]))
+    }
+
+    /// Where the shipper read a record, as the record's header says.
+    pub fn place(&self, arrival: &Arrival) -> Option<&str> {
+        let place = self.buffer.get(arrival.place.clone()).filter(|place| !place.is_empty())?;
+        std::str::from_utf8(place).ok()
     }
 }
 
@@ -156,6 +177,8 @@ pub enum Event {
     Revoked(Vec<i32>),
     /// Records that were to come next are gone; `--on-gap continue` goes on from the oldest.
     Lost(Gap),
+    /// A partition of which nothing more will come: `--until-end` is through with it.
+    Through(i32),
     /// Nothing more will come: the files or `--until-end` are through.
     End,
 }

@@ -22,6 +22,7 @@
 //! ReadyForQuery that ends each. `transport` opens the stream below it, `tls` decides which
 //! certificates are trusted, `credentials` finds the password.
 
+mod catalog;
 mod connection;
 mod credentials;
 mod error;

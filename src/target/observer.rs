@@ -17,6 +17,10 @@ impl Observer {
         Ok(Self { client, blockers })
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The backends that `pid` waits for; empty if it waits for none, or has gone. A pid of 0
     /// stands for a prepared transaction.
     pub async fn blockers(&self, pid: i32) -> Result<Vec<i32>, ObserveError> {

@@ -79,6 +79,7 @@ impl Reader {
                     self.assigned.retain(|resume| !partitions.contains(&resume.partition));
                 }
                 Event::Lost(gap) => self.lost.push(gap),
+                Event::Through(_) => {}
                 Event::End => self.ended = true,
             }
         }

@@ -106,6 +106,27 @@ async fn without_room_the_membership_lives_on_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_partition_that_is_held_back_waits_and_loses_nothing() {
+    let broker = shared();
+    let topic = broker.topic("held_back", 2);
+    let mut reader = Reader::connect(settings(broker, &topic)).await;
+    reader.assigned().await;
+    reader.source.hold_back(&[0]).expect("held back");
+    broker.produce(&topic, 0, numbered(1000));
+    broker.produce(&topic, 1, numbered(1000));
+    assert!(reader.records(1000).await.iter().all(|record| record.partition == 1));
+    // Without room and with it again: it is still not its turn.
+    let idle = tokio::time::timeout(Duration::from_secs(2), reader.source.idle()).await;
+    assert!(idle.is_err(), "nothing that can't wait: {idle:?}");
+    broker.produce(&topic, 1, numbered(10));
+    assert!(reader.records(1010).await.iter().all(|record| record.partition == 1));
+    reader.source.hold_back(&[]).expect("released");
+    let records = &reader.records(2010).await[1010..];
+    let expected: Vec<_> = (0..1000).map(|n| seen(0, n, &n.to_string())).collect();
+    assert_eq!(records, expected);
+}
+
+#[tokio::test]
 async fn a_killed_broker_that_comes_back_loses_nothing() {
     let broker = Broker::start();
     let topic = broker.topic("kill", 1);

@@ -6,5 +6,7 @@ mod fixtures;
 mod formats;
 mod http;
 mod order;
+mod pace;
+mod partitions;
 mod sessions;
 mod stalls;

@@ -71,6 +71,21 @@ fn a_waiter_that_stands_before_a_rollback_is_freed_by_it() {
     assert_eq!(finished.report["stalls_broken"], json!({"early_end": 1}), "{finished}");
 }
 
+#[test]
+fn a_blocker_whose_commit_is_not_due_is_waited_for_and_ends_early_once() {
+    let log = Log::new()
+        .ended(1, ["begin", &append(1, 'x')])
+        .ended(2, [append(1, 'y')])
+        .silent(1500)
+        .ended(1, ["commit"])
+        .ended(2, [append(2, 'y')]);
+    let started = Instant::now();
+    let (rows, finished) = replay_on(&Server::start(15), &log, &["--speed", "1"]);
+    assert!(started.elapsed() > Duration::from_millis(1500), "{finished}");
+    assert_eq!(rows, "axy by c", "{finished}");
+    assert_eq!(finished.report["stalls_broken"], json!({"early_end": 1}), "{finished}");
+}
+
 /// Logged at its start, a waiter stands before all that its blocker still did.
 fn waiter_before_statements() -> Log {
     Log::new()

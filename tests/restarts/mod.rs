@@ -4,6 +4,7 @@ mod broker;
 mod crashes;
 mod idle;
 mod live;
+mod members;
 mod offsets;
 mod signals;
 mod stopped;

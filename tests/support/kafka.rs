@@ -188,15 +188,24 @@ impl Broker {
 
     /// What a group has committed for a topic's first partition.
     pub fn committed(&self, group: &str, topic: &str) -> Option<i64> {
-        self.committed_with_metadata(group, topic).map(|(offset, _)| offset)
+        self.committed_in(group, topic, 0)
+    }
+
+    /// What a group has committed for a partition.
+    pub fn committed_in(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        self.committed_beside(group, topic, partition).map(|(offset, _)| offset)
     }
 
     /// The offset that a group has committed for a topic's one partition, and what stands beside it.
     pub fn committed_with_metadata(&self, group: &str, topic: &str) -> Option<(i64, String)> {
+        self.committed_beside(group, topic, 0)
+    }
+
+    fn committed_beside(&self, group: &str, topic: &str, partition: i32) -> Option<(i64, String)> {
         let mut config = self.client();
         let consumer: BaseConsumer = config.set("group.id", group).create().expect("a consumer");
         let mut list = TopicPartitionList::new();
-        list.add_partition(topic, 0);
+        list.add_partition(topic, partition);
         let committed = consumer.committed_offsets(list, TIMEOUT).expect("an answer");
         let element = &committed.elements()[0];
         match element.offset() {

@@ -11,6 +11,8 @@ use tempfile::NamedTempFile;
 pub struct Log {
     records: Vec<Vec<u8>>,
     sessions: BTreeMap<u32, Session>,
+    /// Milliseconds in which nothing was logged.
+    silence: usize,
 }
 
 /// Who a session belongs to.
@@ -114,6 +116,12 @@ impl Log {
         self
     }
 
+    /// Nothing is logged for so many milliseconds.
+    pub fn silent(mut self, milliseconds: usize) -> Self {
+        self.silence += milliseconds;
+        self
+    }
+
     /// Bytes that are no record.
     pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.records.push(bytes.to_owned());
@@ -134,7 +142,7 @@ impl Log {
 
     fn push(&mut self, pid: u32, sql: &[u8], said: Said<'_>) {
         let Said { severity, sqlstate, message, detail, query } = said;
-        let number = self.records.len();
+        let time = self.records.len() + self.silence;
         let session = self.sessions.entry(pid).or_default();
         session.lines += 1;
         // As on a real server: a statement that ends its transaction has none any more.
@@ -149,11 +157,12 @@ impl Log {
         let transaction = if session.in_transaction { session.transactions } else { 0 };
         let Client { user, database, application } = session.client;
         let mut record = format!(
-            "2026-11-22 10:{:02}:{:02}.{:03} UTC,\"{user}\",\"{database}\",{pid},\"127.0.0.1:40000\",\
+            "2026-11-22 {:02}:{:02}:{:02}.{:03} UTC,\"{user}\",\"{database}\",{pid},\"127.0.0.1:40000\",\
              6b030000.{pid:x},{},\"\",2026-11-22 10:00:00 UTC,{pid}/{transaction},0,{severity},{sqlstate},",
-            number / 60_000 % 60,
-            number / 1000 % 60,
-            number % 1000,
+            10 + time / 3_600_000,
+            time / 60_000 % 60,
+            time / 1000 % 60,
+            time % 1000,
             session.lines,
         )
         .into_bytes();

@@ -8,3 +8,4 @@ pub mod log;
 pub mod postgres;
 pub mod recorder;
 pub mod rsyslog;
+pub mod spread;

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::postgres::Server;
 
@@ -42,7 +42,7 @@ impl Event {
 /// what could overtake does.
 pub struct Recorder {
     port: u16,
-    events: Arc<Mutex<Vec<Event>>>,
+    events: Arc<Mutex<Vec<(Instant, Event)>>>,
 }
 
 impl Recorder {
@@ -50,7 +50,7 @@ impl Recorder {
     pub fn before(server: &Server, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let events: Arc<Mutex<Vec<(Instant, Event)>>> = Arc::default();
         let (noted, server) = (events.clone(), server.port());
         thread::spawn(move || {
             for (connection, client) in listener.incoming().flatten().enumerate() {
@@ -70,6 +70,11 @@ impl Recorder {
 
     /// What has been noted so far.
     pub fn events(&self) -> Vec<Event> {
+        self.timed_events().into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// The same, each with when it happened.
+    pub fn timed_events(&self) -> Vec<(Instant, Event)> {
         lock(&self.events).clone()
     }
 }
@@ -77,7 +82,7 @@ impl Recorder {
 /// One connection.
 struct Passage {
     connection: usize,
-    events: Arc<Mutex<Vec<Event>>>,
+    events: Arc<Mutex<Vec<(Instant, Event)>>>,
     running: Mutex<Running>,
     changed: Condvar,
 }
@@ -173,7 +178,7 @@ impl Passage {
     }
 
     fn note(&self, event: Event) {
-        lock(&self.events).push(event);
+        lock(&self.events).push((Instant::now(), event));
     }
 }
 

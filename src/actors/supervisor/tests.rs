@@ -9,6 +9,8 @@ use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::backends::Backends;
+use crate::replay::session::Turns;
+use crate::replay::settings;
 use crate::replay::work::{End, Position, Seq, Work};
 use crate::target::{SslMode, Target, TargetSettings};
 
@@ -151,7 +153,12 @@ fn work(seq: u64, sql: &str) -> Delivery {
     let end = End { source: SourceEnd::Succeeded, ..End::default() };
     let login = Login { user: "u".into(), database: "d".into(), application_name: "a".into() };
     let work = Work::new(Seq(seq), at, SESSION, statement, end);
-    Delivery { session: SESSION, login: Arc::new(login), parcel: Parcel::Work(Arc::new(work)) }
+    Delivery {
+        session: SESSION,
+        partition: 0,
+        login: Arc::new(login),
+        parcel: Parcel::Work(Arc::new(work)),
+    }
 }
 
 async fn until(what: &str, so: impl Fn() -> bool) {
@@ -180,6 +187,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let hour = Duration::from_secs(3600);
     let sequencer = Sequencer::new(
         SequencerSettings {
+            order: settings::Order::Serial,
             stall_check: hour,
             patience: hour,
             target: target.clone(),
@@ -195,7 +203,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         SupervisorSettings {
             sessions: SessionSettings {
                 depth: 16,
-                serial: true,
+                turns: Turns::InARow,
                 replay_cancels: false,
                 read_only: false,
             },
@@ -221,7 +229,9 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         admission,
         pressure,
         statements: metrics::Statements::new(),
-        serial: true,
+        takes_turns: true,
+        spin: Duration::ZERO,
+        paced_since: None,
     }));
 
     let texts = ["set a = 1", "insert 1", "begin", "insert 2", "hang"];

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pglog::record::{LogTime, SessionId, Severity, SqlState};
+use crate::pglog::record::{LogPlace, LogTime, SessionId, Severity, SqlState};
 use crate::pglog::{Encoding, message};
 
 const PG12: &str = "2026-11-22 15:32:20.435 UTC,\"postgres\",\"app\",27020,\"127.0.0.1:39744\",\
@@ -57,6 +57,7 @@ fn owned(record: LogRecord<'_>) -> LogRecord<'static> {
         sqlstate: record.sqlstate,
         leader_pid: record.leader_pid,
         cut_duration_ms: record.cut_duration_ms,
+        place: record.place.map(|LogPlace { file, offset }| LogPlace { file: text(file), offset }),
     }
 }
 
@@ -115,6 +116,7 @@ fn a_csvlog_record_is_read_column_by_column() {
         backend_type: "client backend".into(),
         leader_pid: 77,
         cut_duration_ms: None,
+        place: None,
     };
     assert_eq!(read(PG15), Ok(expected));
 }
@@ -342,6 +344,28 @@ fn a_record_is_taken_out_of_its_envelope() {
     assert_eq!(read(msgpack_str(PG15.as_bytes())), expected);
     assert_eq!(read(msgpack_bin(PG15.as_bytes())), expected);
     assert_eq!(read(msgpack_map(&[("log", msgpack_bin(PG15.as_bytes()))])), expected);
+}
+
+#[test]
+fn an_envelope_says_where_the_record_was_read() {
+    let message = serde_json::to_string(PG15).unwrap();
+    let place = |file: &'static str, offset| Some(LogPlace { file: file.into(), offset });
+    let cases = [
+        (r#""kreplay.pos":12"#, place("", 12)),
+        (r#""kreplay.pos":"12""#, place("", 12)),
+        (r#""kreplay.pos":"/log/a\\b:c.csv:12""#, place(r"/log/a\b:c.csv", 12)),
+        (r#""kreplay.pos":"twelve""#, None),
+        (r#""kreplay.pos":"/log/a.csv:-1""#, None),
+        // Filebeat.
+        (r#""log":{"offset":7,"file":{"path":"/log/a.csv","inode":"9"}}"#, place("/log/a.csv", 7)),
+        (r#""log":{"offset":7}"#, None),
+        (r#""offset":7"#, None),
+    ];
+    for (fields, expected) in cases {
+        let read = read(format!(r#"{{{fields},"message":{message}}}"#)).unwrap();
+        assert_eq!(read.place, expected, "{fields}");
+        assert_eq!(LogRecord { place: None, ..read }, self::read(PG15).unwrap());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A lexical unit, as far as cutting and recognizing statements needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// A keyword or an unquoted identifier.
     Word,
     /// `"identifier"`.
@@ -21,13 +21,13 @@ pub(super) enum Token {
 }
 
 /// The tokens of a text, blanks and comments left out.
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     sql: &'a str,
     at: usize,
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(sql: &'a str) -> Self {
+    pub(crate) fn new(sql: &'a str) -> Self {
         Self { sql, at: 0 }
     }
 

@@ -79,10 +79,9 @@ impl Keyword {
             16 => &[("pg_advisory_lock", AdvisoryLock)],
             17 => &[("pg_cancel_backend", WritingFunction)],
             18 => &[("pg_advisory_unlock", WritingFunction)],
-            20 => &[
-                ("pg_try_advisory_lock", AdvisoryLock),
-                ("pg_terminate_backend", WritingFunction),
-            ],
+            20 => {
+                &[("pg_try_advisory_lock", AdvisoryLock), ("pg_terminate_backend", WritingFunction)]
+            }
             21 => &[("pg_advisory_xact_lock", WritingFunction)],
             22 => &[("pg_advisory_unlock_all", WritingFunction)],
             23 => &[("pg_advisory_lock_shared", AdvisoryLock)],

@@ -19,7 +19,10 @@ const IDLE: Standing = Standing {
 
 /// Permits that are all taken, by sessions that stand like this, with session 99 waiting for the
 /// statement at place 10.
-fn taken(in_turns: bool, standings: &[Standing]) -> (Permits, impl Fn(SessionId) -> Standing + use<>) {
+fn taken(
+    in_turns: bool,
+    standings: &[Standing],
+) -> (Permits, impl Fn(SessionId) -> Standing + use<>) {
     let mut permits = Permits::new(standings.len(), in_turns);
     for pid in 0..standings.len() {
         assert!(permits.take_spare(session(pid as u32)));

@@ -22,6 +22,8 @@ pub struct Interrupted {
     pub in_doubt: usize,
     /// The statement that will not be run again.
     pub hopeless: Option<Arc<Work>>,
+    /// The statements that are left to the next owner of the session's partition.
+    pub left: Vec<Arc<Work>>,
 }
 
 /// What a session gave up with its connection.
@@ -99,14 +101,19 @@ impl Session {
             again.push(current.work);
         }
         again.retain(|work| hopeless.as_ref().is_none_or(|hopeless| !Arc::ptr_eq(work, hopeless)));
-        // Whoever stops leaves it to the next start.
-        if self.closing != Some(Closing::Drain) {
-            for work in again.into_iter().rev() {
-                self.queue.push_front(Queued { work, again: true });
+        let mut left = Vec::new();
+        match self.closing {
+            // Whoever stops leaves it to the next start.
+            Some(Closing::Drain) => {}
+            Some(Closing::HandOver) => left = again,
+            Some(Closing::Source(_)) | None => {
+                for work in again.into_iter().rev() {
+                    self.queue.push_front(Queued { work, again: true });
+                }
             }
         }
         self.disconnected();
-        Interrupted { in_doubt, hopeless }
+        Interrupted { in_doubt, hopeless, left }
     }
 
     /// The connection was closed on purpose, and the open transaction rolled back with it as on the

@@ -62,7 +62,7 @@ fn extended(name: &str, parameters: &[&str]) -> Protocol {
 }
 
 fn settings() -> SessionSettings {
-    SessionSettings { depth: 16, serial: false, replay_cancels: false, read_only: false }
+    SessionSettings { depth: 16, turns: Turns::None, replay_cancels: false, read_only: false }
 }
 
 // ---- A session with its connection ----
@@ -163,7 +163,8 @@ impl Replay {
     fn lose(&mut self) -> usize {
         self.wire.clear();
         self.server.disconnect();
-        let Interrupted { in_doubt, hopeless } = self.session.lost();
+        let Interrupted { in_doubt, hopeless, left } = self.session.lost();
+        assert!(left.is_empty(), "nobody takes the session over");
         assert!(hopeless.is_none(), "{hopeless:?}");
         self.session.connected();
         in_doubt
@@ -224,7 +225,7 @@ fn simple_statements_are_sent_ahead_up_to_the_depth() {
 
 #[test]
 fn in_serial_order_a_turn_is_asked_for_once_and_covers_the_places_behind_it() {
-    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
     for seq in [3, 4, 7] {
         replay.seq = seq - 1;
         replay.simple(&format!("insert {seq}"), ok());
@@ -245,7 +246,7 @@ fn in_serial_order_a_turn_is_asked_for_once_and_covers_the_places_behind_it() {
 
 #[test]
 fn running_ahead_starts_one_statement_and_no_more() {
-    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
     replay.seq = 4;
     replay.simple("insert 5", ok());
     replay.simple("insert 6", ok());
@@ -253,6 +254,49 @@ fn running_ahead_starts_one_statement_and_no_more() {
     replay.session.run_ahead();
     assert_eq!(replay.send(), Next::Ask(Seq(6)), "the place behind one that ran early has to wait");
     assert_eq!(replay.wire.len(), 1);
+}
+
+#[test]
+fn a_statement_is_not_sent_before_it_is_due_and_asks_for_its_turn_when_it_is() {
+    let ms = |ms| Moment::after(Duration::from_millis(ms));
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
+    for due in [0, 10, 10] {
+        replay.seq += 1;
+        let work = Arc::into_inner(work(replay.seq, "insert", Protocol::Simple, ok()));
+        replay.session.push(Arc::new(work.expect("ours alone").due_at(Some(ms(due)))));
+    }
+    replay.session.advance_to(ms(3));
+    assert_eq!(replay.send(), Next::Ask(Seq(1)));
+    replay.session.grant(Seq(1));
+    assert_eq!(replay.send(), Next::WaitUntil(ms(10)));
+    assert_eq!(replay.session.take_delay(), Some(Duration::from_millis(3)));
+    replay.answer();
+    replay.session.advance_to(ms(9));
+    assert_eq!(replay.send(), Next::WaitUntil(ms(10)));
+    assert!(!replay.session.is_running(), "it is not a stall");
+    assert_eq!(replay.session.take_delay(), None);
+    replay.session.advance_to(ms(11));
+    assert_eq!(replay.send(), Next::Ask(Seq(2)), "though it stands behind its session's last");
+    replay.session.grant(Seq(2));
+    assert_eq!(replay.send(), Next::Wait);
+    assert_eq!(replay.wire.len(), 2, "the third is due too, and needs not ask");
+}
+
+#[test]
+fn what_runs_again_was_due_long_ago() {
+    let mut replay = Replay::new(settings());
+    let due = Some(Moment::after(Duration::from_secs(1)));
+    let work = Arc::into_inner(work(1, "insert", Protocol::Simple, ok()));
+    replay.session.push(Arc::new(work.expect("ours alone").due_at(due)));
+    replay.session.advance_to(Moment::after(Duration::from_secs(2)));
+    assert_eq!(replay.send(), Next::Wait);
+    assert!(replay.session.take_delay().is_some());
+    replay.session.lost();
+    replay.wire.clear();
+    replay.session.connected();
+    replay.session.advance_to(Moment::default());
+    assert_eq!(replay.send(), Next::Wait);
+    assert_eq!((replay.wire.len(), replay.session.take_delay()), (1, None));
 }
 
 #[test]

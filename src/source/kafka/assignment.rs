@@ -147,7 +147,8 @@ impl KafkaSource {
             let opened =
                 self.opened.entry(partition).or_insert(Opened { start: offset, target: high });
             let through = self.settings.until_end && offset >= opened.target;
-            reading.push((partition, Reading { next: offset, at_end: false, through }));
+            let held_back = false;
+            reading.push((partition, Reading { next: offset, at_end: false, through, held_back }));
         }
         let offsets = reading.iter().map(|(partition, reading)| (*partition, reading.next));
         let list = offsets_of(&self.settings.topic, offsets)?;
@@ -158,7 +159,11 @@ impl KafkaSource {
         if !fresh.is_empty() {
             self.offsets().commit(&fresh, CommitMode::Async)?;
         }
+        let through = resumes.iter().map(|resume| resume.partition);
+        let through: Vec<i32> =
+            through.filter(|partition| self.reading[partition].through).collect();
         self.said.push_back(Event::Assigned(resumes));
+        self.said.extend(through.into_iter().map(Event::Through));
         self.said.extend(lost.into_iter().map(Event::Lost));
         Ok(())
     }
@@ -219,7 +224,7 @@ impl KafkaSource {
 
     /// Pauses, after an assignment, what had been paused.
     fn pause_again(&self) -> Result<(), SourceError> {
-        let list = self.list(|reading| self.paused || reading.through)?;
+        let list = self.list(|reading| self.paused || reading.through || reading.held_back)?;
         self.client.pause(&list).map_err(failed("pause fetching"))
     }
 }

@@ -102,7 +102,7 @@ fn a_statement_that_can_not_be_restored_is_prepared_again() {
 
 #[test]
 fn in_serial_order_what_is_run_again_has_had_its_turn() {
-    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
     replay.simple("begin", ok());
     replay.simple("insert 1", ok());
     replay.run();
@@ -116,7 +116,7 @@ fn in_serial_order_what_is_run_again_has_had_its_turn() {
 
 #[test]
 fn a_turn_that_was_asked_for_is_asked_for_again_on_a_new_connection() {
-    let mut replay = Replay::new(SessionSettings { serial: true, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
     replay.seq = 4;
     replay.simple("insert 1", ok());
     assert_eq!(replay.send(), Next::Ask(Seq(5)));
@@ -232,4 +232,33 @@ fn what_is_refused_for_good_is_handed_back_once() {
     let seqs: Vec<u64> = replay.session.drop_queue().iter().map(|work| work.seq.0).collect();
     assert_eq!(seqs, [1, 2]);
     assert!(!replay.session.is_busy());
+}
+
+#[test]
+fn a_session_that_is_handed_over_ends_behind_its_last_transaction() {
+    let mut replay = Replay::new(settings());
+    for sql in ["insert 1", "begin", "insert 2"] {
+        replay.simple(sql, ok());
+    }
+    replay.send();
+    replay.simple("insert 3", ok());
+    assert_eq!(replay.session.drop_queue().len(), 1, "what has not started");
+    replay.session.close(Closing::HandOver);
+    assert_eq!(replay.run(), Next::Close(Closing::HandOver));
+    assert_eq!(replay.settled, [1], "the open transaction is the next owner's");
+    let open: Vec<u64> = replay.session.closed().iter().map(|work| work.seq.0).collect();
+    assert_eq!(open, [2, 3]);
+}
+
+#[test]
+fn what_a_session_that_is_handed_over_had_under_way_is_not_run_again_here() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.run();
+    replay.simple("insert 1", ok());
+    replay.send();
+    replay.session.close(Closing::HandOver);
+    let left = replay.session.lost().left;
+    assert_eq!(left.iter().map(|work| work.seq.0).collect::<Vec<_>>(), [1, 2]);
+    assert!(replay.session.has_only_to_stop());
 }

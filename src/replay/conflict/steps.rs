@@ -1,0 +1,114 @@
+//! What a statement does to its transaction, as its text tells.
+
+use crate::pglog::sql::{self, Command};
+use crate::pglog::statement::Statement;
+
+/// A step of a session's transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A transaction block begins.
+    Begin,
+    /// It ends.
+    Commit,
+    /// It ends, undone.
+    Rollback,
+    /// It ends and another begins; whether it is undone.
+    Chain {
+        /// `ROLLBACK AND CHAIN`.
+        undone: bool,
+    },
+    /// `SAVEPOINT`.
+    Savepoint(Box<str>),
+    /// `RELEASE`.
+    Release(Box<str>),
+    /// `ROLLBACK TO`.
+    RollbackTo(Box<str>),
+    /// `PREPARE TRANSACTION`: it leaves its session, by this name.
+    Prepare(Box<str>),
+    /// `COMMIT PREPARED`, `ROLLBACK PREPARED`.
+    FinishPrepared {
+        /// Its name.
+        name: Box<str>,
+        /// `ROLLBACK PREPARED`.
+        undone: bool,
+    },
+}
+
+impl Step {
+    /// Whether it ends a transaction block.
+    pub(super) fn ends_transaction(&self) -> bool {
+        matches!(self, Self::Commit | Self::Rollback | Self::Chain { .. } | Self::Prepare(_))
+    }
+}
+
+/// The steps of a statement string, in order; none for most.
+pub fn steps(statement: &Statement) -> Vec<Step> {
+    let parts = statement.outline.parts.iter();
+    parts.filter_map(|part| step(part.command, &statement.sql[part.range.clone()])).collect()
+}
+
+fn step(command: Command, text: &str) -> Option<Step> {
+    Some(match command {
+        Command::Begin => Step::Begin,
+        Command::Commit => Step::Commit,
+        Command::Rollback => Step::Rollback,
+        Command::Chain => Step::Chain { undone: is_undoing(text) },
+        Command::PrepareTransaction => Step::Prepare(last_word(text)),
+        Command::FinishPrepared => {
+            Step::FinishPrepared { name: last_word(text), undone: is_undoing(text) }
+        }
+        Command::Savepoint => match &*sql::key(text, 1) {
+            "savepoint" => Step::Savepoint(last_word(text)),
+            "release" => Step::Release(last_word(text)),
+            _ => Step::RollbackTo(last_word(text)),
+        },
+        _ => return None,
+    })
+}
+
+fn is_undoing(text: &str) -> bool {
+    matches!(&*sql::key(text, 1), "rollback" | "abort")
+}
+
+/// The name that such a statement ends with, as PostgreSQL folds it.
+fn last_word(text: &str) -> Box<str> {
+    let word = sql::last_token(text);
+    match word.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').unwrap_or(quoted).into(),
+        None => word.to_ascii_lowercase().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pglog::sql::Outline;
+
+    fn steps_of(text: &str) -> Vec<Step> {
+        let parts = Outline::of(text).parts.into_iter();
+        parts.filter_map(|part| step(part.command, &text[part.range])).collect()
+    }
+
+    #[test]
+    fn savepoints_are_told_apart_by_name() {
+        assert_eq!(steps_of("savepoint A"), [Step::Savepoint("a".into())]);
+        assert_eq!(steps_of("RELEASE SAVEPOINT \"a\""), [Step::Release("a".into())]);
+        assert_eq!(steps_of("rollback work to savepoint a;"), [Step::RollbackTo("a".into())]);
+        assert_eq!(steps_of("rollback to a"), [Step::RollbackTo("a".into())]);
+    }
+
+    #[test]
+    fn a_string_has_the_steps_of_its_statements() {
+        assert_eq!(
+            steps_of("begin; update t set a = 1; commit"),
+            [Step::Begin, Step::Commit],
+            "what the update does is in its footprint"
+        );
+        assert_eq!(steps_of("rollback and chain"), [Step::Chain { undone: true }]);
+        assert_eq!(steps_of("prepare transaction 'x'"), [Step::Prepare("'x'".into())]);
+        assert_eq!(
+            steps_of("rollback prepared 'x'"),
+            [Step::FinishPrepared { name: "'x'".into(), undone: true }]
+        );
+    }
+}

@@ -1,0 +1,298 @@
+mod model;
+mod store;
+
+use super::*;
+use crate::replay::footprint::Key;
+
+const T: Table = Table(1);
+const U: Table = Table(2);
+
+fn session(pid: u32) -> SessionId {
+    SessionId { start: 1, pid }
+}
+
+fn row(key: u64) -> Access {
+    Access::WriteRow(T, Key(key))
+}
+
+fn read(key: u64) -> Access {
+    Access::ReadRow(T, Key(key))
+}
+
+/// An order that is told one statement after the other.
+#[derive(Default)]
+struct Told {
+    order: ConflictOrder,
+    seq: u64,
+}
+
+impl Told {
+    fn arrive(&mut self, pid: u32, arrival: Arrival) -> u64 {
+        self.seq += 1;
+        let arrival = Arrival { seq: Seq(self.seq), session: session(pid), ..arrival };
+        self.order.arrive(&arrival, &mut Vec::new());
+        self.seq
+    }
+
+    /// A statement, in a transaction or on its own.
+    fn runs(&mut self, pid: u32, accesses: &[Access]) -> u64 {
+        self.arrive(pid, Arrival { footprint: footprint(accesses), ..Arrival::default() })
+    }
+
+    fn fails(&mut self, pid: u32, accesses: &[Access]) -> u64 {
+        let footprint = footprint(accesses);
+        self.arrive(pid, Arrival { footprint, failed: true, ..Arrival::default() })
+    }
+
+    fn steps(&mut self, pid: u32, step: Step) -> u64 {
+        self.arrive(pid, Arrival { steps: vec![step], ..Arrival::default() })
+    }
+
+    fn finish(&mut self, seq: u64) {
+        self.order.finish(Seq(seq), &mut Vec::new());
+    }
+
+    fn may_start(&self, seq: u64) -> bool {
+        self.order.may_start(Seq(seq))
+    }
+}
+
+fn footprint(accesses: &[Access]) -> Footprint {
+    Footprint { accesses: accesses.to_vec(), ..Footprint::default() }
+}
+
+#[test]
+fn what_does_not_conflict_starts_at_once() {
+    let mut told = Told::default();
+    let statements = [
+        told.runs(1, &[row(1)]),
+        told.runs(2, &[row(2)]),
+        told.runs(3, &[read(3)]),
+        told.runs(4, &[Access::Append(T)]),
+        told.runs(5, &[Access::Append(T)]),
+        told.runs(6, &[Access::WriteTable(U)]),
+    ];
+    let waiting = statements.iter().filter(|seq| !told.may_start(**seq)).collect::<Vec<_>>();
+    assert!(waiting.is_empty() || waiting == [&4, &5], "{waiting:?}: rows may be among the added");
+}
+
+#[test]
+fn a_write_waits_for_the_end_of_the_transaction_that_wrote_the_row_even_if_it_is_not_read_yet() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    let first = told.runs(1, &[row(1)]);
+    let overtook = told.runs(2, &[row(1)]);
+    told.finish(first);
+    assert!(!told.may_start(overtook));
+    let commit = told.steps(1, Step::Commit);
+    assert!(told.may_start(commit));
+    told.finish(1);
+    told.finish(commit);
+    assert!(told.may_start(overtook));
+}
+
+#[test]
+fn a_read_waits_for_the_writers_whose_end_stands_before_it_and_for_no_other() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    let before = told.runs(2, &[read(1)]);
+    let commit = told.steps(1, Step::Commit);
+    let after = told.runs(3, &[read(1)]);
+    assert!(told.may_start(before), "it saw the old version");
+    assert!(!told.may_start(commit), "which is there until the COMMIT");
+    assert!(!told.may_start(after));
+    told.finish(before);
+    assert!(told.may_start(commit));
+    told.finish(commit);
+    assert!(told.may_start(after));
+}
+
+#[test]
+fn a_commit_does_not_wait_for_a_read_that_waits_for_it() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1), row(2)]);
+    // It waited for row 1, read row 2 and overtook the COMMIT's record.
+    let overtook = told.runs(2, &[row(1), read(2)]);
+    let commit = told.steps(1, Step::Commit);
+    assert!(told.may_start(commit));
+    assert!(!told.may_start(overtook));
+    assert_eq!(told.order.waived(), 1);
+}
+
+#[test]
+fn what_was_written_since_a_savepoint_is_free_with_the_rollback_to_it() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    told.steps(1, Step::Savepoint("a".into()));
+    told.runs(1, &[row(2)]);
+    let back = told.steps(1, Step::RollbackTo("a".into()));
+    let free = told.runs(2, &[row(2)]);
+    let held = told.runs(3, &[row(1)]);
+    (1..=4).for_each(|seq| told.finish(seq));
+    assert!(!told.may_start(free));
+    told.finish(back);
+    assert!(told.may_start(free));
+    assert!(!told.may_start(held));
+    told.finish(free);
+    let commit = told.steps(1, Step::Commit);
+    told.finish(commit);
+    assert!(told.may_start(held));
+}
+
+#[test]
+fn what_was_written_since_a_released_savepoint_is_held_to_the_end() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.steps(1, Step::Savepoint("a".into()));
+    told.runs(1, &[row(1)]);
+    let release = told.steps(1, Step::Release("a".into()));
+    let waiter = told.runs(2, &[row(1)]);
+    (1..=release).for_each(|seq| told.finish(seq));
+    assert!(!told.may_start(waiter));
+    let rollback = told.steps(1, Step::Rollback);
+    told.finish(rollback);
+    assert!(told.may_start(waiter));
+}
+
+#[test]
+fn a_failure_frees_what_its_transaction_held() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    let failure = told.fails(1, &[row(2)]);
+    let waiters = [told.runs(2, &[row(1)]), told.runs(3, &[row(2)])];
+    told.finish(1);
+    told.finish(2);
+    assert!(waiters.iter().all(|seq| !told.may_start(*seq)));
+    told.finish(failure);
+    assert!(waiters.iter().all(|seq| told.may_start(*seq)), "its ROLLBACK may come much later");
+}
+
+#[test]
+fn statements_that_share_a_sync_are_one_transaction() {
+    let mut told = Told::default();
+    let footprint = footprint(&[row(1)]);
+    let first = told.arrive(1, Arrival { footprint, joined: true, ..Arrival::default() });
+    let waiter = told.runs(2, &[row(1)]);
+    told.finish(first);
+    assert!(!told.may_start(waiter));
+    let last = told.runs(1, &[]);
+    told.finish(last);
+    assert!(told.may_start(waiter));
+}
+
+#[test]
+fn a_prepared_transaction_holds_its_rows_until_any_session_finishes_it() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    let prepare = told.steps(1, Step::Prepare("'x'".into()));
+    let waiter = told.runs(2, &[row(1)]);
+    (1..=prepare).for_each(|seq| told.finish(seq));
+    assert!(!told.may_start(waiter));
+    let finish = Step::FinishPrepared { name: "'x'".into(), undone: false };
+    let finish = told.steps(3, finish);
+    assert!(told.may_start(finish));
+    told.finish(finish);
+    assert!(told.may_start(waiter));
+}
+
+#[test]
+fn a_barrier_waits_for_all_and_all_wait_for_it() {
+    let mut told = Told::default();
+    let before = told.runs(1, &[read(1)]);
+    let barrier = told.runs(2, &[Access::Everything]);
+    let after = told.runs(3, &[Access::ReadTable(U)]);
+    assert!(!told.may_start(barrier) && !told.may_start(after));
+    told.finish(before);
+    assert!(told.may_start(barrier) && !told.may_start(after));
+    told.finish(barrier);
+    assert!(told.may_start(after));
+}
+
+#[test]
+fn a_transaction_that_holds_others_back_passes_a_barrier_that_waits_for_them() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    told.runs(2, &[row(1)]);
+    let barrier = told.runs(3, &[Access::Everything]);
+    let commit = told.steps(1, Step::Commit);
+    assert!(!told.may_start(barrier));
+    assert!(told.may_start(commit));
+}
+
+#[test]
+fn draws_from_a_sequence_keep_their_order_statement_by_statement() {
+    let draw = Access::Draw(Object(7));
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    let first = told.runs(1, &[draw]);
+    let second = told.runs(2, &[draw]);
+    assert!(!told.may_start(second));
+    told.finish(first);
+    assert!(told.may_start(second), "no transaction holds a sequence");
+}
+
+#[test]
+fn a_session_goes_on_as_far_as_nothing_holds_it() {
+    let mut told = Told::default();
+    told.runs(1, &[row(1)]);
+    let mut starts = Vec::new();
+    let mut arrive = |seq, accesses: &[Access]| {
+        let footprint = footprint(accesses);
+        let arrival =
+            Arrival { seq: Seq(seq), session: session(2), footprint, ..Arrival::default() };
+        told.order.arrive(&arrival, &mut starts);
+    };
+    arrive(2, &[row(1)]);
+    arrive(3, &[row(3)]);
+    assert!(starts.is_empty(), "the third goes behind the second");
+    told.order.finish(Seq(1), &mut starts);
+    assert_eq!(starts, [Start { session: session(2), seq: Seq(3) }], "both at once");
+}
+
+#[test]
+fn all_that_waits_for_what_has_not_been_read_is_stuck() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    told.runs(2, &[row(1)]);
+    assert!(!told.order.is_stuck());
+    told.finish(1);
+    told.finish(2);
+    assert!(told.order.is_stuck());
+    assert_eq!(told.order.silent_holders().collect::<Vec<_>>(), [session(1)]);
+    let mut starts = Vec::new();
+    told.order.close(session(1), &mut starts);
+    assert_eq!(starts, [Start { session: session(2), seq: Seq(3) }]);
+}
+
+#[test]
+fn what_ran_ahead_of_its_arrival_is_finished_when_it_comes() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    let waiter = told.runs(2, &[row(1)]);
+    (1..=2).for_each(|seq| told.finish(seq));
+    told.finish(4);
+    assert!(!told.may_start(waiter));
+    told.steps(1, Step::Commit);
+    assert!(told.may_start(waiter));
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_done() {
+    let mut told = Told::default();
+    for key in 0..1000 {
+        let accesses = [row(key), read(key + 1), Access::Append(U), Access::Draw(Object(key))];
+        let seq = told.runs(key as u32 % 7, &accesses);
+        told.finish(seq);
+    }
+    assert_eq!(told.order.graph.len(), 0);
+    assert_eq!(told.order.in_flight(), (0, 0));
+    assert!(told.order.objects.len() < 200 && told.order.unfinished.is_done(&told.order.graph));
+}

@@ -1,0 +1,374 @@
+//! Random histories of random transactions, replayed in random interleavings.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::store::{Blocked, Op, Store};
+use super::*;
+use crate::replay::footprint::Key;
+
+const TABLES: u32 = 2;
+
+/// What histories are made of.
+#[derive(Debug, Clone)]
+struct Shape {
+    sessions: usize,
+    transactions: usize,
+    keys: u64,
+    /// Whether COMMITs are logged after their locks are gone.
+    late_commits: bool,
+    /// Whether there is more than rows of a key.
+    wide: bool,
+    /// How many statements are in flight at the most.
+    window: usize,
+}
+
+/// As much of a random number generator as two runs with the same seed need.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % sides.max(1)
+    }
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    session: usize,
+    op: Op,
+    number: u64,
+}
+
+/// What a session does, transaction by transaction. Rows are locked in the order of their keys, and
+/// a whole table before any of its rows, so that no two transactions wait for each other.
+fn program(shape: &Shape, dice: &mut Dice) -> VecDeque<Op> {
+    let mut ops = VecDeque::new();
+    for _ in 0..shape.transactions {
+        let block = dice.roll(4) > 0;
+        let mut places: Vec<(u32, u64)> = (0..1 + dice.roll(if block { 4 } else { 1 }))
+            .map(|_| (dice.roll(TABLES as usize) as u32, dice.roll(shape.keys as usize) as u64))
+            .collect();
+        places.sort_unstable();
+        if block {
+            ops.push_back(Op::Begin);
+        }
+        let mut saved = false;
+        for (at, (table, key)) in places.iter().copied().enumerate() {
+            let wide = shape.wide && dice.roll(4) == 0;
+            let first_of_table = at == 0 || places[at - 1].0 < table;
+            if block && !saved && shape.wide && dice.roll(8) == 0 {
+                saved = true;
+                ops.push_back(Op::Savepoint);
+            }
+            // What a statement saw of rows that a transaction added whose COMMIT it overtook, no log
+            // tells: nobody looks at them.
+            let added_to = if shape.late_commits { table + TABLES } else { table };
+            ops.push_back(match dice.roll(8) {
+                0 if wide && !block && !shape.late_commits => Op::Anything,
+                0 | 1 if wide && first_of_table => Op::WriteTable(table),
+                2 if wide => Op::Append(added_to),
+                3 | 4 if wide => Op::AppendDrawn(added_to),
+                5 if wide => Op::ReadTable(table),
+                6 | 7 => Op::Read(table, key),
+                _ => Op::Write(table, key),
+            });
+            if saved && dice.roll(4) == 0 {
+                ops.push_back(Op::RollbackTo);
+                break;
+            }
+        }
+        if block {
+            ops.push_back(if dice.roll(6) == 0 { Op::Rollback } else { Op::Commit });
+        }
+    }
+    ops
+}
+
+/// Runs the sessions side by side on the source. Returns its log and its state.
+fn history(shape: &Shape, dice: &mut Dice) -> (Vec<Record>, Store) {
+    let mut programs: Vec<_> = (0..shape.sessions).map(|_| program(shape, dice)).collect();
+    let mut unlogged: Vec<Option<Record>> = vec![None; shape.sessions];
+    let mut store = Store::new(TABLES, shape.keys);
+    let mut log: Vec<Record> = Vec::new();
+    let mut number = 0;
+    while programs.iter().any(|ops| !ops.is_empty()) || unlogged.iter().any(Option::is_some) {
+        let session = dice.roll(shape.sessions);
+        if let Some(record) = unlogged[session].take() {
+            log.push(record);
+            continue;
+        }
+        let Some(op) = programs[session].front().copied() else { continue };
+        if store.run(session, op, number + 1).is_err() {
+            continue;
+        }
+        number += 1;
+        programs[session].pop_front();
+        let record = Record { session, op, number };
+        if op == Op::Commit && shape.late_commits {
+            unlogged[session] = Some(record);
+        } else {
+            log.push(record);
+        }
+    }
+    (log, store)
+}
+
+fn accesses(op: Op) -> Vec<Access> {
+    let row = |table, key: u64| (Table(table), Key(key));
+    match op {
+        Op::Read(table, key) => vec![Access::ReadRow(row(table, key).0, Key(key))],
+        Op::Write(table, key) => vec![Access::WriteRow(row(table, key).0, Key(key))],
+        Op::ReadTable(table) => vec![Access::ReadTable(Table(table))],
+        Op::WriteTable(table) => vec![Access::WriteTable(Table(table))],
+        Op::Append(table) => vec![Access::Append(Table(table))],
+        Op::AppendDrawn(table) => vec![Access::Append(Table(table)), Access::Draw(Object(1))],
+        Op::Anything => vec![Access::Everything],
+        _ => Vec::new(),
+    }
+}
+
+fn arrival(seq: usize, record: &Record) -> Arrival {
+    let step = match record.op {
+        Op::Begin => Some(Step::Begin),
+        Op::Commit => Some(Step::Commit),
+        Op::Rollback => Some(Step::Rollback),
+        Op::Savepoint => Some(Step::Savepoint("s".into())),
+        Op::RollbackTo => Some(Step::RollbackTo("s".into())),
+        _ => None,
+    };
+    Arrival {
+        seq: Seq(seq as u64 + 1),
+        session: session(record.session as u32),
+        footprint: footprint(&accesses(record.op)),
+        steps: step.into_iter().collect(),
+        ..Arrival::default()
+    }
+}
+
+/// A replay of a log.
+struct Replay<'a> {
+    log: &'a [Record],
+    order: ConflictOrder,
+    store: Store,
+    /// How much of the log has been read.
+    read: usize,
+    /// Each session's statements that have not been run, by their place in the log.
+    queues: Vec<VecDeque<usize>>,
+    /// Statements that have been run and have not finished.
+    running: Vec<usize>,
+    seen: Vec<Option<i64>>,
+    stalls: usize,
+}
+
+impl<'a> Replay<'a> {
+    fn of(shape: &Shape, log: &'a [Record]) -> Self {
+        Self {
+            log,
+            order: ConflictOrder::default(),
+            store: Store::new(TABLES, shape.keys),
+            read: 0,
+            queues: vec![VecDeque::new(); shape.sessions],
+            running: Vec::new(),
+            seen: vec![None; log.len()],
+            stalls: 0,
+        }
+    }
+
+    fn read_next(&mut self) {
+        let record = &self.log[self.read];
+        self.order.arrive(&arrival(self.read, record), &mut Vec::new());
+        self.queues[record.session].push_back(self.read);
+        self.read += 1;
+    }
+
+    fn run(&mut self, at: usize) -> Result<(), Blocked> {
+        let Record { session, op, number, .. } = self.log[at];
+        let seen = self.store.run(session, op, number)?;
+        self.seen[at] = Some(seen);
+        self.queues[session].pop_front();
+        self.running.push(at);
+        Ok(())
+    }
+
+    /// Replays in an order that the dice decide. Fails where nothing can go on.
+    fn to_the_end(&mut self, window: usize, dice: &mut Dice) -> Result<(), String> {
+        loop {
+            let (in_flight, _) = self.order.in_flight();
+            let may_read = self.read < self.log.len() && in_flight < window;
+            if may_read && dice.roll(3) == 0 {
+                self.read_next();
+                self.check_waits()?;
+                continue;
+            }
+            if !self.running.is_empty() && dice.roll(2) == 0 {
+                let at = self.running.swap_remove(dice.roll(self.running.len()));
+                self.order.finish(Seq(at as u64 + 1), &mut Vec::new());
+                continue;
+            }
+            let granted = |at: &usize| self.order.may_start(Seq(*at as u64 + 1));
+            let heads = self.queues.iter().filter_map(|queue| queue.front().copied());
+            let mut heads: Vec<usize> = heads.filter(granted).collect();
+            let mut blocked = Vec::new();
+            let mut ran = false;
+            while !heads.is_empty() && !ran {
+                let at = heads.swap_remove(dice.roll(heads.len()));
+                match self.run(at) {
+                    Ok(()) => ran = true,
+                    Err(Blocked(by)) => blocked.push(by),
+                }
+            }
+            if ran || !self.running.is_empty() {
+                continue;
+            }
+            if self.read == self.log.len() && self.order.in_flight().0 == 0 {
+                return Ok(());
+            }
+            self.relieve(&blocked, may_read)?;
+        }
+    }
+
+    /// Nothing runs: either statements wait for locks in the database, or more has to be read.
+    fn relieve(&mut self, blocked: &[usize], may_read: bool) -> Result<(), String> {
+        for by in blocked {
+            let mut holder = *by;
+            while let Some(at) = self.queues[holder].front().copied() {
+                match self.run(at) {
+                    Ok(()) => {
+                        self.stalls += 1;
+                        return Ok(());
+                    }
+                    Err(Blocked(by)) => holder = by,
+                }
+            }
+        }
+        if self.read == self.log.len() {
+            return Err(format!("nothing goes on: {:?}", self.queues));
+        }
+        if !may_read && blocked.is_empty() && !self.order.is_stuck() {
+            return Err("the window is full, and the order does not ask for more".to_owned());
+        }
+        self.read_next();
+        Ok(())
+    }
+
+    /// The statement that came last waits for nothing that it does not conflict with.
+    fn check_waits(&self) -> Result<(), String> {
+        let at = self.read - 1;
+        let record = &self.log[at];
+        let mut touched = accesses(record.op);
+        let same = |other: &&Record| other.session == record.session;
+        if record.op == Op::Commit {
+            let before = self.log[..at].iter().rev().filter(same);
+            let transaction = before.take_while(|other| other.op != Op::Begin);
+            touched.extend(transaction.flat_map(|other| accesses(other.op)));
+        }
+        for waited in self.order.waits_of(Seq(at as u64 + 1)) {
+            let others: Vec<Access> = match waited {
+                Waited::Statement(seq) => accesses(self.log[seq.0 as usize - 1].op),
+                Waited::Transaction(holder) => {
+                    let before = self.log[..at].iter();
+                    let its = before.filter(|other| session(other.session as u32) == holder);
+                    its.flat_map(|other| accesses(other.op)).collect()
+                }
+            };
+            let barrier = others.iter().chain(&touched).any(|any| *any == Access::Everything);
+            let meets = others.iter().any(|other| touched.iter().any(|own| meet(*own, *other)));
+            if !meets && !barrier {
+                return Err(format!("{record:?} waits for {waited:?} without a conflict"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the order of two accesses can matter, by their definition.
+fn meet(one: Access, other: Access) -> bool {
+    use Access::{Append, Draw, Everything, ReadRow, ReadTable, WriteRow, WriteTable};
+    let table = |access: Access| match access {
+        ReadRow(table, _) | WriteRow(table, _) => Some(table),
+        ReadTable(table) | WriteTable(table) | Append(table) => Some(table),
+        _ => None,
+    };
+    match (one, other) {
+        (Everything, _) | (_, Everything) => true,
+        (Draw(a), Draw(b)) => a == b,
+        (Append(_), Append(_)) => false,
+        (ReadRow(t, a) | WriteRow(t, a), ReadRow(u, b) | WriteRow(u, b)) if (t, a) != (u, b) => {
+            false
+        }
+        _ => {
+            (one.is_write() || other.is_write())
+                && table(one).is_some_and(|t| table(other) == Some(t))
+        }
+    }
+}
+
+/// One statement after the other, in the order of the log. A session that another waits for goes on
+/// ahead of its turn. Returns the state, what was read, and how often that was so.
+fn serially(shape: &Shape, log: &[Record]) -> (Store, Vec<i64>, usize) {
+    let mut store = Store::new(TABLES, shape.keys);
+    let mut seen: Vec<Option<i64>> = vec![None; log.len()];
+    let mut ahead = 0;
+    for at in 0..log.len() {
+        let mut next = at;
+        while seen[at].is_none() {
+            let Record { session, op, number, .. } = log[next];
+            match store.run(session, op, number) {
+                Ok(read) => {
+                    seen[next] = Some(read);
+                    next = at;
+                }
+                Err(Blocked(by)) => {
+                    let of_blocker =
+                        |later: &usize| log[*later].session == by && seen[*later].is_none();
+                    next = (at..log.len()).find(of_blocker).expect("a blocker goes on");
+                    ahead += 1;
+                }
+            }
+        }
+    }
+    (store, seen.into_iter().flatten().collect(), ahead)
+}
+
+fn replayed(shape: &Shape, seed: u64) -> Result<(), TestCaseError> {
+    let mut dice = Dice(seed | 1);
+    let (log, source) = history(shape, &mut dice);
+    let (serial, reads, ahead) = serially(shape, &log);
+    prop_assert_eq!(serial.state(), source.state(), "{:#?}", log);
+    for _ in 0..4 {
+        let mut replay = Replay::of(shape, &log);
+        let outcome = replay.to_the_end(shape.window, &mut dice);
+        prop_assert!(outcome.is_ok(), "{outcome:?}\n{log:#?}");
+        prop_assert_eq!(replay.store.state(), serial.state(), "{:#?}", log);
+        if ahead == 0 {
+            let differs = |(serially, seen): &(&i64, &Option<i64>)| Some(**serially) != **seen;
+            let other = reads.iter().zip(&replay.seen).position(|pair| differs(&pair));
+            prop_assert!(other.is_none(), "{:?} read otherwise\n{:#?}", other, log);
+        }
+        if !shape.wide {
+            prop_assert_eq!(replay.stalls, 0, "{:#?}", log);
+        }
+    }
+    Ok(())
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let sizes = (2usize..7, 1usize..7, 1u64..6, 1usize..40);
+    (sizes, any::<bool>(), any::<bool>()).prop_map(|(sizes, late_commits, wide)| {
+        let (sessions, transactions, keys, window) = sizes;
+        Shape { sessions, transactions, keys, late_commits, wide, window }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn every_interleaving_ends_in_the_source_s_state(shape in shapes(), seed in any::<u64>()) {
+        replayed(&shape, seed)?;
+    }
+}

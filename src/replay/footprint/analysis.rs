@@ -1,0 +1,201 @@
+//! From a statement's text to its template: what it does, its keys still open.
+//!
+//! The text is parsed by PostgreSQL's own parser. What its grammar has and this does not know is a
+//! barrier.
+
+use std::ops::Range;
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Node, RangeVar, SelectStmt};
+
+use super::catalog::{Kind, Oid, Purity, Relation};
+use super::engine::Tables;
+use super::literals::{Value, literal_at};
+use super::template::{Names, Template};
+use super::{Access, Table, Widening};
+
+mod expression;
+mod functions;
+mod pins;
+mod query;
+mod utility;
+mod write;
+
+/// The template of a text that is one statement.
+pub(super) fn template(
+    sql: &str,
+    literals: &[Range<usize>],
+    names: Names<'_>,
+    is_temporary: &dyn Fn(&str) -> bool,
+    tables: &mut Tables,
+) -> Template {
+    // The parser's summary of the tree, which is not used here, asserts more than it checks.
+    let parsed = std::panic::catch_unwind(|| pg_query::parse(sql, 0));
+    let Ok(Ok(parsed)) = parsed else { return Template::everything(Widening::Unparsable) };
+    let mut analysis = Analysis {
+        sql,
+        literals,
+        names,
+        is_temporary,
+        tables,
+        ctes: Vec::new(),
+        template: Template::default(),
+    };
+    for statement in &parsed.protobuf.stmts {
+        match &statement.stmt {
+            Some(node) => analysis.statement(node),
+            None => analysis.barrier(Widening::Construct),
+        }
+    }
+    let mut template = analysis.template;
+    template.footprint.settle();
+    if template.footprint.accesses == [Access::Everything] {
+        template.rows.clear();
+        template.sequences.clear();
+        template.locks.clear();
+    }
+    template
+}
+
+struct Analysis<'a> {
+    sql: &'a str,
+    literals: &'a [Range<usize>],
+    names: Names<'a>,
+    is_temporary: &'a dyn Fn(&str) -> bool,
+    tables: &'a mut Tables,
+    /// The names of the WITH queries in sight.
+    ctes: Vec<String>,
+    template: Template,
+}
+
+/// What a name in a FROM stands for.
+#[derive(Clone, Copy)]
+enum Found<'a> {
+    Relation(Oid, &'a Relation),
+    /// A WITH query, a temporary table, one of PostgreSQL's own: nothing to put in order.
+    Private,
+}
+
+impl<'a> Analysis<'a> {
+    fn add(&mut self, access: Access) {
+        self.template.footprint.add(access);
+    }
+
+    fn widen(&mut self, why: Widening) {
+        self.template.footprint.widen(Some(why));
+    }
+
+    fn barrier(&mut self, why: Widening) {
+        self.add(Access::Everything);
+        self.widen(why);
+    }
+
+    fn impure(&mut self, purity: Purity, why: Widening) {
+        match purity {
+            Purity::Pure => {}
+            Purity::Stable => {
+                self.add(Access::ReadAll);
+                self.widen(Widening::StableFunction);
+            }
+            Purity::Volatile => self.barrier(why),
+        }
+    }
+
+    fn table(&mut self, root: Oid) -> Table {
+        self.tables.number(self.names.database, root)
+    }
+
+    /// Looks a name up; unknown ones are a barrier.
+    fn find(&mut self, name: &RangeVar) -> Option<Found<'a>> {
+        let schema = name.schemaname.as_str();
+        if schema.is_empty() && self.ctes.contains(&name.relname) {
+            return Some(Found::Private);
+        }
+        self.find_table(schema, &name.relname)
+    }
+
+    fn find_table(&mut self, schema: &str, name: &str) -> Option<Found<'a>> {
+        if schema == "pg_temp" || schema.is_empty() && (self.is_temporary)(name) {
+            return Some(Found::Private);
+        }
+        if matches!(schema, "pg_catalog" | "information_schema") {
+            return Some(Found::Private);
+        }
+        let catalog = self.names.catalog;
+        let found = catalog.find(schema, name, self.names.path);
+        match found.and_then(|oid| Some((oid, catalog.get(oid)?))) {
+            Some((_, relation)) if relation.kind == Kind::System => Some(Found::Private),
+            Some((oid, relation)) => Some(Found::Relation(oid, relation)),
+            None => {
+                self.barrier(Widening::UnknownName);
+                None
+            }
+        }
+    }
+
+    /// What stands there, if it is a constant or a parameter.
+    fn value(&self, node: &Node) -> Option<Value> {
+        match node.node.as_ref()? {
+            NodeEnum::ParamRef(parameter) => {
+                Some(Value::Parameter(usize::try_from(parameter.number).ok()?))
+            }
+            NodeEnum::AConst(constant) => self.constant(constant),
+            _ => None,
+        }
+    }
+
+    fn constant(&self, constant: &pg_query::protobuf::AConst) -> Option<Value> {
+        use pg_query::protobuf::a_const::Val;
+        if constant.isnull {
+            return Some(Value::Null);
+        }
+        if let Some(Val::Boolval(value)) = &constant.val {
+            return Some(Value::Constant(if value.boolval { "t" } else { "f" }.into()));
+        }
+        let literal = literal_at(self.sql, self.literals, constant.location);
+        if literal.is_some() {
+            return literal;
+        }
+        // What is no literal is part of the shape: a keyword, an unusual number.
+        let location = usize::try_from(constant.location).ok()?;
+        if self.literals.iter().any(|range| range.contains(&location)) {
+            return None;
+        }
+        let start = self.sql.get(location..)?;
+        if !start.starts_with(|char: char| char.is_ascii_alphanumeric()) {
+            return None;
+        }
+        match constant.val.as_ref()? {
+            Val::Ival(value) => Some(Value::Constant(value.ival.to_string().into())),
+            Val::Fval(value) => Some(Value::Constant((*value.fval).into())),
+            Val::Sval(value) => Some(Value::Constant((*value.sval).into())),
+            Val::Boolval(_) | Val::Bsval(_) => None,
+        }
+    }
+}
+
+/// The parts of a dotted name.
+fn parts(names: &[Node]) -> Vec<&str> {
+    let part = |node| match node {
+        &Node { node: Some(NodeEnum::String(ref text)) } => Some(text.sval.as_str()),
+        _ => None,
+    };
+    names.iter().filter_map(part).collect()
+}
+
+/// A dotted name as its schema, empty if there is none, and its last part.
+fn qualified(names: &[Node]) -> (&str, &str) {
+    match parts(names).as_slice() {
+        [.., schema, name] => (schema, name),
+        [name] => ("", name),
+        [] => ("", ""),
+    }
+}
+
+/// The SELECT in a node.
+fn as_select(node: &Node) -> Option<&SelectStmt> {
+    match &node.node {
+        Some(NodeEnum::SelectStmt(select)) => Some(select),
+        _ => None,
+    }
+}

@@ -1,0 +1,207 @@
+//! What the server's catalogs say, row by row.
+
+use super::{Oid, Purity};
+
+/// Everything that a [`Catalog`](super::Catalog) is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// `search_path` and `default_transaction_isolation`.
+    pub settings: Vec<SettingRow>,
+    /// Everything with rows or that looks like it, PostgreSQL's own included.
+    pub relations: Vec<RelationRow>,
+    /// Which table is a partition or heir of which.
+    pub heirs: Vec<HeirRow>,
+    /// The columns of relations that are not PostgreSQL's own.
+    pub columns: Vec<ColumnRow>,
+    /// The unique indexes and exclusion constraints.
+    pub indexes: Vec<IndexRow>,
+    /// The foreign keys.
+    pub foreign_keys: Vec<ForeignKeyRow>,
+    /// The triggers that somebody made and that fire.
+    pub triggers: Vec<TriggerRow>,
+    /// The rules that are no view's.
+    pub rules: Vec<RuleRow>,
+    /// What views, defaults, checks and policies are made of.
+    pub dependencies: Vec<DependencyRow>,
+    /// The functions, PostgreSQL's own included.
+    pub functions: Vec<FunctionRow>,
+    /// Operators of somebody's own whose functions do more than compute.
+    pub operators: Vec<ImpureRow>,
+    /// Types with casts or input functions of somebody's own that do more than compute.
+    pub types: Vec<ImpureRow>,
+}
+
+/// A setting's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingRow {
+    /// For whom; `None` for everybody else.
+    pub role: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its value, as `SHOW` tells it.
+    pub value: String,
+}
+
+/// A row of `pg_class`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationRow {
+    /// Its number.
+    pub oid: Oid,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// `relkind`.
+    pub kind: char,
+}
+
+/// A row of `pg_inherits`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeirRow {
+    /// The partition or heir.
+    pub child: Oid,
+    /// Of which table.
+    pub parent: Oid,
+    /// Whether it is a partition.
+    pub is_partition: bool,
+}
+
+/// A row of `pg_attribute`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnRow {
+    /// Whose.
+    pub relation: Oid,
+    /// Its number there.
+    pub number: i16,
+    /// Its name.
+    pub name: String,
+    /// Its type; of a domain the type below, of an enumeration `text`.
+    pub type_oid: Oid,
+    /// The type's modifier; −1 if it has none.
+    pub modifier: i32,
+    /// Whether it is never NULL.
+    pub not_null: bool,
+    /// Whether equal values are the same bytes: its collation is deterministic, or it has none.
+    pub is_deterministic: bool,
+    /// Whether it is computed from others.
+    pub is_generated: bool,
+    /// Whether it has a default or is an identity.
+    pub has_default: bool,
+}
+
+/// A row of `pg_index`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexRow {
+    /// Its number.
+    pub oid: Oid,
+    /// The table.
+    pub relation: Oid,
+    /// Its key columns; 0 for an expression.
+    pub columns: Vec<i16>,
+    /// All columns that it looks at: in expressions and in its condition too.
+    pub mentions: Vec<i16>,
+    /// Whether it is the primary key's.
+    pub is_primary: bool,
+    /// Whether it is checked at once, row by row.
+    pub is_immediate: bool,
+    /// Whether it holds all rows.
+    pub is_whole: bool,
+    /// Whether it is unique, and no exclusion constraint's.
+    pub is_unique: bool,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignKeyRow {
+    /// The table that references.
+    pub child: Oid,
+    /// With which columns.
+    pub child_columns: Vec<i16>,
+    /// The table that is referenced.
+    pub parent: Oid,
+    /// Which of its columns.
+    pub parent_columns: Vec<i16>,
+    /// `confupdtype`.
+    pub on_update: char,
+    /// `confdeltype`.
+    pub on_delete: char,
+}
+
+/// A trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerRow {
+    /// On which table or view.
+    pub relation: Oid,
+    /// `tgtype`.
+    pub kind: i16,
+    /// The columns of `UPDATE OF`; none: all.
+    pub columns: Vec<i16>,
+    /// Whether its function is known to change the row at hand at the most.
+    pub is_harmless: bool,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleRow {
+    /// On which table or view.
+    pub relation: Oid,
+    /// `ev_type`: `2` update, `3` insert, `4` delete.
+    pub event: char,
+}
+
+/// Something of a relation that is made of something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependencyRow {
+    /// The relation.
+    pub relation: Oid,
+    /// What of it.
+    pub dependent: Dependent,
+    /// What it is made of.
+    pub needed: Needed,
+}
+
+/// What of a relation depends on something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dependent {
+    /// The view's query, or one of the table's policies.
+    Query,
+    /// The default of this column.
+    Default(i16),
+    /// One of the table's checks.
+    Check,
+}
+
+/// What something depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Needed {
+    /// A table, view or sequence.
+    Relation(Oid),
+    /// A function.
+    Function(Oid),
+}
+
+/// A row of `pg_proc`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionRow {
+    /// Its number.
+    pub oid: Oid,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// What it is declared to do at the most.
+    pub purity: Purity,
+    /// Whether it is written in C.
+    pub is_in_c: bool,
+    /// Whether it is PostgreSQL's own.
+    pub is_built_in: bool,
+}
+
+/// An operator or type that may do more than compute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImpureRow {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub purity: Purity,
+}

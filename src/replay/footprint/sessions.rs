@@ -1,0 +1,375 @@
+//! What a session's earlier statements make of its later ones: where names lead, what EXECUTE runs,
+//! which tables are its own, what its transaction sees. In the order of the log.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::catalog::Catalog;
+use super::literals::{Call, Read, Value};
+use super::values;
+
+/// What a statement changes of its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// `BEGIN`; whether the transaction keeps its snapshot, where that is said.
+    Begin(Option<bool>),
+    Commit {
+        chains: bool,
+    },
+    Rollback {
+        chains: bool,
+    },
+    /// `SET TRANSACTION ISOLATION LEVEL`.
+    Isolate(bool),
+    /// `SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL`.
+    IsolateAll(bool),
+    /// `SET`; no values: to the default.
+    Set {
+        setting: Setting,
+        values: Vec<Value>,
+        is_local: bool,
+    },
+    /// `set_config`.
+    SetConfig {
+        name: Value,
+        value: Value,
+        is_local: Value,
+    },
+    ResetAll,
+    DiscardAll,
+    DiscardTemporary,
+    Prepare {
+        name: Box<str>,
+    },
+    Execute {
+        name: Box<str>,
+        arguments: Vec<Option<Value>>,
+    },
+    /// No name: all.
+    Deallocate(Option<Box<str>>),
+    CreateTemporary {
+        name: Box<str>,
+        until_commit: bool,
+    },
+    DropTemporary(Box<str>),
+}
+
+/// A setting that footprints depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Setting {
+    Path,
+    /// The isolation of the transactions to come.
+    DefaultIsolation,
+    /// The isolation of this one.
+    Isolation,
+    /// `role` and `session_authorization`, which `"$user"` stands for.
+    User,
+}
+
+impl Setting {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("search_path") {
+            Some(Self::Path)
+        } else if is("default_transaction_isolation") {
+            Some(Self::DefaultIsolation)
+        } else if is("transaction_isolation") {
+            Some(Self::Isolation)
+        } else if is("role") || is("session_authorization") {
+            Some(Self::User)
+        } else {
+            None
+        }
+    }
+}
+
+/// Settings that differ from those of a new session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Settings {
+    path: Option<Vec<Box<str>>>,
+    keeps_snapshot: Option<bool>,
+    user: Option<Box<str>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Temporary {
+    name: Box<str>,
+    until_commit: bool,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    keeps_snapshot: bool,
+    has_snapshot: bool,
+    has_failed: bool,
+    /// What a rollback brings back.
+    before: (Settings, Vec<Temporary>),
+}
+
+/// One session of the source.
+#[derive(Debug)]
+pub(super) struct Session {
+    user: Box<str>,
+    pub(super) database: u32,
+    /// What holds now, and what of it outlasts the transaction.
+    settings: Settings,
+    lasting: Settings,
+    temporary: Vec<Temporary>,
+    prepared: HashMap<Box<str>, Arc<str>>,
+    transaction: Option<Transaction>,
+    /// The schemas that names are looked up in.
+    path: Vec<Box<str>>,
+    /// A hash of everything that a text's meaning depends on.
+    environment: u64,
+    /// The catalog that the path was made with.
+    generation: Option<u64>,
+}
+
+impl Session {
+    pub(super) fn new(user: &str, database: u32) -> Self {
+        Self {
+            user: user.into(),
+            database,
+            settings: Settings::default(),
+            lasting: Settings::default(),
+            temporary: Vec::new(),
+            prepared: HashMap::new(),
+            transaction: None,
+            path: Vec::new(),
+            environment: 0,
+            generation: None,
+        }
+    }
+
+    /// Brings the path up to date with a catalog.
+    pub(super) fn look_at(&mut self, catalog: &Catalog, generation: u64) {
+        if self.generation == Some(generation) {
+            return;
+        }
+        self.generation = Some(generation);
+        let user = self.settings.user.as_ref().unwrap_or(&self.user);
+        let schemas = match &self.settings.path {
+            Some(path) => path.clone(),
+            // A setting of the role that logged in.
+            None => {
+                schemas(catalog.setting(&self.user, "search_path").unwrap_or("\"$user\", public"))
+            }
+        };
+        let own = |schema: Box<str>| if &*schema == "$user" { user.clone() } else { schema };
+        self.path = schemas.into_iter().map(own).collect();
+        let mut hasher = values::hasher();
+        (self.database, generation, &self.path).hash(&mut hasher);
+        self.temporary.iter().for_each(|table| table.name.hash(&mut hasher));
+        self.environment = hasher.finish();
+    }
+
+    pub(super) fn path(&self) -> &[Box<str>] {
+        &self.path
+    }
+
+    pub(super) fn environment(&self) -> u64 {
+        self.environment
+    }
+
+    pub(super) fn is_temporary(&self, name: &str) -> bool {
+        self.temporary.iter().any(|table| &*table.name == name)
+    }
+
+    pub(super) fn prepared(&self, name: &str) -> Option<Arc<str>> {
+        self.prepared.get(name).cloned()
+    }
+
+    pub(super) fn prepare(&mut self, name: &str, sql: &str) {
+        self.prepared.insert(name.into(), sql.into());
+    }
+
+    /// A statement failed: the transaction is aborted.
+    pub(super) fn fail(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.has_failed = true;
+        }
+    }
+
+    /// Whether this statement fixes what its transaction sees from now on.
+    pub(super) fn takes_snapshot(&mut self) -> bool {
+        self.transaction.as_mut().is_some_and(|transaction| {
+            transaction.keeps_snapshot && !std::mem::replace(&mut transaction.has_snapshot, true)
+        })
+    }
+
+    /// A request has been dealt with: what was local to it goes, unless a transaction is open.
+    pub(super) fn end_request(&mut self) {
+        if self.transaction.is_none() && self.settings != self.lasting {
+            self.settings = self.lasting.clone();
+            self.generation = None;
+        }
+    }
+
+    /// Takes note of what a statement changed, those of prepared statements aside.
+    pub(super) fn apply(&mut self, effect: &Effect, call: Call<'_>, catalog: &Catalog) {
+        self.generation = None;
+        match effect {
+            Effect::Begin(keeps) => self.begin(*keeps, catalog),
+            Effect::Commit { chains } => self.end(true, *chains),
+            Effect::Rollback { chains } => self.end(false, *chains),
+            Effect::Isolate(keeps) => self.isolate(*keeps),
+            Effect::IsolateAll(keeps) => {
+                self.settings.keeps_snapshot = Some(*keeps);
+                self.lasting.keeps_snapshot = Some(*keeps);
+            }
+            Effect::Set { setting, values, is_local } => {
+                let values: Vec<String> = values
+                    .iter()
+                    .filter_map(|value| match call.read(value) {
+                        Read::Text(text) => Some(text.into_owned()),
+                        Read::Null | Read::Unknown => None,
+                    })
+                    .collect();
+                self.set(*setting, values, *is_local);
+            }
+            Effect::SetConfig { name, value, is_local } => {
+                let text = |value| match call.read(value) {
+                    Read::Text(text) => Some(text.into_owned()),
+                    Read::Null | Read::Unknown => None,
+                };
+                let setting = text(name).and_then(|name| Setting::named(&name));
+                if let (Some(setting), Some(value)) = (setting, text(value)) {
+                    let values = match setting {
+                        Setting::Path => schemas(&value).into_iter().map(String::from).collect(),
+                        _ => vec![value],
+                    };
+                    let is_local =
+                        text(is_local).is_some_and(|local| local.starts_with(['t', '1']));
+                    self.set(setting, values, is_local);
+                }
+            }
+            Effect::ResetAll => self.reset(),
+            Effect::DiscardAll => {
+                self.reset();
+                self.settings.user = None;
+                self.lasting.user = None;
+                self.prepared.clear();
+                self.temporary.clear();
+            }
+            Effect::DiscardTemporary => self.temporary.clear(),
+            Effect::Deallocate(None) => self.prepared.clear(),
+            Effect::Deallocate(Some(name)) => {
+                self.prepared.remove(name);
+            }
+            Effect::CreateTemporary { name, until_commit } => {
+                if !self.is_temporary(name) && !(*until_commit && self.transaction.is_none()) {
+                    let table = Temporary { name: name.clone(), until_commit: *until_commit };
+                    self.temporary.push(table);
+                }
+            }
+            Effect::DropTemporary(name) => self.temporary.retain(|table| table.name != *name),
+            Effect::Prepare { .. } | Effect::Execute { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, keeps: Option<bool>, catalog: &Catalog) {
+        if self.transaction.is_some() {
+            // BEGIN inside of a transaction is but warned of.
+            return keeps.into_iter().for_each(|keeps| self.isolate(keeps));
+        }
+        let default = || {
+            self.settings.keeps_snapshot.unwrap_or_else(|| {
+                let name = "default_transaction_isolation";
+                catalog.setting(&self.user, name).is_some_and(keeps_snapshot)
+            })
+        };
+        self.transaction = Some(Transaction {
+            keeps_snapshot: keeps.unwrap_or_else(default),
+            has_snapshot: false,
+            has_failed: false,
+            before: (self.lasting.clone(), self.temporary.clone()),
+        });
+    }
+
+    fn end(&mut self, commits: bool, chains: bool) {
+        let Some(transaction) = self.transaction.take() else { return };
+        if commits && !transaction.has_failed {
+            self.temporary.retain(|table| !table.until_commit);
+        } else {
+            (self.lasting, self.temporary) = transaction.before;
+        }
+        self.settings = self.lasting.clone();
+        if chains {
+            self.transaction = Some(Transaction {
+                keeps_snapshot: transaction.keeps_snapshot,
+                has_snapshot: false,
+                has_failed: false,
+                before: (self.lasting.clone(), self.temporary.clone()),
+            });
+        }
+    }
+
+    fn isolate(&mut self, keeps: bool) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.keeps_snapshot = keeps;
+        }
+    }
+
+    fn set(&mut self, setting: Setting, mut values: Vec<String>, is_local: bool) {
+        if setting == Setting::Isolation {
+            return values.pop().into_iter().for_each(|level| self.isolate(keeps_snapshot(&level)));
+        }
+        let all = [&mut self.settings, &mut self.lasting];
+        let settings = all.into_iter().take(if is_local { 1 } else { 2 });
+        match setting {
+            Setting::Path => {
+                let path: Vec<Box<str>> = values.into_iter().map(Into::into).collect();
+                settings.for_each(|settings| {
+                    settings.path = (!path.is_empty()).then(|| path.clone());
+                });
+            }
+            Setting::DefaultIsolation => {
+                let keeps = values.pop().map(|level| keeps_snapshot(&level));
+                settings.for_each(|settings| settings.keeps_snapshot = keeps);
+            }
+            Setting::Isolation => {}
+            Setting::User => {
+                let user = values.pop().filter(|user| user != "none" && user != "default");
+                settings.for_each(|settings| settings.user = user.as_deref().map(Into::into));
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        // RESET ALL leaves the role alone.
+        for settings in [&mut self.settings, &mut self.lasting] {
+            settings.path = None;
+            settings.keeps_snapshot = None;
+        }
+    }
+}
+
+/// Whether a transaction of this isolation level sees what was there at its first statement.
+pub(super) fn keeps_snapshot(level: &str) -> bool {
+    level.eq_ignore_ascii_case("repeatable read") || level.eq_ignore_ascii_case("serializable")
+}
+
+/// The schemas of a `search_path` as a setting's text holds it.
+fn schemas(path: &str) -> Vec<Box<str>> {
+    // An empty path is written as one empty name.
+    let name = |part: &str| -> Box<str> {
+        let part = part.trim();
+        match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\"").into(),
+            None => part.to_ascii_lowercase().into(),
+        }
+    };
+    let mut parts = vec![String::new()];
+    let mut is_quoted = false;
+    for char in path.chars() {
+        match char {
+            ',' if !is_quoted => parts.push(String::new()),
+            _ => {
+                is_quoted ^= char == '"';
+                parts.last_mut().expect("never empty").push(char);
+            }
+        }
+    }
+    parts.iter().map(|part| name(part)).collect()
+}

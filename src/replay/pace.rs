@@ -1,0 +1,186 @@
+//! When statements are due, where the replay keeps the pace of the source.
+//!
+//! A statement that began at s on the source is due at T0 + (s − s0) / speed + D: s0 is when the
+//! first one began there, T0 when it came here, and D the playout delay. Everything counts from that
+//! one base, so that what one statement is late by delays no other.
+
+use std::time::Duration;
+
+use crate::pglog::statement::Statement;
+
+/// The pace of a replay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// How many times as fast as the source, above 0: 2 halves the pauses between statements.
+    pub speed: f64,
+    /// How much later than it could be every statement is due: what comes out of a live source late
+    /// by no more than this is still in time.
+    pub playout_delay: Duration,
+}
+
+/// A moment, in microseconds since the replay began; one that lies before is negative.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(i64);
+
+impl Moment {
+    /// So long after the replay began.
+    pub fn after(beginning: Duration) -> Self {
+        Self(micros(beginning))
+    }
+
+    /// How long ago `earlier` was; zero if it is still to come.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
+    }
+
+    /// So long before.
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(by)))
+    }
+}
+
+/// Says when each statement is due.
+#[derive(Debug)]
+pub struct Schedule {
+    pace: Pace,
+    base: Option<Base>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    /// When the first statement began on the source, in Unix microseconds.
+    began: i64,
+    due: Moment,
+}
+
+impl Schedule {
+    /// A schedule that begins with the first statement it is asked for.
+    pub fn new(pace: Pace) -> Self {
+        Self { pace, base: None }
+    }
+
+    /// When this statement is due. The first one asked for has come `now`, and is the base of all.
+    pub fn due(&mut self, statement: &Statement, now: Moment) -> Moment {
+        self.due_of(began(statement), now)
+    }
+
+    fn due_of(&mut self, began: i64, now: Moment) -> Moment {
+        let Pace { speed, playout_delay } = self.pace;
+        let first = || Base { began, due: Moment(now.0.saturating_add(micros(playout_delay))) };
+        let base = *self.base.get_or_insert_with(first);
+        let elapsed = began.saturating_sub(base.began) as f64 / speed;
+        // The cast saturates: a source whose clock is off by ages makes no overflow here.
+        Moment(base.due.0.saturating_add(elapsed.round() as i64))
+    }
+}
+
+/// When a statement began on the source, in Unix microseconds: so long before its record as it ran,
+/// where that is logged. Without a duration it is taken to have begun when it was logged.
+fn began(statement: &Statement) -> i64 {
+    let ran = statement.duration_ms.unwrap_or_default() * 1000.0;
+    statement.logged_ms.saturating_mul(1000).saturating_sub(ran.round() as i64)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pglog::sql::Outline;
+    use crate::pglog::statement::Protocol;
+
+    fn schedule(speed: f64, playout_delay_ms: u64) -> Schedule {
+        let playout_delay = Duration::from_millis(playout_delay_ms);
+        Schedule::new(Pace { speed, playout_delay })
+    }
+
+    fn statement(logged_ms: i64, duration_ms: Option<f64>) -> Statement {
+        Statement {
+            sql: "select 1".into(),
+            protocol: Protocol::Simple,
+            outline: Outline::of("select 1"),
+            duration_ms,
+            logged_ms,
+        }
+    }
+
+    #[test]
+    fn the_first_statement_is_due_when_it_comes_and_the_rest_as_far_from_it_as_on_the_source() {
+        let mut schedule = schedule(1.0, 0);
+        assert_eq!(schedule.due(&statement(5_000, None), Moment(70_000)), Moment(70_000));
+        assert_eq!(schedule.due(&statement(5_250, None), Moment(0)), Moment(320_000));
+    }
+
+    #[test]
+    fn a_statement_is_due_when_it_began_and_not_when_it_was_logged() {
+        let mut schedule = schedule(1.0, 0);
+        schedule.due(&statement(5_000, Some(0.5)), Moment(0));
+        assert_eq!(schedule.due(&statement(5_001, Some(0.5)), Moment(0)), Moment(1_000));
+        let long = schedule.due(&statement(7_000, Some(6_999.5)), Moment(0));
+        assert_eq!(long, Moment(-4_999_000), "it began before the first one did");
+    }
+
+    #[test]
+    fn the_playout_delay_makes_everything_due_later_by_as_much() {
+        let due = |delay| {
+            let mut schedule = schedule(2.0, delay);
+            [0, 10, 1_000].map(|ms| schedule.due(&statement(ms, None), Moment(3)).0)
+        };
+        assert_eq!(due(0), [3, 5_003, 500_003]);
+        assert_eq!(due(40), [40_003, 45_003, 540_003]);
+    }
+
+    #[test]
+    fn a_source_whose_clock_is_put_back_makes_statements_late_and_nothing_wait() {
+        let mut schedule = schedule(1.0, 0);
+        let now = Moment(1_000);
+        schedule.due(&statement(3_600_000, None), now);
+        let due = schedule.due(&statement(0, None), now);
+        assert_eq!(now.since(due), Duration::from_secs(3_600));
+        // And forward again: as if nothing had been.
+        assert_eq!(schedule.due(&statement(3_600_001, None), now), Moment(2_000));
+        for (first, then) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN)] {
+            let mut schedule = Schedule::new(Pace { speed: 1e-9, playout_delay: Duration::MAX });
+            schedule.due_of(first, Moment(i64::MAX));
+            schedule.due_of(then, Moment(0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn delay_never_accumulates(
+            began in proptest::collection::vec(-1_000_000_000_i64..1_000_000_000, 1..50),
+            came in proptest::collection::vec(0_i64..1_000_000_000, 50),
+            speed in 0.01_f64..100.0,
+        ) {
+            let mut schedule = schedule(speed, 0);
+            let first = schedule.due_of(began[0], Moment(came[0]));
+            for (began_at, came) in began.iter().zip(&came) {
+                // Whenever it comes, and whatever came before it.
+                let due = schedule.due_of(*began_at, Moment(*came));
+                let exact = (began_at - began[0]) as f64 / speed;
+                prop_assert!(((due.0 - first.0) as f64 - exact).abs() <= 1.0);
+            }
+        }
+
+        #[test]
+        fn twice_the_speed_halves_the_gaps(
+            began in proptest::collection::vec(0_i64..1_000_000_000, 2..50),
+            speed in 0.01_f64..100.0,
+        ) {
+            let dues = |speed| {
+                let mut schedule = schedule(speed, 0);
+                let due = |began: &i64| schedule.due_of(*began, Moment(0)).0;
+                began.iter().map(due).collect::<Vec<_>>()
+            };
+            let gaps = |dues: Vec<i64>| dues.windows(2).map(|w| w[1] - w[0]).collect::<Vec<_>>();
+            for (once, twice) in gaps(dues(speed)).iter().zip(gaps(dues(2.0 * speed))) {
+                prop_assert!((once - 2 * twice).abs() <= 3, "{} {}", once, twice);
+            }
+        }
+    }
+}
