@@ -144,6 +144,11 @@ fn transactions_that_commute_lead_to_the_state_of_their_source_in_session_order_
 }
 
 #[test]
+fn every_log_leads_to_the_state_and_the_errors_of_its_source_in_conflict_order_too() {
+    every_fixture(is_complete, |fixture| from_file(fixture).args(["--order", "conflict"]));
+}
+
+#[test]
 fn jsonlog_leads_where_csvlog_does() {
     every_fixture(
         |fixture| fixture.json().is_some(),

@@ -125,6 +125,10 @@ impl Arrivals {
             // The catalog does not know what this transaction has made.
             footprint = Footprint::everything(Widening::Ddl);
         }
+        if work.statement.outline.signals_backend {
+            // It is to hit what ran on the source, and no statement before or behind that.
+            footprint = Footprint::everything(Widening::VolatileFunction);
+        }
         if end.source == SourceEnd::Failed(SqlState::IN_FAILED_TRANSACTION) {
             footprint = Footprint::default();
         }
