@@ -19,7 +19,7 @@ use clap_complete::Shell;
 
 pub(crate) use values::{
     at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,
-    seconds_or_for_ever, speed, start, switch, text,
+    seconds_or_for_ever, size, speed, start, switch, text,
 };
 
 /// The version of the package and the git revision it was built from.
@@ -195,8 +195,9 @@ pub struct TargetOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub read_only: Option<bool>,
-    /// Sessions, each with a connection, at the most; those past it are skipped and counted. 0: the
-    /// target's max_connections less a reserve [default: 0]
+    /// Connections to the target at the most. There may be more sessions: the least recently used one
+    /// gives its connection up and gets it back, with its settings, when it goes on. 0: the target's
+    /// max_connections less a reserve [default: 0]
     #[arg(long, value_name = "N", value_parser = count)]
     pub max_sessions: Option<u64>,
 }
@@ -225,6 +226,10 @@ pub struct OrderOptions {
     /// pauses [default: 10000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_in_flight: Option<usize>,
+    /// Memory for the statements in flight; at so much reading pauses too. A single statement that is
+    /// larger still passes [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_in_flight_bytes: Option<usize>,
     /// Threads that the sessions are spread over [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,

@@ -168,6 +168,12 @@ impl Config {
                 10_000,
                 cli::at_least_one,
             )?,
+            max_in_flight_bytes: look.or(
+                "max-in-flight-bytes",
+                cli.order.max_in_flight_bytes,
+                256 << 20,
+                cli::size,
+            )?,
             max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
             workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
             spin: spin(&look, cli.order.spin)?,

@@ -13,8 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
+use crate::actors::admission::{Admission, Pressure};
 use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream, SourceNames};
 use crate::actors::messages::{Drain, Fatal, Stop};
+use crate::actors::outage::Outage;
 use crate::actors::overview::Overview;
 use crate::actors::sequencer::{ReadsOn, Sequencer, SequencerSettings};
 use crate::actors::session::Surroundings;
@@ -172,9 +174,9 @@ async fn start(
     } else {
         let target = Target::new(config.target.clone())
             .map_err(|error| StartFailure::Target(error.to_string()))?;
-        let probe = probe(&target, config, health).await?;
+        let outage = Arc::new(Outage::new(health.clone()));
+        let probe = probe(&target, config, &outage).await?;
         encodings = probe.encodings;
-        let let_in = probe.login.is_some();
         let backends = Arc::new(Backends::default());
         let sequencer = Sequencer::new(
             SequencerSettings {
@@ -203,7 +205,6 @@ async fn start(
                     replay_cancels: settings.replay_cancels,
                     read_only: config.target.read_only,
                 },
-                max_sessions: settings.max_sessions.unwrap_or(probe.max_sessions),
                 idle_timeout: settings.idle_timeout,
             },
             (1..settings.workers.max(1)).map(|_| Arbiter::new().handle()).collect(),
@@ -212,7 +213,12 @@ async fn start(
             Vital::new("supervisor", fatal.clone()),
         )
         .start();
-        started = Some((target, backends, sequencer, supervisor, turns, let_in));
+        let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
+        let (pressure, one_by_one) = (Pressure::default(), turns == Turns::InARow);
+        let vital = Vital::new("admission", fatal.clone());
+        let admission = Admission::new(limit, one_by_one, pressure.clone(), vital).start();
+        let admission = (admission, pressure);
+        started = Some((target, backends, sequencer, supervisor, admission, turns, outage));
     }
 
     let (source, names, offsets) = open_source(config, health).await?;
@@ -238,21 +244,23 @@ async fn start(
         overview: overview.clone(),
     })
     .start();
-    if let Some((target, backends, sequencer, supervisor, turns, let_in)) = started {
+    if let Some((target, backends, sequencer, supervisor, admission, turns, outage)) = started {
+        let (admission, pressure) = admission;
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(Surround(Surroundings {
             target,
             backends,
             sequencer,
             progress: consumer.clone().recipient(),
+            admission,
+            pressure,
             gone: supervisor.clone().recipient(),
             fatal,
-            health: health.clone(),
+            outage,
             statements: metrics::Statements::new(),
             takes_turns: turns != Turns::None,
             spin,
             paced_since,
-            connected_once: Arc::new(let_in.into()),
         }));
     }
     Ok(Replay { consumer, downstream, done })
@@ -287,7 +295,7 @@ struct Probe {
 }
 
 /// Waits until the target can be reached, and finds out what it can tell.
-async fn probe(target: &Target, config: &Config, health: &Health) -> Result<Probe, StartFailure> {
+async fn probe(target: &Target, config: &Config, outage: &Outage) -> Result<Probe, StartFailure> {
     let identity = &config.replay.identity;
     let login = Login {
         user: identity.one_user().unwrap_or("postgres").to_owned(),
@@ -296,10 +304,12 @@ async fn probe(target: &Target, config: &Config, health: &Health) -> Result<Prob
     };
     let observer = loop {
         match target.observe(&login).await {
-            Ok(observer) => break Some(observer),
+            Ok(observer) => {
+                outage.reached();
+                break Some(observer);
+            }
             Err(error) if !error.is_permanent() => {
-                warn!("waiting for the target: {error}");
-                health.target(Condition::Disconnected(error.to_string()));
+                outage.failed(&error);
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) if is_final(&error, config) => {
@@ -309,11 +319,11 @@ async fn probe(target: &Target, config: &Config, health: &Health) -> Result<Prob
                 info!(
                     "the target can be reached; looking at it has to wait for a session: {error}"
                 );
+                outage.answered();
                 break None;
             }
         }
     };
-    health.target(Condition::Connected);
     let Some(observer) = observer else {
         return Ok(Probe {
             login: None,

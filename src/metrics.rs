@@ -87,6 +87,14 @@ metrics! {
         "Sessions by what they are doing.";
     CONNECTIONS: Gauge, "kreplay_connections", [], Count,
         "Open connections to the target.";
+    CONNECTION_WAIT_SECONDS: Histogram, "kreplay_connection_wait_seconds", [], Seconds,
+        "How long sessions with something to do waited until they might connect (--max-sessions).";
+    EVICTIONS: Counter, "kreplay_evictions_total", ["reason"], Count,
+        "Connections taken from one session for another, by what became of its state.";
+    CONNECTIONS_BEYOND: Counter, "kreplay_connections_beyond_limit_total", [], Count,
+        "Connections opened past --max-sessions, since every other one was in use and the next statement needed one.";
+    CONNECTIONS_REFUSED: Counter, "kreplay_connections_refused_total", [], Count,
+        "Connections that the target refused because it had no more (SQLSTATE 53300); they are tried again.";
     CONSUMER_POSITION: Gauge, "kreplay_consumer_position", ["partition"], Count,
         "The offset that is read next.";
     CONSUMER_COMMITTED_OFFSET: Gauge, "kreplay_consumer_committed_offset", ["partition"], Count,
@@ -173,7 +181,7 @@ macro_rules! label {
 label! {
     /// What a session is doing: label `state`.
     SessionState {
-        /// Its connection is being opened.
+        /// Its connection is being opened, or waited for.
         Connecting => "connecting",
         /// A statement runs or is sent.
         Active => "active",
@@ -181,8 +189,7 @@ label! {
         Idle => "idle",
         /// Connected, nothing to do, a transaction open.
         IdleInTransaction => "idle_in_transaction",
-        /// Without a connection and without anything to do: it has been silent for --idle-timeout, or
-        /// what it does is not due (--speed).
+        /// Without a connection and without anything to do, or what it does is not due (--speed).
         Disconnected => "disconnected",
     }
 }
@@ -196,6 +203,18 @@ label! {
         EarlyAdvance => "early_advance",
         /// The blocker had no record left: its connection was closed.
         BlockerClosed => "blocker_closed",
+    }
+}
+
+label! {
+    /// What became of the state of a session that gave its connection to another: label `reason`.
+    Eviction {
+        /// It is made again with the next connection: settings, prepared statements, LISTENs.
+        Restorable => "restorable",
+        /// It may have had temporary tables, advisory locks or cursors WITH HOLD, which are lost.
+        StateLost => "state_lost",
+        /// Its open transaction was rolled back, and is run again before it goes on.
+        RolledBack => "rolled_back",
     }
 }
 
@@ -242,6 +261,9 @@ fn describe_and_touch() {
     }
     for &state in SessionState::ALL {
         sessions(state, 0);
+    }
+    for &reason in Eviction::ALL {
+        counter!(EVICTIONS.name, "reason" => reason.label()).absolute(0);
     }
     for &reason in StallBreak::ALL {
         counter!(STALLS_BROKEN.name, "reason" => reason.label()).absolute(0);
@@ -372,6 +394,26 @@ pub fn sessions(state: SessionState, sessions: usize) {
 /// Shows how many connections to the target are open.
 pub fn connections(open: usize) {
     gauge!(CONNECTIONS.name).set(open as f64);
+}
+
+/// Notes how long a session with something to do waited until it might connect.
+pub fn connection_waited(waited: Duration) {
+    histogram!(CONNECTION_WAIT_SECONDS.name).record(waited.as_secs_f64());
+}
+
+/// Counts a connection that was taken from one session for another.
+pub fn evicted(how: Eviction) {
+    counter!(EVICTIONS.name, "reason" => how.label()).increment(1);
+}
+
+/// Counts a connection past the limit.
+pub fn connection_beyond_limit() {
+    counter!(CONNECTIONS_BEYOND.name).increment(1);
+}
+
+/// Counts a connection that the server had no room for.
+pub fn connection_refused() {
+    counter!(CONNECTIONS_REFUSED.name).increment(1);
 }
 
 /// Shows how many statements are handed to sessions and not finished.

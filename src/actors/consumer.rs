@@ -156,6 +156,8 @@ enum Phase {
 
 /// How many records may be read behind a statement that waits for its session's next record.
 const LOOKAHEAD_RECORDS: usize = 4096;
+/// Nor more than this, which a few statements may be.
+const LOOKAHEAD_BYTES: usize = 32 << 20;
 /// How long nothing may be due before it is worth a line in the log.
 const LONG_SILENCE: Duration = Duration::from_secs(60);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -170,13 +172,14 @@ impl Consumer {
             identity: parts.settings.identity.clone(),
             patience: Patience {
                 entries: LOOKAHEAD_RECORDS,
+                bytes: LOOKAHEAD_BYTES.min(parts.settings.max_in_flight_bytes),
                 wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
             },
             pace: parts.settings.pace,
             dry_run: parts.downstream.is_none(),
         };
         let partitions = Partitions::new(parts.settings.merge_idle);
-        let window = Window::new(parts.settings.max_in_flight);
+        let window = Window::new(parts.settings.max_in_flight, parts.settings.max_in_flight_bytes);
         let now = Instant::now();
         let vital = Vital::new("consumer", parts.fatal.clone());
         Self {
@@ -440,7 +443,7 @@ impl Consumer {
             Released::Delivery(delivery) => {
                 if let Parcel::Work(work) = &delivery.parcel {
                     self.note_silence(work);
-                    self.window.enter();
+                    self.window.enter(work.size());
                     self.first_statement.get_or_insert_with(Instant::now);
                 }
                 self.deliveries.push(delivery);
@@ -487,7 +490,7 @@ impl Consumer {
         let tally = self.tally.clone();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         for (work, settlement) in progress.ended {
-            self.window.leave();
+            self.window.leave(work.size());
             self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
             match settlement {
                 Settlement::Not(fate) => tally.records.settle(fate),

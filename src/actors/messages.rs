@@ -62,7 +62,7 @@ pub struct Wake;
 #[rtype(result = "()")]
 pub struct Cancel(pub Seq);
 
-/// Supervisor or sequencer → session.
+/// Supervisor, sequencer or admission → session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum Turn {
@@ -72,6 +72,55 @@ pub enum Turn {
     RunAhead,
     /// Close the connection; nothing more is expected of the session.
     GiveUp,
+    /// It may connect.
+    Connect,
+    /// Another session needs its connection: close it, unless there is something to do.
+    MakeRoom {
+        /// Whether an open transaction is rolled back for it.
+        roll_back: bool,
+    },
+}
+
+/// Session → admission: it would have a connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Admit {
+    /// The session.
+    pub session: SessionId,
+    /// The place of the statement that it is for; `None`: if there is one to spare.
+    pub needed_by: Option<Seq>,
+    /// Its decisions.
+    pub state: SharedSession,
+    /// Where it is told.
+    pub turns: Recipient<Turn>,
+}
+
+/// Session → admission: its connection is closed, or it needs none any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Leave(pub SessionId);
+
+/// Session → admission: it can't close its connection now.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Stay(pub SessionId);
+
+/// Session → admission, while others wait: it has nothing under way now.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Moved {
+    /// Whether that is because it has just been let in.
+    pub connected: bool,
+}
+
+/// Session → admission: the server had no connection left.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Refused {
+    /// The session.
+    pub session: SessionId,
+    /// What the server said.
+    pub error: String,
 }
 
 /// Session → sequencer: may this statement start?

@@ -3,8 +3,10 @@
 //! Messages go down, consumer → supervisor → session → sequencer; what goes back up goes through a
 //! [`Recipient`](actix::Recipient), so that no actor knows who listens above it.
 
+pub mod admission;
 pub mod consumer;
 pub mod messages;
+pub mod outage;
 pub mod overview;
 pub mod sequencer;
 pub mod session;

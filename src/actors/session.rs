@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -10,14 +9,15 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tracing::{debug, info, warn};
 
+use super::admission::{Admission, Pressure};
 use super::messages::{
-    Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Left, Progress, Settlement,
-    SharedSession, Turn, Wake,
+    Admit, Ask, Cancel, Connected, Disconnected, Fatal, Finished, Gone, Leave, Left, Moved,
+    Progress, Refused, Settlement, SharedSession, Stay, Turn, Wake,
 };
+use super::outage::Outage;
 use super::sequencer::Sequencer;
 use super::spin;
-use crate::http::{Condition, Health};
-use crate::metrics;
+use crate::metrics::{self, Eviction};
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd};
@@ -27,8 +27,8 @@ use crate::replay::ledger::{Fate, Filtered, GivenUp, Skipped};
 use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::{ParseMode, Request};
-use crate::replay::session::{Answer, Closing, Interrupted, Next, Session};
-use crate::replay::work::Work;
+use crate::replay::session::{Answer, Closing, Evicted, Interrupted, Next, Session};
+use crate::replay::work::{Seq, Work};
 use crate::target::{self, Batch, ConnectError, Connection, Login, Lost, Reply, Target};
 
 /// What all sessions share.
@@ -40,6 +40,10 @@ pub struct Surroundings {
     pub backends: Arc<Backends>,
     /// Who gives turns.
     pub sequencer: Addr<Sequencer>,
+    /// Who says which session may have a connection.
+    pub admission: Addr<Admission>,
+    /// Whether others wait for connections.
+    pub pressure: Pressure,
     /// Who hears how statements ended.
     pub progress: Recipient<Progress>,
     /// Who hears that the actor ended.
@@ -47,7 +51,7 @@ pub struct Surroundings {
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
     /// Whether the target can be reached.
-    pub health: Health,
+    pub outage: Arc<Outage>,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
@@ -56,8 +60,6 @@ pub struct Surroundings {
     pub spin: Duration,
     /// When the replay began, if statements are due some time after that.
     pub paced_since: Option<Instant>,
-    /// Whether the target ever let anybody in: until then a refusal for good ends the replay.
-    pub connected_once: Arc<AtomicBool>,
 }
 
 impl Surroundings {
@@ -89,6 +91,7 @@ pub struct SessionActor {
     around: Surroundings,
     connection: Option<Connection>,
     phase: Phase,
+    permit: Permit,
     /// The requests under way: when each was sent, and its answer to come.
     answers: VecDeque<(Instant, target::Answer)>,
     /// Wakes [`Answers`] when an answer is to be waited for.
@@ -116,6 +119,15 @@ enum Phase {
     Closing,
 }
 
+/// Whether it may have a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Permit {
+    None,
+    /// Asked for, for a statement, since then.
+    Asked(Instant),
+    Held,
+}
+
 /// How long before its next statement is due a session connects.
 const LEAD: Duration = Duration::from_secs(1);
 /// By so much, and up to twice as much, timers are late: they are set to be early by it.
@@ -140,6 +152,7 @@ impl SessionActor {
             around,
             connection: None,
             phase: Phase::Disconnected,
+            permit: Permit::None,
             answers: VecDeque::new(),
             listener: None,
             unaimed: None,
@@ -173,10 +186,16 @@ impl SessionActor {
                 // What was under way on a connection that is gone has been put back already.
                 let connect_at = self.next_due().map(|due| due.before(LEAD));
                 if let Some(at) = connect_at.filter(|at| *at > self.now()) {
+                    self.return_permit();
                     self.wake_at(at, ctx);
-                } else if self.state().is_busy() {
-                    self.connect(ctx);
-                } else if let Next::Close(why) = self.next_step() {
+                    return;
+                }
+                if self.state().is_busy() {
+                    self.reconnect(ctx);
+                    return;
+                }
+                self.return_permit();
+                if let Next::Close(why) = self.next_step() {
                     self.closed(why);
                     ctx.stop();
                 }
@@ -354,6 +373,14 @@ impl SessionActor {
         {
             self.around.progress.do_send(progress);
         }
+        self.tell_if_idle(false);
+    }
+
+    /// Others may wait for its connection.
+    fn tell_if_idle(&self, connected: bool) {
+        if self.around.pressure.is_on() && !self.state().is_running() {
+            self.around.admission.do_send(Moved { connected });
+        }
     }
 
     fn cancel(&mut self, ctx: &mut Context<Self>) {
@@ -369,6 +396,44 @@ impl SessionActor {
     }
 
     // ---- The connection ----
+
+    /// There is something to do and no connection to do it on.
+    fn reconnect(&mut self, ctx: &mut Context<Self>) {
+        match self.permit {
+            Permit::Held => self.connect(ctx),
+            Permit::Asked(_) => {}
+            Permit::None => {
+                self.permit = Permit::Asked(Instant::now());
+                // A transaction that is run again without anything new behind it can wait.
+                let needed_by = self.state().next().unwrap_or(Seq(u64::MAX));
+                self.ask_for_connection(Some(needed_by), ctx);
+            }
+        }
+    }
+
+    fn ask_for_connection(&self, needed_by: Option<Seq>, ctx: &Context<Self>) {
+        self.around.admission.do_send(Admit {
+            session: self.id,
+            needed_by,
+            state: self.state.clone(),
+            turns: ctx.address().recipient(),
+        });
+    }
+
+    fn return_permit(&mut self) {
+        if std::mem::replace(&mut self.permit, Permit::None) != Permit::None {
+            self.around.admission.do_send(Leave(self.id));
+        }
+    }
+
+    fn admitted(&mut self, ctx: &mut Context<Self>) {
+        if let Permit::Asked(since) = std::mem::replace(&mut self.permit, Permit::Held) {
+            metrics::connection_waited(since.elapsed());
+        }
+        if self.phase == Phase::Disconnected {
+            self.connect(ctx);
+        }
+    }
 
     fn connect(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Connecting;
@@ -388,9 +453,16 @@ impl SessionActor {
         match result {
             Ok(connection) => actor.connected(connection, ctx),
             Err(error) if error.is_permanent() => actor.refused(&error, ctx),
+            Err(error) if error.is_full() => {
+                actor.around.outage.answered();
+                actor.phase = Phase::Disconnected;
+                actor.permit = Permit::None;
+                let (session, error) = (actor.id, error.to_string());
+                actor.around.admission.do_send(Refused { session, error });
+                actor.pump(ctx);
+            }
             Err(error) => {
-                warn!(session = %actor.id, retry_in = ?actor.backoff, "{error}");
-                actor.around.health.target(Condition::Disconnected(error.to_string()));
+                actor.around.outage.failed(&error);
                 actor.connect_later(ctx);
                 actor.pump(ctx);
             }
@@ -404,8 +476,7 @@ impl SessionActor {
     }
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
-        self.around.connected_once.store(true, Ordering::Relaxed);
-        self.around.health.target(Condition::Connected);
+        self.around.outage.reached();
         self.fruitful = false;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
@@ -423,6 +494,7 @@ impl SessionActor {
         self.phase = Phase::Connected;
         self.state().connected();
         self.pump(ctx);
+        self.tell_if_idle(true);
     }
 
     /// The target refuses this session for good: what it holds can't be replayed.
@@ -430,7 +502,7 @@ impl SessionActor {
         self.phase = Phase::Disconnected;
         let works = self.state().drop_queue();
         // A session that has nothing to replay may well be one that the source refused too.
-        if !works.is_empty() && !self.around.connected_once.load(Ordering::Relaxed) {
+        if !works.is_empty() && !self.around.outage.was_ever_reached() {
             self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
         }
         warn!(session = %self.id, statements = works.len(), "given up: {error}");
@@ -481,6 +553,7 @@ impl SessionActor {
         self.closed(why);
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;
+            actor.return_permit();
             if actor.state().is_busy() {
                 actor.pump(ctx);
             } else {
@@ -520,12 +593,47 @@ impl SessionActor {
         }
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;
+            actor.return_permit();
             if actor.state().is_busy() || actor.state().has_memory() {
                 // It may have been told to close meanwhile.
                 actor.pump(ctx);
             } else {
                 ctx.stop();
             }
+        }));
+    }
+
+    /// Gives its connection to another session.
+    fn make_room(&mut self, roll_back: bool, ctx: &mut Context<Self>) {
+        let evicted = match self.phase {
+            Phase::Connected if !self.canceling => self.state().make_room(roll_back),
+            _ => None,
+        };
+        let Some(Evicted { rolled_back, bound }) = evicted else {
+            self.around.admission.do_send(Stay(self.id));
+            return;
+        };
+        let Some(connection) = self.forget_connection() else { return };
+        metrics::evicted(match (rolled_back, bound) {
+            (1.., _) => Eviction::RolledBack,
+            (0, true) => Eviction::StateLost,
+            (0, false) => Eviction::Restorable,
+        });
+        if rolled_back > 0 {
+            self.left(false);
+            info!(session = %self.id, statements = rolled_back,
+                "rolled back an open transaction, to be run again: the target has no connection \
+                left for the statement whose turn it is (--max-sessions)");
+        }
+        if bound {
+            info!(session = %self.id, "closed a connection that may have had temporary tables, \
+                advisory locks or cursors: --max-sessions is too small to keep it");
+        }
+        self.phase = Phase::Closing;
+        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
+            actor.phase = Phase::Disconnected;
+            actor.return_permit();
+            actor.pump(ctx);
         }));
     }
 }
@@ -539,10 +647,11 @@ impl Actor for SessionActor {
         self.interrupted();
         self.lost_before = was_connected;
         ctx.spawn(Answers);
-        match self.around.paced_since {
-            // On the source it may be hours until its first statement.
-            Some(_) => self.pump(ctx),
-            None => self.connect(ctx),
+        // On the source it may be hours until its first statement.
+        if self.around.paced_since.is_some() || self.state().is_busy() {
+            self.pump(ctx);
+        } else {
+            self.ask_for_connection(None, ctx);
         }
     }
 }
@@ -580,6 +689,7 @@ impl Drop for SessionActor {
     fn drop(&mut self) {
         self.tell_progress();
         self.forget_connection();
+        self.return_permit();
         let (session, actor) = (self.id, self.number);
         self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
     }
@@ -613,6 +723,8 @@ impl Handler<Turn> for SessionActor {
             Turn::Start(seq) => self.state().grant(seq),
             Turn::RunAhead => self.state().run_ahead(),
             Turn::GiveUp => return self.give_up(ctx),
+            Turn::Connect => return self.admitted(ctx),
+            Turn::MakeRoom { roll_back } => return self.make_room(roll_back, ctx),
         }
         self.pump(ctx);
     }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::messages::{
-    Cancel, CloseAll, CutOff, Deliver, Drain, Finished, Gone, HandOver, InputEnded, Progress,
-    Settlement, SharedSession, Turn, Wake,
+    Cancel, CloseAll, CutOff, Deliver, Drain, Gone, HandOver, InputEnded, SharedSession, Turn, Wake,
 };
 use super::overview::Overview;
 use super::session::{SessionActor, Surroundings};
@@ -22,10 +21,9 @@ use crate::http::{Beating, Health};
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
 use crate::replay::intake::{Delivery, Parcel};
-use crate::replay::ledger::{Fate, Filtered, Skipped};
+use crate::replay::ledger::{Fate, Filtered};
 use crate::replay::session::{Amended, Closing, Session, SessionSettings};
 use crate::replay::types::KnownTypes;
-use crate::replay::work::Work;
 use crate::target::Login;
 
 /// What the supervisor is told.
@@ -33,8 +31,6 @@ use crate::target::Login;
 pub struct SupervisorSettings {
     /// How sessions are replayed.
     pub sessions: SessionSettings,
-    /// Sessions at the most; those that come when there are so many are refused.
-    pub max_sessions: usize,
     /// After how long without a record a session is given up; `None`: never.
     pub idle_timeout: Option<Duration>,
 }
@@ -50,7 +46,6 @@ pub struct Supervisor {
     next_arbiter: usize,
     /// How many session actors there have been.
     actors: u64,
-    refused: HashSet<SessionId>,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
     /// Partitions whose sessions are being ended for another process, and who waits for that.
@@ -97,7 +92,6 @@ impl Supervisor {
             arbiters,
             next_arbiter: 0,
             actors: 0,
-            refused: HashSet::new(),
             draining: false,
             drained: Vec::new(),
             handed_over: Vec::new(),
@@ -150,36 +144,12 @@ impl Supervisor {
         login: Arc<Login>,
         parcel: &Parcel,
     ) -> bool {
-        if matches!(parcel, Parcel::Close(_)) {
-            self.refused.remove(&session);
-        }
         if matches!(parcel, Parcel::Amend(_) | Parcel::Close(_)) {
-            return false;
-        }
-        // One that was refused stays out: it would begin in the middle of something.
-        let holding = self.sessions.values().filter(|entry| !entry.given_up).count();
-        if self.refused.contains(&session) || holding >= self.settings.max_sessions {
-            if let Parcel::Work(work) = parcel {
-                self.refuse(session, work);
-            }
             return false;
         }
         let state = Session::new(self.settings.sessions, self.known_types.clone());
         self.start(session, partition, login, Arc::new(Mutex::new(state)));
         self.sessions.contains_key(&session)
-    }
-
-    fn refuse(&mut self, session: SessionId, work: &Arc<Work>) {
-        let Some(around) = &self.around else { return };
-        if self.refused.insert(session) {
-            warn!(%session, limit = self.settings.max_sessions,
-                "refused: as many sessions as --max-sessions allows are open");
-        }
-        around.sequencer.do_send(Finished(work.seq));
-        around.progress.do_send(Progress {
-            ended: vec![(work.clone(), Settlement::Not(Fate::Skipped(Skipped::TooManySessions)))],
-            settled: vec![work.clone()],
-        });
     }
 
     fn start(

@@ -66,6 +66,23 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of bytes, from 1.
+pub fn size(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "kb" | "kib" => Some(1 << 10),
+        "mb" | "mib" => Some(1 << 20),
+        "gb" | "gib" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = unit.and_then(|unit: usize| number.parse::<usize>().ok()?.checked_mul(unit));
+    let expected = || "expected a size in bytes from 1 on, as 256MiB or 1GiB".to_owned();
+    bytes.filter(|&bytes| bytes > 0).ok_or_else(expected)
+}
+
 /// Seconds from 0, or -1.
 pub fn seconds_or_for_ever(text: &str) -> Result<i64, String> {
     match text.parse() {

@@ -120,6 +120,9 @@ fn the_readme_has_every_metric_with_its_labels_and_their_values() {
     for (kind, value) in labels {
         assert!(readme.contains(&format!("| `{kind}` | `{value}` |")), "{kind} {value}");
     }
+    for reason in Eviction::ALL {
+        assert!(readme.contains(&format!("eviction `reason` | `{}` |", reason.label())));
+    }
     for reason in StallBreak::ALL {
         assert!(readme.contains(&format!("`reason` | `{}` |", reason.label())), "{reason:?}");
     }

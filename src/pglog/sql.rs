@@ -96,6 +96,9 @@ pub struct Outline {
     /// Whether it may make its session or transaction able to write where the default is that it is
     /// not: [`kept_read_only`] gives it without that.
     pub lifts_read_only: bool,
+    /// Whether it makes something that lives and dies with its connection: a temporary table, an
+    /// advisory lock of the session, a cursor WITH HOLD. As far as its words tell.
+    pub binds_connection: bool,
 }
 
 impl Outline {
@@ -119,6 +122,7 @@ impl Outline {
 
     fn end(&mut self, sql: &str, statement: StatementWords) {
         self.lifts_read_only |= statement.lifts_read_only();
+        self.binds_connection |= statement.binds_connection();
         self.parts.extend(statement.finish(sql));
     }
 
@@ -346,6 +350,30 @@ mod tests {
         assert_eq!(commands("reset all"), [Command::Set]);
         assert_eq!(commands("select set_config('a', 'b', false)"), [Command::SetConfig]);
         assert_eq!(commands("prepare q as select 1"), [Command::Prepare]);
+    }
+
+    #[test]
+    fn what_only_its_connection_has_is_seen() {
+        for sql in [
+            "create temp table t (i int)",
+            "CREATE LOCAL TEMPORARY TABLE t AS SELECT 1",
+            "create or replace temp view v as select 1",
+            "select * into temporary t from u",
+            "select pg_advisory_lock(1)",
+            "select pg_try_advisory_lock_shared(1, 2)",
+            "declare c cursor with hold for select 1",
+        ] {
+            assert!(Outline::of(sql).binds_connection, "{sql}");
+        }
+        for sql in [
+            "create table t (temp int)",
+            "select temp from t",
+            "select pg_advisory_xact_lock(1)",
+            "declare c cursor for select 1",
+            "select 'create temp table t'",
+        ] {
+            assert!(!Outline::of(sql).binds_connection, "{sql}");
+        }
     }
 
     #[test]

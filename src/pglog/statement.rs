@@ -108,6 +108,18 @@ pub struct Failure {
 }
 
 impl Statement {
+    /// About how many bytes of memory it takes, besides itself.
+    pub fn size(&self) -> usize {
+        let parameters = match &self.protocol {
+            Protocol::Extended { parameters, .. } => {
+                let text: usize = parameters.iter().flatten().map(|value| value.len()).sum();
+                text + size_of_val(parameters.as_slice())
+            }
+            _ => 0,
+        };
+        self.sql.len() + parameters + size_of_val(self.outline.parts.as_slice())
+    }
+
     /// Whether it was sent in the extended protocol.
     pub fn is_extended(&self) -> bool {
         matches!(self.protocol, Protocol::Extended { .. } | Protocol::ParseOnly)

@@ -9,6 +9,8 @@ pub struct Context {
     entries: Vec<Entry>,
     /// Changes of the open transaction: settings are undone when it is rolled back.
     staged: Vec<Change>,
+    /// Whether the connection holds what can't be made again: see [`Context::is_bound`].
+    bound: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +86,7 @@ enum Change {
 impl Context {
     /// Notes what a statement that succeeded on the target set up.
     pub fn note(&mut self, statement: &Statement) {
+        self.bound |= statement.outline.binds_connection;
         for part in &statement.outline.parts {
             if let Some(change) =
                 change(&statement.sql[part.range.clone()], part.command, statement)
@@ -131,6 +134,18 @@ impl Context {
         self.entries.is_empty()
     }
 
+    /// Whether the session may have made what is gone with its connection: temporary tables,
+    /// advisory locks, cursors WITH HOLD. They may be gone by now; DISCARD ALL alone is sure.
+    pub fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    /// The connection is gone: so is the open transaction, and what can't be made again.
+    pub fn disconnected(&mut self) {
+        self.roll_back();
+        self.bound = false;
+    }
+
     fn apply(&mut self, change: Change) {
         match change {
             Change::Put(entry) => {
@@ -147,7 +162,10 @@ impl Context {
             Change::RemoveChannels => {
                 self.entries.retain(|known| !matches!(known.key, Key::Channel(_)));
             }
-            Change::RemoveAll => self.entries.clear(),
+            Change::RemoveAll => {
+                self.entries.clear();
+                self.bound = false;
+            }
         }
     }
 }

@@ -207,8 +207,9 @@ impl Intake {
                 }
                 let end = End { source: end, failure, ..End::default() };
                 self.checkpoint.begin(at.partition, at.offset);
+                let bytes = size_of::<Statement>() + statement.size();
                 let held = Held::Statement { at, statement, end };
-                self.lookahead.push(session, held, open, now_ms);
+                self.lookahead.push(session, held, bytes, open, now_ms);
                 return None;
             }
             (This::Statement { .. }, None) => return Some(Fate::Filtered(Filtered::Noise)),
@@ -220,7 +221,7 @@ impl Intake {
             (This::Closed(code), login) => {
                 noted.session_error = code;
                 if login.is_some() {
-                    self.lookahead.push(session, Held::Close { code }, false, now_ms);
+                    self.lookahead.push(session, Held::Close { code }, 0, false, now_ms);
                 }
             }
             (This::Nothing(nothing), _) => return Some(Fate::Filtered(nothing.into())),
@@ -267,7 +268,7 @@ impl Intake {
         let dead = self.sessions.keys().filter(|session| Some(session.pid) == pid);
         for session in dead.copied().collect::<Vec<_>>() {
             self.previous(session, Previous::Amended(Amendment::Terminated));
-            self.lookahead.push(session, Held::Close { code: None }, false, now_ms);
+            self.lookahead.push(session, Held::Close { code: None }, 0, false, now_ms);
         }
     }
 
@@ -464,7 +465,7 @@ mod tests {
         Intake::new(IntakeSettings {
             filters,
             identity: Identity::default(),
-            patience: Patience { entries: 100, wait_ms: 100 },
+            patience: Patience { entries: 100, bytes: 1 << 20, wait_ms: 100 },
             pace: None,
             dry_run: false,
         })

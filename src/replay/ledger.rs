@@ -93,8 +93,6 @@ reasons! {
         UnknownPid => "unknown_pid",
         /// The source's server ended the session in the middle of the statement.
         SourceTerminated => "source_terminated",
-        /// The target had no connection left for the session.
-        TooManySessions => "too_many_sessions",
     }
 }
 

@@ -12,8 +12,10 @@ use crate::pglog::SessionId;
 /// How long a statement is held back at the most.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// While so many entries are held, the oldest is not waited for.
+    /// While more entries than this are held, the oldest is not waited for.
     pub entries: usize,
+    /// Nor while these take more bytes than this.
+    pub bytes: usize,
     /// Milliseconds.
     pub wait_ms: u64,
 }
@@ -26,6 +28,8 @@ pub struct Lookahead<T> {
     left: u64,
     /// The index of each session's open entry.
     open: HashMap<SessionId, u64>,
+    /// What the entries take.
+    bytes: usize,
     patience: Patience,
 }
 
@@ -33,6 +37,7 @@ pub struct Lookahead<T> {
 struct Entry<T> {
     session: SessionId,
     item: T,
+    bytes: usize,
     open: bool,
     arrived_ms: u64,
 }
@@ -40,16 +45,17 @@ struct Entry<T> {
 impl<T> Lookahead<T> {
     /// An empty one.
     pub fn new(patience: Patience) -> Self {
-        Self { entries: VecDeque::new(), left: 0, open: HashMap::new(), patience }
+        Self { entries: VecDeque::new(), left: 0, open: HashMap::new(), bytes: 0, patience }
     }
 
-    /// Takes an entry; an open one waits for its session's next record. The session's entry before
-    /// must have been ended.
-    pub fn push(&mut self, session: SessionId, item: T, open: bool, now_ms: u64) {
+    /// Takes an entry of about so many bytes; an open one waits for its session's next record. The
+    /// session's entry before must have been ended.
+    pub fn push(&mut self, session: SessionId, item: T, bytes: usize, open: bool, now_ms: u64) {
         if open {
             self.open.insert(session, self.left + self.entries.len() as u64);
         }
-        self.entries.push_back(Entry { session, item, open, arrived_ms: now_ms });
+        self.bytes += bytes;
+        self.entries.push_back(Entry { session, item, bytes, open, arrived_ms: now_ms });
     }
 
     /// Ends the session's open entry: `amend` gets it if it is still held. Returns whether it was.
@@ -88,10 +94,7 @@ impl<T> Lookahead<T> {
     pub fn pop(&mut self, now_ms: u64) -> Option<(SessionId, T)> {
         let entry = self.entries.front()?;
         let waited = now_ms.saturating_sub(entry.arrived_ms);
-        if entry.open
-            && self.entries.len() <= self.patience.entries
-            && waited < self.patience.wait_ms
-        {
+        if entry.open && !self.is_full() && waited < self.patience.wait_ms {
             return None;
         }
         self.take()
@@ -100,6 +103,7 @@ impl<T> Lookahead<T> {
     /// Takes the oldest entry, whether or not more may be said of it.
     pub fn take(&mut self) -> Option<(SessionId, T)> {
         let entry = self.entries.pop_front()?;
+        self.bytes -= entry.bytes;
         if entry.open {
             self.open.remove(&entry.session);
         }
@@ -113,6 +117,7 @@ impl<T> Lookahead<T> {
             std::mem::take(&mut self.entries).into_iter().partition(|entry| gone(entry.session));
         self.entries = VecDeque::from(kept as Vec<_>);
         self.left = 0;
+        self.bytes = self.entries.iter().map(|entry| entry.bytes).sum();
         let open = (0..).zip(&self.entries).filter(|(_, entry)| entry.open);
         self.open = open.map(|(index, entry)| (entry.session, index)).collect();
         dropped.into_iter().map(|entry| entry.item).collect()
@@ -135,7 +140,7 @@ impl<T> Lookahead<T> {
 
     /// Whether so many are held that nothing more need be read to let the oldest go.
     pub fn is_full(&self) -> bool {
-        self.entries.len() > self.patience.entries
+        self.entries.len() > self.patience.entries || self.bytes > self.patience.bytes
     }
 }
 
@@ -147,14 +152,14 @@ mod tests {
     const B: SessionId = SessionId { start: 1, pid: 2 };
 
     fn lookahead() -> Lookahead<String> {
-        Lookahead::new(Patience { entries: 3, wait_ms: 100 })
+        Lookahead::new(Patience { entries: 3, bytes: 1000, wait_ms: 100 })
     }
 
     #[test]
     fn a_statement_waits_for_the_next_record_of_its_session_and_holds_those_behind_it() {
         let mut held = lookahead();
-        held.push(A, "a".into(), true, 0);
-        held.push(B, "b".into(), false, 0);
+        held.push(A, "a".into(), 1, true, 0);
+        held.push(B, "b".into(), 1, false, 0);
         assert_eq!(held.pop(50), None);
         assert!(held.end(A, |item| item.push('!')));
         assert!(held.holds(A));
@@ -167,18 +172,32 @@ mod tests {
     #[test]
     fn a_silent_session_is_not_waited_for_for_ever() {
         let mut held = lookahead();
-        held.push(A, "a".into(), true, 0);
+        held.push(A, "a".into(), 1, true, 0);
         assert_eq!(held.pop(99), None);
         assert_eq!(held.pop(100), Some((A, "a".into())));
         assert!(!held.end(A, |_| panic!("it has left")));
     }
 
     #[test]
+    fn much_read_behind_it_lets_a_statement_go_and_a_large_one_is_held_alone() {
+        let mut held = lookahead();
+        held.push(A, "large".into(), 2000, true, 0);
+        assert!(held.is_full());
+        assert_eq!(held.pop(0), Some((A, "large".into())));
+        assert!(!held.is_full());
+        held.push(A, "a".into(), 600, true, 0);
+        assert_eq!(held.pop(0), None);
+        held.push(B, "b".into(), 600, true, 0);
+        assert_eq!(held.pop(0), Some((A, "a".into())));
+        assert_eq!(held.pop(0), None);
+    }
+
+    #[test]
     fn what_is_dropped_of_some_sessions_does_not_touch_the_others() {
         let mut held = lookahead();
-        held.push(A, "a".into(), false, 0);
-        held.push(B, "b".into(), true, 0);
-        held.push(A, "a".into(), true, 0);
+        held.push(A, "a".into(), 1, false, 0);
+        held.push(B, "b".into(), 1, true, 0);
+        held.push(A, "a".into(), 1, true, 0);
         assert_eq!(held.pop(0), Some((A, "a".into())));
         assert_eq!(held.drop_sessions(|session| session == A), ["a"]);
         assert!(!held.end(A, |_| panic!("it is gone")));
@@ -191,7 +210,13 @@ mod tests {
     fn enough_read_behind_it_lets_a_statement_go() {
         let mut held = lookahead();
         for name in ["a", "b", "c", "d"] {
-            held.push(SessionId { start: 1, pid: name.as_bytes()[0].into() }, name.into(), true, 0);
+            held.push(
+                SessionId { start: 1, pid: name.as_bytes()[0].into() },
+                name.into(),
+                1,
+                true,
+                0,
+            );
         }
         assert!(held.is_full());
         assert_eq!(held.pop(0).map(|(_, item)| item).as_deref(), Some("a"));

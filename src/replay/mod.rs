@@ -12,6 +12,7 @@ pub mod lookahead;
 pub mod merge;
 pub mod order;
 pub mod pace;
+pub mod permits;
 pub mod policy;
 pub mod request;
 pub mod session;

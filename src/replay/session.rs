@@ -14,6 +14,7 @@ use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
 use crate::replay::pace::Moment;
+use crate::replay::permits::Standing;
 use crate::replay::request::{ParseMode, Request, TransactionStatus as Status};
 use crate::replay::types::{KnownTypes, Rung};
 use crate::replay::work::{End, Seq, Work};
@@ -23,7 +24,7 @@ mod interruptions;
 mod manner;
 mod steps;
 
-pub use interruptions::Interrupted;
+pub use interruptions::{Evicted, Interrupted};
 use manner::{Manner, raise};
 use steps::Current;
 
@@ -61,6 +62,8 @@ pub struct Session {
     /// The last statement that was started in its turn.
     in_turn: Seq,
     asked: Seq,
+    /// The last statement that it ran.
+    used: Seq,
     /// How many statements a stall lets it run ahead of its turn.
     ahead: usize,
     /// What time it is, where the replay keeps a pace.
@@ -229,6 +232,7 @@ impl Session {
             granted: Seq(0),
             in_turn: Seq(0),
             asked: Seq(0),
+            used: Seq(0),
             ahead: 0,
             now: Moment::default(),
             delay: None,
@@ -313,6 +317,24 @@ impl Session {
     /// Whether something would be lost if the session were forgotten.
     pub fn has_memory(&self) -> bool {
         !self.context.is_empty() || !self.dormant.is_empty()
+    }
+
+    /// The place of the next statement that something may wait for: one that has not been run.
+    pub fn next(&self) -> Option<Seq> {
+        let mut queued = self.queue.iter().map(|queued| &queued.work);
+        queued.find(|work| !work.is_told()).map(|work| work.seq)
+    }
+
+    /// How it stands, as far as its connection goes.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            connected: self.connected,
+            running: self.is_running() || self.abort.is_some() || self.ends_implicit,
+            in_transaction: self.in_transaction() || !self.transaction.is_empty(),
+            bound: self.context.is_bound(),
+            next: self.next(),
+            used: self.used,
+        }
     }
 
     /// The next statement in the queue, if any.

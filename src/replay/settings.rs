@@ -39,6 +39,8 @@ pub struct ReplaySettings {
     pub shutdown_timeout: Duration,
     /// Statements read and not yet finished at the most, over all sessions.
     pub max_in_flight: usize,
+    /// Bytes of these at the most; one statement that is larger is in flight alone.
+    pub max_in_flight_bytes: usize,
     /// Connections at the most; `None`: what the target allows, less a reserve.
     pub max_sessions: Option<usize>,
     /// Threads that sessions are spread over.

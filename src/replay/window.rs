@@ -1,10 +1,13 @@
-//! How many statements may be in flight, over all sessions.
+//! How much may be in flight, over all sessions.
 
 /// The statements in flight, and whether there is room for more.
 #[derive(Debug)]
 pub struct Window {
     limit: usize,
     in_flight: usize,
+    /// What they may take in memory, and what they take.
+    limit_bytes: usize,
+    bytes: usize,
     /// How many may be let in past the limit: everything in flight waits for one of them.
     beyond: usize,
     /// It was full, and has not been emptied far enough since.
@@ -18,9 +21,11 @@ const BEYOND: usize = 256;
 const BATCH: usize = 256;
 
 impl Window {
-    /// With nothing in flight, and room for `limit` statements, at least one.
-    pub fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), in_flight: 0, beyond: 0, closed: false }
+    /// With nothing in flight, and room for `limit` statements of `limit_bytes` together; for one
+    /// at least, however long it is.
+    pub fn new(limit: usize, limit_bytes: usize) -> Self {
+        let (limit, limit_bytes) = (limit.max(1), limit_bytes.max(1));
+        Self { limit, in_flight: 0, limit_bytes, bytes: 0, beyond: 0, closed: false }
     }
 
     /// How many statements are in flight.
@@ -33,24 +38,30 @@ impl Window {
         !self.closed || self.beyond > 0
     }
 
-    /// A statement is let in.
-    pub fn enter(&mut self) {
+    /// A statement is let in, which takes so many bytes.
+    pub fn enter(&mut self, bytes: usize) {
         self.in_flight += 1;
+        self.bytes += bytes;
         self.beyond = self.beyond.saturating_sub(1);
-        self.closed |= self.in_flight >= self.limit;
+        self.closed |= self.is_full();
     }
 
-    /// A statement has ended.
-    pub fn leave(&mut self) {
+    /// A statement has ended, which took so many bytes.
+    pub fn leave(&mut self, bytes: usize) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
         let batch = (self.limit / 8).clamp(1, BATCH);
-        self.closed &= self.in_flight + batch > self.limit;
+        self.closed &= self.in_flight + batch > self.limit || self.is_full();
+    }
+
+    fn is_full(&self) -> bool {
+        self.in_flight >= self.limit || self.bytes >= self.limit_bytes
     }
 
     /// Nothing in flight ends: lets in what there is room for, however little. Returns whether there
     /// is any.
     pub fn open(&mut self) -> bool {
-        self.closed = self.in_flight >= self.limit;
+        self.closed = self.is_full();
         !self.closed
     }
 
@@ -65,9 +76,9 @@ mod tests {
     use super::*;
 
     fn full(limit: usize) -> Window {
-        let mut window = Window::new(limit);
+        let mut window = Window::new(limit, usize::MAX);
         while window.has_room() {
-            window.enter();
+            window.enter(1);
         }
         assert_eq!(window.in_flight(), limit.max(1));
         window
@@ -76,11 +87,11 @@ mod tests {
     #[test]
     fn a_full_window_opens_again_for_a_batch_at_once() {
         let mut window = full(10_000);
-        (0..BATCH - 1).for_each(|_| window.leave());
+        (0..BATCH - 1).for_each(|_| window.leave(1));
         assert!(!window.has_room());
-        window.leave();
+        window.leave(1);
         assert!(window.has_room());
-        (0..BATCH).for_each(|_| window.enter());
+        (0..BATCH).for_each(|_| window.enter(1));
         assert!(!window.has_room());
     }
 
@@ -88,7 +99,7 @@ mod tests {
     fn a_small_window_opens_with_every_statement_that_ends() {
         for limit in [0, 1, 2, 15] {
             let mut window = full(limit);
-            window.leave();
+            window.leave(1);
             assert!(window.has_room(), "{limit}");
         }
     }
@@ -97,15 +108,31 @@ mod tests {
     fn where_nothing_ends_what_room_there_is_is_used_first() {
         let mut window = full(10_000);
         assert!(!window.open());
-        window.leave();
+        window.leave(1);
         assert!(!window.has_room() && window.open() && window.has_room());
-        window.enter();
+        window.enter(1);
         assert!(!window.has_room() && !window.open());
         window.open_beyond();
         for _ in 0..BEYOND {
             assert!(window.has_room());
-            window.enter();
+            window.enter(1);
         }
         assert!(!window.has_room());
+    }
+
+    #[test]
+    fn long_statements_fill_it_by_their_bytes_and_the_longest_still_passes() {
+        let mut window = Window::new(10_000, 100);
+        window.enter(60);
+        assert!(window.has_room());
+        window.enter(60);
+        assert!(!window.has_room());
+        window.leave(60);
+        assert!(window.has_room());
+        window.leave(60);
+        window.enter(1000);
+        assert!(!window.has_room());
+        window.leave(1000);
+        assert!(window.has_room());
     }
 }

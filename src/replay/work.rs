@@ -123,6 +123,11 @@ impl Work {
         *self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.statement.size()
+    }
+
     /// Notes what a later record tells.
     pub fn amend(&self, amendment: Amendment) {
         self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).amend(amendment);
@@ -136,6 +141,11 @@ impl Work {
     /// Its connection was lost while it was under way. Returns how often that has happened.
     pub fn loses_connection(&self) -> u8 {
         self.losses.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Whether its outcome has been told: if it is run again, nothing waits for it.
+    pub fn is_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// Whether its outcome is told for the first time.

@@ -1,6 +1,7 @@
 //! The program as a whole: a log on one side, a server on the other.
 
 mod conflicts;
+mod connections;
 mod failures;
 mod fixtures;
 mod formats;

@@ -134,21 +134,6 @@ fn a_role_that_the_target_does_not_have_costs_its_own_sessions_alone() {
 }
 
 #[test]
-fn sessions_past_the_limit_are_refused_and_counted() {
-    let server = server(&["app"], &["app"]);
-    let log = (1..=3).fold(Log::new(), |log, pid| log.client(pid, APP).ended(pid, [NOTE]));
-    let log = log.ended(3, [NOTE]).ended(1, [NOTE]);
-    let finished = replay(&server, &log, &["--max-sessions", "2"]).well();
-    assert_eq!(finished.count("/records/skipped/reasons/too_many_sessions"), 2, "{finished}");
-    assert_eq!(seen(&server, "app"), ["app|app|shop"; 3].join("\n"));
-    // A limit is not used up by sessions that have ended.
-    let log = (4..=6)
-        .fold(Log::new(), |log, pid| log.client(pid, APP).ended(pid, [NOTE]).disconnected(pid));
-    let finished = replay(&server, &log, &["--max-sessions", "3"]).well();
-    assert_eq!(finished.count("/records/replayed"), 3, "{finished}");
-}
-
-#[test]
 fn bytes_of_a_database_in_latin1_arrive_as_the_same_characters() {
     let server = Server::start(15);
     server.query("create database app encoding 'LATIN1' template template0");

@@ -7,6 +7,7 @@ mod live;
 mod members;
 mod offsets;
 mod signals;
+mod stopped;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};

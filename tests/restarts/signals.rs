@@ -94,7 +94,7 @@ fn a_stop_does_not_wait_for_a_target_that_is_away() {
     let mut running = replay(broker, &topic, &target).args(["--shutdown-timeout", "60s"]).spawn();
     running.wait_for(|metrics| statements(metrics) >= 500.0);
     target.kill();
-    running.wait_for_line("retry_in");
+    running.wait_for_line("waiting for the target");
     running.term();
     let finished = running.wait_at_most(Duration::from_secs(9));
     assert_eq!(finished.code, Some(0), "{finished}");

@@ -189,6 +189,15 @@ impl Running {
         }
     }
 
+    /// A line of the process's `/proc/PID/status` that counts kilobytes: `VmHWM`, `VmRSS`.
+    pub fn memory_kb(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        number.unwrap_or_else(|| panic!("no {name} in {status}"))
+    }
+
     /// Whether it has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("own child").is_none()

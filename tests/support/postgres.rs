@@ -129,6 +129,27 @@ impl Server {
         }
     }
 
+    /// Stops all its processes where they are: connections stay, and nothing answers. Until
+    /// [`thaw`](Self::thaw).
+    pub fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, signal: &str) {
+        let postmaster = self.process.as_ref().expect("it runs").id();
+        run(Command::new("kill").args(["-s", signal, &postmaster.to_string()]));
+        let children = format!("/proc/{postmaster}/task/{postmaster}/children");
+        for pid in fs::read_to_string(children).expect("its children").split_whitespace() {
+            // One may have ended by itself.
+            let _ = Command::new("kill").args(["-s", signal, pid]).stderr(Stdio::null()).status();
+        }
+    }
+
     /// Starts it again, on the same port and data.
     pub fn restart(&mut self) {
         self.stop();
@@ -191,6 +212,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut child) = self.process.take() {
+            // It may be frozen.
+            let _ = Command::new("kill").args(["-s", "CONT", &child.id().to_string()]).status();
             let _ = Command::new("kill").args(["-s", "QUIT", &child.id().to_string()]).status();
             let _ = child.wait();
         }

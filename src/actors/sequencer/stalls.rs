@@ -29,6 +29,8 @@ pub(super) struct Stalls {
     /// How long until the next look: longer each time nothing was found.
     pause: Duration,
     warned_of_strangers: bool,
+    /// How many looks in a row the target has not answered.
+    blind: u64,
 }
 
 /// The connection that looks at the target from outside the sessions.
@@ -61,6 +63,7 @@ impl Stalls {
             stall_check,
             pause: stall_check,
             warned_of_strangers: false,
+            blind: 0,
         }
     }
 
@@ -216,11 +219,17 @@ impl Sequencer {
         let blockers = match answer {
             Ok((observer, blockers)) => {
                 self.stalls.observer = Watch::Ready(observer);
+                self.stalls.blind = 0;
                 blockers
             }
             Err(error) => {
                 self.stalls.observer = Watch::Absent;
-                warn!("can't see what statements wait for: {error}");
+                self.stalls.blind += 1;
+                // The target may be away for long.
+                if self.stalls.blind.is_power_of_two() {
+                    let times = self.stalls.blind;
+                    warn!(times, "can't see what statements wait for: {error}");
+                }
                 Vec::new()
             }
         };

@@ -2,14 +2,16 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::actors::messages::Fatal;
+use crate::actors::admission::{Admission, Pressure};
+use crate::actors::messages::{Fatal, Progress};
+use crate::actors::outage::Outage;
 use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::backends::Backends;
 use crate::replay::session::Turns;
 use crate::replay::settings;
-use crate::replay::work::{End, Position, Seq};
+use crate::replay::work::{End, Position, Seq, Work};
 use crate::target::{SslMode, Target, TargetSettings};
 
 const SESSION: SessionId = SessionId { start: 1, pid: 1 };
@@ -205,7 +207,6 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
                 replay_cancels: false,
                 read_only: false,
             },
-            max_sessions: 10,
             idle_timeout: None,
         },
         Vec::new(),
@@ -214,6 +215,9 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         Vital::new("supervisor", fatal.clone()),
     );
     let supervisor = supervisor.start();
+    let pressure = Pressure::default();
+    let vital = Vital::new("admission", fatal.clone());
+    let admission = Admission::new(10, true, pressure.clone(), vital).start();
     supervisor.do_send(Surround(Surroundings {
         target,
         backends,
@@ -221,12 +225,13 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         progress: upwards.recipient(),
         gone: supervisor.clone().recipient(),
         fatal,
-        health,
+        outage: Arc::new(Outage::new(health)),
+        admission,
+        pressure,
         statements: metrics::Statements::new(),
         takes_turns: true,
         spin: Duration::ZERO,
         paced_since: None,
-        connected_once: Arc::default(),
     }));
 
     let texts = ["set a = 1", "insert 1", "begin", "insert 2", "hang"];

@@ -14,6 +14,8 @@ use super::{Command, Part};
 enum Keyword {
     #[default]
     None,
+    /// A function that takes a lock which the session keeps.
+    AdvisoryLock,
     Analyze,
     And,
     Atomic,
@@ -23,12 +25,14 @@ enum Keyword {
     End,
     For,
     From,
+    Hold,
     Into,
     /// After FOR it locks rows: `UPDATE`, `SHARE`, `NO KEY UPDATE`, `KEY SHARE`.
     Lock,
     Read,
     SetConfig,
     Stdin,
+    Temporary,
     Write,
     /// A function of PostgreSQL that changes something although a `SELECT` calls it.
     WritingFunction,
@@ -37,13 +41,20 @@ enum Keyword {
 impl Keyword {
     fn of(word: &str) -> Self {
         use Keyword::{
-            Analyze, And, Atomic, Begin, Case, Chain, End, For, From, Into, Lock, Read, SetConfig,
-            Stdin, Write, WritingFunction,
+            AdvisoryLock, Analyze, And, Atomic, Begin, Case, Chain, End, For, From, Hold, Into,
+            Lock, Read, SetConfig, Stdin, Temporary, Write, WritingFunction,
         };
         let candidates: &[(&str, Self)] = match word.len() {
             2 => &[("no", Lock)],
             3 => &[("and", And), ("end", End), ("for", For), ("key", Lock)],
-            4 => &[("case", Case), ("from", From), ("into", Into), ("read", Read)],
+            4 => &[
+                ("case", Case),
+                ("from", From),
+                ("hold", Hold),
+                ("into", Into),
+                ("read", Read),
+                ("temp", Temporary),
+            ],
             5 => &[
                 ("begin", Begin),
                 ("chain", Chain),
@@ -59,26 +70,26 @@ impl Keyword {
             ],
             7 => &[("analyze", Analyze), ("analyse", Analyze), ("nextval", WritingFunction)],
             9 => &[
+                ("temporary", Temporary),
                 ("lo_create", WritingFunction),
                 ("lo_unlink", WritingFunction),
                 ("pg_notify", WritingFunction),
             ],
             10 => &[("set_config", SetConfig)],
-            16 => &[("pg_advisory_lock", WritingFunction)],
+            16 => &[("pg_advisory_lock", AdvisoryLock)],
             17 => &[("pg_cancel_backend", WritingFunction)],
             18 => &[("pg_advisory_unlock", WritingFunction)],
-            20 => &[
-                ("pg_try_advisory_lock", WritingFunction),
-                ("pg_terminate_backend", WritingFunction),
-            ],
+            20 => {
+                &[("pg_try_advisory_lock", AdvisoryLock), ("pg_terminate_backend", WritingFunction)]
+            }
             21 => &[("pg_advisory_xact_lock", WritingFunction)],
             22 => &[("pg_advisory_unlock_all", WritingFunction)],
-            23 => &[("pg_advisory_lock_shared", WritingFunction)],
+            23 => &[("pg_advisory_lock_shared", AdvisoryLock)],
             25 => &[
                 ("pg_advisory_unlock_shared", WritingFunction),
                 ("pg_try_advisory_xact_lock", WritingFunction),
             ],
-            27 => &[("pg_try_advisory_lock_shared", WritingFunction)],
+            27 => &[("pg_try_advisory_lock_shared", AdvisoryLock)],
             28 => &[("pg_advisory_xact_lock_shared", WritingFunction)],
             32 => &[("pg_try_advisory_xact_lock_shared", WritingFunction)],
             _ => &[],
@@ -118,6 +129,7 @@ pub(super) struct StatementWords {
     leading: [Range<usize>; 3],
     words: usize,
     creates: bool,
+    declares: bool,
     does: bool,
     /// Open parentheses, and open `BEGIN ATOMIC` or `CASE` within a routine's body.
     depth: usize,
@@ -130,6 +142,7 @@ pub(super) struct StatementWords {
     analyzes: bool,
     /// It says `READ WRITE`, or names the setting that forbids writes.
     lifts_read_only: bool,
+    binds_connection: bool,
 }
 
 impl StatementWords {
@@ -141,6 +154,11 @@ impl StatementWords {
     /// See [`super::Outline::lifts_read_only`].
     pub(super) fn lifts_read_only(&self) -> bool {
         self.lifts_read_only
+    }
+
+    /// See [`super::Outline::binds_connection`].
+    pub(super) fn binds_connection(&self) -> bool {
+        self.binds_connection
     }
 
     /// Takes the next token.
@@ -175,6 +193,7 @@ impl StatementWords {
     fn word(&mut self, text: &str, range: Range<usize>) {
         if self.words == 0 {
             self.creates = text.eq_ignore_ascii_case("create");
+            self.declares = text.eq_ignore_ascii_case("declare");
             self.does = text.eq_ignore_ascii_case("do");
         }
         if self.words < self.leading.len() {
@@ -189,6 +208,12 @@ impl StatementWords {
                 self.writes = true;
             }
             (_, Keyword::SetConfig) => (self.sets, self.writes) = (true, true),
+            (_, Keyword::AdvisoryLock) => (self.writes, self.binds_connection) = (true, true),
+            (last, Keyword::Temporary) => {
+                let made = self.creates && self.depth == 0 || last == Keyword::Into;
+                self.binds_connection |= made;
+            }
+            (_, Keyword::Hold) => self.binds_connection |= self.declares,
             (Keyword::And, Keyword::Chain) => self.chains = true,
             (Keyword::From, Keyword::Stdin) => self.copies_stdin = true,
             (_, Keyword::Analyze) => self.analyzes = true,

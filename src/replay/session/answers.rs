@@ -64,6 +64,7 @@ impl Session {
         rolled_back: bool,
         before: Status,
     ) -> Answered {
+        self.used = self.used.max(work.seq);
         let source = work.end().source;
         let target = match (target, source) {
             // The rollback stands for the COMMIT's failure.

@@ -7,6 +7,7 @@ use super::{Amended, Closing, Queued, Role, Sent, Session};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::context::Context;
+use crate::replay::permits::Standing;
 use crate::replay::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
 
@@ -23,6 +24,15 @@ pub struct Interrupted {
     pub hopeless: Option<Arc<Work>>,
     /// The statements that are left to the next owner of the session's partition.
     pub left: Vec<Arc<Work>>,
+}
+
+/// What a session gave up with its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evicted {
+    /// How many statements of its open transaction were rolled back, to be run again.
+    pub rolled_back: usize,
+    /// Whether it may have had what can't be made again.
+    pub bound: bool,
 }
 
 impl Session {
@@ -131,6 +141,27 @@ impl Session {
         Some(rolled_back)
     }
 
+    /// Another session needs the connection: it is closed, if the session has nothing under way. What
+    /// is queued stays so. An open transaction keeps the connection unless it is to be rolled back; it
+    /// is run again before the session goes on then.
+    pub fn make_room(&mut self, roll_back: bool) -> Option<Evicted> {
+        let Standing { connected, running, in_transaction, bound, .. } = self.standing();
+        if !connected || running || (in_transaction && !roll_back) {
+            return None;
+        }
+        let transaction = std::mem::take(&mut self.transaction);
+        let rolled_back = transaction.len();
+        if self.queue.is_empty() {
+            self.dormant.extend(transaction);
+        } else {
+            for work in transaction.into_iter().rev() {
+                self.queue.push_front(Queued { work, again: true });
+            }
+        }
+        self.disconnected();
+        Some(Evicted { rolled_back, bound })
+    }
+
     fn disconnected(&mut self) {
         self.connected = false;
         self.sent.clear();
@@ -142,6 +173,6 @@ impl Session {
         self.prepared.clear();
         self.asked = Seq(0);
         self.ahead = 0;
-        self.context.roll_back();
+        self.context.disconnected();
     }
 }

@@ -196,7 +196,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Replays in an order that the dice decide. Fails where nothing can go on.
-    fn to_the_end(&mut self, window: usize, dice: &mut Dice) -> Result<(), String> {
+    fn run_to_the_end(&mut self, window: usize, dice: &mut Dice) -> Result<(), String> {
         loop {
             let (in_flight, _) = self.order.in_flight();
             let may_read = self.read < self.log.len() && in_flight < window;
@@ -342,7 +342,7 @@ fn replayed(shape: &Shape, seed: u64) -> Result<(), TestCaseError> {
     prop_assert_eq!(serial.state(), source.state(), "{:#?}", log);
     for _ in 0..4 {
         let mut replay = Replay::of(shape, &log);
-        let outcome = replay.to_the_end(shape.window, &mut dice);
+        let outcome = replay.run_to_the_end(shape.window, &mut dice);
         prop_assert!(outcome.is_ok(), "{outcome:?}\n{log:#?}");
         prop_assert_eq!(replay.store.state(), serial.state(), "{:#?}", log);
         if ahead == 0 {

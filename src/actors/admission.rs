@@ -1,0 +1,236 @@
+//! The admission actor: says which session may have a connection, and whose it gets.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tracing::{debug, warn};
+
+use super::messages::{Admit, Leave, Moved, Refused, SharedSession, Stay, Turn};
+use super::vital::Vital;
+use crate::metrics;
+use crate::pglog::SessionId;
+use crate::replay::permits::{Permits, Quiet, Standing, Step};
+
+/// Knows who has a connection and who waits for one.
+pub struct Admission {
+    permits: Permits,
+    limit: usize,
+    /// Everybody who has a connection or waits for one.
+    sessions: HashMap<SessionId, Member>,
+    pressure: Pressure,
+    last_change: Instant,
+    /// How long until the server is asked again after it has refused.
+    backoff: Duration,
+    backing_off: bool,
+    /// How often the limit was passed, and how often the server refused.
+    exceeded: u64,
+    refused: u64,
+    _vital: Vital,
+}
+
+struct Member {
+    state: SharedSession,
+    turns: Recipient<Turn>,
+}
+
+/// Whether it matters to somebody that a session has nothing to do. Read by every session after
+/// every statement; so long as there are connections for all, nobody is told anything.
+#[derive(Debug, Clone, Default)]
+pub struct Pressure(Arc<AtomicBool>);
+
+impl Pressure {
+    /// Whether it does.
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// How often those who wait are looked after.
+const TICK: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(10);
+
+impl Admission {
+    /// Lets in so many sessions. `in_turns` says that statements run one at a time.
+    pub fn new(limit: usize, in_turns: bool, pressure: Pressure, vital: Vital) -> Self {
+        Self {
+            permits: Permits::new(limit, in_turns),
+            limit,
+            sessions: HashMap::new(),
+            pressure,
+            last_change: Instant::now(),
+            backoff: FIRST_BACKOFF,
+            backing_off: false,
+            exceeded: 0,
+            refused: 0,
+            _vital: vital,
+        }
+    }
+
+    /// Something has changed: does what follows from it.
+    fn changed(&mut self) {
+        self.last_change = Instant::now();
+        self.go_on(Quiet::Not);
+    }
+
+    fn go_on(&mut self, quiet: Quiet) {
+        let sessions = &self.sessions;
+        let standing = |session| sessions.get(&session).map_or(GONE, Member::standing);
+        for step in self.permits.steps(standing, quiet) {
+            self.take(step);
+        }
+        self.pressure.0.store(self.permits.is_pressed(), Ordering::Relaxed);
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Connect(session) => self.tell(session, Turn::Connect),
+            Step::Exceed(session) => {
+                metrics::connection_beyond_limit();
+                self.exceeded += 1;
+                if self.exceeded.is_power_of_two() {
+                    let (limit, times) = (self.limit, self.exceeded);
+                    warn!(
+                        limit,
+                        times,
+                        "every connection that --max-sessions allows is in use, \
+                        by open transactions or statements that do not end, and the next \
+                        statement needs one: going past the limit until one of them ends"
+                    );
+                }
+                self.tell(session, Turn::Connect);
+            }
+            Step::Evict { session, roll_back } => {
+                debug!(%session, roll_back, "gives its connection to another session");
+                self.tell(session, Turn::MakeRoom { roll_back });
+            }
+        }
+    }
+
+    fn tell(&self, session: SessionId, turn: Turn) {
+        if let Some(member) = self.sessions.get(&session) {
+            member.turns.do_send(turn);
+        }
+    }
+
+    fn tick(&mut self) {
+        if !self.permits.is_pressed() {
+            return;
+        }
+        let quiet = match self.last_change.elapsed() {
+            quiet if quiet >= LONG => Quiet::Long,
+            quiet if quiet >= SHORT => Quiet::Short,
+            _ => Quiet::Not,
+        };
+        if quiet == Quiet::Long {
+            // One more each time, and not one with every tick.
+            self.last_change = Instant::now();
+        }
+        self.go_on(quiet);
+    }
+}
+
+/// How a session stands that has gone without a word; its permit is about to be returned.
+const GONE: Standing = Standing {
+    connected: false,
+    running: false,
+    in_transaction: false,
+    bound: false,
+    next: None,
+    used: crate::replay::work::Seq(0),
+};
+
+impl Member {
+    fn standing(&self) -> Standing {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).standing()
+    }
+}
+
+impl Actor for Admission {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TICK, |actor, _| actor.tick());
+    }
+}
+
+impl Handler<Admit> for Admission {
+    type Result = ();
+
+    fn handle(&mut self, admit: Admit, _: &mut Self::Context) {
+        let Admit { session, needed_by, state, turns } = admit;
+        match needed_by {
+            Some(seq) => self.permits.want(session, seq),
+            None if self.permits.take_spare(session) => turns.do_send(Turn::Connect),
+            None => return,
+        }
+        self.sessions.insert(session, Member { state, turns });
+        // Nothing that was asked to move has moved.
+        self.go_on(Quiet::Not);
+    }
+}
+
+impl Handler<Leave> for Admission {
+    type Result = ();
+
+    fn handle(&mut self, Leave(session): Leave, _: &mut Self::Context) {
+        self.sessions.remove(&session);
+        self.permits.release(session);
+        self.changed();
+    }
+}
+
+impl Handler<Stay> for Admission {
+    type Result = ();
+
+    fn handle(&mut self, Stay(session): Stay, _: &mut Self::Context) {
+        self.permits.stays(session);
+        self.go_on(Quiet::Not);
+    }
+}
+
+impl Handler<Moved> for Admission {
+    type Result = ();
+
+    fn handle(&mut self, Moved { connected }: Moved, _: &mut Self::Context) {
+        if connected && !self.backing_off {
+            self.backoff = FIRST_BACKOFF;
+        }
+        self.changed();
+    }
+}
+
+impl Handler<Refused> for Admission {
+    type Result = ();
+
+    fn handle(&mut self, Refused { session, error }: Refused, ctx: &mut Self::Context) {
+        metrics::connection_refused();
+        self.sessions.remove(&session);
+        self.permits.refused(session);
+        self.refused += 1;
+        if self.refused.is_power_of_two() {
+            let (held, times) = (self.permits.held(), self.refused);
+            warn!(
+                held,
+                times,
+                "the target has no more connections, and sessions wait for each \
+                other's: lower --max-sessions below what it allows ({error})"
+            );
+        }
+        if !self.backing_off {
+            self.backing_off = true;
+            ctx.run_later(self.backoff, |actor, _| {
+                actor.backing_off = false;
+                actor.permits.retry();
+                actor.changed();
+            });
+            self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+        }
+        self.changed();
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether the target can be reached: told when that changes, and ever less often while it can't.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::http::{Condition, Health};
+
+/// What everybody who connects to the target knows together.
+#[derive(Debug)]
+pub struct Outage {
+    /// A std mutex, held for a few assignments.
+    silence: Mutex<Option<Silence>>,
+    /// Whether anybody was ever let in.
+    ever_reached: AtomicBool,
+    health: Health,
+}
+
+/// The time without an answer.
+#[derive(Debug)]
+struct Silence {
+    since: Instant,
+    attempts: u64,
+    /// When it is told next, by the time without an answer.
+    tell_after: Duration,
+}
+
+impl Outage {
+    /// Nobody has tried yet.
+    pub fn new(health: Health) -> Self {
+        Self { silence: Mutex::default(), ever_reached: AtomicBool::new(false), health }
+    }
+
+    /// An attempt to connect has failed, and is repeated.
+    pub fn failed(&self, error: &dyn Display) {
+        self.health.target(Condition::Disconnected(error.to_string()));
+        let mut silence = self.silence();
+        let silence = silence.get_or_insert_with(|| Silence {
+            since: Instant::now(),
+            attempts: 0,
+            tell_after: Duration::ZERO,
+        });
+        silence.attempts += 1;
+        let waited = silence.since.elapsed();
+        if waited >= silence.tell_after {
+            silence.tell_after = (waited * 2).max(Duration::from_secs(1));
+            warn!(attempts = silence.attempts, "waiting for the target: {error}");
+        }
+    }
+
+    /// The target answers, be it that it does not let this one in.
+    pub fn answered(&self) {
+        self.health.target(Condition::Connected);
+        if let Some(Silence { since, attempts, .. }) = self.silence().take() {
+            info!(after = ?since.elapsed(), attempts, "the target is there again");
+        }
+    }
+
+    /// Somebody was let in.
+    pub fn reached(&self) {
+        self.ever_reached.store(true, Ordering::Relaxed);
+        self.answered();
+    }
+
+    /// Whether anybody was ever let in: until then a refusal for good ends the replay.
+    pub fn was_ever_reached(&self) -> bool {
+        self.ever_reached.load(Ordering::Relaxed)
+    }
+
+    fn silence(&self) -> MutexGuard<'_, Option<Silence>> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
