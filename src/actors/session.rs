@@ -123,6 +123,8 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Permit {
     None,
+    /// Asked for, in case there is one to spare.
+    Hoped,
     /// Asked for, for a statement, since then.
     Asked(Instant),
     Held,
@@ -402,7 +404,7 @@ impl SessionActor {
         match self.permit {
             Permit::Held => self.connect(ctx),
             Permit::Asked(_) => {}
-            Permit::None => {
+            Permit::None | Permit::Hoped => {
                 self.permit = Permit::Asked(Instant::now());
                 // A transaction that is run again without anything new behind it can wait.
                 let needed_by = self.state().next().unwrap_or(Seq(u64::MAX));
@@ -421,15 +423,20 @@ impl SessionActor {
     }
 
     fn return_permit(&mut self) {
-        if std::mem::replace(&mut self.permit, Permit::None) != Permit::None {
+        if matches!(self.permit, Permit::Asked(_) | Permit::Held) {
+            self.permit = Permit::None;
             self.around.admission.do_send(Leave(self.id));
         }
     }
 
     fn admitted(&mut self, ctx: &mut Context<Self>) {
-        if let Permit::Asked(since) = std::mem::replace(&mut self.permit, Permit::Held) {
-            metrics::connection_waited(since.elapsed());
+        match self.permit {
+            // It was returned while the answer was on its way.
+            Permit::None => return,
+            Permit::Asked(since) => metrics::connection_waited(since.elapsed()),
+            Permit::Hoped | Permit::Held => {}
         }
+        self.permit = Permit::Held;
         if self.phase == Phase::Disconnected {
             self.connect(ctx);
         }
@@ -651,6 +658,7 @@ impl Actor for SessionActor {
         if self.around.paced_since.is_some() || self.state().is_busy() {
             self.pump(ctx);
         } else {
+            self.permit = Permit::Hoped;
             self.ask_for_connection(None, ctx);
         }
     }
@@ -689,7 +697,8 @@ impl Drop for SessionActor {
     fn drop(&mut self) {
         self.tell_progress();
         self.forget_connection();
-        self.return_permit();
+        // Whatever it has asked for or been given.
+        self.around.admission.do_send(Leave(self.id));
         let (session, actor) = (self.id, self.number);
         self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
     }
