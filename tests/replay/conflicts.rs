@@ -48,7 +48,7 @@ fn recorded(rows: u32, arguments: &[&str]) -> (NamedTempFile, String) {
         state = server.query(STATE);
     });
     let mut file = NamedTempFile::new().expect("a file");
-    file.write_all(&records.concat()).expect("it can be written");
+    file.write_all(&records.join(&b"\n"[..])).expect("it can be written");
     (file, state)
 }
 
@@ -65,7 +65,9 @@ fn leads_to_the_sources_state(rows: u32, arguments: &[&str], order: &[&str]) {
     for time in 1..=TIMES {
         let finished = replay(&server, &log, order);
         assert!(server.query(STATE) == source, "{rows} rows, time {time}, {order:?}: {finished}");
-        assert_eq!(finished.statements(), 16 * 25 * 5, "{finished}");
+        // pgbench asks something of its own, too.
+        assert!(finished.statements() > 16 * 25 * 5, "{finished}");
+        assert_eq!(finished.statements(), finished.count("/outcomes/same"), "{finished}");
         server.query(&format!("drop table account; {}", set_up(rows)));
     }
 }
