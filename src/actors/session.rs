@@ -66,6 +66,8 @@ pub struct SessionActor {
     phase: Phase,
     /// The requests under way: when each was sent, and its answer to come.
     answers: VecDeque<(Instant, target::Answer)>,
+    /// What the consumer has not been told yet.
+    progress: Progress,
     /// Wakes [`Answers`] when an answer is to be waited for.
     listener: Option<Waker>,
     /// A statement that signals a backend which no session has: it is answered for, not sent.
@@ -108,6 +110,7 @@ impl SessionActor {
             connection: None,
             phase: Phase::Disconnected,
             answers: VecDeque::new(),
+            progress: Progress::default(),
             listener: None,
             unaimed: None,
             canceling: false,
@@ -146,9 +149,11 @@ impl SessionActor {
             }
             Phase::Connected => {}
         }
+        // What goes out together has one time.
+        let now = Instant::now();
         while !self.canceling && self.unaimed.is_none() {
             match self.next_step() {
-                Next::Send(request) => self.send(request, ctx),
+                Next::Send(request) => self.send(request, now, ctx),
                 Next::Ask(seq) => {
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
                     return;
@@ -168,7 +173,7 @@ impl SessionActor {
 
     // ---- Requests and answers ----
 
-    fn send(&mut self, request: Request, ctx: &mut Context<Self>) {
+    fn send(&mut self, request: Request, now: Instant, ctx: &mut Context<Self>) {
         let Some(connection) = &self.connection else { return };
         let aimed = match work_of(&request) {
             Some(work) if work.statement.outline.signals_backend => {
@@ -198,7 +203,7 @@ impl SessionActor {
             }
             _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
         };
-        self.answers.push_back((Instant::now(), answer));
+        self.answers.push_back((now, answer));
         if let Some(listener) = &self.listener {
             listener.wake_by_ref();
         }
@@ -220,17 +225,17 @@ impl SessionActor {
         });
     }
 
-    fn answered(&mut self, reply: Reply, took: Duration, ctx: &mut Context<Self>) {
+    fn answered(&mut self, reply: Reply, took: Duration) {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let answered = self.state().answered(Answer { status: reply.status, error });
-        let mut ended = Vec::new();
         if let Some((work, end)) = answered.ended {
             self.fruitful = true;
             self.backoff = FIRST_BACKOFF;
             let unaimed = self.unaimed.take_if(|unaimed| Arc::ptr_eq(unaimed, &work)).is_some();
             if unaimed {
                 info!(session = %self.id, "skipped: it signals a backend that no replayed session has");
-                ended.push((work, Settlement::Not(Fate::Skipped(Skipped::UnknownPid))));
+                let skipped = Fate::Skipped(Skipped::UnknownPid);
+                self.progress.ended.push((work, Settlement::Not(skipped)));
             } else {
                 if let (Some(error), SourceEnd::Succeeded | SourceEnd::Unknown) =
                     (&reply.error, end.source)
@@ -242,7 +247,7 @@ impl SessionActor {
                     work.statement.duration_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
                 let outcome = Outcome::of(end.source, end.target);
                 self.around.statements.ran(on_source, took, outcome);
-                ended.push((work, Settlement::Ran(end)));
+                self.progress.ended.push((work, Settlement::Ran(end)));
             }
         }
         if let Some(seq) = answered.finished
@@ -250,10 +255,13 @@ impl SessionActor {
         {
             self.around.sequencer.do_send(Finished(seq));
         }
-        if !ended.is_empty() || !answered.settled.is_empty() {
-            self.around.progress.do_send(Progress { ended, settled: answered.settled });
+        self.progress.settle(answered.settled);
+    }
+
+    fn tell_progress(&mut self) {
+        if !self.progress.is_empty() {
+            self.around.progress.do_send(std::mem::take(&mut self.progress));
         }
-        self.pump(ctx);
     }
 
     fn cancel(&mut self, ctx: &mut Context<Self>) {
@@ -339,15 +347,17 @@ impl SessionActor {
     }
 
     /// Statements that will not be run.
-    fn give_back(&self, works: Vec<Arc<Work>>, why: GivenUp) {
+    fn give_back(&mut self, works: Vec<Arc<Work>>, why: GivenUp) {
         if self.around.serial {
             for work in &works {
                 self.around.sequencer.do_send(Finished(work.seq));
             }
         }
         let ended = works.iter().filter(|work| work.tell());
-        let ended = ended.map(|work| (work.clone(), Settlement::Not(Fate::GivenUp(why)))).collect();
-        self.around.progress.do_send(Progress { ended, settled: works });
+        let ended = ended.map(|work| (work.clone(), Settlement::Not(Fate::GivenUp(why))));
+        self.progress.ended.extend(ended);
+        self.progress.settle(works);
+        self.tell_progress();
     }
 
     fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
@@ -403,8 +413,9 @@ impl SessionActor {
     /// What was rolled back with the source's session is settled; a stop leaves it to the next start.
     fn closed(&mut self, why: Closing) {
         let settled = self.state().closed();
-        if !settled.is_empty() && matches!(why, Closing::Source(_)) {
-            self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        if matches!(why, Closing::Source(_)) {
+            self.progress.settle(settled);
+            self.tell_progress();
         }
     }
 
@@ -460,14 +471,30 @@ impl ActorFuture<SessionActor> for Answers {
         ctx: &mut Context<SessionActor>,
         task: &mut std::task::Context<'_>,
     ) -> Poll<()> {
+        // What came together is told together, and makes room for as many statements at once.
+        let now = Instant::now();
+        let mut loss = None;
+        let mut answered = false;
         while let Some((sent, answer)) = actor.answers.front_mut() {
             let Poll::Ready(answer) = Pin::new(answer).poll(task) else { break };
-            let took = sent.elapsed();
+            let took = now.saturating_duration_since(*sent);
             actor.answers.pop_front();
             match answer {
-                Ok(reply) => actor.answered(reply, took, ctx),
-                Err(lost) => actor.lost(&lost, ctx),
+                Ok(reply) => {
+                    answered = true;
+                    actor.answered(reply, took);
+                }
+                Err(lost) => {
+                    loss = Some(lost);
+                    break;
+                }
             }
+        }
+        actor.tell_progress();
+        match loss {
+            Some(lost) => actor.lost(&lost, ctx),
+            None if answered => actor.pump(ctx),
+            None => {}
         }
         actor.listener = Some(task.waker().clone());
         Poll::Pending
@@ -476,6 +503,7 @@ impl ActorFuture<SessionActor> for Answers {
 
 impl Drop for SessionActor {
     fn drop(&mut self) {
+        self.tell_progress();
         self.forget_connection();
         let (session, actor) = (self.id, self.number);
         self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });

@@ -102,13 +102,13 @@ impl Supervisor {
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery, woken: &mut Vec<SessionId>) {
+    fn deliver(&mut self, delivery: Delivery, now: Instant, woken: &mut Vec<SessionId>) {
         let Delivery { session, login, parcel } = delivery;
         if !self.sessions.contains_key(&session) && !self.open(session, login, &parcel) {
             return;
         }
         let Some(entry) = self.sessions.get_mut(&session) else { return };
-        entry.last_record = Instant::now();
+        entry.last_record = now;
         entry.given_up = false;
         let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
         match parcel {
@@ -166,7 +166,7 @@ impl Supervisor {
         around.sequencer.do_send(Finished(work.seq));
         around.progress.do_send(Progress {
             ended: vec![(work.clone(), Settlement::Not(Fate::Skipped(Skipped::TooManySessions)))],
-            settled: vec![work.clone()],
+            settled: vec![vec![work.clone()]],
         });
     }
 
@@ -264,8 +264,9 @@ impl Handler<Deliver> for Supervisor {
             return;
         }
         let mut woken = Vec::new();
+        let now = Instant::now();
         for delivery in deliveries {
-            self.deliver(delivery, &mut woken);
+            self.deliver(delivery, now, &mut woken);
         }
         woken.sort_unstable();
         woken.dedup();
