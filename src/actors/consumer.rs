@@ -316,17 +316,18 @@ impl Consumer {
             return self.merge(chunk);
         }
         let Some(mut reader) = self.reader.take() else { return };
+        let now_ms = self.now_ms();
         for (arrival, payload) in chunk.iter() {
             let (partition, offset) = (arrival.partition, arrival.offset);
             let at = Position { partition, offset, line: arrival.line };
-            self.payload(&mut reader, at, payload);
+            self.payload(&mut reader, at, payload, now_ms);
         }
         self.reader = Some(reader);
     }
 
-    fn payload(&mut self, reader: &mut RecordReader, at: Position, payload: &[u8]) {
+    fn payload(&mut self, reader: &mut RecordReader, at: Position, payload: &[u8], now_ms: u64) {
         match reader.read(payload) {
-            Ok(record) => self.record(at, &record),
+            Ok(record) => self.record(at, &record, now_ms),
             Err(malformed) => self.reject(at, &malformed, payload),
         }
     }
@@ -354,8 +355,8 @@ impl Consumer {
         (*seen <= 10 || seen.is_power_of_two()).then_some(*seen)
     }
 
-    fn record(&mut self, at: Position, record: &LogRecord<'_>) {
-        let noted = self.intake.record(at, record, self.now_ms());
+    fn record(&mut self, at: Position, record: &LogRecord<'_>, now_ms: u64) {
+        let noted = self.intake.record(at, record, now_ms);
         let Noted { fate, joined, missing, session_error, server_ended } = noted;
         if !record.log_time.zone_known && self.worth_telling("zone") == Some(1) {
             warn!(
@@ -402,8 +403,9 @@ impl Consumer {
 
     /// Delivers what need not wait any longer, as far as there is room.
     fn release(&mut self) {
+        let now_ms = self.now_ms();
         while self.phase != Phase::Stopped {
-            while let Some(released) = self.intake.release(self.now_ms(), self.window.has_room()) {
+            while let Some(released) = self.intake.release(now_ms, self.window.has_room()) {
                 self.released(released);
             }
             if !self.take_merged() {
@@ -507,8 +509,10 @@ impl Consumer {
             }
         }
         drop(tally);
-        let settled = progress.settled.iter().map(|work| (work.at.partition, work.at.offset));
-        self.intake.checkpoint.settle_together(settled);
+        for together in progress.settled {
+            let records = together.iter().map(|work| (work.at.partition, work.at.offset));
+            self.intake.checkpoint.settle_together(records);
+        }
     }
 
     fn differs(&mut self, work: &Work, outcome: Outcome, ended: Ended) {

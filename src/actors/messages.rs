@@ -175,14 +175,28 @@ pub struct Connected {
 #[rtype(result = "()")]
 pub struct Disconnected(pub SessionId);
 
-/// Session → consumer: how far it came.
-#[derive(Debug, Message)]
+/// Session → consumer: how far it came, by all the answers that were there at once.
+#[derive(Debug, Default, Message)]
 #[rtype(result = "()")]
 pub struct Progress {
     /// Statements that ended, each with what becomes of its record.
     pub ended: Vec<(Arc<Work>, Settlement)>,
-    /// Statements whose effects are final.
-    pub settled: Vec<Arc<Work>>,
+    /// Statements whose effects are final: those of a transaction stand together.
+    pub settled: Vec<Vec<Arc<Work>>>,
+}
+
+impl Progress {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.ended.is_empty() && self.settled.is_empty()
+    }
+
+    /// Notes statements that became final together.
+    pub fn settle(&mut self, together: Vec<Arc<Work>>) {
+        if !together.is_empty() {
+            self.settled.push(together);
+        }
+    }
 }
 
 /// How a statement ended, for the account.

@@ -77,7 +77,9 @@ impl Surroundings {
         let ended = works.iter().filter(|work| work.tell());
         let ended = ended.map(|work| (work.clone(), Settlement::Not(fate))).collect();
         let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
-        self.progress.do_send(Progress { ended, settled });
+        let mut progress = Progress { ended, settled: Vec::new() };
+        progress.settle(settled);
+        self.progress.do_send(progress);
     }
 }
 
@@ -94,14 +96,14 @@ pub struct SessionActor {
     permit: Permit,
     /// The requests under way: when each was sent, and its answer to come.
     answers: VecDeque<(Instant, target::Answer)>,
+    /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
+    progress: Progress,
     /// Wakes [`Answers`] when an answer is to be waited for.
     listener: Option<Waker>,
     /// A statement that signals a backend which no session has: it is answered for, not sent.
     unaimed: Option<Arc<Work>>,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
     canceling: bool,
-    /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
-    untold: Option<Progress>,
     /// When it looks again whether its next statement is due.
     alarm: Option<(Moment, SpawnHandle)>,
     backoff: Duration,
@@ -156,10 +158,10 @@ impl SessionActor {
             phase: Phase::Disconnected,
             permit: Permit::None,
             answers: VecDeque::new(),
+            progress: Progress::default(),
             listener: None,
             unaimed: None,
             canceling: false,
-            untold: None,
             alarm: None,
             backoff: FIRST_BACKOFF,
             lost_before: false,
@@ -205,13 +207,15 @@ impl SessionActor {
             }
             Phase::Connected => {}
         }
+        // What goes out together has one time.
+        let now = Instant::now();
         while !self.canceling && self.unaimed.is_none() {
             match self.next_step() {
                 Next::Send(request) => {
                     if let Some(delay) = self.take_delay() {
                         self.around.statements.started(delay);
                     }
-                    self.send(request, ctx);
+                    self.send(request, now, ctx);
                 }
                 Next::Ask(seq) => {
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
@@ -279,7 +283,7 @@ impl SessionActor {
 
     // ---- Requests and answers ----
 
-    fn send(&mut self, request: Request, ctx: &mut Context<Self>) {
+    fn send(&mut self, request: Request, now: Instant, ctx: &mut Context<Self>) {
         let Some(connection) = &self.connection else { return };
         let aimed = match work_of(&request) {
             Some(work) if work.statement.outline.signals_backend => {
@@ -309,7 +313,6 @@ impl SessionActor {
             }
             _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
         };
-        let now = Instant::now();
         self.answers.push_back((now, answer));
         spin::stay_awake(now, self.around.spin);
         if let Some(listener) = &self.listener {
@@ -333,17 +336,17 @@ impl SessionActor {
         });
     }
 
-    fn answered(&mut self, reply: Reply, took: Duration, ctx: &mut Context<Self>) {
+    fn answered(&mut self, reply: Reply, took: Duration) {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let answered = self.state().answered(Answer { status: reply.status, error });
-        let mut ended = Vec::new();
         if let Some((work, end)) = answered.ended {
             self.fruitful = true;
             self.backoff = FIRST_BACKOFF;
             let unaimed = self.unaimed.take_if(|unaimed| Arc::ptr_eq(unaimed, &work)).is_some();
             if unaimed {
                 info!(session = %self.id, "skipped: it signals a backend that no replayed session has");
-                ended.push((work, Settlement::Not(Fate::Skipped(Skipped::UnknownPid))));
+                let skipped = Fate::Skipped(Skipped::UnknownPid);
+                self.progress.ended.push((work, Settlement::Not(skipped)));
             } else {
                 if let (Some(error), SourceEnd::Succeeded | SourceEnd::Unknown) =
                     (&reply.error, end.source)
@@ -355,7 +358,7 @@ impl SessionActor {
                     work.statement.duration_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
                 let outcome = Outcome::of(end.source, end.target);
                 self.around.statements.ran(on_source, took, outcome);
-                ended.push((work, Settlement::Ran(end)));
+                self.progress.ended.push((work, Settlement::Ran(end)));
             }
         }
         if let Some(seq) = answered.finished
@@ -363,19 +366,14 @@ impl SessionActor {
         {
             self.around.sequencer.do_send(Finished(seq));
         }
-        // What is next goes out before the account is kept.
-        self.untold = Some(Progress { ended, settled: answered.settled });
-        self.pump(ctx);
-        self.tell_progress();
+        self.progress.settle(answered.settled);
     }
 
+    /// Tells the consumer of all the answers that came together.
     fn tell_progress(&mut self) {
-        if let Some(progress) = self.untold.take()
-            && !(progress.ended.is_empty() && progress.settled.is_empty())
-        {
-            self.around.progress.do_send(progress);
+        if !self.progress.is_empty() {
+            self.around.progress.do_send(std::mem::take(&mut self.progress));
         }
-        self.tell_if_idle(false);
     }
 
     /// Others may wait for its connection.
@@ -573,8 +571,9 @@ impl SessionActor {
     fn closed(&mut self, why: Closing) {
         let settled = self.state().closed();
         self.left(matches!(why, Closing::Source(_)));
-        if !settled.is_empty() && matches!(why, Closing::Source(_)) {
-            self.around.progress.do_send(Progress { ended: Vec::new(), settled });
+        if matches!(why, Closing::Source(_)) {
+            self.progress.settle(settled);
+            self.tell_progress();
         }
     }
 
@@ -679,14 +678,33 @@ impl ActorFuture<SessionActor> for Answers {
         ctx: &mut Context<SessionActor>,
         task: &mut std::task::Context<'_>,
     ) -> Poll<()> {
+        // What came together is told together, and makes room for as many statements at once.
+        let now = Instant::now();
+        let mut loss = None;
+        let mut answered = false;
         while let Some((sent, answer)) = actor.answers.front_mut() {
             let Poll::Ready(answer) = Pin::new(answer).poll(task) else { break };
-            let took = sent.elapsed();
+            let took = now.saturating_duration_since(*sent);
             actor.answers.pop_front();
             match answer {
-                Ok(reply) => actor.answered(reply, took, ctx),
-                Err(lost) => actor.lost(&lost, ctx),
+                Ok(reply) => {
+                    answered = true;
+                    actor.answered(reply, took);
+                }
+                Err(lost) => {
+                    loss = Some(lost);
+                    break;
+                }
             }
+        }
+        if let Some(lost) = loss {
+            actor.tell_progress();
+            actor.lost(&lost, ctx);
+        } else if answered {
+            // What is next goes out before the account is kept.
+            actor.pump(ctx);
+            actor.tell_progress();
+            actor.tell_if_idle(false);
         }
         actor.listener = Some(task.waker().clone());
         Poll::Pending

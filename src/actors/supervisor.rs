@@ -101,14 +101,14 @@ impl Supervisor {
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery, woken: &mut Vec<SessionId>) {
+    fn deliver(&mut self, delivery: Delivery, now: Instant, woken: &mut Vec<SessionId>) {
         let Delivery { session, partition, login, parcel } = delivery;
         if !self.sessions.contains_key(&session) && !self.open(session, partition, login, &parcel) {
             return;
         }
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         entry.partition = partition;
-        entry.last_record = Instant::now();
+        entry.last_record = now;
         entry.given_up = false;
         let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
         match parcel {
@@ -273,8 +273,9 @@ impl Handler<Deliver> for Supervisor {
             return;
         }
         let mut woken = Vec::new();
+        let now = Instant::now();
         for delivery in deliveries {
-            self.deliver(delivery, &mut woken);
+            self.deliver(delivery, now, &mut woken);
         }
         woken.sort_unstable();
         woken.dedup();

@@ -41,7 +41,7 @@ struct Last {
     /// Its text while it may still run; nothing once it is known to have ended.
     sql: Box<str>,
     extended: bool,
-    virtual_transaction: Box<str>,
+    virtual_transaction: String,
     end: SourceEnd,
     logged_ms: i64,
 }
@@ -66,10 +66,15 @@ impl SessionLog {
         }
         if let This::Statement { statement, end, failure } = &reading.this {
             let runs = *end == SourceEnd::Unknown;
+            // Of one length nearly always: one buffer serves the whole session.
+            let mut virtual_transaction =
+                self.last.take().map_or_else(String::new, |last| last.virtual_transaction);
+            virtual_transaction.clear();
+            virtual_transaction.push_str(&record.virtual_transaction);
             self.last = Some(Last {
                 sql: if runs { statement.sql.clone() } else { Box::default() },
                 extended: statement.is_extended(),
-                virtual_transaction: record.virtual_transaction.as_ref().into(),
+                virtual_transaction,
                 end: *end,
                 logged_ms: record.log_time.unix_ms,
             });

@@ -123,7 +123,13 @@ impl Outline {
     fn end(&mut self, sql: &str, statement: StatementWords) {
         self.lifts_read_only |= statement.lifts_read_only();
         self.binds_connection |= statement.binds_connection();
-        self.parts.extend(statement.finish(sql));
+        if let Some(part) = statement.finish(sql) {
+            if self.parts.is_empty() {
+                // Nearly always the only one.
+                self.parts.reserve_exact(1);
+            }
+            self.parts.push(part);
+        }
     }
 
     /// The command of a string that is one statement.

@@ -114,8 +114,17 @@ impl Checkpoint {
 
     /// Pending records (partition and offset) are settled together: those of one transaction.
     pub fn settle_together(&mut self, records: impl IntoIterator<Item = (i32, i64)>) {
+        let mut records = records.into_iter();
+        let Some(first) = records.next() else { return };
+        let Some(second) = records.next() else {
+            // Nothing can come between a record and itself.
+            if let Some(partition) = self.partitions.get_mut(&first.0) {
+                partition.pending.remove(&first.1);
+            }
+            return;
+        };
         let mut by_partition: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
-        for (partition, offset) in records {
+        for (partition, offset) in [first, second].into_iter().chain(records) {
             by_partition.entry(partition).or_default().push(offset);
         }
         for (partition, mut offsets) in by_partition {

@@ -2,9 +2,9 @@
 
 use std::error::Error as _;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use super::credentials::{Key, PasswordFile};
 use super::error::{CancelError, ConnectError, ObserveError, TargetError, chain};
 use super::observer::Observer;
 use super::reply::{Lost, Reply, ServerError, TransactionStatus};
-use super::request::{Request, Wire};
+use super::request::Request;
 use super::settings::{Login, SslMode, TargetSettings};
 use super::transport::{Encryption, Network, Opened, Transport};
 use super::wire::{Exchange, Tap, lock};
@@ -177,6 +177,7 @@ impl Target {
 /// Dropped, it sends what was asked for, ends the session, and waits for neither;
 /// [`close`](Self::close) waits.
 pub struct Connection {
+    /// Ends the session when it goes.
     client: Client,
     exchange: Arc<Mutex<Exchange>>,
     driver: JoinHandle<()>,
@@ -201,24 +202,12 @@ impl Connection {
     /// take it for its data. Where that happens the connection is lost. The COPY itself fails with
     /// 57014, since its data is not in the log.
     pub fn run(&self, request: Request<'_>) -> Answer {
-        let (asker, answer) = oneshot::channel();
-        let (sql, instead) = match request {
-            Request::Simple(sql) if memchr::memchr(0, sql.as_bytes()).is_none() => (sql, None),
-            Request::Simple(_) => ("", Some(Wire::malformed())),
-            Request::Batch(batch) => ("", Some(batch.into_wire())),
-        };
-        // Held over the sending: the n-th query on the wire has to be the n-th request.
         let mut exchange = lock(&self.exchange);
         if let Some(lost) = exchange.ended() {
             return Answer(Err(Some(lost.clone())));
         }
-        exchange.ask(instead, asker);
-        // tokio-postgres sends when the future is first polled, and takes the answer off the wire
-        // even if the future is gone by then; the reply comes from the tap.
-        let sending = pin!(self.client.batch_execute(sql));
-        if sending.poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-            exchange.end("the connection was closed");
-        }
+        let (asker, answer) = oneshot::channel();
+        exchange.ask(request, asker);
         Answer(Ok(answer))
     }
 

@@ -7,19 +7,19 @@
 //!
 //! # How it is done
 //!
-//! tokio-postgres logs in, queues, pipelines and closes. What its interface can't express
-//! (portals and statements under the source's own names, several Executes under one Sync, no
-//! look-up of types, the transaction status, COPY) happens underneath it, on the byte stream:
+//! tokio-postgres logs in and takes its leave. What its interface can't express (portals and
+//! statements under the source's own names, several Executes under one Sync, no look-up of types, the
+//! transaction status, COPY), and what it costs for every statement, is gone round underneath it:
 //!
 //! ```text
-//! Connection::run ──> Client::batch_execute ──> wire tap ──> TLS ──> TCP or Unix socket
-//!       ^                                           │
-//!       └──────────────── Reply ────────────────────┘
+//!           tokio-postgres ─────┐ log-in, leave
+//! Connection::run ─────────> wire tap ──> TLS ──> TCP or Unix socket
+//!       ^                       │
+//!       └──────── Reply ────────┘
 //! ```
 //!
-//! The wire tap (`wire`) puts an extended-protocol [`Batch`] in the place of a blank query that
-//! stands for it, reads the answers and lets nothing through to tokio-postgres but the
-//! ReadyForQuery that ends each. `transport` opens the stream below it, `tls` decides which
+//! The wire tap (`wire`) writes the requests and reads the answers, and lets nothing of either through
+//! to tokio-postgres, whose task drives it. `transport` opens the stream below it, `tls` decides which
 //! certificates are trusted, `credentials` finds the password.
 
 mod catalog;

@@ -15,6 +15,27 @@ pub enum Request<'a> {
     Batch(Batch),
 }
 
+impl Request<'_> {
+    /// Whether the server answers in the extended protocol.
+    pub(super) fn is_extended(&self) -> bool {
+        matches!(self, Self::Batch(batch) if !batch.unsendable)
+    }
+
+    /// Writes its messages, up to and including a batch's Sync.
+    pub(super) fn write_to(self, buffer: &mut BytesMut) {
+        match self {
+            Self::Simple(sql) => {
+                let start = buffer.len();
+                if frontend::query(sql, buffer).is_err() {
+                    buffer.truncate(start);
+                    put_malformed(buffer);
+                }
+            }
+            Self::Batch(batch) => batch.write_to(buffer),
+        }
+    }
+}
+
 /// Messages of the extended protocol that share a Sync: one implicit transaction outside of an
 /// explicit one. After an error the server skips the rest of them.
 ///
@@ -118,51 +139,41 @@ impl Batch {
         self
     }
 
-    /// The bytes for the wire, Sync included.
-    pub(super) fn into_wire(mut self) -> Wire {
+    fn write_to(mut self, buffer: &mut BytesMut) {
         if self.unsendable {
-            return Wire::malformed();
+            return put_malformed(buffer);
         }
         frontend::sync(&mut self.messages);
-        Wire { bytes: self.messages, extended: true }
+        buffer.extend_from_slice(&self.messages);
     }
 }
 
-/// The bytes that go out for a request in the place of a blank query.
-#[derive(Debug)]
-pub(super) struct Wire {
-    pub bytes: BytesMut,
-    /// Whether they are of the extended protocol.
-    pub extended: bool,
-}
-
-impl Wire {
-    /// Stands for a request that the protocol can't carry (a NUL byte in a text, more than 65,535
-    /// parameters): a Query with one byte too many. The server refuses it with 08P01, which aborts
-    /// an open transaction and leaves the connection usable, just as for any statement that it
-    /// can't make sense of. Better than an error of our own, of which the server's transaction
-    /// would know nothing.
-    pub(super) fn malformed() -> Self {
-        let mut bytes = BytesMut::with_capacity(7);
-        bytes.put_u8(b'Q');
-        bytes.put_i32(6);
-        bytes.put_slice(b"\0\0");
-        Self { bytes, extended: false }
-    }
+/// Stands for a request that the protocol can't carry (a NUL byte in a text, more than 65,535
+/// parameters): a Query with one byte too many. The server refuses it with 08P01, which aborts an
+/// open transaction and leaves the connection usable, just as for any statement that it can't make
+/// sense of. Better than an error of our own, of which the server's transaction would know nothing.
+fn put_malformed(buffer: &mut BytesMut) {
+    buffer.put_u8(b'Q');
+    buffer.put_i32(6);
+    buffer.put_slice(b"\0\0");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn written(request: Request<'_>) -> Vec<u8> {
+        let mut buffer = BytesMut::new();
+        request.write_to(&mut buffer);
+        buffer.to_vec()
+    }
+
     #[test]
     fn a_batch_ends_in_exactly_one_sync() {
         let mut batch = Batch::new();
         batch.parse("s", "select $1", &[0]).bind("", "s", &[Some("x")]).execute("", 0);
-        let wire = batch.into_wire();
-        assert!(wire.extended);
         assert_eq!(
-            &wire.bytes[..],
+            written(Request::Batch(batch)),
             [
                 &b"P\0\0\0\x16s\0select $1\0\0\x01\0\0\0\0"[..],
                 b"B\0\0\0\x12\0s\0\0\0\0\x01\0\0\0\x01x\0\0",
@@ -175,13 +186,17 @@ mod tests {
 
     #[test]
     fn what_the_protocol_cannot_carry_becomes_a_query_that_the_server_refuses() {
+        assert_eq!(written(Request::Simple("select '\0'")), b"Q\0\0\0\x06\0\0");
+
         let mut batch = Batch::new();
         batch.parse("", "select '\0'", &[]);
-        assert_eq!(&batch.into_wire().bytes[..], b"Q\0\0\0\x06\0\0");
+        assert!(!Request::Batch(batch.clone()).is_extended());
+        assert_eq!(written(Request::Batch(batch)), b"Q\0\0\0\x06\0\0");
 
         let mut batch = Batch::new();
         batch.bind("", "", &vec![Some("x"); 70_000]);
-        assert_eq!(&batch.into_wire().bytes[..], b"Q\0\0\0\x06\0\0");
+        assert!(!Request::Batch(batch.clone()).is_extended());
+        assert_eq!(written(Request::Batch(batch)), b"Q\0\0\0\x06\0\0");
     }
 
     #[test]

@@ -176,6 +176,7 @@ impl Consumer {
         }
         let Some(mut reader) = self.reader.take() else { return false };
         let now_ms = self.partitions.listening.ms();
+        let read_ms = self.now_ms();
         let mut taken = 0;
         while taken < Chunk::RECORDS
             && self.has_room()
@@ -186,7 +187,7 @@ impl Consumer {
             if late {
                 metrics::merged_late();
             }
-            self.payload(&mut reader, at, &payload);
+            self.payload(&mut reader, at, &payload, read_ms);
         }
         self.reader = Some(reader);
         if taken > 0 {

@@ -42,23 +42,24 @@ impl<'a> Lexer<'a> {
     /// Moves behind the closing `quote`, which stands doubled where it is meant. An unclosed
     /// constant reaches to the end.
     fn close(&mut self, quote: u8, backslash_escapes: bool) {
-        while let Some(&byte) = self.bytes().get(self.at) {
-            self.at += 1;
-            if byte == b'\\' && backslash_escapes {
-                self.at += 1;
-            } else if byte == quote {
-                if self.peek(0) != quote {
-                    return;
-                }
-                self.at += 1;
+        let bytes = self.bytes();
+        let stops = |byte: u8| byte == quote || (byte == b'\\' && backslash_escapes);
+        // Most constants are short: a plain loop beats a call of memchr.
+        while let Some(found) = bytes[self.at..].iter().position(|&byte| stops(byte)) {
+            self.at += found + 1;
+            if bytes[self.at - 1] == quote && self.peek(0) != quote {
+                return;
             }
+            self.at = (self.at + 1).min(bytes.len());
         }
-        self.at = self.bytes().len();
+        self.at = bytes.len();
     }
 
     fn block_comment(&mut self) {
+        let bytes = self.bytes();
         let mut depth = 0usize;
-        while self.at < self.bytes().len() {
+        while let Some(found) = memchr::memchr2(b'*', b'/', &bytes[self.at..]) {
+            self.at += found;
             match (self.peek(0), self.peek(1)) {
                 (b'/', b'*') => {
                     depth += 1;
@@ -74,7 +75,13 @@ impl<'a> Lexer<'a> {
                 _ => self.at += 1,
             }
         }
-        self.at = self.bytes().len();
+        self.at = bytes.len();
+    }
+
+    /// Moves behind what is left of a word.
+    fn word(&mut self) {
+        let rest = &self.bytes()[self.at..];
+        self.at += rest.iter().take_while(|&&byte| is_word(byte)).count();
     }
 
     /// At a `$`: a dollar-quoted constant, a parameter, or an operator character.
@@ -96,17 +103,29 @@ impl<'a> Lexer<'a> {
     }
 }
 
-fn is_word_start(byte: u8) -> bool {
+const fn is_word_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
 fn is_word(byte: u8) -> bool {
-    is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
+    /// Looked up: every byte of every statement is asked for.
+    const WORD: [bool; 256] = {
+        let mut word = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let b = byte as u8;
+            word[byte] = is_word_start(b) || b.is_ascii_digit() || b == b'$';
+            byte += 1;
+        }
+        word
+    };
+    WORD[usize::from(byte)]
 }
 
 impl Iterator for Lexer<'_> {
     type Item = (Token, Range<usize>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let start = self.at;
@@ -155,9 +174,7 @@ impl Iterator for Lexer<'_> {
                     Token::Number
                 }
                 _ if is_word_start(byte) => {
-                    while is_word(self.peek(0)) {
-                        self.at += 1;
-                    }
+                    self.word();
                     let word = &self.bytes()[start..self.at];
                     match (word, self.peek(0)) {
                         ([b'e' | b'E'], b'\'') => {

@@ -2,12 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 
 use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use crate::target::reply::{Lost, Reply, ServerError, TransactionStatus};
-use crate::target::request::Wire;
+use crate::target::request::Request;
+
+/// How large a buffer an idle connection keeps.
+const KEPT: usize = 1024;
 
 /// Where the answer to a request goes.
 pub(in crate::target) type Asker = oneshot::Sender<Result<Reply, Lost>>;
@@ -17,11 +21,14 @@ pub(in crate::target) type Asker = oneshot::Sender<Result<Reply, Lost>>;
 /// It is shared as `Arc<std::sync::Mutex<Exchange>>`, and the mutex is not Tokio's: nothing awaits
 /// while it is held, and it is never contended, because handle and tap live on one thread. It is
 /// there because the tap has to be `Send`.
-#[derive(Debug, Default)]
+// No Debug: what goes out holds parameters, which no log may show.
+#[derive(Default)]
 pub(in crate::target) struct Exchange {
     under_way: VecDeque<UnderWay>,
-    /// How many of `under_way` have been written, from the front.
-    written: usize,
+    /// What has to be written. It does not grow without bound: a session has few requests under way.
+    pub outgoing: BytesMut,
+    /// Wakes the tap's task, to write.
+    pub writer: Option<Waker>,
     /// The backend's process id and the key that a cancel request needs.
     pub backend: BackendKey,
     /// As of the last ReadyForQuery.
@@ -39,54 +46,44 @@ pub(in crate::target) struct BackendKey {
     pub secret: i32,
 }
 
-#[derive(Debug)]
 struct UnderWay {
-    /// What is written in the place of the blank query; `None` once it has been, and for a simple
-    /// query, which tokio-postgres writes itself.
-    instead: Option<BytesMut>,
+    /// Whether it is answered in the extended protocol.
     extended: bool,
     asker: Asker,
 }
 
 impl Exchange {
-    /// Adds a request that the next query of tokio-postgres stands for. Without `instead` that
-    /// query is the request itself.
-    pub fn ask(&mut self, instead: Option<Wire>, asker: Asker) {
-        let (instead, extended) = match instead {
-            Some(wire) => (Some(wire.bytes), wire.extended),
-            None => (None, false),
-        };
-        self.under_way.push_back(UnderWay { instead, extended, asker });
+    /// Adds a request, to be written behind those that were added before.
+    pub fn ask(&mut self, request: Request<'_>, asker: Asker) {
+        self.under_way.push_back(UnderWay { extended: request.is_extended(), asker });
+        let idle = self.outgoing.is_empty();
+        request.write_to(&mut self.outgoing);
+        // Otherwise it has been woken already, or waits until the server takes more.
+        if idle && let Some(writer) = &self.writer {
+            writer.wake_by_ref();
+        }
     }
 
-    /// The next query of tokio-postgres is being written: what goes out in its place, if not it
-    /// itself. `None` if nobody asked for it.
-    pub fn write_next(&mut self) -> Option<Option<BytesMut>> {
-        let next = self.under_way.get_mut(self.written)?;
-        self.written += 1;
-        Some(next.instead.take())
-    }
-
-    /// How many requests have been written and not been answered.
+    /// How many requests have not been answered.
     pub fn unanswered(&self) -> usize {
-        self.written
+        self.under_way.len()
     }
 
     /// Whether the request that is being answered is of the extended protocol.
     pub fn is_extended(&self) -> bool {
-        self.written > 0 && self.under_way.front().is_some_and(|request| request.extended)
+        self.under_way.front().is_some_and(|request| request.extended)
     }
 
     /// The server is through with the oldest request. `false` if there is none.
     pub fn answer(&mut self, reply: Reply) -> bool {
-        if self.written == 0 {
-            return false;
-        }
         let Some(request) = self.under_way.pop_front() else { return false };
-        self.written -= 1;
         self.status = reply.status;
         // Nobody may be interested any more; the answer has to be taken off the wire all the same.
         let _ = request.asker.send(Ok(reply));
+        if self.under_way.is_empty() && self.outgoing.capacity() > KEPT {
+            // One long statement does not cost its length for the rest of the session.
+            self.outgoing = BytesMut::new();
+        }
         true
     }
 
@@ -103,7 +100,6 @@ impl Exchange {
             for request in self.under_way.drain(..) {
                 let _ = request.asker.send(Err(lost.clone()));
             }
-            self.written = 0;
             self.end = Some(lost);
         }
     }

@@ -1,5 +1,10 @@
 //! Reads what the server says, message by message, and makes replies of it.
 
+use std::io;
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+
 use super::exchange::{BackendKey, Exchange};
 use crate::target::reply::{
     Reply, ServerError, TransactionStatus, rows_of_command_tag, status_from_byte,
@@ -21,15 +26,6 @@ pub(super) enum Violation {
     SentBehindCopy,
 }
 
-/// What the tap has to do about what was read.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Consequence {
-    /// How many requests came to their end.
-    pub ready: usize,
-    /// The server waits for the data of a COPY FROM STDIN.
-    pub copy_in: Option<CopyIn>,
-}
-
 /// How to get out of a COPY FROM STDIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CopyIn {
@@ -38,6 +34,17 @@ pub(super) enum CopyIn {
     /// CopyFail and a Sync: while it waits for data the server ignores the one that ended the
     /// batch, and after the error it skips everything up to the next.
     Extended,
+}
+
+impl CopyIn {
+    /// Writes what gets out of it.
+    pub fn refuse(self, outgoing: &mut BytesMut) -> io::Result<()> {
+        frontend::copy_fail("COPY data is not in the log", outgoing)?;
+        if self == Self::Extended {
+            frontend::sync(outgoing);
+        }
+        Ok(())
+    }
 }
 
 /// Makes replies of the server's messages. Keeps next to nothing of them.
@@ -71,14 +78,15 @@ impl Incoming {
         Ok(None)
     }
 
-    /// Reads the next `bytes` of the stream and answers the requests that came to their end.
+    /// Reads the next `bytes` of the stream and answers the requests that came to their end. Gives
+    /// how to get out of a COPY FROM STDIN, if the server now waits for its data.
     pub fn read(
         &mut self,
         bytes: &[u8],
         exchange: &mut Exchange,
-    ) -> Result<Consequence, Violation> {
+    ) -> Result<Option<CopyIn>, Violation> {
         let mut rest = bytes;
-        let mut consequence = Consequence::default();
+        let mut copy_in = None;
         let progress = &mut self.progress;
         while let Some((tag, body)) = self.framing.next(&mut rest)? {
             match tag {
@@ -105,7 +113,7 @@ impl Incoming {
                     progress.reply.error.get_or_insert(error);
                 }
                 b'G' => {
-                    consequence.copy_in = Some(match exchange.unanswered() {
+                    copy_in = Some(match exchange.unanswered() {
                         0 => return Err(Violation::Unasked),
                         1 if exchange.is_extended() => CopyIn::Extended,
                         1 => CopyIn::Simple,
@@ -120,13 +128,12 @@ impl Incoming {
                     if !exchange.answer(reply) {
                         return Err(Violation::Unasked);
                     }
-                    consequence.ready += 1;
                 }
                 // CopyBothResponse (replication) among others
                 other => return Err(Violation::Type(other)),
             }
         }
-        Ok(consequence)
+        Ok(copy_in)
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::target::reply::{Lost, Reply, ServerError, TransactionStatus};
-use crate::target::request::{Batch, Wire};
+use crate::target::request::{Batch, Request};
 
 /// A server that says what it was told to, in pieces, and notes what it hears.
 #[derive(Default)]
@@ -80,9 +80,11 @@ fn error(severity: &str, sqlstate: &str) -> Vec<u8> {
     message(b'E', format!("V{severity}\0C{sqlstate}\0Mwords\0\0").as_bytes())
 }
 
-/// The query that tokio-postgres writes for a request.
-fn query(sql: &str) -> Vec<u8> {
-    message(b'Q', format!("{sql}\0").as_bytes())
+/// What is written for a request.
+fn written(request: Request<'_>) -> Vec<u8> {
+    let mut bytes = bytes::BytesMut::new();
+    request.write_to(&mut bytes);
+    bytes.to_vec()
 }
 
 type Answers = Vec<oneshot::Receiver<Result<Reply, Lost>>>;
@@ -93,33 +95,22 @@ fn logged_in(script: Script) -> Tap<Script> {
     tap
 }
 
-fn ask(tap: &Tap<Script>, instead: Option<Wire>) -> oneshot::Receiver<Result<Reply, Lost>> {
+fn ask(tap: &Tap<Script>, request: Request<'_>) -> oneshot::Receiver<Result<Reply, Lost>> {
     let (asker, answer) = oneshot::channel();
-    lock(&tap.exchange).ask(instead, asker);
+    lock(&tap.exchange).ask(request, asker);
     answer
 }
 
-fn extended() -> Option<Wire> {
+const SIMPLE: Request<'static> = Request::Simple("SELECT 1");
+
+fn extended(sql: &str) -> Request<'static> {
     let mut batch = Batch::new();
-    batch.command("SELECT 1");
-    Some(batch.into_wire())
+    batch.command(sql);
+    Request::Batch(batch)
 }
 
 fn context() -> Context<'static> {
     Context::from_waker(std::task::Waker::noop())
-}
-
-/// Writes as tokio-postgres does, in pieces of `sizes`, and flushes.
-fn write(tap: &mut Tap<Script>, bytes: &[u8], sizes: &[usize]) {
-    let mut sizes = sizes.iter().copied().cycle();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let piece = &rest[..sizes.next().unwrap_or(usize::MAX).min(rest.len())];
-        if let Poll::Ready(taken) = Pin::new(&mut *tap).poll_write(&mut context(), piece) {
-            rest = &rest[taken.expect("a write")..];
-        }
-    }
-    while Pin::new(&mut *tap).poll_flush(&mut context()).is_pending() {}
 }
 
 /// Reads as tokio-postgres does until there is nothing more, into buffers of `sizes`.
@@ -139,10 +130,9 @@ fn read(tap: &mut Tap<Script>, sizes: &[usize]) -> io::Result<Vec<u8>> {
 }
 
 /// Asks once and gives the answer to `says`.
-fn answer_to(instead: Option<Wire>, says: &[Vec<u8>]) -> Result<Reply, Lost> {
+fn answer_to(request: Request<'_>, says: &[Vec<u8>]) -> Result<Reply, Lost> {
     let mut tap = logged_in(Script { says: [says.concat()].into(), ..Script::default() });
-    let mut answer = ask(&tap, instead);
-    write(&mut tap, &query(""), &[]);
+    let mut answer = ask(&tap, request);
     let _ = read(&mut tap, &[]);
     answer.try_recv().expect("an answer")
 }
@@ -150,7 +140,7 @@ fn answer_to(instead: Option<Wire>, says: &[Vec<u8>]) -> Result<Reply, Lost> {
 #[test]
 fn a_simple_query_is_answered_with_its_commands_rows_and_status() {
     let reply = answer_to(
-        None,
+        SIMPLE,
         &[
             message(b'T', b"whatever"),
             message(b'D', b"row"),
@@ -170,7 +160,7 @@ fn a_simple_query_is_answered_with_its_commands_rows_and_status() {
 #[test]
 fn an_error_says_whether_it_came_before_anything_was_executed() {
     let error = |says: &[Vec<u8>]| -> ServerError {
-        answer_to(extended(), says).expect("a reply").error.expect("an error")
+        answer_to(extended("SELECT 1"), says).expect("a reply").error.expect("an error")
     };
     let refused = self::error("ERROR", "42P18");
     assert!(error(&[refused.clone(), ready(b'I')]).before_execute);
@@ -180,7 +170,7 @@ fn an_error_says_whether_it_came_before_anything_was_executed() {
     let executed = [bound, message(b'C', b"SELECT 1\0")].concat();
     assert!(error(&[executed, refused.clone(), ready(b'I')]).before_execute);
 
-    let simple = answer_to(None, &[refused, ready(b'E')]).expect("a reply");
+    let simple = answer_to(SIMPLE, &[refused, ready(b'E')]).expect("a reply");
     assert!(!simple.error.expect("an error").before_execute);
 }
 
@@ -195,7 +185,7 @@ fn a_suspended_portal_counts_with_the_rows_it_gave() {
         message(b'C', b"SELECT 1\0"),
         ready(b'T'),
     ];
-    let reply = answer_to(extended(), &says).expect("a reply");
+    let reply = answer_to(extended("SELECT 1"), &says).expect("a reply");
     assert_eq!((reply.completed, reply.rows), (2, 3));
 }
 
@@ -204,8 +194,7 @@ fn a_fatal_error_is_told_to_everybody_who_waits() {
     let script =
         Script { says: [error("FATAL", "57P01")].into(), then_closes: true, ..Script::default() };
     let mut tap = logged_in(script);
-    let mut answers: Answers = (0..3).map(|_| ask(&tap, None)).collect();
-    write(&mut tap, &query("SELECT 1"), &[]);
+    let mut answers: Answers = (0..3).map(|_| ask(&tap, SIMPLE)).collect();
     read(&mut tap, &[]).expect("the end of the stream");
     for answer in &mut answers {
         let lost = answer.try_recv().expect("an answer").expect_err("lost");
@@ -217,11 +206,10 @@ fn a_fatal_error_is_told_to_everybody_who_waits() {
 #[test]
 fn copy_data_is_refused_with_a_sync_only_in_the_extended_protocol() {
     let copy = message(b'G', b"\0\0\0");
-    for (instead, syncs) in [(None, 0), (extended(), 1)] {
+    for (request, syncs) in [(SIMPLE, 0), (extended("SELECT 1"), 1)] {
         let mut tap = logged_in(Script { says: [copy.clone()].into(), ..Script::default() });
-        let _answer = ask(&tap, instead);
-        write(&mut tap, &query(""), &[]);
-        let sent = tap.stream.heard.len();
+        let _answer = ask(&tap, request);
+        let sent = lock(&tap.exchange).outgoing.len();
         read(&mut tap, &[]).expect("nothing");
         let refusal = &tap.stream.heard[sent..];
         assert!(refusal.starts_with(b"f\0\0\0"), "{refusal:?}");
@@ -233,8 +221,7 @@ fn copy_data_is_refused_with_a_sync_only_in_the_extended_protocol() {
 fn statements_behind_a_copy_end_the_connection_instead_of_mixing_up_the_answers() {
     let script = Script { says: [message(b'G', b"\0\0\0")].into(), ..Script::default() };
     let mut tap = logged_in(script);
-    let mut answers: Answers = (0..2).map(|_| ask(&tap, None)).collect();
-    write(&mut tap, &[query("COPY t FROM STDIN"), query("SELECT 1")].concat(), &[]);
+    let mut answers: Answers = (0..2).map(|_| ask(&tap, SIMPLE)).collect();
     assert!(read(&mut tap, &[]).is_err());
     for answer in &mut answers {
         let lost = answer.try_recv().expect("an answer").expect_err("lost");
@@ -245,7 +232,7 @@ fn statements_behind_a_copy_end_the_connection_instead_of_mixing_up_the_answers(
 #[test]
 fn what_is_not_the_protocol_ends_the_connection() {
     for says in [message(b'W', b"\0\0\0"), b"D\0\0\0\x03".to_vec(), b"HTTP/1.1 400".to_vec()] {
-        let lost = answer_to(None, &[says]).expect_err("lost");
+        let lost = answer_to(SIMPLE, &[says]).expect_err("lost");
         assert!(lost.reason.contains("the server sent"), "{lost}");
     }
     let mut tap = logged_in(Script { says: [ready(b'I')].into(), ..Script::default() });
@@ -261,8 +248,7 @@ fn a_huge_row_and_a_huge_error_are_not_stored() {
     let script =
         Script { says: bytes.chunks(10_000).map(Vec::from).collect(), ..Script::default() };
     let mut tap = logged_in(script);
-    let mut answer = ask(&tap, None);
-    write(&mut tap, &query("SELECT 1"), &[]);
+    let mut answer = ask(&tap, SIMPLE);
     read(&mut tap, &[]).expect("an answer");
     let error = answer.try_recv().expect("an answer").expect("a reply").error.expect("an error");
     assert_eq!(error.sqlstate.as_str(), "22001");
@@ -272,21 +258,26 @@ fn a_huge_row_and_a_huge_error_are_not_stored() {
 #[test]
 fn a_tap_that_is_dropped_leaves_nobody_waiting() {
     let tap = logged_in(Script::default());
-    let mut answer = ask(&tap, None);
+    let mut answer = ask(&tap, SIMPLE);
     drop(tap);
     assert!(answer.try_recv().expect("an answer").is_err());
 }
 
 #[test]
-fn a_server_that_does_not_read_stops_the_writer() {
-    let mut tap = logged_in(Script { takes: vec![0], ..Script::default() });
-    let _answer = ask(&tap, None);
-    let long = query(&"x".repeat(1 << 20));
-    let mut taken = 0;
-    while let Poll::Ready(piece) = Pin::new(&mut tap).poll_write(&mut context(), &long[taken..]) {
-        taken += piece.expect("a write");
-    }
-    assert!(taken <= 2 * 64 * 1024, "took {taken} bytes that nobody reads");
+fn who_takes_leave_waits_for_the_answers_to_what_was_asked_before() {
+    let says = [message(b'C', b"SELECT 1\0"), ready(b'I')].concat();
+    let (early, late) = says.split_at(3);
+    let leave = message(b'X', b"");
+    let mut tap = logged_in(Script { says: [early.to_vec()].into(), ..Script::default() });
+    let mut answer = ask(&tap, SIMPLE);
+    assert!(Pin::new(&mut tap).poll_write(&mut context(), &leave).is_pending());
+    assert!(answer.try_recv().is_err(), "it is not whole");
+
+    tap.stream.says.push_back(late.to_vec());
+    assert!(Pin::new(&mut tap).poll_write(&mut context(), &leave).is_ready());
+    assert!(answer.try_recv().expect("an answer").is_ok());
+    assert!(Pin::new(&mut tap).poll_flush(&mut context()).is_ready());
+    assert_eq!(tap.stream.heard, [written(SIMPLE), leave].concat());
 }
 
 /// One request with what the server answers, by the kinds of messages.
@@ -324,26 +315,22 @@ fn in_pieces(bytes: &[u8], sizes: &[usize]) -> VecDeque<Vec<u8>> {
     pieces
 }
 
-/// What the server hears, what tokio-postgres gets, and the replies.
+/// What the server hears, and the replies.
 fn run(
     exchanges: &[(bool, String, Vec<u8>)],
     script: Script,
-    writes: &[usize],
     reads: &[usize],
-) -> (Vec<u8>, Vec<u8>, Vec<Result<Reply, Lost>>) {
+) -> (Vec<u8>, Vec<Result<Reply, Lost>>) {
     let mut tap = logged_in(script);
-    let mut questions = Vec::new();
-    let mut answers = Answers::new();
-    for (extended, sql, _) in exchanges {
-        let mut batch = Batch::new();
-        batch.command(sql);
-        answers.push(ask(&tap, extended.then(|| batch.into_wire())));
-        questions.extend(if *extended { query("") } else { query(sql) });
-    }
-    write(&mut tap, &questions, writes);
+    let ask = |(extends, sql, _): &(bool, String, Vec<u8>)| {
+        ask(&tap, if *extends { extended(sql) } else { Request::Simple(sql) })
+    };
+    let mut answers: Answers = exchanges.iter().map(ask).collect();
+    while Pin::new(&mut tap).poll_flush(&mut context()).is_pending() {}
     let got = read(&mut tap, reads).expect("a stream without violations");
+    assert_eq!(got, b"", "nothing is for tokio-postgres");
     let replies = answers.iter_mut().map(|answer| answer.try_recv().expect("an answer")).collect();
-    (std::mem::take(&mut tap.stream.heard), got, replies)
+    (std::mem::take(&mut tap.stream.heard), replies)
 }
 
 proptest! {
@@ -352,7 +339,6 @@ proptest! {
         exchanges in exchanges(),
         says in vec(1..5000usize, 1..6),
         takes in vec(0..500usize, 1..6),
-        writes in vec(1..200usize, 1..6),
         reads in vec(1..20usize, 1..6),
     ) {
         prop_assume!(takes.iter().any(|size| *size > 0));
@@ -360,22 +346,15 @@ proptest! {
         let whole = Script { says: [bytes.clone()].into(), ..Script::default() };
         let split = Script { says: in_pieces(&bytes, &says), takes, ..Script::default() };
 
-        let expected = run(&exchanges, whole, &[usize::MAX], &[8192]);
+        let expected = run(&exchanges, whole, &[8192]);
         let heard: Vec<u8> = exchanges
             .iter()
-            .flat_map(|(extended, sql, _)| {
-                if *extended {
-                    let mut batch = Batch::new();
-                    batch.command(sql);
-                    batch.into_wire().bytes.to_vec()
-                } else {
-                    query(sql)
-                }
+            .flat_map(|(extends, sql, _)| {
+                written(if *extends { extended(sql) } else { Request::Simple(sql) })
             })
             .collect();
         prop_assert_eq!(&expected.0, &heard);
-        prop_assert_eq!(&expected.1, &READY_FOR_QUERY.repeat(exchanges.len()));
-        prop_assert_eq!(run(&exchanges, split, &writes, &reads), expected);
+        prop_assert_eq!(run(&exchanges, split, &reads), expected);
     }
 
     #[test]
@@ -393,10 +372,9 @@ proptest! {
         let behind = [message(b'S', b"TimeZone\0UTC\0"), message(b'C', b"SELECT 4\0"), ready(b'I')];
         let says = in_pieces(&[login.clone(), behind.concat()].concat(), &sizes);
         let mut tap = Tap::new(Script { says, ..Script::default() }, Arc::default());
-        let mut answer = ask(&tap, None);
-        lock(&tap.exchange).write_next();
+        let mut answer = ask(&tap, SIMPLE);
         let got = read(&mut tap, &reads).expect("a login");
-        prop_assert_eq!(got, [login, READY_FOR_QUERY.to_vec()].concat());
+        prop_assert_eq!(got, login);
         prop_assert_eq!(answer.try_recv().expect("an answer").expect("a reply").rows, 4);
         prop_assert_eq!(lock(&tap.exchange).backend, BackendKey { pid: 12345, secret: 7 });
     }
