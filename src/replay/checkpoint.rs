@@ -74,9 +74,18 @@ impl Checkpoint {
     /// this version did not write counts as none: then settled records above the offset are repeated.
     ///
     /// What was pending when the partition was read before is not any more: it was left to whoever
-    /// read the partition next.
+    /// read the partition next. What was settled stays so, committed or not.
     pub fn resume(&mut self, partition: i32, offset: i64, metadata: &str) {
-        let resumed = decode(offset, metadata);
+        let committed = decode(offset, metadata);
+        let before = self.partitions.remove(&partition).map(Partition::into_settled);
+        let resumed = match before {
+            None => committed,
+            Some(before) => {
+                let committed =
+                    committed.unwrap_or_else(|| Settled { next: offset, pending: BTreeSet::new() });
+                Some(before.or(&committed))
+            }
+        };
         self.partitions
             .insert(partition, Partition { next: offset, resumed, ..Partition::default() });
     }
@@ -167,11 +176,30 @@ impl Checkpoint {
     }
 }
 
+impl Settled {
+    fn holds(&self, offset: i64) -> bool {
+        offset < self.next && !self.pending.contains(&offset)
+    }
+
+    /// What the one or the other has settled.
+    fn or(&self, other: &Self) -> Self {
+        let pending = self.pending.union(&other.pending).copied();
+        let pending = pending.filter(|offset| !self.holds(*offset) && !other.holds(*offset));
+        Self { next: self.next.max(other.next), pending: pending.collect() }
+    }
+}
+
 impl Partition {
+    /// All that is settled of it.
+    fn into_settled(self) -> Settled {
+        let Self { next, mut pending, resumed, .. } = self;
+        let resumed = resumed.unwrap_or_default();
+        pending.extend(resumed.pending.range(next..));
+        Settled { next: next.max(resumed.next), pending }
+    }
+
     fn was_settled(&self, offset: i64) -> bool {
-        self.resumed
-            .as_ref()
-            .is_some_and(|settled| offset < settled.next && !settled.pending.contains(&offset))
+        self.resumed.as_ref().is_some_and(|settled| settled.holds(offset))
     }
 
     fn surrounds_pending(&self, together: &[i64]) -> bool {
