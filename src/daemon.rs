@@ -1,6 +1,7 @@
 //! Starts everything, downstream first; waits for the end; stops everything, upstream first.
 
-use std::fs;
+mod reporting;
+
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
+use self::reporting::Reporting;
 use crate::actors::admission::{Admission, Pressure};
 use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream, SourceNames};
 use crate::actors::messages::{Drain, Fatal, Stop};
@@ -62,7 +64,8 @@ pub async fn run(config: Config) -> anyhow::Result<Ended> {
     let health = Health::default();
     let tally: Arc<Mutex<Tally>> = Arc::default();
     let overview: Arc<Overview> = Arc::default();
-    serve(&config, recorder, &health, &tally, &overview)?;
+    let reporting = Reporting::new(&config, &tally, &overview);
+    serve(&config, recorder, &health, &overview, &reporting)?;
     let (fatal, mut failures) = mpsc::unbounded_channel();
     let fatal = Herald { to: fatal }.start().recipient();
     let mut signals = Signals::new().context("signals")?;
@@ -95,10 +98,9 @@ pub async fn run(config: Config) -> anyhow::Result<Ended> {
     }
     // The last statement's failure and the end of the input come at the same moment.
     let failure = failure.or_else(|| failures.try_recv().ok());
-    let tally = Tally { stalls_broken: overview.stalls_broken(), ..take(&tally) };
+    let report = reporting.report();
     if let Some(path) = &config.report {
-        let report = serde_json::to_string_pretty(&tally).context("the report")?;
-        fs::write(path, report).with_context(|| format!("--report {}", path.display()))?;
+        reporting::write(&report, path)?;
     }
     let (exit, reason) = match failure {
         None => (Exit::Done, None),
@@ -113,7 +115,7 @@ pub async fn run(config: Config) -> anyhow::Result<Ended> {
         ),
         Some(Fatal::Source(error)) => (source_exit(&error), Some(error.to_string())),
     };
-    Ok(Ended { exit, reason, tally })
+    Ok(Ended { exit, reason, tally: report.tally })
 }
 
 fn take(tally: &Mutex<Tally>) -> Tally {
@@ -426,8 +428,8 @@ fn serve(
     config: &Config,
     recorder: PrometheusHandle,
     health: &Health,
-    tally: &Arc<Mutex<Tally>>,
     overview: &Arc<Overview>,
+    reporting: &Reporting,
 ) -> anyhow::Result<()> {
     let upkeep = recorder.clone();
     actix_rt::spawn(async move {
@@ -438,16 +440,10 @@ fn serve(
         }
     });
     let Some(address) = config.listen else { return Ok(()) };
-    let reading = match &config.source {
-        config::Source::Kafka(kafka) => {
-            format!("topic {} of {}", kafka.topic, kafka.brokers.join(", "))
-        }
-        config::Source::Files(paths) => format!("{} files", paths.len()),
-    };
-    let writing = format!("{}:{}", config.target.host, config.target.port);
+    let (reading, writing) = (reporting::source(config), reporting::target(config));
     let order = config.replay.order.name().to_owned();
     let pace = config.replay.pace;
-    let (tally, overview) = (tally.clone(), overview.clone());
+    let (tally, overview) = (reporting.tally.clone(), overview.clone());
     let refresh = move || {
         let ledger = take(&tally).records;
         let (reading, writing, order) = (reading.clone(), writing.clone(), order.clone());
@@ -456,9 +452,15 @@ fn serve(
         metrics::publish_ledger(&status.ledger);
         status
     };
-    let views = Views { health: health.clone(), metrics: recorder, refresh: Arc::new(refresh) };
+    let reporting = reporting.clone();
+    let views = Views {
+        health: health.clone(),
+        metrics: recorder,
+        refresh: Arc::new(refresh),
+        report: Arc::new(move || reporting.report()),
+    };
     let (server, address) = http::serve(address, views)?;
-    info!("HTTP on http://{address}: /metrics, /livez, /readyz and a page at /");
+    info!("HTTP on http://{address}: /metrics, /livez, /readyz, /report and a page at /");
     actix_rt::spawn(server);
     Ok(())
 }

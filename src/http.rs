@@ -1,4 +1,5 @@
-//! What kreplay shows over HTTP: `/metrics`, `/livez`, `/readyz` and a status page at `/`.
+//! What kreplay shows over HTTP: `/metrics`, `/livez`, `/readyz`, the regression report at `/report`
+//! and a status page at `/`.
 
 mod health;
 mod page;
@@ -13,9 +14,11 @@ use actix_web::http::header::ContentType;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tracing::error;
 
 pub use self::health::{Beating, Condition, Health};
 pub use self::page::Status;
+use crate::replay::report::Report;
 
 /// The content type of Prometheus's text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,6 +26,9 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Brings the metrics up to date (the ledger's above all) and says where the replay stands. Runs
 /// before every scrape and every view of the page, on the server's thread: it must not block.
 pub type Refresh = Arc<dyn Fn() -> Status + Send + Sync>;
+
+/// Makes the regression report. It takes some milliseconds, on a thread of its own.
+pub type MakeReport = Arc<dyn Fn() -> Report + Send + Sync>;
 
 /// Why HTTP cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +61,8 @@ pub struct Views {
     pub metrics: PrometheusHandle,
     /// Called first.
     pub refresh: Refresh,
+    /// What `/report` shows.
+    pub report: MakeReport,
 }
 
 /// Takes the port and returns the server, which runs once it is awaited or spawned, with the
@@ -88,6 +96,7 @@ fn routes(views: Views) -> impl FnOnce(&mut ServiceConfig) {
             .route("/livez", web::head().to(livez))
             .route("/readyz", web::get().to(readyz))
             .route("/readyz", web::head().to(readyz))
+            .route("/report", web::get().to(report))
             .route("/", web::get().to(page));
     }
 }
@@ -112,6 +121,21 @@ fn verdict(verdict: Result<(), String>) -> HttpResponse {
         Err(reason) => (HttpResponse::ServiceUnavailable(), reason),
     };
     response.content_type(ContentType::plaintext()).body(format!("{line}\n"))
+}
+
+async fn report(views: Data<Views>) -> HttpResponse {
+    let make = views.report.clone();
+    let made = web::block(move || serde_json::to_vec_pretty(&make())).await;
+    match made {
+        Ok(Ok(json)) => HttpResponse::Ok().content_type(ContentType::json()).body(json),
+        Ok(Err(failure)) => failed(&failure),
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &dyn std::error::Error) -> HttpResponse {
+    error!("the report can't be made, a defect of kreplay: {failure}");
+    HttpResponse::InternalServerError().body("the report can't be made: see the log\n")
 }
 
 async fn page(views: Data<Views>) -> HttpResponse {
@@ -177,7 +201,8 @@ mod tests {
             });
             status()
         };
-        Views { health: health.clone(), metrics, refresh: Arc::new(refresh) }
+        let report = Arc::new(|| Report { version: 1, ..Report::default() });
+        Views { health: health.clone(), metrics, refresh: Arc::new(refresh), report }
     }
 
     async fn get(views: &Views, path: &str) -> (StatusCode, String, String) {
@@ -254,6 +279,14 @@ mod tests {
         }
         assert!(!body.contains("<pg>"), "{body}");
         assert_eq!(get(&views(&Health::default()), "/etc").await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[actix_rt::test]
+    async fn the_report_is_json_with_the_account_at_its_top_level() {
+        let (status, kind, body) = get(&views(&Health::default()), "/report").await;
+        assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"));
+        let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&report["version"], &report["records"]["consumed"]), (&1.into(), &0.into()));
     }
 
     #[actix_rt::test]

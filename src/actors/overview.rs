@@ -8,6 +8,7 @@ use crate::http::Status;
 use crate::metrics::{self, Partition, SessionState, StallBreak};
 use crate::replay::footprint::Costly;
 use crate::replay::ledger::Snapshot;
+use crate::replay::report::{Lag, PartitionLag};
 
 /// The numbers of the moment. A std mutex, held for an assignment.
 #[derive(Debug, Default)]
@@ -62,6 +63,21 @@ impl Overview {
         let mut numbers = self.numbers();
         numbers.partitions = partitions;
         numbers.behind = Some(behind);
+    }
+
+    /// The report's part of it.
+    pub fn lag_of_report(&self) -> Lag {
+        let numbers = self.numbers();
+        let partitions = numbers.partitions.iter().map(|at| PartitionLag {
+            partition: at.partition,
+            position: at.position,
+            committed: at.committed,
+            high_watermark: at.high_watermark,
+        });
+        Lag {
+            behind_source_seconds: numbers.behind.map(|behind| behind.as_secs_f64()),
+            partitions: partitions.collect(),
+        }
     }
 
     /// The status page's part of it.

@@ -1,0 +1,78 @@
+//! Puts the regression report together from what the actors account for.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use super::take;
+use crate::actors::overview::Overview;
+use crate::cli::VERSION;
+use crate::config::{self, Config};
+use crate::replay::policy::Tally;
+use crate::replay::report::{self, Report};
+
+/// Makes reports. Cheap to clone: what it reads is shared.
+#[derive(Clone)]
+pub(super) struct Reporting {
+    /// What does not change in a run.
+    frame: Arc<Report>,
+    pub tally: Arc<Mutex<Tally>>,
+    overview: Arc<Overview>,
+}
+
+impl Reporting {
+    pub fn new(config: &Config, tally: &Arc<Mutex<Tally>>, overview: &Arc<Overview>) -> Self {
+        let frame = Report {
+            version: report::VERSION,
+            kreplay: VERSION.to_owned(),
+            source: source(config),
+            target: target(config),
+            order: config.replay.order.name().to_owned(),
+            since: now(),
+            ..Report::default()
+        };
+        Self { frame: Arc::new(frame), tally: tally.clone(), overview: overview.clone() }
+    }
+
+    /// How things stand.
+    pub fn report(&self) -> Report {
+        let stalls_broken = self.overview.stalls_broken();
+        Report {
+            until: now(),
+            tally: Tally { stalls_broken, ..take(&self.tally) },
+            lag: self.overview.lag_of_report(),
+            ..Report::clone(&self.frame)
+        }
+    }
+}
+
+/// Writes a report for `--report`.
+pub(super) fn write(report: &Report, path: &Path) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report).context("the report")?;
+    fs::write(path, json).with_context(|| format!("--report {}", path.display()))
+}
+
+/// What is read, in words.
+pub(super) fn source(config: &Config) -> String {
+    match &config.source {
+        config::Source::Kafka(kafka) => {
+            format!("topic {} of {}", kafka.topic, kafka.brokers.join(", "))
+        }
+        config::Source::Files(paths) => format!("{} files", paths.len()),
+    }
+}
+
+/// What is written to, in words.
+pub(super) fn target(config: &Config) -> String {
+    format!("{}:{}", config.target.host, config.target.port)
+}
+
+/// RFC 3339, to the millisecond.
+fn now() -> String {
+    let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+    format!("{now:.3}")
+}

@@ -1,0 +1,246 @@
+//! The regression report: what changed between source and target, query shape by query shape.
+//!
+//! These are the plain data of it, which is what `/report` serves and `--report FILE` writes as JSON.
+//! No literal, parameter or comment of any statement is in it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::replay::policy::Tally;
+
+/// The version of the JSON: it changes with the meaning of a field, not with a new one.
+pub const VERSION: u32 = 1;
+
+/// What changed between source and target.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// kreplay's version and revision.
+    pub kreplay: String,
+    /// What is read, in words: the topic and the brokers, or the files.
+    pub source: String,
+    /// What is written to, in words: host and port.
+    pub target: String,
+    /// The order, as on the command line.
+    pub order: String,
+    /// When the replay began (RFC 3339).
+    pub since: String,
+    /// When the report was made.
+    pub until: String,
+    /// How durations are compared.
+    pub method: Method,
+    /// The account of the run.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// How many shapes have which verdict.
+    pub verdicts: Verdicts,
+    /// The shapes with the longest total time on the target, the longest first.
+    pub shapes: Vec<QueryShape>,
+    /// All other statements together.
+    pub rest: Option<QueryShape>,
+    /// How far the replay is behind the source.
+    pub lag: Lag,
+    /// For how many seconds statements waited, all of them together, by what they waited for.
+    pub waits: BTreeMap<&'static str, f64>,
+}
+
+/// How durations are compared.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Method {
+    /// By how much a shape's duration has to change to be called changed: 0.05 is 5 %.
+    pub change: f64,
+    /// Of the confidence interval.
+    pub confidence: f64,
+    /// Fewer calls are not judged.
+    pub least_calls: u64,
+    /// The test in a sentence.
+    pub test: String,
+    /// What an empty query takes; `None` where none was answered.
+    pub round_trip_ms: Option<RoundTrip>,
+}
+
+/// What an empty query takes between kreplay and the target, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct RoundTrip {
+    /// The median.
+    pub p50: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+}
+
+/// A shape's duration on the target, compared with the source's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Shorter.
+    Improved,
+    /// The same within the change that counts.
+    Same,
+    /// Longer.
+    Degraded,
+    /// What was measured does not tell.
+    #[default]
+    CannotTell,
+}
+
+impl Verdict {
+    /// As in the JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Improved => "improved",
+            Self::Same => "same",
+            Self::Degraded => "degraded",
+            Self::CannotTell => "cannot_tell",
+        }
+    }
+}
+
+/// How many shapes have which verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    /// Shapes that became faster.
+    pub improved: u64,
+    /// Shapes that take as long as before.
+    pub same: u64,
+    /// Shapes that became slower.
+    pub degraded: u64,
+    /// Shapes of which it can't be told.
+    pub cannot_tell: u64,
+}
+
+impl Verdicts {
+    /// Counts one more.
+    pub fn add(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Improved => &mut self.improved,
+            Verdict::Same => &mut self.same,
+            Verdict::Degraded => &mut self.degraded,
+            Verdict::CannotTell => &mut self.cannot_tell,
+        } += 1;
+    }
+}
+
+/// All statements that differ in nothing but their literals.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct QueryShape {
+    /// pg_query's fingerprint, 16 hexadecimal digits; `None` in [`Report::rest`], as the next.
+    pub fingerprint: Option<String>,
+    /// The text of one of them with `?` for every literal, without comments, cut.
+    pub query: Option<String>,
+    /// What it commands: `select`, `insert`, `ddl`…
+    pub command: &'static str,
+    /// How often it was run.
+    pub calls: u64,
+    /// How long it took on the source, as its log tells.
+    pub source: Durations,
+    /// How long it took on the target, as kreplay measured.
+    pub target: Durations,
+    /// Errors by SQLSTATE.
+    pub errors: Errors,
+    /// Calls by how their ends compare.
+    pub outcomes: Outcomes,
+    /// One call that ended otherwise than on the source, the first.
+    pub sample: Option<Sample>,
+    /// How long its calls waited for their turn, all together, in milliseconds.
+    pub waited_order_ms: f64,
+    /// The target's duration divided by the source's; `None` where too few calls have both.
+    pub change: Option<Change>,
+    /// What that means.
+    pub verdict: Verdict,
+    /// Why, in a short clause.
+    pub why: String,
+}
+
+/// Durations of a shape's successful calls, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Durations {
+    /// How many calls have one.
+    pub calls: u64,
+    /// Their sum.
+    pub total_ms: f64,
+    /// The median.
+    pub p50_ms: f64,
+    /// The 95th percentile.
+    pub p95_ms: f64,
+    /// The 99th percentile.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+/// Errors by SQLSTATE, on each side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Errors {
+    /// On the source.
+    pub source: BTreeMap<String, u64>,
+    /// On the target.
+    pub target: BTreeMap<String, u64>,
+}
+
+/// Calls by how their ends compare.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Outcomes {
+    /// As on the source.
+    pub same: u64,
+    /// Failed on the target alone.
+    pub new_error: u64,
+    /// Failed on the source alone.
+    pub fixed_error: u64,
+    /// Failed on both, otherwise.
+    pub other_error: u64,
+}
+
+impl Outcomes {
+    /// How many ended otherwise than on the source.
+    pub fn changed(&self) -> u64 {
+        self.new_error + self.fixed_error + self.other_error
+    }
+}
+
+/// A call that ended otherwise than on the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Its session, as the log calls it.
+    pub session: String,
+    /// Where its record stands.
+    pub place: String,
+    /// `success` or the SQLSTATE on the source.
+    pub source: String,
+    /// The same on the target.
+    pub target: String,
+}
+
+/// The target's duration divided by the source's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Change {
+    /// The median over the calls: 1.2 is 20 % longer on the target.
+    pub ratio: f64,
+    /// The low end of its confidence interval, the round trip taken off.
+    pub low: f64,
+    /// The high end, the round trip left in.
+    pub high: f64,
+}
+
+/// How far the replay is behind the source.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Lag {
+    /// In seconds; `None` before anything was replayed.
+    pub behind_source_seconds: Option<f64>,
+    /// Where each partition stands; none for files.
+    pub partitions: Vec<PartitionLag>,
+}
+
+/// Where a partition stands, in offsets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PartitionLag {
+    /// Its number.
+    pub partition: i32,
+    /// The next record to be read.
+    pub position: Option<i64>,
+    /// The first record that is not settled, as committed.
+    pub committed: Option<i64>,
+    /// The end of the partition.
+    pub high_watermark: Option<i64>,
+}
