@@ -327,6 +327,10 @@ pub struct OperationOptions {
     /// Write the summary to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// How often the log says how the replay goes (rate, lag, new errors, sessions); 0: never. On a
+    /// terminal a replay with an end shows a progress bar instead [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub status_interval: Option<Duration>,
     /// What the log on standard error looks like [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

@@ -77,6 +77,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Where the summary is written as JSON.
     pub report: Option<PathBuf>,
+    /// How often the log says how the replay goes; `None`: never.
+    pub status_interval: Option<Duration>,
     /// How much is logged, and how it looks.
     pub log: LogSettings,
     /// What the user should know at the start, each a whole sentence.
@@ -184,6 +186,9 @@ impl Config {
             cli::Listen::Off => None,
         };
         let report = look.one("report", cli.operation.report, &[], cli::path)?;
+        let status_interval = cli.operation.status_interval;
+        let status_interval =
+            look.or("status-interval", status_interval, 60 * second, cli::duration)?;
         let log = log(&look, cli.operation.log_format, cli.operation.log)?;
         Ok(Self {
             source,
@@ -192,6 +197,7 @@ impl Config {
             dead_letter: dead_letter.map(|given| given.value),
             listen,
             report: report.map(|given| given.value),
+            status_interval: (!status_interval.is_zero()).then_some(status_interval),
             log,
             warnings,
             shown: cli.shown,

@@ -1,6 +1,11 @@
 //! Starts everything, downstream first; waits for the end; stops everything, upstream first.
+//!
+//! - `screen`: standard error, shared by the log and the progress bar.
+//! - `status`: how the replay goes, in the bar and the log.
 
 mod reporting;
+mod screen;
+mod status;
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -15,6 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use self::reporting::Reporting;
+pub use self::screen::Screen;
+use self::status::Gauges;
 use crate::actors::admission::{Admission, Pressure};
 use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream, SourceNames};
 use crate::actors::messages::{Drain, Fatal, Stop};
@@ -52,20 +59,22 @@ pub struct Ended {
 const RESERVED_CONNECTIONS: usize = 5;
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Replays until the input ends, a signal comes or something can't go on. To be called in an actix
-/// system.
+/// Replays until the input ends, a signal comes or something can't go on; says on the screen how it
+/// goes. To be called in an actix system.
 ///
 /// # Errors
 ///
 /// What is neither the source's nor the target's refusal: a port that is taken, a file that can't be
 /// written.
-pub async fn run(config: Config) -> anyhow::Result<Ended> {
+pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
     let recorder = metrics::install().context("metrics")?;
     let health = Health::default();
     let tally: Arc<Mutex<Tally>> = Arc::default();
     let overview: Arc<Overview> = Arc::default();
     let reporting = Reporting::new(&config, &tally, &overview);
     serve(&config, recorder, &health, &overview, &reporting)?;
+    let gauges = Gauges { tally: tally.clone(), overview: overview.clone(), began: Instant::now() };
+    let _shown = status::show(&config, gauges, screen);
     let (fatal, mut failures) = mpsc::unbounded_channel();
     let fatal = Herald { to: fatal }.start().recipient();
     let mut signals = Signals::new().context("signals")?;

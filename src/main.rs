@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use kreplay::cli::{Cli, Command, Exit, LogFormat};
 use kreplay::config::{Config, LogSettings};
+use kreplay::daemon::Screen;
 use kreplay::{cli, daemon, mock_broker};
 use tracing_subscriber::EnvFilter;
 
@@ -30,9 +31,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, Exit::Usage),
     };
-    start_log(&config.log);
+    let screen = Screen::new(config.log.format);
+    start_log(&config.log, screen.clone());
     daemon::greet(&config);
-    let ended = actix_rt::System::new().block_on(daemon::run(config));
+    let ended = actix_rt::System::new().block_on(daemon::run(config, &screen));
     match ended {
         Ok(ended) => {
             print(&ended.tally.summary());
@@ -45,9 +47,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(settings: &LogSettings) {
+fn start_log(settings: &LogSettings, screen: Screen) {
     let filter = EnvFilter::new(&settings.filter);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen);
     let log = log.with_ansi(io::stderr().is_terminal());
     match settings.format {
         LogFormat::Text => log.init(),

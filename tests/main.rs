@@ -3,6 +3,7 @@
 mod connection;
 mod fixtures;
 mod kafka_source;
+mod operation;
 mod replay;
 mod restarts;
 mod shipping;

@@ -31,13 +31,14 @@ use crate::replay::ledger::Fate;
 use crate::replay::lookahead::Patience;
 use crate::replay::pace::Moment;
 use crate::replay::policy::{self, Outcome, Tally, Verdict};
+use crate::replay::progress::{self, Unit};
 use crate::replay::session::Ended;
 use crate::replay::settings::{Order, ReplaySettings};
 use crate::replay::window::Window;
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::{Commit, CommitMode, Offsets};
-use crate::source::{Chunk, Event, Resume, Source, SourceError};
+use crate::source::{Chunk, Event, Extent, Resume, Source, SourceError};
 
 /// Where statements go; nowhere in a dry run.
 #[derive(Clone)]
@@ -131,6 +132,10 @@ pub struct Consumer {
     interrupt: Arc<Notify>,
     phase: Phase,
     caught_up: bool,
+    /// How much the files hold, where that is known.
+    bytes: Option<u64>,
+    /// How much of them has been read.
+    bytes_read: u64,
     began: Instant,
     /// When the last statement is due of those that were delivered.
     newest_due: Option<Moment>,
@@ -160,6 +165,8 @@ const LOOKAHEAD_RECORDS: usize = 4096;
 const LOOKAHEAD_BYTES: usize = 32 << 20;
 /// How long nothing may be due before it is worth a line in the log.
 const LONG_SILENCE: Duration = Duration::from_secs(60);
+/// How often a bar can move.
+const SHOW_INTERVAL: Duration = Duration::from_millis(200);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often offsets are committed that have not changed.
 const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
@@ -181,6 +188,10 @@ impl Consumer {
         let partitions = Partitions::new(parts.settings.merge_idle);
         let window = Window::new(parts.settings.max_in_flight, parts.settings.max_in_flight_bytes);
         let now = Instant::now();
+        let bytes = match &parts.source {
+            Source::Files(files) => files.bytes(),
+            Source::Kafka(_) => None,
+        };
         let vital = Vital::new("consumer", parts.fatal.clone());
         Self {
             source: Some(parts.source),
@@ -204,6 +215,8 @@ impl Consumer {
             interrupt: Arc::default(),
             phase: Phase::Reading,
             caught_up: false,
+            bytes,
+            bytes_read: 0,
             began: parts.began,
             newest_due: None,
             first_statement: None,
@@ -311,6 +324,7 @@ impl Consumer {
     fn records(&mut self, chunk: &Chunk) {
         self.health.source(Condition::Connected);
         self.caught_up = chunk.caught_up;
+        self.bytes_read += chunk.buffer.len() as u64;
         self.tally().records.consume(chunk.records.len() as u64);
         if self.partitions.are_merged() {
             return self.merge(chunk);
@@ -586,7 +600,6 @@ impl Consumer {
     fn every_second(&mut self) {
         self.health.beat(Beating::Consumer);
         self.commit();
-        metrics::statements_in_flight(self.window.in_flight());
         self.show_lag();
         // What waits for a record that is still to come goes on when it has been read.
         let in_flight = self.window.in_flight() > 0;
@@ -602,7 +615,21 @@ impl Consumer {
         self.intake.forget_silent(self.now_ms());
     }
 
+    /// Shows how much has been read of what has an end.
+    fn show_extent(&self) {
+        let (unit, extent) = match (&self.offsets, self.bytes) {
+            (Some(offsets), _) => (Unit::Records, offsets.extent()),
+            (None, total) => {
+                (Unit::Bytes, total.map(|total| Extent { read: self.bytes_read, total }))
+            }
+        };
+        if let Some(Extent { read, total }) = extent {
+            self.overview.extent(progress::Extent { unit, read, total });
+        }
+    }
+
     fn show_lag(&self) {
+        self.overview.in_flight(self.window.in_flight());
         let positions = self.offsets.iter().flat_map(Offsets::positions);
         let partitions = positions.map(|at| metrics::Partition {
             partition: at.partition,
@@ -629,6 +656,7 @@ impl Actor for Consumer {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.health.beat(Beating::Consumer);
         ctx.run_interval(COMMIT_INTERVAL, |actor, _| actor.every_second());
+        ctx.run_interval(SHOW_INTERVAL, |actor, _| actor.show_extent());
         let wait = self.settings.lookahead / 4;
         let tick = wait.clamp(Duration::from_millis(2), Duration::from_millis(50));
         ctx.run_interval(tick, |actor, _| {

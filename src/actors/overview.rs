@@ -8,6 +8,8 @@ use crate::http::Status;
 use crate::metrics::{self, Partition, SessionState, StallBreak};
 use crate::replay::footprint::Costly;
 use crate::replay::ledger::Snapshot;
+use crate::replay::policy::{Outcome, Tally};
+use crate::replay::progress::{Extent, Sample};
 use crate::replay::report::{Lag, PartitionLag};
 
 /// The numbers of the moment. A std mutex, held for an assignment.
@@ -24,6 +26,8 @@ struct Numbers {
     partitions: Vec<Partition>,
     behind: Option<Duration>,
     costly: Vec<Costly>,
+    in_flight: usize,
+    extent: Option<Extent>,
 }
 
 impl Overview {
@@ -77,6 +81,39 @@ impl Overview {
         Lag {
             behind_source_seconds: numbers.behind.map(|behind| behind.as_secs_f64()),
             partitions: partitions.collect(),
+        }
+    }
+
+    /// How many statements are handed to sessions and not finished.
+    pub fn in_flight(&self, statements: usize) {
+        metrics::statements_in_flight(statements);
+        self.numbers().in_flight = statements;
+    }
+
+    /// How much there is to read of a source that ends.
+    pub fn extent(&self, extent: Extent) {
+        self.numbers().extent = Some(extent);
+    }
+
+    /// Where the replay is, so long after its start.
+    pub fn sample(&self, tally: &Tally, at: Duration) -> Sample {
+        let numbers = self.numbers();
+        let lags = numbers.partitions.iter().filter_map(Partition::lag);
+        let lag = lags.map(|lag| u64::try_from(lag).unwrap_or(0)).reduce(|sum, lag| sum + lag);
+        let new_errors = tally.outcomes.get(Outcome::NewError.label());
+        Sample {
+            at,
+            consumed: tally.records.consumed(),
+            settled: tally.records.settled(),
+            statements: tally.outcomes.values().sum(),
+            new_errors: new_errors.copied().unwrap_or_default(),
+            extent: numbers.extent,
+            lag,
+            // What a file holds may be of any age: only a topic can be behind.
+            behind: numbers.behind.filter(|_| lag.is_some()),
+            sessions: numbers.sessions.iter().map(|(_, sessions)| sessions).sum(),
+            connections: numbers.connections,
+            in_flight: numbers.in_flight,
         }
     }
 

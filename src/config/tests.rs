@@ -265,6 +265,14 @@ fn the_idle_timeout_is_milliseconds_or_a_duration_and_0_is_never() {
 }
 
 #[test]
+fn the_status_line_comes_each_minute_unless_another_interval_is_given() {
+    let interval = |line| config(line, &[]).status_interval;
+    assert_eq!(interval(""), Some(Duration::from_secs(60)));
+    assert_eq!(interval("--status-interval 5m"), Some(Duration::from_secs(300)));
+    assert_eq!(interval("--status-interval 0"), None);
+}
+
+#[test]
 fn the_depth_of_the_pipeline_belongs_to_session_order() {
     assert_eq!(config("--order session", &[]).replay.order, Order::Session { pipeline: 16 });
     let one = config("--order session --pipeline 1", &[]);

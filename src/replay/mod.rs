@@ -14,6 +14,7 @@ pub mod order;
 pub mod pace;
 pub mod permits;
 pub mod policy;
+pub mod progress;
 pub mod report;
 pub mod request;
 pub mod session;

@@ -111,6 +111,15 @@ impl Chunk {
     }
 }
 
+/// How much there is to read of a source that ends: bytes of files, records of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// What has been read.
+    pub read: u64,
+    /// All there is.
+    pub total: u64,
+}
+
 /// Where a partition goes on: what an earlier run of the same consumer group committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {

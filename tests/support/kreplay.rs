@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Kreplay {
     arguments: Vec<OsString>,
     environment: Vec<(String, OsString)>,
+    on_terminal: bool,
 }
 
 impl Kreplay {
@@ -50,6 +51,12 @@ impl Kreplay {
         self.args(["-H", "127.0.0.1", "-P"]).arg(server.port().to_string())
     }
 
+    /// Gives it a terminal, 200 columns wide, in place of pipes: all that it writes, to standard
+    /// output and error, comes as the standard output, with what moves the cursor.
+    pub fn on_terminal(self) -> Self {
+        Self { on_terminal: true, ..self }.env("TERM", "xterm")
+    }
+
     /// Runs it to its end, which has to come by itself.
     pub fn run(self) -> Finished {
         self.start("off").wait()
@@ -67,15 +74,33 @@ impl Kreplay {
 
     fn start(self, listen: &str) -> Running {
         let directory = tempfile::tempdir().expect("a directory for the report");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kreplay"));
-        command.args(["--listen", listen, "--report"]).arg(directory.path().join("report.json"));
-        command.args(self.arguments).env_clear().envs(self.environment);
+        let mut line: Vec<OsString> = vec![env!("CARGO_BIN_EXE_kreplay").into()];
+        line.extend(["--listen", listen, "--report"].map(OsString::from));
+        line.push(directory.path().join("report.json").into());
+        line.extend(self.arguments);
+        if self.on_terminal {
+            line = terminal(&line);
+        }
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).env_clear().envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("cargo has built it");
         let stdout = Stream::of(child.stdout.take().expect("piped"));
         let stderr = Stream::of(child.stderr.take().expect("piped"));
         Running { child, stdout, stderr, directory, address: String::new() }
     }
+}
+
+/// The command line that runs another one in a pseudo terminal (Debian: bsdutils) and ends as it does.
+fn terminal(line: &[OsString]) -> Vec<OsString> {
+    let quoted = line.iter().map(|word| {
+        let word = word.to_str().expect("a test's command line is UTF-8");
+        format!("'{}'", word.replace('\'', r"'\''"))
+    });
+    let quoted = quoted.collect::<Vec<_>>().join(" ");
+    let sized = format!("/bin/stty cols 200 rows 100; exec {quoted}");
+    let script = ["/usr/bin/script", "--quiet", "--return", "--command", &sized, "/dev/null"];
+    script.map(OsString::from).into()
 }
 
 /// How a run ended.

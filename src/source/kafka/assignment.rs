@@ -136,16 +136,18 @@ impl KafkaSource {
             };
             resumes.push(Resume { partition, offset: resume, metadata });
             let committed = committed.map(|(offset, _)| offset);
+            let opened =
+                self.opened.entry(partition).or_insert(Opened { start: offset, target: high });
             let position = PartitionPosition {
                 partition,
                 position: offset,
                 low_watermark: low,
                 high_watermark: high,
                 committed,
+                start: opened.start,
+                end: self.settings.until_end.then_some(opened.target),
             };
             self.client.context().positions.with(|it| it.insert(partition, position));
-            let opened =
-                self.opened.entry(partition).or_insert(Opened { start: offset, target: high });
             let through = self.settings.until_end && offset >= opened.target;
             let held_back = false;
             reading.push((partition, Reading { next: offset, at_end: false, through, held_back }));

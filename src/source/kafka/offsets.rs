@@ -11,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Context;
-use crate::source::SourceError;
+use crate::source::{Extent, SourceError};
 
 /// What to commit for a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,18 @@ pub struct PartitionPosition {
     pub high_watermark: i64,
     /// What the group committed, if anything, as of the last second or so.
     pub committed: Option<i64>,
+    /// The first offset that was read.
+    pub start: i64,
+    /// Where `until_end` stops.
+    pub end: Option<i64>,
+}
+
+impl PartitionPosition {
+    fn extent(&self) -> Option<Extent> {
+        let from_start = |offset: i64| u64::try_from(offset - self.start).unwrap_or(0);
+        let end = self.end?;
+        Some(Extent { read: from_start(self.position.min(end)), total: from_start(end) })
+    }
 }
 
 /// The positions of the partitions that are being read.
@@ -103,5 +115,12 @@ impl Offsets {
     /// up to a second old.
     pub fn positions(&self) -> Vec<PartitionPosition> {
         self.client.context().positions.with(|positions| positions.values().copied().collect())
+    }
+
+    /// How much of the topic there is to read and how much of that has been, where `until_end` sets
+    /// an end; `None` also before a partition is assigned.
+    pub fn extent(&self) -> Option<Extent> {
+        let extents = self.positions().into_iter().filter_map(|at| at.extent());
+        extents.reduce(|sum, of| Extent { read: sum.read + of.read, total: sum.total + of.total })
     }
 }

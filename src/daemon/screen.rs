@@ -1,0 +1,94 @@
+//! Standard error: the log, and on a terminal the progress bar below it.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::cli::LogFormat;
+use crate::replay::progress::Recent;
+
+/// Standard error, shared by the log and the bar so that neither tears the other. Every clone is the
+/// same.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    bar: ProgressBar,
+    /// Whether a person looks at it, who may be shown what moves.
+    live: bool,
+}
+
+impl Screen {
+    /// Standard error with a log of this format; no bar yet.
+    pub fn new(format: LogFormat) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let name = std::env::var("TERM").unwrap_or_default();
+        Self { bar: ProgressBar::hidden(), live: takes_a_bar(terminal, &name, format) }
+    }
+
+    /// Shows the bar, if this is a terminal; whether it is.
+    pub(super) fn show_bar(&self) -> bool {
+        if self.live {
+            let style = ProgressStyle::with_template("{percent:>3}% [{bar:30}] {wide_msg}");
+            let style = style.expect("a template of known keys").progress_chars("=> ");
+            self.bar.set_style(style);
+            // Ten times a second: the numbers beside it have to be read.
+            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        }
+        self.live
+    }
+
+    /// Moves the bar.
+    pub(super) fn draw(&self, recent: &Recent) {
+        let Some(done) = recent.done() else { return };
+        self.bar.set_length(done.total);
+        self.bar.set_position(done.done);
+        self.bar.set_message(recent.beside_bar());
+    }
+
+    /// Takes the bar away.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Whether a bar can be drawn there: on a terminal that can move its cursor, below a log for people.
+fn takes_a_bar(terminal: bool, name: &str, format: LogFormat) -> bool {
+    terminal && !matches!(name, "" | "dumb") && format == LogFormat::Text
+}
+
+impl<'a> MakeWriter<'a> for Screen {
+    type Writer = Lines<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Lines(&self.bar)
+    }
+}
+
+/// Whole lines of the log, which come in one piece.
+#[derive(Debug)]
+pub struct Lines<'a>(&'a ProgressBar);
+
+impl Write for Lines<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().lock().write_all(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_for_people_at_a_terminal() {
+        assert!(takes_a_bar(true, "xterm-256color", LogFormat::Text));
+        assert!(!takes_a_bar(false, "xterm", LogFormat::Text), "a pipe");
+        assert!(!takes_a_bar(true, "dumb", LogFormat::Text));
+        assert!(!takes_a_bar(true, "", LogFormat::Text));
+        assert!(!takes_a_bar(true, "xterm", LogFormat::Json), "a program reads it");
+    }
+}

@@ -1,0 +1,3 @@
+//! How the process runs: what it says of its progress, and to whom.
+
+mod progress;
