@@ -324,9 +324,12 @@ pub struct OperationOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub dry_run: Option<bool>,
-    /// Write the summary to this file as JSON
+    /// Write the summary and what changed by query shape to this file as JSON, at the end
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// How many query shapes the report tells apart; the others are summed [default: 500]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub report_shapes: Option<usize>,
     /// How often the log says how the replay goes (rate, lag, new errors, sessions); 0: never. On a
     /// terminal a replay with an end shows a progress bar instead [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]

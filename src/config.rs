@@ -77,6 +77,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Where the summary is written as JSON.
     pub report: Option<PathBuf>,
+    /// How many query shapes are told apart.
+    pub report_shapes: usize,
     /// How often the log says how the replay goes; `None`: never.
     pub status_interval: Option<Duration>,
     /// How much is logged, and how it looks.
@@ -186,6 +188,8 @@ impl Config {
             cli::Listen::Off => None,
         };
         let report = look.one("report", cli.operation.report, &[], cli::path)?;
+        let shapes = cli.operation.report_shapes;
+        let report_shapes = look.or("report-shapes", shapes, 500, cli::at_least_one)?;
         let status_interval = cli.operation.status_interval;
         let status_interval =
             look.or("status-interval", status_interval, 60 * second, cli::duration)?;
@@ -197,6 +201,7 @@ impl Config {
             dead_letter: dead_letter.map(|given| given.value),
             listen,
             report: report.map(|given| given.value),
+            report_shapes,
             status_interval: (!status_interval.is_zero()).then_some(status_interval),
             log,
             warnings,

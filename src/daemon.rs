@@ -4,12 +4,13 @@
 //! - `status`: how the replay goes, in the bar and the log.
 
 mod reporting;
+mod round_trip;
 mod screen;
 mod status;
 
 use std::future::pending;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use self::reporting::Reporting;
+use self::round_trip::Measuring;
 pub use self::screen::Screen;
 use self::status::Gauges;
 use crate::actors::admission::{Admission, Pressure};
@@ -38,6 +40,7 @@ use crate::metrics;
 use crate::pglog::{Encoding, Encodings, RecordReader};
 use crate::replay::backends::Backends;
 use crate::replay::policy::Tally;
+use crate::replay::report::Report;
 use crate::replay::session::{SessionSettings, Turns};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::{FileSource, KafkaSource, Source, SourceError};
@@ -50,8 +53,8 @@ pub struct Ended {
     pub exit: Exit,
     /// What to tell the user, if anything went wrong.
     pub reason: Option<String>,
-    /// The account.
-    pub tally: Tally,
+    /// The account, and what changed.
+    pub report: Report,
 }
 
 /// Connections that are left to others when `--max-sessions` is not given: our observer, cancel
@@ -79,17 +82,17 @@ pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
     let fatal = Herald { to: fatal }.start().recipient();
     let mut signals = Signals::new().context("signals")?;
 
-    let starting = start(&config, &health, &tally, &overview, fatal);
+    let starting = start(&config, &health, &reporting, fatal);
     let replay = tokio::select! {
         started = starting => match started {
             Ok(replay) => replay,
-            Err(failure) => return Ok(Ended { tally: take(&tally), ..failure.ended()? }),
+            Err(failure) => return Ok(Ended { report: reporting.report(), ..failure.ended()? }),
         },
         () = signals.next() => {
-            return Ok(Ended { exit: Exit::Done, reason: None, tally: take(&tally) });
+            return Ok(Ended { exit: Exit::Done, reason: None, report: reporting.report() });
         }
     };
-    let Replay { consumer, downstream, done } = replay;
+    let Replay { consumer, downstream, done, measuring: _measuring } = replay;
     let failure = tokio::select! {
         _ = done => None,
         failure = failures.recv() => failure,
@@ -124,18 +127,19 @@ pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
         ),
         Some(Fatal::Source(error)) => (source_exit(&error), Some(error.to_string())),
     };
-    Ok(Ended { exit, reason, tally: report.tally })
+    Ok(Ended { exit, reason, report })
 }
 
 fn take(tally: &Mutex<Tally>) -> Tally {
     tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// The actors of a running replay.
+/// The actors of a running replay, and what runs beside them.
 struct Replay {
     consumer: Addr<Consumer>,
     downstream: Option<Downstream>,
     done: oneshot::Receiver<()>,
+    measuring: Option<Measuring>,
 }
 
 /// Why a replay could not begin.
@@ -152,7 +156,7 @@ impl StartFailure {
             Self::Source(error) => (source_exit(&error), error.to_string()),
             Self::Other(error) => return Err(error),
         };
-        Ok(Ended { exit, reason: Some(reason), tally: Tally::default() })
+        Ok(Ended { exit, reason: Some(reason), report: Report::default() })
     }
 }
 
@@ -171,10 +175,10 @@ fn source_exit(error: &SourceError) -> Exit {
 async fn start(
     config: &Config,
     health: &Health,
-    tally: &Arc<Mutex<Tally>>,
-    overview: &Arc<Overview>,
+    reporting: &Reporting,
     fatal: Recipient<Fatal>,
 ) -> Result<Replay, StartFailure> {
+    let Reporting { tally, shapes, overview, .. } = reporting;
     let settings = Arc::new(config.replay.clone());
     let (spin, began) = (settings.spin, Instant::now());
     let paced_since = settings.pace.map(|_| began);
@@ -188,6 +192,10 @@ async fn start(
         let outage = Arc::new(Outage::new(health.clone()));
         let probe = probe(&target, config, &outage).await?;
         encodings = probe.encodings;
+        let known_login: Arc<OnceLock<Arc<Login>>> = Arc::default();
+        if let Some(login) = &probe.login {
+            known_login.get_or_init(|| Arc::new(login.clone()));
+        }
         let backends = Arc::new(Backends::default());
         let sequencer = Sequencer::new(
             SequencerSettings {
@@ -229,7 +237,8 @@ async fn start(
         let vital = Vital::new("admission", fatal.clone());
         let admission = Admission::new(limit, one_by_one, pressure.clone(), vital).start();
         let admission = (admission, pressure);
-        started = Some((target, backends, sequencer, supervisor, admission, turns, outage));
+        started =
+            Some((target, backends, sequencer, supervisor, admission, turns, outage, known_login));
     }
 
     let (source, names, offsets) = open_source(config, health).await?;
@@ -249,13 +258,18 @@ async fn start(
         began,
         downstream: downstream.clone(),
         tally: tally.clone(),
+        shapes: shapes.clone(),
         fatal: fatal.clone(),
         done: done_sender,
         health: health.clone(),
         overview: overview.clone(),
     })
     .start();
-    if let Some((target, backends, sequencer, supervisor, admission, turns, outage)) = started {
+    let mut measuring = None;
+    if let Some((target, backends, sequencer, supervisor, admission, turns, outage, login)) =
+        started
+    {
+        measuring = Some(round_trip::measure(target.clone(), login.clone(), shapes.clone()));
         let (admission, pressure) = admission;
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(Surround(Surroundings {
@@ -266,6 +280,7 @@ async fn start(
             admission,
             pressure,
             gone: supervisor.clone().recipient(),
+            known_login: login,
             fatal,
             outage,
             statements: metrics::Statements::new(),
@@ -274,7 +289,7 @@ async fn start(
             paced_since,
         }));
     }
-    Ok(Replay { consumer, downstream, done })
+    Ok(Replay { consumer, downstream, done, measuring })
 }
 
 /// Stops upstream first: no new statements, then no sessions, then the last offsets.

@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     let ended = actix_rt::System::new().block_on(daemon::run(config, &screen));
     match ended {
         Ok(ended) => {
-            print(&ended.tally.summary());
+            print(&ended.report.tally.summary());
+            print(&ended.report.table());
             match ended.reason {
                 Some(reason) => fail(&reason, ended.exit),
                 None => ended.exit.into(),

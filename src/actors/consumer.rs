@@ -32,6 +32,7 @@ use crate::replay::lookahead::Patience;
 use crate::replay::pace::Moment;
 use crate::replay::policy::{self, Outcome, Tally, Verdict};
 use crate::replay::progress::{self, Unit};
+use crate::replay::report::Shapes;
 use crate::replay::session::Ended;
 use crate::replay::settings::{Order, ReplaySettings};
 use crate::replay::window::Window;
@@ -69,6 +70,8 @@ pub struct ConsumerParts {
     pub downstream: Option<Downstream>,
     /// The account.
     pub tally: Arc<Mutex<Tally>>,
+    /// The account by query shape.
+    pub shapes: Arc<Mutex<Shapes>>,
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
     /// Told when everything has been read and has ended.
@@ -114,6 +117,7 @@ pub struct Consumer {
     settings: Arc<ReplaySettings>,
     downstream: Option<Downstream>,
     tally: Arc<Mutex<Tally>>,
+    shapes: Arc<Mutex<Shapes>>,
     fatal: Recipient<Fatal>,
     done: Option<oneshot::Sender<()>>,
     /// Whether those downstream know that nothing more will come.
@@ -202,6 +206,7 @@ impl Consumer {
             settings: parts.settings,
             downstream: parts.downstream,
             tally: parts.tally,
+            shapes: parts.shapes,
             fatal: parts.fatal,
             done: Some(parts.done),
             end_told: false,
@@ -505,14 +510,17 @@ impl Consumer {
         self.last_progress = Instant::now();
         let tally = self.tally.clone();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let shapes = self.shapes.clone();
+        let mut shapes = shapes.lock().unwrap_or_else(PoisonError::into_inner);
         for (work, settlement) in progress.ended {
             self.window.leave(work.size());
             self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
             match settlement {
                 Settlement::Not(fate) => tally.records.settle(fate),
-                Settlement::Ran(ended) => {
+                Settlement::Ran(ended, waited) => {
                     tally.records.settle(policy::fate(&work.statement, ended));
                     let outcome = tally.ended(ended);
+                    shapes.ran(&work, ended, outcome, waited, || self.names.place(work.at));
                     if outcome != Outcome::Same {
                         self.differs(&work, outcome, ended);
                     }
@@ -522,7 +530,7 @@ impl Consumer {
                 }
             }
         }
-        drop(tally);
+        drop((tally, shapes));
         for together in progress.settled {
             let records = together.iter().map(|work| (work.at.partition, work.at.offset));
             self.intake.checkpoint.settle_together(records);

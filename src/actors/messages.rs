@@ -1,6 +1,7 @@
 //! What crosses mailboxes.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix::{Message, Recipient};
 
@@ -202,8 +203,8 @@ impl Progress {
 /// How a statement ended, for the account.
 #[derive(Debug, Clone, Copy)]
 pub enum Settlement {
-    /// It was run.
-    Ran(Ended),
+    /// It was run, after it had waited so long for its turn.
+    Ran(Ended, Duration),
     /// It was not.
     Not(Fate),
 }

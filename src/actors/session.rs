@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub struct Surroundings {
     pub fatal: Recipient<Fatal>,
     /// Whether the target can be reached.
     pub outage: Arc<Outage>,
+    /// Who can log in, as the first session to do so shows.
+    pub known_login: Arc<OnceLock<Arc<Login>>>,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
@@ -94,8 +96,12 @@ pub struct SessionActor {
     connection: Option<Connection>,
     phase: Phase,
     permit: Permit,
-    /// The requests under way: when each was sent, and its answer to come.
-    answers: VecDeque<(Instant, target::Answer)>,
+    /// The answers to come to the requests under way.
+    answers: VecDeque<target::Answer>,
+    /// The turn that was asked for, and since when it is waited for.
+    asked: Option<(Seq, Instant)>,
+    /// How long statements waited for their turn that have not ended yet.
+    waited: VecDeque<(Seq, Duration)>,
     /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
     progress: Progress,
     /// Wakes [`Answers`] when an answer is to be waited for.
@@ -158,6 +164,8 @@ impl SessionActor {
             phase: Phase::Disconnected,
             permit: Permit::None,
             answers: VecDeque::new(),
+            asked: None,
+            waited: VecDeque::new(),
             progress: Progress::default(),
             listener: None,
             unaimed: None,
@@ -218,6 +226,7 @@ impl SessionActor {
                     self.send(request, now, ctx);
                 }
                 Next::Ask(seq) => {
+                    self.asked = Some((seq, now));
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
                     return;
                 }
@@ -313,7 +322,7 @@ impl SessionActor {
             }
             _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
         };
-        self.answers.push_back((now, answer));
+        self.answers.push_back(answer);
         spin::stay_awake(now, self.around.spin);
         if let Some(listener) = &self.listener {
             listener.wake_by_ref();
@@ -336,9 +345,10 @@ impl SessionActor {
         });
     }
 
-    fn answered(&mut self, reply: Reply, took: Duration) {
+    fn answered(&mut self, reply: Reply) {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
-        let answered = self.state().answered(Answer { status: reply.status, error });
+        let took = reply.took;
+        let answered = self.state().answered(Answer { status: reply.status, error, took });
         if let Some((work, end)) = answered.ended {
             self.fruitful = true;
             self.backoff = FIRST_BACKOFF;
@@ -355,10 +365,11 @@ impl SessionActor {
                         sql = %work.statement.sql, "failed on the target alone");
                 }
                 let on_source =
-                    work.statement.duration_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
+                    work.source_duration_ms().map(|ms| Duration::from_secs_f64(ms / 1e3));
                 let outcome = Outcome::of(end.source, end.target);
-                self.around.statements.ran(on_source, took, outcome);
-                self.progress.ended.push((work, Settlement::Ran(end)));
+                self.around.statements.ran(on_source, end.took.unwrap_or(took).share(), outcome);
+                let waited = self.take_wait(work.seq);
+                self.progress.ended.push((work, Settlement::Ran(end, waited)));
             }
         }
         if let Some(seq) = answered.finished
@@ -367,6 +378,28 @@ impl SessionActor {
             self.around.sequencer.do_send(Finished(seq));
         }
         self.progress.settle(answered.settled);
+    }
+
+    // ---- The turn ----
+
+    /// The statement that waited for its turn may start.
+    fn turn_came(&mut self) {
+        if let Some((seq, since)) = self.asked.take() {
+            self.waited.push_back((seq, since.elapsed()));
+        }
+    }
+
+    /// How long a statement that has ended had waited for its turn.
+    fn take_wait(&mut self, ended: Seq) -> Duration {
+        let mut waited = Duration::ZERO;
+        while let Some((seq, wait)) = self.waited.front().copied().filter(|(seq, _)| *seq <= ended)
+        {
+            self.waited.pop_front();
+            if seq == ended {
+                waited = wait;
+            }
+        }
+        waited
     }
 
     /// Tells the consumer of all the answers that came together.
@@ -482,6 +515,7 @@ impl SessionActor {
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.outage.reached();
+        self.around.known_login.get_or_init(|| self.login.clone());
         self.fruitful = false;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
@@ -679,17 +713,15 @@ impl ActorFuture<SessionActor> for Answers {
         task: &mut std::task::Context<'_>,
     ) -> Poll<()> {
         // What came together is told together, and makes room for as many statements at once.
-        let now = Instant::now();
         let mut loss = None;
         let mut answered = false;
-        while let Some((sent, answer)) = actor.answers.front_mut() {
+        while let Some(answer) = actor.answers.front_mut() {
             let Poll::Ready(answer) = Pin::new(answer).poll(task) else { break };
-            let took = now.saturating_duration_since(*sent);
             actor.answers.pop_front();
             match answer {
                 Ok(reply) => {
                     answered = true;
-                    actor.answered(reply, took);
+                    actor.answered(reply);
                 }
                 Err(lost) => {
                     loss = Some(lost);
@@ -747,8 +779,14 @@ impl Handler<Turn> for SessionActor {
 
     fn handle(&mut self, turn: Turn, ctx: &mut Self::Context) {
         match turn {
-            Turn::Start(seq) => self.state().grant(seq),
-            Turn::RunAhead => self.state().run_ahead(),
+            Turn::Start(seq) => {
+                self.turn_came();
+                self.state().grant(seq);
+            }
+            Turn::RunAhead => {
+                self.turn_came();
+                self.state().run_ahead();
+            }
             Turn::GiveUp => return self.give_up(ctx),
             Turn::Connect => return self.admitted(ctx),
             Turn::MakeRoom { roll_back } => return self.make_room(roll_back, ctx),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -13,7 +13,7 @@ use crate::actors::overview::Overview;
 use crate::cli::VERSION;
 use crate::config::{self, Config};
 use crate::replay::policy::Tally;
-use crate::replay::report::{self, Report};
+use crate::replay::report::{self, Report, Shapes, Verdicts};
 
 /// Makes reports. Cheap to clone: what it reads is shared.
 #[derive(Clone)]
@@ -21,7 +21,8 @@ pub(super) struct Reporting {
     /// What does not change in a run.
     frame: Arc<Report>,
     pub tally: Arc<Mutex<Tally>>,
-    overview: Arc<Overview>,
+    pub shapes: Arc<Mutex<Shapes>>,
+    pub overview: Arc<Overview>,
 }
 
 impl Reporting {
@@ -35,14 +36,28 @@ impl Reporting {
             since: now(),
             ..Report::default()
         };
-        Self { frame: Arc::new(frame), tally: tally.clone(), overview: overview.clone() }
+        Self {
+            frame: Arc::new(frame),
+            tally: tally.clone(),
+            shapes: Arc::new(Mutex::new(Shapes::new(config.report_shapes))),
+            overview: overview.clone(),
+        }
     }
 
     /// How things stand.
     pub fn report(&self) -> Report {
         let stalls_broken = self.overview.stalls_broken();
+        let shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (method, (shown, rest)) = (shapes.method(), shapes.summary());
+        let waits = [("order", shapes.waited().as_secs_f64())].into();
+        drop(shapes);
         Report {
             until: now(),
+            method,
+            verdicts: Verdicts::of(&shown),
+            shapes: shown,
+            rest,
+            waits,
             tally: Tally { stalls_broken, ..take(&self.tally) },
             lag: self.overview.lag_of_report(),
             ..Report::clone(&self.frame)

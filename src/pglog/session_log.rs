@@ -23,6 +23,9 @@ pub struct SessionLog {
     last: Option<Last>,
     /// The statement text that a parse or bind record announced, with its parameters.
     bound: Option<Bound>,
+    /// How long parsing and binding took of the statement to come, in milliseconds. Its own duration
+    /// is without.
+    steps_ms: f64,
     /// Whether the last record was the text of a statement that can't be replayed: its duration may
     /// follow.
     lost: bool,
@@ -44,6 +47,8 @@ struct Last {
     virtual_transaction: String,
     end: SourceEnd,
     logged_ms: i64,
+    /// What [`SessionLog::steps_ms`] was.
+    steps_ms: f64,
 }
 
 #[derive(Debug)]
@@ -77,8 +82,10 @@ impl SessionLog {
                 virtual_transaction,
                 end: *end,
                 logged_ms: record.log_time.unix_ms,
+                steps_ms: self.steps_ms,
             });
             self.bound = None;
+            self.steps_ms = 0.0;
             self.block_before = self.in_block;
             self.in_block = in_block_after(&statement.outline, *failure, self.in_block);
         } else {
@@ -169,6 +176,7 @@ impl SessionLog {
                     sql: name.text.into(),
                     parameters: Vec::new(),
                 });
+                self.steps_ms = duration_ms.unwrap_or_default();
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
             LogEvent::Bind(rest) => {
@@ -180,6 +188,7 @@ impl SessionLog {
                         parameters: parameters_of(record, name.text)?,
                     })
                 });
+                self.steps_ms += duration_ms.unwrap_or_default();
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
             LogEvent::Fetch(_) => {
@@ -236,11 +245,14 @@ impl SessionLog {
         end: SourceEnd,
     ) -> Reading {
         let previous = self.joined(record);
+        if !matches!(protocol, Protocol::Extended { .. }) {
+            self.steps_ms = 0.0;
+        }
         let statement = Statement {
             outline: Outline::of(sql),
             sql: sql.into(),
             protocol,
-            duration_ms,
+            duration_ms: duration_ms.map(|ms| ms + self.steps_ms),
             logged_ms: record.log_time.unix_ms,
         };
         let statement = Box::new(statement);
@@ -287,10 +299,10 @@ impl SessionLog {
         if self.shares_transaction(record) { Previous::Open } else { self.ended() }
     }
 
-    fn bare_duration(&self, record: &LogRecord<'_>, duration_ms: Option<f64>) -> Reading {
+    fn bare_duration(&mut self, record: &LogRecord<'_>, duration_ms: Option<f64>) -> Reading {
         match &self.last {
             Some(last) if last.end == SourceEnd::Unknown => {
-                let succeeded = Amendment::Succeeded(duration_ms);
+                let succeeded = Amendment::Succeeded(duration_ms.map(|ms| ms + last.steps_ms));
                 let previous = if last.extended {
                     Previous::Noted(succeeded)
                 } else {
@@ -300,6 +312,8 @@ impl SessionLog {
             }
             // With log_duration alone, Parse and Bind leave bare durations as well.
             _ if matches!(&*record.command_tag, "PARSE" | "BIND") => {
+                let before = if record.command_tag == "BIND" { self.steps_ms } else { 0.0 };
+                self.steps_ms = before + duration_ms.unwrap_or_default();
                 Reading::aside(This::Nothing(Nothing::Step))
             }
             _ if self.lost => Reading::aside(This::Nothing(Nothing::Outcome)),

@@ -8,10 +8,12 @@ use std::ops::Range;
 
 pub(crate) mod lexer;
 mod read_only;
+pub(crate) mod shape;
 mod words;
 
 use lexer::{Lexer, Token};
 pub use read_only::{kept_read_only, names_setting};
+use shape::ShapeHasher;
 use words::StatementWords;
 
 /// What a statement commands, as far as a replay treats it apart.
@@ -99,6 +101,9 @@ pub struct Outline {
     /// Whether it makes something that lives and dies with its connection: a temporary table, an
     /// advisory lock of the session, a cursor WITH HOLD. As far as its words tell.
     pub binds_connection: bool,
+    /// A hash of the text without its literals: texts that differ in these, in blanks or comments
+    /// alone have the same. Made here since every token passes by.
+    pub shape: u64,
 }
 
 impl Outline {
@@ -106,7 +111,12 @@ impl Outline {
     pub fn of(sql: &str) -> Self {
         let mut outline = Self::default();
         let mut statement = StatementWords::default();
+        let mut shape = ShapeHasher::default();
         for (token, range) in Lexer::new(sql) {
+            match token {
+                Token::Text | Token::Number => shape.literal(token),
+                _ => shape.token(&sql.as_bytes()[range.clone()]),
+            }
             if token == Token::Semicolon && !statement.is_nested() {
                 outline.end(sql, std::mem::take(&mut statement));
                 continue;
@@ -117,6 +127,7 @@ impl Outline {
             statement.add(sql, token, range);
         }
         outline.end(sql, statement);
+        outline.shape = shape.finish();
         outline
     }
 

@@ -12,7 +12,8 @@ pub struct Statement {
     pub protocol: Protocol,
     /// What its text holds.
     pub outline: Outline,
-    /// How long it ran on the source, in milliseconds, where that is logged.
+    /// How long it ran on the source, in milliseconds, where that is logged; with what parsing and
+    /// binding it took before.
     pub duration_ms: Option<f64>,
     /// When its record was written, in milliseconds since the Unix epoch.
     pub logged_ms: i64,

@@ -4,14 +4,13 @@
 //! row to its table, a table to everything.
 //!
 //! [`Footprints`] tells it, from PostgreSQL's own parser and a [`Catalog`] of the target: once per
-//! [shape] of a statement, after which only the literals are read.
+//! [shape](super::shape) of a statement, after which only the literals are read.
 
 mod analysis;
 pub mod catalog;
 mod engine;
 mod literals;
 mod sessions;
-pub mod shape;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ pub mod report;
 pub mod request;
 pub mod session;
 pub mod settings;
+pub mod shape;
 pub mod stall;
 pub mod types;
 pub mod window;

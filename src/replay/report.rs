@@ -2,11 +2,21 @@
 //!
 //! These are the plain data of it, which is what `/report` serves and `--report FILE` writes as JSON.
 //! No literal, parameter or comment of any statement is in it.
+//!
+//! - `shapes`: the account that it is made from, in bounded memory.
+//! - `compare`: when a shape became slower, and when that can't be told.
+
+mod calls;
+pub mod compare;
+mod durations;
+mod shapes;
+mod table;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use self::shapes::Shapes;
 use crate::replay::policy::Tally;
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::replay::context::Restore;
 use crate::replay::work::Work;
@@ -16,6 +17,32 @@ pub enum TransactionStatus {
     InTransaction,
     /// A transaction is open and aborted: everything but its end is refused with 25P02.
     Failed,
+}
+
+/// How long the server took for a request, as far as its client can tell.
+///
+/// It begins when the request is written or, if that is later, when the answers before it were read;
+/// it ends when the last of its own answer was read. The way to the server and back is in it where
+/// nothing was under way before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Took {
+    /// It was not longer than this.
+    pub at_most: Duration,
+    /// How many answers came in one read and share this time between them: how much of it each took
+    /// can't be told.
+    pub together: u32,
+}
+
+impl Took {
+    /// An even share of the time.
+    pub fn share(self) -> Duration {
+        self.at_most / self.together.max(1)
+    }
+
+    /// It was not shorter than this, where the way to the server and back takes `round_trip`.
+    pub fn at_least(self, round_trip: Duration) -> Duration {
+        if self.together > 1 { Duration::ZERO } else { self.at_most.saturating_sub(round_trip) }
+    }
 }
 
 /// One request: everything up to one ReadyForQuery.

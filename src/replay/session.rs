@@ -15,7 +15,7 @@ use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
 use crate::replay::pace::Moment;
 use crate::replay::permits::Standing;
-use crate::replay::request::{ParseMode, Request, TransactionStatus as Status};
+use crate::replay::request::{ParseMode, Request, Took, TransactionStatus as Status};
 use crate::replay::types::{KnownTypes, Rung};
 use crate::replay::work::{End, Seq, Work};
 
@@ -134,8 +134,29 @@ enum Role {
     ImplicitEnd,
     /// A step of `current`.
     Step,
-    /// A statement in one request; whether that is a rollback in its place.
-    Whole(Arc<Work>, bool),
+    /// A statement in one request, and what that holds.
+    Whole(Arc<Work>, Content),
+}
+
+/// What is sent for a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// The statement.
+    Itself,
+    /// Another text in its place.
+    Other,
+    /// A rollback in its place.
+    RollBack,
+}
+
+impl Content {
+    fn of(manner: &Manner) -> Self {
+        match manner {
+            Manner::Simple | Manner::Extended => Self::Itself,
+            Manner::Text(_) | Manner::ParseOnly => Self::Other,
+            Manner::RollBack => Self::RollBack,
+        }
+    }
 }
 
 /// Why the connection is to be closed.
@@ -175,6 +196,8 @@ pub struct Ended {
     pub target: Result<(), SqlState>,
     /// Whether parameter types had to be guessed.
     pub guessed: bool,
+    /// How long it took on the target; `None` where something else was sent in its place.
+    pub took: Option<Took>,
 }
 
 /// What an answer brought about.
@@ -195,6 +218,8 @@ pub struct Answer {
     pub status: Status,
     /// The error, and whether it was raised before anything was executed (by Parse or Bind).
     pub error: Option<(SqlState, bool)>,
+    /// How long the server took.
+    pub took: Took,
 }
 
 /// What a late record asks for.
@@ -448,13 +473,13 @@ impl Session {
         if steps {
             return self.begin_steps(work, end, manner);
         }
-        let rolls_back = manner == Manner::RollBack;
+        let content = Content::of(&manner);
         let rung = match manner {
             Manner::Extended => self.known_types.get(&work.statement.sql).unwrap_or_default(),
             _ => Rung::Untyped,
         };
         let request = self.request(&work, manner, rung);
-        self.sent.push_back(Sent { role: Role::Whole(work, rolls_back), alone });
+        self.sent.push_back(Sent { role: Role::Whole(work, content), alone });
         Next::Send(request)
     }
 

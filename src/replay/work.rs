@@ -63,15 +63,18 @@ pub struct End {
     pub sync: SyncEnd,
     /// What is known of its failure.
     pub failure: Option<Failure>,
+    /// How long it took, in milliseconds, where a record of its own told.
+    pub duration_ms: Option<f64>,
 }
 
 impl End {
     /// What a later record tells.
     pub fn amend(&mut self, amendment: Amendment) {
         match amendment {
-            Amendment::Succeeded(_) => {
+            Amendment::Succeeded(duration_ms) => {
                 if self.source == SourceEnd::Unknown {
                     self.source = SourceEnd::Succeeded;
+                    self.duration_ms = duration_ms;
                 }
             }
             Amendment::Failed(failure) => {
@@ -121,6 +124,11 @@ impl Work {
     /// How it ended on the source, as far as is known by now.
     pub fn end(&self) -> End {
         *self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// How long it took on the source, in milliseconds, as far as is known by now.
+    pub fn source_duration_ms(&self) -> Option<f64> {
+        self.statement.duration_ms.or_else(|| self.end().duration_ms)
     }
 
     /// About how many bytes of memory it takes.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::pglog::SqlState;
-pub use crate::replay::request::TransactionStatus;
+pub use crate::replay::request::{Took, TransactionStatus};
 
 /// Reads the status byte of a ReadyForQuery.
 pub(super) fn status_from_byte(byte: u8) -> Option<TransactionStatus> {
@@ -30,6 +30,8 @@ pub struct Reply {
     pub rows: u64,
     /// The error that ended the request early.
     pub error: Option<ServerError>,
+    /// How long the server took.
+    pub took: Took,
 }
 
 /// An error that the server reported.

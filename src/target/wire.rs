@@ -24,6 +24,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Buf as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -76,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
             self.logged_in = true;
             // What came behind it (a parameter status, say) may be half a message, of which
             // tokio-postgres would never see the other half.
-            self.incoming.read(&bytes[login..], &mut exchange).map_err(io::Error::other)?;
+            let now = Instant::now();
+            self.incoming.read(&bytes[login..], now, &mut exchange).map_err(io::Error::other)?;
             buffer.set_filled(before + login);
         }
         Poll::Ready(Ok(()))
@@ -99,8 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
                 exchange.end("the server closed the connection");
                 return Poll::Ready(Ok(()));
             }
+            let now = Instant::now();
             let copy =
-                self.incoming.read(read.filled(), &mut exchange).map_err(io::Error::other)?;
+                self.incoming.read(read.filled(), now, &mut exchange).map_err(io::Error::other)?;
             if let Some(copy) = copy {
                 copy.refuse(&mut exchange.outgoing)?;
             }
@@ -111,6 +114,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
         let mut exchange = lock(&self.exchange);
         if exchange.writer.as_ref().is_none_or(|writer| !writer.will_wake(cx.waker())) {
             exchange.writer = Some(cx.waker().clone());
+        }
+        if !exchange.outgoing.is_empty() {
+            exchange.writes(Instant::now());
         }
         while !exchange.outgoing.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &exchange.outgoing))?;

@@ -65,10 +65,7 @@ async fn a_statement_is_answered_with_its_rows_and_the_transaction_status() {
         let server = Server::start(version);
         let connection = connect(&server).await;
         let reply = simple(&connection, "SELECT generate_series(1, 5)").await;
-        assert_eq!(
-            reply,
-            Reply { status: TransactionStatus::Idle, completed: 1, rows: 5, error: None }
-        );
+        assert_eq!((outcome(&reply), reply.status), (("00000", 1, 5), TransactionStatus::Idle));
         let reply = simple(&connection, "").await;
         assert_eq!(outcome(&reply), ("00000", 1, 0));
         let reply = simple(&connection, "BEGIN").await;

@@ -57,6 +57,13 @@ fn the_ledger_balances_at_every_scrape_of_a_replay_and_its_health_is_told() {
     let (status, page) = replay.get("/");
     assert!(status == 200 && page.contains(&topic) && page.contains("<h1>kreplay"), "{page}");
     assert_eq!(replay.get("/elsewhere").0, 404);
+    let (status, report) = replay.get("/report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let shapes = report["shapes"].as_array().expect("shapes");
+    let calls: u64 = shapes.iter().filter_map(|shape| shape["calls"].as_u64()).sum();
+    assert_eq!(status, 200);
+    assert_eq!(report["outcomes"]["same"], calls, "{report:#}");
+    assert_eq!(report["records"]["consumed"], records.len(), "{report:#}");
     replay.wait_for(|metrics| {
         // They are there once the partition has been looked at.
         metrics.get("kreplay_consumer_lag{partition=\"0\"}") == Some(&0.0)

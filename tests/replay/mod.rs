@@ -9,5 +9,6 @@ mod http;
 mod order;
 mod pace;
 mod partitions;
+mod report;
 mod sessions;
 mod stalls;

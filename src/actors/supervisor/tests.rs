@@ -219,6 +219,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let vital = Vital::new("admission", fatal.clone());
     let admission = Admission::new(10, true, pressure.clone(), vital).start();
     supervisor.do_send(Surround(Surroundings {
+        known_login: Arc::default(),
         target,
         backends,
         sequencer,

@@ -225,9 +225,29 @@ fn both_settings_together_log_text_once_and_a_bare_duration_for_each() {
         ])[2..],
         [
             "ended; </>(a) runs: select $1",
-            "ok in 0.2 ms so far; outcome",
+            "ok in 0.4 ms so far; outcome",
             "ended; simple runs: select 2"
         ]
+    );
+}
+
+#[test]
+fn what_parsing_and_binding_took_belongs_to_the_statement() {
+    let parse = || log("PARSE", "4/1", "duration: 1 ms  parse S_3: select 1");
+    let bind = || log("BIND", "4/1", "duration: 2 ms  bind S_3: select 1");
+    let execute = || log("SELECT", "4/1", "duration: 4 ms  execute S_3: select 1");
+    let took = |records: Vec<Record>| last_statement(records).0.duration_ms;
+    assert_eq!(took(vec![parse(), bind(), execute()]), Some(7.0));
+    assert_eq!(took(vec![parse(), bind(), execute(), bind(), execute()]), Some(6.0));
+    // A text that was parsed and never run.
+    assert_eq!(took(vec![parse(), parse(), bind(), execute()]), Some(7.0));
+    let simple = log("SELECT", "4/1", "duration: 4 ms  statement: select 1");
+    assert_eq!(took(vec![parse(), simple, execute()]), Some(4.0));
+    let bare = |tag| log(tag, "4/1", "duration: 1 ms");
+    let starts = log("SELECT", "4/1", "execute S_3: select 1");
+    assert_eq!(
+        last_told([bare("PARSE"), bare("BIND"), starts, bare("SELECT")]),
+        "ok in 3 ms so far; outcome"
     );
 }
 

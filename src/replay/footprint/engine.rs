@@ -7,17 +7,20 @@ use super::analysis;
 use super::catalog::{Catalog, Oid};
 use super::literals::{Call, Parameters, Read};
 use super::sessions::{Effect, Session};
-use super::shape::Shape;
 use super::template::{Names, Template};
 use super::{Access, Footprint, Table, Widening};
 use crate::pglog::SessionId;
 use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Protocol, SourceEnd};
 use crate::replay::settings::Login;
+use crate::replay::shape::Shape;
 use crate::replay::work::Work;
 
 /// How many shapes are kept. When there are more, those go that were not met since the last time.
 const SHAPES: usize = 10_000;
+
+/// How much of a shape is kept to be shown, in bytes.
+const SHOWN: usize = 200;
 
 /// Longer texts are not parsed, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -233,7 +236,7 @@ impl Shapes {
                 let is_temporary = |name: &str| session.is_temporary(name);
                 analysis::template(sql, shape.literals(), names, &is_temporary, &mut self.tables)
             },
-            shown: Shape::shown(sql),
+            shown: Shape::shown(sql, SHOWN),
             database: session.database,
             is_recent: true,
             widened: None,

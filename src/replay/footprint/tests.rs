@@ -35,7 +35,7 @@ fn work(session: SessionId, sql: &str, protocol: Protocol, source: SourceEnd) ->
         duration_ms: None,
         logged_ms: 0,
     };
-    let end = End { source, sync: SyncEnd::Synced, failure: None };
+    let end = End { source, sync: SyncEnd::Synced, ..End::default() };
     let at = Position { partition: 0, offset: 0, line: 0 };
     Work::new(Seq(1), at, session, statement, end)
 }

@@ -3,12 +3,19 @@
 use std::sync::Arc;
 
 use super::manner::lifts_read_only;
-use super::{Answer, Answered, Ended, Role, Session};
+use super::{Answer, Answered, Content, Ended, Role, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{Command, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
-use crate::replay::request::TransactionStatus as Status;
+use crate::replay::request::{Took, TransactionStatus as Status};
 use crate::replay::work::Work;
+
+/// How a statement ran on the target.
+pub(super) struct Ran {
+    pub(super) target: Result<(), SqlState>,
+    pub(super) guessed: bool,
+    pub(super) took: Option<Took>,
+}
 
 impl Session {
     /// Takes the answer to the oldest request without one.
@@ -25,12 +32,14 @@ impl Session {
             Role::Abort => Answered::default(),
             Role::ImplicitEnd => self.implicit_ended(before),
             Role::Step => self.step_answered(answer, before),
-            Role::Whole(work, rolls_back) => {
+            Role::Whole(work, content) => {
                 if let Some((_, true)) = answer.error {
                     self.forget_prepared(&work);
                 }
                 let result = answer.error.map_or(Ok(()), |(code, _)| Err(code));
-                self.end(work, result, false, rolls_back, before)
+                let took = (content == Content::Itself).then_some(answer.took);
+                let rolls_back = content == Content::RollBack;
+                self.end(work, Ran { target: result, guessed: false, took }, rolls_back, before)
             }
         }
     }
@@ -59,11 +68,11 @@ impl Session {
     pub(super) fn end(
         &mut self,
         work: Arc<Work>,
-        target: Result<(), SqlState>,
-        guessed: bool,
+        ran: Ran,
         rolled_back: bool,
         before: Status,
     ) -> Answered {
+        let Ran { target, guessed, took } = ran;
         self.used = self.used.max(work.seq);
         let source = work.end().source;
         let target = match (target, source) {
@@ -94,7 +103,7 @@ impl Session {
             }
         }
         let finished = Some(work.seq);
-        let ended = work.tell().then_some((work, Ended { source, target, guessed }));
+        let ended = work.tell().then_some((work, Ended { source, target, guessed, took }));
         Answered { ended, finished, settled }
     }
 

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use super::answers::Ran;
 use super::manner::Manner;
-use super::{Answer, Answered, Next, Role, Sent, Session};
+use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd, SyncEnd};
-use crate::replay::request::{Request, TransactionStatus as Status};
+use crate::replay::request::{Request, Took, TransactionStatus as Status};
 use crate::replay::types::{Rung, is_inference_failure};
 use crate::replay::work::{End, Work};
 
@@ -20,6 +21,8 @@ pub(super) struct Current {
     pub(super) step: Step,
     /// The answer that will count, once the steps after it are through.
     result: Option<Result<(), SqlState>>,
+    /// How long the statement itself took, the last time it was tried.
+    took: Option<Took>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +72,7 @@ impl Session {
             self.first_step(&work, &manner)
         };
         let rung = self.known_types.get(&work.statement.sql).unwrap_or_default();
-        self.current = Some(Current { work, manner, rung, step, result: None });
+        self.current = Some(Current { work, manner, rung, step, result: None, took: None });
         self.send_step()
     }
 
@@ -133,7 +136,8 @@ impl Session {
         let guessed = current.rung != Rung::Untyped;
         let result = current.result.unwrap_or(Ok(()));
         let rolled_back = current.manner == Manner::RollBack;
-        self.end(current.work, result, guessed, rolled_back, before)
+        let ran = Ran { target: result, guessed, took: current.took };
+        self.end(current.work, ran, rolled_back, before)
     }
 
     /// The statement itself was answered: the step that follows, if any.
@@ -146,6 +150,9 @@ impl Session {
         let unknown = current.manner == Manner::Extended
             && self.types_unknown(&current.work, current.work.end());
         let guarded = before == Status::InTransaction && unknown;
+        if Content::of(&current.manner) == Content::Itself {
+            current.took = Some(answer.took);
+        }
         if let Some((code, before_execute)) = answer.error {
             if before_execute {
                 self.forget_prepared(&current.work);

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 use bytes::BytesMut;
 use tokio::sync::oneshot;
 
-use crate::target::reply::{Lost, Reply, ServerError, TransactionStatus};
+use crate::target::reply::{Lost, Reply, ServerError, Took, TransactionStatus};
 use crate::target::request::Request;
 
 /// How large a buffer an idle connection keeps.
@@ -25,6 +26,11 @@ pub(in crate::target) type Asker = oneshot::Sender<Result<Reply, Lost>>;
 #[derive(Default)]
 pub(in crate::target) struct Exchange {
     under_way: VecDeque<UnderWay>,
+    /// Answers of the read at hand. They are handed over together, when it is known how many they
+    /// are.
+    answered: Vec<(Asker, Reply)>,
+    /// When answers were last read, before the read at hand.
+    last_read: Option<Instant>,
     /// What has to be written. It does not grow without bound: a session has few requests under way.
     pub outgoing: BytesMut,
     /// Wakes the tap's task, to write.
@@ -49,18 +55,29 @@ pub(in crate::target) struct BackendKey {
 struct UnderWay {
     /// Whether it is answered in the extended protocol.
     extended: bool,
+    /// When the writing of it began.
+    written: Option<Instant>,
     asker: Asker,
 }
 
 impl Exchange {
     /// Adds a request, to be written behind those that were added before.
     pub fn ask(&mut self, request: Request<'_>, asker: Asker) {
-        self.under_way.push_back(UnderWay { extended: request.is_extended(), asker });
+        let extended = request.is_extended();
+        self.under_way.push_back(UnderWay { extended, written: None, asker });
         let idle = self.outgoing.is_empty();
         request.write_to(&mut self.outgoing);
         // Otherwise it has been woken already, or waits until the server takes more.
         if idle && let Some(writer) = &self.writer {
             writer.wake_by_ref();
+        }
+    }
+
+    /// What has not been written is written now.
+    pub fn writes(&mut self, now: Instant) {
+        let unwritten = self.under_way.iter_mut().rev();
+        for request in unwritten.take_while(|request| request.written.is_none()) {
+            request.written = Some(now);
         }
     }
 
@@ -74,17 +91,39 @@ impl Exchange {
         self.under_way.front().is_some_and(|request| request.extended)
     }
 
-    /// The server is through with the oldest request. `false` if there is none.
-    pub fn answer(&mut self, reply: Reply) -> bool {
+    /// The server is through with the oldest request, as was read at `now`. `false` if there is none.
+    pub fn answer(&mut self, reply: Reply, now: Instant) -> bool {
         let Some(request) = self.under_way.pop_front() else { return false };
         self.status = reply.status;
-        // Nobody may be interested any more; the answer has to be taken off the wire all the same.
-        let _ = request.asker.send(Ok(reply));
-        if self.under_way.is_empty() && self.outgoing.capacity() > KEPT {
-            // One long statement does not cost its length for the rest of the session.
-            self.outgoing = BytesMut::new();
-        }
+        let began = request.written.max(self.last_read).unwrap_or(now);
+        let at_most = now.saturating_duration_since(began);
+        let took = Took { at_most, together: 1 };
+        self.answered.push((request.asker, Reply { took, ..reply }));
         true
+    }
+
+    /// The read at hand, of `now`, is through: hands over what it answered.
+    pub fn hand_over(&mut self, now: Instant) {
+        if self.answered.is_empty() {
+            return;
+        }
+        self.last_read = Some(now);
+        let together = u32::try_from(self.answered.len()).unwrap_or(u32::MAX);
+        for (asker, mut reply) in self.answered.drain(..) {
+            reply.took.together = together;
+            // Nobody may be interested any more; the answer has to be taken off the wire all the
+            // same.
+            let _ = asker.send(Ok(reply));
+        }
+        if self.under_way.is_empty() {
+            // An idle connection keeps next to nothing.
+            if self.outgoing.capacity() > KEPT {
+                self.outgoing = BytesMut::new();
+            }
+            if self.answered.capacity() * size_of::<(Asker, Reply)>() > KEPT {
+                self.answered = Vec::new();
+            }
+        }
     }
 
     /// Notes an error after which the server closes the connection.

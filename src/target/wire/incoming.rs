@@ -1,6 +1,7 @@
 //! Reads what the server says, message by message, and makes replies of it.
 
 use std::io;
+use std::time::Instant;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
@@ -78,11 +79,24 @@ impl Incoming {
         Ok(None)
     }
 
-    /// Reads the next `bytes` of the stream and answers the requests that came to their end. Gives
-    /// how to get out of a COPY FROM STDIN, if the server now waits for its data.
+    /// Reads the next `bytes` of the stream, which were there at `now`, and answers the requests that
+    /// came to their end. Gives how to get out of a COPY FROM STDIN, if the server now waits for its
+    /// data.
     pub fn read(
         &mut self,
         bytes: &[u8],
+        now: Instant,
+        exchange: &mut Exchange,
+    ) -> Result<Option<CopyIn>, Violation> {
+        let copy_in = self.read_messages(bytes, now, exchange);
+        exchange.hand_over(now);
+        copy_in
+    }
+
+    fn read_messages(
+        &mut self,
+        bytes: &[u8],
+        now: Instant,
         exchange: &mut Exchange,
     ) -> Result<Option<CopyIn>, Violation> {
         let mut rest = bytes;
@@ -125,7 +139,7 @@ impl Incoming {
                 b'Z' => {
                     let status = body.first().copied().and_then(status_from_byte);
                     let reply = progress.finish(status.ok_or(Violation::Type(tag))?);
-                    if !exchange.answer(reply) {
+                    if !exchange.answer(reply, now) {
                         return Err(Violation::Unasked);
                     }
                 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::World;
-use crate::replay::footprint::shape::Shape;
+use crate::replay::shape::Shape;
 
 const STATEMENTS: [&str; 9] = [
     "SELECT * FROM orders WHERE id = {} AND note = {}",
@@ -86,7 +86,7 @@ proptest! {
         let sql = format!(
             "SELECT '{secret}', E'{secret}', $${secret}$$, {number}, {number}.5e1, b'1', U&'{secret}'"
         );
-        let shown = Shape::shown(&sql);
+        let shown = Shape::shown(&sql, 200);
         prop_assert!(!shown.contains(&secret) && !shown.contains(&number.to_string()), "{}", shown);
     }
 }

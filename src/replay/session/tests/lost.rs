@@ -94,7 +94,11 @@ fn a_statement_that_can_not_be_restored_is_prepared_again() {
     replay.send();
     let request = replay.wire.pop_front().expect("the restored statement");
     assert!(matches!(request, Request::Restore(Restore::Parse { .. })));
-    replay.session.answered(Answer { status: Status::Idle, error: Some((state("42P01"), true)) });
+    replay.session.answered(Answer {
+        status: Status::Idle,
+        error: Some((state("42P01"), true)),
+        took: Took::default(),
+    });
     replay.log.clear();
     replay.push("insert 1", extended("s", &[]), ok());
     assert_eq!(replay.ran(), ["Named: insert 1"]);

@@ -51,7 +51,7 @@ impl Server {
                 _ => self.status = Status::Failed,
             }
         }
-        Answer { status: self.status, error: result.err() }
+        Answer { status: self.status, error: result.err(), took: Took::default() }
     }
 
     fn implicit_commit(&mut self) -> Result<(), Failed> {

@@ -1,0 +1,179 @@
+//! What is kept of a shape's calls.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::compare::{Judgement, LEAST_CALLS, Ratios};
+use super::durations::{Distribution, ms};
+use super::{Errors, Outcomes, QueryShape, Sample};
+use crate::pglog::SqlState;
+use crate::pglog::statement::SourceEnd;
+use crate::replay::policy::Outcome;
+use crate::replay::session::Ended;
+
+/// One statement that was run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub ended: Ended,
+    pub outcome: Outcome,
+    /// How long it took on the source, where its log tells.
+    pub source: Option<Duration>,
+    /// How long it waited for its turn.
+    pub waited: Duration,
+}
+
+/// All of a shape's.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Calls {
+    calls: u64,
+    source: Distribution,
+    target: Distribution,
+    ratios: Ratios,
+    source_errors: Codes,
+    target_errors: Codes,
+    outcomes: Outcomes,
+    sample: Option<Sample>,
+    waited: Duration,
+}
+
+impl Calls {
+    /// Notes one. `sample` is asked for if it is worth to be shown.
+    pub fn add(
+        &mut self,
+        call: &Call,
+        round_trip: Option<Duration>,
+        sample: impl FnOnce() -> Sample,
+    ) {
+        self.calls += 1;
+        self.waited = self.waited.saturating_add(call.waited);
+        let Call { ended, outcome, .. } = *call;
+        match outcome {
+            Outcome::Same => self.outcomes.same += 1,
+            Outcome::NewError => self.outcomes.new_error += 1,
+            Outcome::FixedError => self.outcomes.fixed_error += 1,
+            Outcome::OtherError => self.outcomes.other_error += 1,
+        }
+        if outcome != Outcome::Same && self.sample.is_none() {
+            self.sample = Some(sample());
+        }
+        // How long something took that failed says nothing of the shape.
+        let source = match ended.source {
+            SourceEnd::Failed(code) => {
+                self.source_errors.add(code);
+                None
+            }
+            _ => call.source,
+        };
+        let target = match ended.target {
+            Err(code) => {
+                self.target_errors.add(code);
+                None
+            }
+            Ok(()) => ended.took,
+        };
+        if let Some(source) = source {
+            self.source.add(source);
+        }
+        if let Some(target) = target {
+            self.target.add(target.share());
+        }
+        if let (Some(source), Some(target)) = (source, target) {
+            self.ratios.add(source, target, round_trip);
+        }
+    }
+
+    /// Adds the calls of another shape. Their durations can't be compared any more.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.source.merge(&other.source);
+        self.target.merge(&other.target);
+        self.source_errors.merge(&other.source_errors);
+        self.target_errors.merge(&other.target_errors);
+        self.outcomes.same += other.outcomes.same;
+        self.outcomes.new_error += other.outcomes.new_error;
+        self.outcomes.fixed_error += other.outcomes.fixed_error;
+        self.outcomes.other_error += other.outcomes.other_error;
+        self.waited = self.waited.saturating_add(other.waited);
+    }
+
+    /// The total time on the target.
+    pub fn total(&self) -> Duration {
+        self.target.total()
+    }
+
+    /// How long they waited for their turns, all together.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// How many ended otherwise than on the source.
+    pub fn changed(&self) -> u64 {
+        self.outcomes.changed()
+    }
+
+    /// What the report says of them, the shape itself left open.
+    pub fn summary(&self) -> QueryShape {
+        let Judgement { change, verdict, why } = self.judge();
+        QueryShape {
+            calls: self.calls,
+            source: self.source.summary(),
+            target: self.target.summary(),
+            errors: Errors {
+                source: self.source_errors.listed(),
+                target: self.target_errors.listed(),
+            },
+            outcomes: self.outcomes,
+            sample: self.sample.clone(),
+            waited_order_ms: ms(self.waited),
+            change,
+            verdict,
+            why,
+            ..QueryShape::default()
+        }
+    }
+
+    fn judge(&self) -> Judgement {
+        if self.calls >= LEAST_CALLS && self.source.calls() == 0 && self.target.calls() > 0 {
+            return Judgement::cannot_tell(None, "the source's log tells no durations");
+        }
+        self.ratios.judge()
+    }
+}
+
+/// Errors by SQLSTATE.
+#[derive(Debug, Clone, Default)]
+struct Codes {
+    /// A few, in no order.
+    counts: Vec<(SqlState, u64)>,
+    others: u64,
+}
+
+impl Codes {
+    /// How many codes are told apart: routines may raise any.
+    const MOST: usize = 16;
+
+    fn add(&mut self, code: SqlState) {
+        self.add_many(code, 1);
+    }
+
+    fn add_many(&mut self, code: SqlState, count: u64) {
+        if let Some((_, counted)) = self.counts.iter_mut().find(|(known, _)| *known == code) {
+            *counted += count;
+        } else if self.counts.len() < Self::MOST {
+            self.counts.push((code, count));
+        } else {
+            self.others += count;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        other.counts.iter().for_each(|&(code, count)| self.add_many(code, count));
+        self.others += other.others;
+    }
+
+    fn listed(&self) -> BTreeMap<String, u64> {
+        let counts = self.counts.iter().map(|(code, count)| (code.to_string(), *count));
+        let others = (self.others > 0).then(|| ("other".to_owned(), self.others));
+        counts.chain(others).collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! The distribution of a shape's durations.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::Durations;
+
+/// Significant digits: quantiles are right within 1 %.
+const DIGITS: u8 = 2;
+
+/// A histogram that grows with the largest value in it. 32 bits a counter, which stays at its limit.
+pub(super) fn histogram() -> Histogram<u32> {
+    // From 1 to 2, at the least.
+    Histogram::new(DIGITS).unwrap_or_else(|error| unreachable!("{DIGITS} digits are few: {error}"))
+}
+
+/// Counts a value.
+pub(super) fn record(histogram: &mut Histogram<u32>, value: u64) {
+    // It resizes itself, and values are far below the 2⁶³ that it can't count.
+    let _ = histogram.record(value);
+}
+
+/// Durations of calls, in microseconds: the resolution of PostgreSQL's log.
+#[derive(Debug, Clone)]
+pub(super) struct Distribution {
+    histogram: Histogram<u32>,
+    total: Duration,
+    longest: Duration,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Self { histogram: histogram(), total: Duration::ZERO, longest: Duration::ZERO }
+    }
+}
+
+impl Distribution {
+    pub fn add(&mut self, took: Duration) {
+        record(&mut self.histogram, u64::try_from(took.as_micros()).unwrap_or(u64::MAX >> 2));
+        self.total = self.total.saturating_add(took);
+        self.longest = self.longest.max(took);
+    }
+
+    /// Adds all that another holds.
+    pub fn merge(&mut self, other: &Self) {
+        // Fails where the sum can't be resized to hold the other's values: it resizes itself.
+        let _ = self.histogram.add(&other.histogram);
+        self.total = self.total.saturating_add(other.total);
+        self.longest = self.longest.max(other.longest);
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    pub fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// So much of the calls took at most this long.
+    pub fn quantile(&self, quantile: f64) -> Duration {
+        let value = self.histogram.value_at_quantile(quantile);
+        // A histogram's value stands for all that are counted with it.
+        Duration::from_micros(value).min(self.longest)
+    }
+
+    pub fn summary(&self) -> Durations {
+        Durations {
+            calls: self.calls(),
+            total_ms: ms(self.total),
+            p50_ms: ms(self.quantile(0.5)),
+            p95_ms: ms(self.quantile(0.95)),
+            p99_ms: ms(self.quantile(0.99)),
+            max_ms: ms(self.longest),
+        }
+    }
+}
+
+/// In milliseconds, to the microsecond.
+pub(super) fn ms(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_within_a_hundredth_and_sums_are_exact() {
+        let mut all = Distribution::default();
+        for (low, high) in [(1, 500), (500, 1001)] {
+            let mut some = Distribution::default();
+            (low..high).for_each(|ms| some.add(Duration::from_millis(ms)));
+            all.merge(&some);
+        }
+        let summary = all.summary();
+        assert_eq!((summary.calls, summary.total_ms, summary.max_ms), (1000, 500_500.0, 1000.0));
+        for (quantile, exact) in
+            [(summary.p50_ms, 500.0), (summary.p95_ms, 950.0), (summary.p99_ms, 990.0)]
+        {
+            assert!((quantile / exact - 1.0_f64).abs() < 0.01, "{quantile} for {exact}");
+        }
+    }
+
+    #[test]
+    fn nothing_has_a_summary_too() {
+        assert_eq!(Distribution::default().summary(), Durations::default());
+    }
+}

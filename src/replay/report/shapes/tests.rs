@@ -1,0 +1,230 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::pglog::statement::{Protocol, Statement};
+use crate::pglog::{SessionId, SqlState};
+use crate::replay::report::{Outcomes, Verdict};
+use crate::replay::request::Took;
+use crate::replay::work::{End, Position, Seq};
+
+fn work(sql: &str, source_ms: Option<f64>) -> Arc<Work> {
+    let statement = Statement {
+        sql: sql.into(),
+        protocol: Protocol::Simple,
+        outline: Outline::of(sql),
+        duration_ms: source_ms,
+        logged_ms: 0,
+    };
+    let at = Position { partition: 0, offset: 12, line: 0 };
+    let session = SessionId { start: 0x6a1b, pid: 0x2c };
+    Arc::new(Work::new(Seq(1), at, session, statement, End::default()))
+}
+
+/// Runs a text that took so long on each side.
+fn run(shapes: &mut Shapes, sql: &str, source_ms: f64, target_ms: f64) {
+    let took = Took { at_most: Duration::from_secs_f64(target_ms / 1e3), together: 1 };
+    let ended =
+        Ended { source: SourceEnd::Succeeded, target: Ok(()), guessed: false, took: Some(took) };
+    let work = work(sql, Some(source_ms));
+    shapes.ran(&work, ended, Outcome::Same, Duration::from_millis(2), String::new);
+}
+
+fn fail(shapes: &mut Shapes, sql: &str, source: SourceEnd, target: Result<(), SqlState>) {
+    let took = Some(Took { at_most: Duration::from_millis(1), together: 1 });
+    let ended = Ended { source, target, guessed: false, took };
+    let outcome = Outcome::of(source, target);
+    shapes.ran(&work(sql, None), ended, outcome, Duration::ZERO, || "topic pg".to_owned());
+}
+
+fn queries(shapes: &Shapes) -> Vec<(String, u64)> {
+    let (shapes, _) = shapes.summary();
+    shapes.into_iter().map(|shape| (shape.query.unwrap(), shape.calls)).collect()
+}
+
+#[test]
+fn texts_that_mean_the_same_but_for_their_literals_are_one_shape() {
+    let mut shapes = Shapes::new(10);
+    for sql in [
+        "SELECT v FROM t WHERE k IN (1, 2)",
+        "select v from t where k in (3,4,5,6) -- a comment",
+        "SELECT v\n  FROM t\n  WHERE k IN (7)",
+        "SELECT v FROM t WHERE k IN (1e5, 0x1F)",
+        "SELECT v FROM t WHERE k IN ($1, $2, $3)",
+    ] {
+        run(&mut shapes, sql, 1.0, 1.0);
+    }
+    run(&mut shapes, "SELECT w FROM t WHERE k IN (1, 2)", 1.0, 0.5);
+    assert_eq!(
+        queries(&shapes),
+        [
+            ("SELECT v FROM t WHERE k IN (?, ?)".to_owned(), 5),
+            ("SELECT w FROM t WHERE k IN (?, ?)".to_owned(), 1)
+        ]
+    );
+}
+
+#[test]
+fn what_postgresqls_parser_does_not_know_has_the_shape_of_its_tokens() {
+    let mut shapes = Shapes::new(10);
+    run(&mut shapes, "SELEKT 1, 'a'", 1.0, 1.0);
+    run(&mut shapes, "SELEKT 2,  'b'", 1.0, 1.0);
+    run(&mut shapes, "SELEKT 2", 1.0, 0.5);
+    assert_eq!(queries(&shapes), [("SELEKT ?, ?".to_owned(), 2), ("SELEKT ?".to_owned(), 1)]);
+}
+
+#[test]
+fn a_shape_tells_its_durations_errors_outcomes_and_waits() {
+    let mut shapes = Shapes::new(10);
+    shapes.round_trip(Duration::from_micros(50));
+    for _ in 0..50 {
+        run(&mut shapes, "UPDATE t SET v = 1", 2.0, 8.0);
+    }
+    let (unique, syntax) = (SqlState(*b"23505"), SqlState(*b"42601"));
+    fail(&mut shapes, "UPDATE t SET v = 2", SourceEnd::Succeeded, Err(unique));
+    fail(&mut shapes, "UPDATE t SET v = 3", SourceEnd::Failed(syntax), Err(unique));
+    fail(&mut shapes, "UPDATE t SET v = 3", SourceEnd::Failed(syntax), Ok(()));
+    let (shown, rest) = shapes.summary();
+    assert!(rest.is_none());
+    let [shape] = shown.as_slice() else { panic!("{shown:?}") };
+    assert_eq!((shape.command, shape.calls, shape.source.calls), ("update", 53, 50));
+    assert_eq!((shape.source.total_ms, shape.source.max_ms), (100.0, 2.0));
+    assert_eq!((shape.target.total_ms, shape.target.max_ms), (401.0, 8.0));
+    assert_eq!(shape.waited_order_ms, 100.0);
+    assert_eq!(shape.errors.source, [("42601".to_owned(), 2)].into());
+    assert_eq!(shape.errors.target, [("23505".to_owned(), 2)].into());
+    let outcomes = Outcomes { same: 50, new_error: 1, fixed_error: 1, other_error: 1 };
+    assert_eq!(shape.outcomes, outcomes);
+    assert_eq!((shape.verdict, shape.change.unwrap().ratio.round()), (Verdict::Degraded, 4.0));
+    let sample = Sample {
+        session: "6a1b.2c".to_owned(),
+        place: "topic pg".to_owned(),
+        source: "success".to_owned(),
+        target: "23505".to_owned(),
+    };
+    assert_eq!(shape.sample.as_ref(), Some(&sample));
+    assert_eq!(shape.fingerprint.as_ref().map(String::len), Some(16));
+}
+
+#[test]
+fn beyond_the_limit_the_shapes_with_the_least_time_are_summed() {
+    let mut shapes = Shapes::new(4);
+    for round in 0..3 {
+        for table in 0..40 {
+            let sql = format!("SELECT {round} FROM t{table}");
+            run(&mut shapes, &sql, 1.0, if table < 4 { 100.0 } else { 1.0 });
+        }
+    }
+    assert!(shapes.shapes.len() <= 4 + 16 + 1);
+    let (shown, rest) = shapes.summary();
+    let rest = rest.unwrap();
+    assert!(shown.iter().all(|shape| shape.target.p50_ms == 100.0 && shape.calls == 3));
+    assert_eq!((shown.len(), rest.calls, rest.target.total_ms), (4, 108, 108.0));
+    assert_eq!((rest.fingerprint, rest.query, rest.change), (None, None, None));
+    assert_eq!(rest.verdict, Verdict::CannotTell);
+}
+
+#[test]
+fn shapes_that_ended_otherwise_are_kept_though_they_took_no_time() {
+    let mut shapes = Shapes::new(4);
+    for table in 0..40 {
+        run(&mut shapes, &format!("SELECT 1 FROM t{table}"), 1.0, 1.0);
+        if table == 0 {
+            let failed = Err(SqlState(*b"42P01"));
+            fail(&mut shapes, "SELECT gone FROM t", SourceEnd::Succeeded, failed);
+        }
+    }
+    let (shown, _) = shapes.summary();
+    assert_eq!(shown.iter().filter(|shape| shape.outcomes.new_error == 1).count(), 1);
+}
+
+#[test]
+fn a_flood_of_new_texts_is_counted_with_the_rest_rather_than_parsed() {
+    let mut shapes = Shapes::new(4);
+    let texts = FREE + 500;
+    for n in 0..texts {
+        run(&mut shapes, &format!("SELECT 1 FROM t{n}"), 1.0, 1.0);
+    }
+    assert!(shapes.parsed <= FREE + texts / ONE_IN + 1, "{}", shapes.parsed);
+    let (shown, rest) = shapes.summary();
+    let calls: u64 = shown.iter().map(|shape| shape.calls).sum();
+    assert_eq!(calls + rest.unwrap().calls, texts);
+}
+
+#[test]
+fn no_literal_or_comment_is_shown_of_any_kind() {
+    let secrets = [
+        "SELECT 'hunter2'",
+        "SELECT E'hun\\'hunter2', 1",
+        "SELECT $$hunter2$$, $x$ hunter2 $x$",
+        "SELECT B'1010', X'1F', N'hunter2', U&'hunter2\\0041' UESCAPE '!'",
+        "SELECT DATE '2001-02-03', interval '7 days', '2001-02-03'::date, point '(12,34)'",
+        "SELECT 20010203, 3.14159, 1e77, 0xBEEF, 1_000_000, -271828",
+        "SELECT * FROM t WHERE a IN ('hunter2', 'x', 'hunter2') AND b IN (1971, 1972, 1973)",
+        "INSERT INTO t VALUES (1971, 'hunter2'), (1972, 'hunter2')",
+        "SELECT 1 /* hunter2 /* 1971 */ */ -- hunter2",
+        "CREATE ROLE r LOGIN PASSWORD 'hunter2' VALID UNTIL '2031-01-01'",
+        "ALTER ROLE r PASSWORD 'hunter2'",
+        "ALTER ROLE r SET my.secret TO hunter2",
+        "SET my.secret = hunter2",
+        "SET LOCAL my.secret TO hunter2, hunter2",
+        "select 1; set my.secret to hunter2",
+        "DO $$ BEGIN PERFORM 'hunter2'; END $$",
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $f$ SELECT 'hunter2' $f$",
+        "COMMENT ON TABLE t IS 'hunter2'",
+        "SELECT 'unclosed hunter2",
+        // Where standard_conforming_strings is off, the string ends at the third quote.
+        "SELECT 'it\\'s', 'hunter2'",
+        "SELEKT 'hunter2', 1971 FROM",
+        "EXECUTE q('hunter2', 1971)",
+        "COPY t FROM '/srv/hunter2.csv'",
+    ];
+    for sql in secrets {
+        let mut shapes = Shapes::new(10);
+        run(&mut shapes, sql, 1.0, 1.0);
+        let (shown, _) = shapes.summary();
+        let json = serde_json::to_string(&shown).unwrap();
+        let query = shown[0].query.as_deref().unwrap();
+        for secret in ["hunter2", "1971", "2001", "2031", "3.14", "1e77", "BEEF", "1010", "1F'"] {
+            assert!(!json.contains(secret), "{secret} in {json}");
+        }
+        assert!(!query.contains(|c: char| c.is_ascii_digit()), "{query}");
+        assert!(query.contains('?') || query.contains("SELECT"), "{query}");
+    }
+}
+
+#[test]
+fn lists_and_long_texts_are_cut_when_they_are_shown() {
+    let shown = |sql: &str| Shape::shown(sql, 60);
+    assert_eq!(
+        shown("SELECT a FROM t WHERE b IN (1,2,3,4) AND c = 1"),
+        "SELECT a FROM t WHERE b IN (?,?, …) AND c = ?"
+    );
+    assert_eq!(shown("SELECT 1, 2, 3, a, 4"), "SELECT ?, ?, …, a, ?");
+    let long = shown(&format!("SELECT {}", "größe, ".repeat(20)));
+    assert!(long.len() <= 60 + "…".len() && long.ends_with('…'), "{long}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_account_panic(texts in proptest::collection::vec(any::<String>(), 1..8)) {
+        let mut shapes = Shapes::new(2);
+        for text in &texts {
+            run(&mut shapes, text, 0.0, 0.0);
+        }
+        let (shown, rest) = shapes.summary();
+        let calls: u64 = shown.iter().chain(&rest).map(|shape| shape.calls).sum();
+        prop_assert_eq!(calls, texts.len() as u64);
+    }
+
+    #[test]
+    fn what_is_shown_holds_nothing_of_a_literal(
+        secret in "[a-z ']{3}xyzzy[a-z ']{3}", number in 100_000_u32..
+    ) {
+        let quoted = secret.replace('\'', "''");
+        let sql = format!("SELECT '{quoted}', $q${secret}$q$, E'{quoted}', {number} FROM t -- {secret}");
+        let shown = Shape::shown(&sql, 2000);
+        prop_assert!(!shown.contains("xyzzy") && !shown.contains(&number.to_string()), "{}", shown);
+    }
+}
