@@ -15,17 +15,48 @@ impl Random {
     }
 }
 
-fn survives(order: &str, kills: u32, seed: u64) {
+/// Lets each single statement of the [`Workload`] take this long, and none through that stands
+/// behind the [`gate`], so that every kill finds a replay in its middle, however fast it is.
+fn hold_back(target: &Server, workload: &Workload, milliseconds: u32) {
+    let places: Vec<_> = workload.singles.iter().map(|(id, at)| format!("({id}, {at})")).collect();
+    target.query(&format!(
+        "create table gate (at int not null);
+         insert into gate values (0);
+         create table place (id bigint primary key, at int not null);
+         insert into place values {};
+         create function wait() returns trigger language plpgsql as $$begin
+            if (select place.at >= gate.at from place, gate where id = new.id) then
+                perform pg_sleep(3600);
+            end if;
+            perform pg_sleep({milliseconds} / 1000.0);
+            return new;
+         end$$;
+         create trigger wait before insert on single for each row execute function wait();
+         -- Whoever sleeps there finds out that kreplay is gone.
+         alter database postgres set client_connection_check_interval = '50ms'",
+        places.join(", ")
+    ));
+}
+
+/// Puts the gate before this record.
+fn gate(target: &Server, at: usize) {
+    target.query(&format!("update gate set at = {at}"));
+}
+
+fn survives(order: &str, kills: usize, seed: u64) {
     let workload = Workload::shared();
     let broker = kafka::shared();
     let topic = workload.topic(broker, "crashes");
     let target = target(SET_UP);
-    slow_down(&target, if order == "serial" { 20 } else { 60 });
+    hold_back(&target, workload, if order == "serial" { 20 } else { 60 });
     let mut random = Random(seed);
     // What was through below a committed offset, and how often it was there then.
     let mut through: BTreeMap<i64, i64> = BTreeMap::new();
     let mut committed = 0;
     for kill in 1..=kills {
+        // Further on than the last time by more than any kill waits for.
+        let held_from = workload.records.len() * kill / (kills + 1);
+        gate(&target, held_from);
         let mut running = replay(broker, &topic, &target).args(["--order", order]).spawn();
         // Every fourth time it lives on until it has committed something.
         let further = if kill % 4 == 0 { committed as f64 } else { -1.0 };
@@ -38,6 +69,8 @@ fn survives(order: &str, kills: u32, seed: u64) {
         wait_for_silence(&target);
 
         let found = workload.on(&target);
+        let mut held = workload.singles.iter().filter(|(_, at)| **at >= held_from).peekable();
+        assert!(held.peek().is_some() && held.all(|(id, _)| !found.singles.contains_key(id)));
         committed = broker.committed(&group(&topic), &topic).unwrap_or(0);
         for (id, times) in &through {
             assert_eq!(found.transactions[id], *times, "{id} was sent again, kill {kill}");

@@ -85,8 +85,8 @@ struct Workload {
     records: Vec<Vec<u8>>,
     /// The first and the last record of each transaction.
     transactions: BTreeMap<i64, (usize, usize)>,
-    /// The numbers of the single statements.
-    singles: Vec<i64>,
+    /// The record of each single statement.
+    singles: BTreeMap<i64, usize>,
     /// The contended rows at the end.
     accounts: String,
 }
@@ -140,7 +140,7 @@ impl Workload {
             accounts = accounts_of(server);
         });
         let mut transactions = BTreeMap::new();
-        let mut singles = Vec::new();
+        let mut singles = BTreeMap::new();
         let mut open: HashMap<String, (usize, i64)> = HashMap::new();
         for (at, record) in records.iter().enumerate() {
             let text = String::from_utf8_lossy(record);
@@ -157,11 +157,10 @@ impl Workload {
                 let (begin, id) = open.remove(&session).expect("a BEGIN before");
                 assert!(transactions.insert(id, (begin, at)).is_none(), "{id} twice");
             } else if let Some(id) = number("INTO single VALUES (") {
-                singles.push(id);
+                assert!(singles.insert(id, at).is_none(), "{id} twice");
             }
         }
         assert!(open.is_empty() && transactions.len() > 1200);
-        singles.sort_unstable();
         Self { records, transactions, singles, accounts }
     }
 
@@ -215,7 +214,7 @@ impl Found {
             .collect();
         assert!(lost.is_empty(), "{} transactions are lost: {lost:?}", lost.len());
         let lost: Vec<_> =
-            workload.singles.iter().filter(|id| !self.singles.contains_key(id)).collect();
+            workload.singles.iter().filter(|(id, _)| !self.singles.contains_key(id)).collect();
         assert!(lost.is_empty(), "{} statements are lost: {lost:?}", lost.len());
         self.transactions.values().chain(self.singles.values()).map(|times| times - 1).sum()
     }
