@@ -245,10 +245,11 @@ fn slow_down(target: &Server, milliseconds: u32) {
     ));
 }
 
-/// kreplay on a topic, missed by its group soon after it was killed.
+/// kreplay on a topic, always as the same member of its group: one that is started after another was
+/// killed takes its place at once, and a busy machine does not cost it its membership.
 fn replay(broker: &Broker, topic: &str, target: &Server) -> Kreplay {
-    let group = ["-X", "session.timeout.ms=600", "-X", "heartbeat.interval.ms=150"];
-    Kreplay::new().args(["-t", topic, "-b", broker.address()]).args(group).target(target)
+    let member = ["-X", "group.instance.id=kreplay"];
+    Kreplay::new().args(["-t", topic, "-b", broker.address()]).args(member).target(target)
 }
 
 /// The group of that kreplay.
