@@ -1,11 +1,13 @@
 //! Starts everything, downstream first; waits for the end; stops everything, upstream first.
 //!
+//! - `service`: what systemd is told.
 //! - `screen`: standard error, shared by the log and the progress bar.
 //! - `status`: how the replay goes, in the bar and the log.
 
 mod reporting;
 mod round_trip;
 mod screen;
+mod service;
 mod status;
 
 use std::future::pending;
@@ -77,6 +79,7 @@ pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
     let reporting = Reporting::new(&config, &tally, &overview);
     serve(&config, recorder, &health, &overview, &reporting)?;
     let gauges = Gauges { tally: tally.clone(), overview: overview.clone(), began: Instant::now() };
+    actix_rt::spawn(service::tell_systemd(health.clone(), gauges.clone()));
     let _shown = status::show(&config, gauges, screen);
     let (fatal, mut failures) = mpsc::unbounded_channel();
     let fatal = Herald { to: fatal }.start().recipient();
@@ -103,6 +106,7 @@ pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
         }
     };
     health.drain();
+    service::stopping(config.replay.shutdown_timeout);
     let stopping = stop(&consumer, downstream.as_ref(), config.replay.shutdown_timeout);
     tokio::select! {
         () = stopping => {}

@@ -93,7 +93,7 @@ async fn log_status(gauges: Gauges, interval: Duration) {
     }
 }
 
-fn every(interval: Duration) -> tokio::time::Interval {
+pub(super) fn every(interval: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

@@ -87,6 +87,11 @@ impl Health {
         self.state().draining = true;
     }
 
+    /// Whether the process stops.
+    pub fn is_draining(&self) -> bool {
+        self.state().draining
+    }
+
     /// The actor lives; from the first beat on it has to go on beating.
     pub fn beat(&self, actor: Beating) {
         self.state().beats.insert(actor, Instant::now());

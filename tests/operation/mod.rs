@@ -1,3 +1,4 @@
 //! How the process runs: what it says of its progress, and to whom.
 
 mod progress;
+mod service;
