@@ -70,7 +70,8 @@ impl From<Exit> for std::process::ExitCode {
 const AFTER_HELP: &str = "\
 Every option can be set in the environment as KREPLAY_ and its long name: KREPLAY_DB_HOST for \
 --db-host; lists are separated by commas (--kafka-property: by line feeds). The command line \
-goes first, then KREPLAY_*, then the names given with the option, in their order.
+goes first, then KREPLAY_*, then the names given with the option, in their order, then the file \
+of --config, where the long names are the keys.
 
 The log goes to standard error, the summary to standard output. Exit codes: 0 done, 1 unexpected, \
 2 wrong usage, 3 the target refused, 4 Kafka refused, 5 the committed offset is gone, 6 a \
@@ -303,6 +304,10 @@ pub struct ErrorOptions {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Operation")]
 pub struct OperationOptions {
+    /// Read settings from this file too (TOML): its keys are the long names of these options. The
+    /// command line and the environment go first
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Close a session's connection after so many milliseconds without a record for it (it is opened
     /// again with the next one); 0: never
     /// [default: 60000] [env: timeoutMS]
@@ -521,13 +526,19 @@ fn shown(matches: &ArgMatches) -> String {
 
 /// A librdkafka setting without the value, where that may be a secret.
 fn blanked_property(property: &str) -> String {
+    match property.split_once('=') {
+        Some((key, _)) if holds_secret(property) => format!("{key}=***"),
+        Some(_) => property.to_owned(),
+        None => "***".into(),
+    }
+}
+
+/// Whether the value of a librdkafka setting may be a secret.
+pub(crate) fn holds_secret(property: &str) -> bool {
     const SECRET: [&str; 7] = ["password", "secret", "pem", "token", "oauthbearer", "key", "jaas"];
     match property.split_once('=') {
-        Some((key, value)) if !SECRET.iter().any(|part| key.contains(part)) => {
-            format!("{key}={value}")
-        }
-        Some((key, _)) => format!("{key}=***"),
+        Some((key, _)) => SECRET.iter().any(|part| key.contains(part)),
         // Not a setting at all: who knows what it is.
-        None => "***".into(),
+        None => true,
     }
 }

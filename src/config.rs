@@ -2,12 +2,14 @@
 //! settings of each part.
 //!
 //! A value comes from the first of: the command line, `KREPLAY_<FLAG>`, the names that the first
-//! kreplay had (`topic`, `brokers`, `dbHost`, …), libpq's `PG*`, the default.
+//! kreplay had (`topic`, `brokers`, `dbHost`, …), libpq's `PG*`, the configuration file, the default.
 
+mod file;
 mod lookup;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+pub use self::file::ConfigFile;
 pub use self::lookup::Origin;
 use self::lookup::{Environment, Given, Lookup};
 use crate::cli::{self, Cli};
@@ -47,6 +50,16 @@ pub enum ConfigError {
         /// What would be right.
         reason: String,
     },
+    /// The configuration file is not what it should be.
+    #[error("{}:{line}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What would be right.
+        reason: String,
+    },
     /// Two settings exclude each other.
     #[error("{first} and {second} exclude each other: {remedy}")]
     Exclusive {
@@ -58,7 +71,10 @@ pub enum ConfigError {
         remedy: &'static str,
     },
     /// Neither a topic nor files.
-    #[error("nothing to read: give --topic (or the environment variable topic) or --input FILE")]
+    #[error(
+        "nothing to read: give --topic (or the environment variable topic, or topic in the \
+             file of --config) or --input FILE"
+    )]
     NothingToRead,
 }
 
@@ -107,10 +123,26 @@ pub struct LogSettings {
 }
 
 impl Config {
-    /// What `cli` means in this environment. Pure: the environment is what `environment` says.
+    /// What `cli` means in this environment, with the configuration file that one of them names.
     pub fn resolve(cli: Cli, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        let look = Lookup(environment);
-        let mut warnings = Vec::new();
+        let look = Lookup { environment, file: &ConfigFile::default() };
+        let file = look.one("config", cli.operation.config.clone(), &[], cli::path)?;
+        let file = match file {
+            Some(Given { value: path, origin }) => ConfigFile::read(&path, origin)?,
+            None => ConfigFile::default(),
+        };
+        Self::resolve_with(cli, environment, &file)
+    }
+
+    /// What `cli` means in this environment and with this file. Pure: the environment is what
+    /// `environment` says.
+    fn resolve_with(
+        cli: Cli,
+        environment: Environment<'_>,
+        file: &ConfigFile,
+    ) -> Result<Self, ConfigError> {
+        let look = Lookup { environment, file };
+        let mut warnings = Vec::from_iter(file.warning());
         let dry_run = look.or("dry-run", cli.operation.dry_run, false, cli::switch)?;
         let filters = filters(&look, cli.filters)?;
         let format = look.or("format", cli.source.format, cli::Format::Auto, cli::name)?;
@@ -306,7 +338,6 @@ fn target(
         cli::SslMode::VerifyFull => SslMode::VerifyFull,
     };
     let sslrootcert = look.one("sslrootcert", cli.sslrootcert, &["PGSSLROOTCERT"], cli::path)?;
-    let set = |name| (look.0)(name).filter(|text| !text.is_empty());
     Ok(TargetSettings {
         host: host.map_or_else(|| "localhost".into(), |given| given.value),
         port: port.map_or(5432, |given| given.value),
@@ -317,8 +348,8 @@ fn target(
             .filter(|file| file.as_os_str() != "system"),
         password: password.map(|given| Password::from(given.value)),
         // Without it the target looks for ~/.pgpass itself, and does not mind if there is none.
-        passfile: set("PGPASSFILE").map(PathBuf::from),
-        options: set("PGOPTIONS"),
+        passfile: look.variable("PGPASSFILE").map(PathBuf::from),
+        options: look.variable("PGOPTIONS"),
         read_only: look.or("read-only", cli.read_only, false, cli::switch)?,
         ..TargetSettings::default()
     })
@@ -337,7 +368,7 @@ fn identity(
     let mut user = look.one("db-user", cli.db_user.clone(), &["dbUser", "PGUSER"], cli::text)?;
     let mut users = look.many("map-user", cli.map_user.clone(), &[], ',', cli::renaming)?;
     leave_one(&mut user, &mut users, remedy, warnings)?;
-    // An empty name on the command line takes back what the environment says.
+    // An empty name on the command line takes back what the environment or the file says.
     let named = |given: Given<String>| Some(given.value).filter(|name| !name.is_empty());
     Ok(Identity {
         one_database: database.and_then(named),
@@ -365,8 +396,8 @@ fn names(
     Ok(names)
 }
 
-/// Of two settings that exclude each other leaves the one that was typed, with a warning about the
-/// one in the environment; an error where both were typed or neither was.
+/// Of two settings that exclude each other leaves the one that takes precedence (typed, in the
+/// environment, in the file), with a warning about the other; an error where neither does.
 fn leave_one<A, B>(
     first: &mut Option<Given<A>>,
     second: &mut Option<Given<B>>,
@@ -374,16 +405,16 @@ fn leave_one<A, B>(
     warnings: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
     let (Some(a), Some(b)) = (&*first, &*second) else { return Ok(()) };
-    match (a.origin.is_flag(), b.origin.is_flag()) {
-        (true, false) => {
+    match a.origin.rank().cmp(&b.origin.rank()) {
+        Ordering::Greater => {
             warnings.push(format!("{} is given, so {} is not used.", a.origin, b.origin));
             *second = None;
         }
-        (false, true) => {
+        Ordering::Less => {
             warnings.push(format!("{} is given, so {} is not used.", b.origin, a.origin));
             *first = None;
         }
-        _ => {
+        Ordering::Equal => {
             let (first, second) = (a.origin.clone(), b.origin.clone());
             return Err(ConfigError::Exclusive { first, second, remedy });
         }
@@ -471,7 +502,7 @@ fn idle_timeout(
     let as_ms =
         as_ms.map(|Given { value, origin }| Given { value: Duration::from_millis(value), origin });
     let timeout = match (as_duration, as_ms) {
-        (Some(_), Some(typed)) if typed.origin.is_flag() => typed.value,
+        (Some(given), Some(in_ms)) if in_ms.origin.rank() > given.origin.rank() => in_ms.value,
         (Some(given), _) | (None, Some(given)) => given.value,
         (None, None) => Duration::from_secs(60),
     };

@@ -1,8 +1,11 @@
-//! Where a setting's value comes from: the command line, then `KREPLAY_*`, then the older names.
+//! Where a setting's value comes from: the command line, then `KREPLAY_*`, then the older names,
+//! then the configuration file.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::ConfigError;
+use super::file::{ConfigFile, Value};
 
 /// The environment: what a variable holds, if it is set.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -19,11 +22,29 @@ pub enum Origin {
         /// The flag that would say the same.
         flag: &'static str,
     },
+    /// A line of the configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key, which is the flag that would say the same.
+        flag: &'static str,
+    },
 }
 
 impl Origin {
     pub(super) fn is_flag(&self) -> bool {
         matches!(self, Self::Flag(_))
+    }
+
+    /// The higher wins.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            Self::Flag(_) => 2,
+            Self::Variable { .. } => 1,
+            Self::File { .. } => 0,
+        }
     }
 }
 
@@ -33,6 +54,9 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => write!(f, "--{flag}"),
             Self::Variable { name, flag } => {
                 write!(f, "the environment variable {name} (--{flag})")
+            }
+            Self::File { path, line, flag } => {
+                write!(f, "{}:{line}: {flag} (--{flag})", path.display())
             }
         }
     }
@@ -51,11 +75,17 @@ pub(super) fn variable(flag: &str) -> String {
 }
 
 /// Looks settings up by precedence.
-pub(super) struct Lookup<'a>(pub Environment<'a>);
+pub(super) struct Lookup<'a> {
+    /// The variables.
+    pub environment: Environment<'a>,
+    /// The configuration file.
+    pub file: &'a ConfigFile,
+}
 
 impl Lookup<'_> {
     /// The value of a flag: as typed, or else from the first of `KREPLAY_<FLAG>` and `others` that
-    /// is set and not empty. An empty variable counts as not set, as in libpq.
+    /// is set and not empty, or else from the file. An empty variable counts as not set, as in
+    /// libpq.
     pub fn one<T>(
         &self,
         flag: &'static str,
@@ -67,13 +97,19 @@ impl Lookup<'_> {
             return Ok(Some(Given { value, origin: Origin::Flag(flag) }));
         }
         let Some((text, origin)) = self.set(flag, others) else { return Ok(None) };
+        let text = match &text {
+            Value::One(text) => text.as_str(),
+            // The file knows which flags take a list.
+            Value::List(_) => "",
+        };
         match parse(text.trim()) {
             Ok(value) => Ok(Some(Given { value, origin })),
             Err(reason) => Err(ConfigError::Invalid { origin, reason }),
         }
     }
 
-    /// The values of a repeatable flag; a variable holds several between `separator`s.
+    /// The values of a repeatable flag; a variable, or a single text in the file, holds several
+    /// between `separator`s.
     pub fn many<T>(
         &self,
         flag: &'static str,
@@ -86,14 +122,23 @@ impl Lookup<'_> {
             return Ok(Some(Given { value: typed, origin: Origin::Flag(flag) }));
         }
         let Some((text, origin)) = self.set(flag, others) else { return Ok(None) };
-        let parts = text.split(separator).map(str::trim).filter(|part| !part.is_empty());
-        match parts.map(parse).collect::<Result<Vec<T>, String>>() {
+        let parts: Vec<&str> = match &text {
+            Value::One(text) => {
+                text.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect()
+            }
+            Value::List(texts) => texts.iter().map(String::as_str).collect(),
+        };
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        match parts.into_iter().map(parse).collect::<Result<Vec<T>, String>>() {
             Ok(value) => Ok(Some(Given { value, origin })),
             Err(reason) => Err(ConfigError::Invalid { origin, reason }),
         }
     }
 
-    /// The value of a flag that only `KREPLAY_<FLAG>` sets besides the command line, or `default`.
+    /// The value of a flag that only `KREPLAY_<FLAG>` and the file set besides the command line, or
+    /// `default`.
     pub fn or<T>(
         &self,
         flag: &'static str,
@@ -104,11 +149,18 @@ impl Lookup<'_> {
         Ok(self.one(flag, typed, &[], parse)?.map_or(default, |given| given.value))
     }
 
-    fn set(&self, flag: &'static str, others: &[&str]) -> Option<(String, Origin)> {
+    /// What a variable says, if it is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.environment)(name).filter(|text| !text.is_empty())
+    }
+
+    fn set(&self, flag: &'static str, others: &[&str]) -> Option<(Value, Origin)> {
         let own = variable(flag);
-        std::iter::once(own.as_str()).chain(others.iter().copied()).find_map(|name| {
-            let text = (self.0)(name).filter(|text| !text.is_empty())?;
-            Some((text, Origin::Variable { name: name.to_owned(), flag }))
-        })
+        let variable = std::iter::once(own.as_str()).chain(others.iter().copied());
+        let mut variable = variable.filter_map(|name| {
+            let text = self.variable(name)?;
+            Some((Value::One(text), Origin::Variable { name: name.to_owned(), flag }))
+        });
+        variable.next().or_else(|| self.file.get(flag))
     }
 }
