@@ -231,7 +231,8 @@ pub struct OrderOptions {
     /// larger still passes [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_in_flight_bytes: Option<usize>,
-    /// Threads that the sessions are spread over [default: 1]
+    /// Threads: the first reads the log and keeps the order, the others have the sessions; 1: one does
+    /// everything [default: 1, in session order 2]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
     /// How long a thread polls for an answer after sending before it sleeps: serial order gets faster,

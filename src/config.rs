@@ -211,7 +211,9 @@ impl Config {
                 cli::size,
             )?,
             max_sessions: usize::try_from(max_sessions).ok().filter(|&sessions| sessions > 0),
-            workers: look.or("workers", cli.order.workers, 1, cli::at_least_one)?,
+            workers: look
+                .one("workers", cli.order.workers, &[], cli::at_least_one)?
+                .map(|given| given.value),
             spin: spin(&look, cli.order.spin)?,
         };
         let listen = cli::Listen::On(DEFAULT_LISTEN);

@@ -215,6 +215,7 @@ async fn start(
             Vital::new("sequencer", fatal.clone()),
         )
         .start();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (turns, depth) = match settings.order {
             Order::Serial => (Turns::InARow, 16),
             Order::Conflict { pipeline } => (Turns::Granted, pipeline),
@@ -230,7 +231,7 @@ async fn start(
                 },
                 idle_timeout: settings.idle_timeout,
             },
-            (1..settings.workers.max(1)).map(|_| Arbiter::new().handle()).collect(),
+            (1..settings.threads(cores)).map(|_| Arbiter::new().handle()).collect(),
             health.clone(),
             overview.clone(),
             Vital::new("supervisor", fatal.clone()),

@@ -9,6 +9,10 @@ use kreplay::daemon::Screen;
 use kreplay::{cli, daemon, mock_broker};
 use tracing_subscriber::EnvFilter;
 
+/// A statement is some ten allocations, which are freed on another path and often another thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,

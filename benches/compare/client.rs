@@ -12,8 +12,14 @@ use crate::workload::{LogStyle, Workload};
 pub enum Client {
     /// kreplay --order serial, from a file.
     Serial,
+    /// The same with --spin 50us.
+    SerialSpin,
+    /// kreplay --order conflict, from a file.
+    Conflict,
     /// kreplay --order session, from a file.
     Session,
+    /// The same on one thread.
+    SessionOneThread,
     /// The same with one statement in flight for each session.
     SessionOne,
     /// kreplay --order session, from a Kafka topic.
@@ -47,7 +53,10 @@ impl Client {
     pub fn name(self) -> &'static str {
         match self {
             Self::Serial => "kreplay serial",
+            Self::SerialSpin => "kreplay serial, `--spin 50us`",
+            Self::Conflict => "kreplay conflict",
             Self::Session => "kreplay session",
+            Self::SessionOneThread => "kreplay session, `--workers 1`",
             Self::SessionOne => "kreplay session, `--pipeline 1`",
             Self::SessionKafka => "kreplay session, from Kafka",
             Self::Pgreplay => "pgreplay -j",
@@ -59,7 +68,7 @@ impl Client {
 
     /// Whether only one of its statements is under way at a time: it gets fewer of them.
     pub fn is_one_at_a_time(self) -> bool {
-        matches!(self, Self::Serial | Self::PgbenchOne)
+        matches!(self, Self::Serial | Self::SerialSpin | Self::PgbenchOne)
     }
 
     /// Whether it reads a topic.
@@ -91,7 +100,12 @@ impl Client {
         let log = log_path(input.directory, &input.workload, LogStyle::AtEnd);
         match self {
             Self::Serial => kreplay(input, &["--order", "serial"], true),
+            Self::SerialSpin => kreplay(input, &["--order", "serial", "--spin", "50us"], true),
+            Self::Conflict => kreplay(input, &["--order", "conflict"], true),
             Self::Session => kreplay(input, &["--order", "session"], true),
+            Self::SessionOneThread => {
+                kreplay(input, &["--order", "session", "--workers", "1"], true)
+            }
             Self::SessionOne => kreplay(input, &["--order", "session", "--pipeline", "1"], true),
             Self::SessionKafka => kreplay(input, &["--order", "session"], false),
             Self::Pgreplay => {
@@ -123,7 +137,7 @@ impl Client {
 
 /// Where a workload's log is.
 pub fn log_path(directory: &Path, workload: &Workload, style: LogStyle) -> PathBuf {
-    let Workload { kind, sessions, statements } = workload;
+    let Workload { kind, sessions, statements, .. } = workload;
     directory.join(format!("{}-{sessions}-{statements}-{style:?}.csv", kind.name()))
 }
 

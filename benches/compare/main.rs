@@ -3,11 +3,14 @@
 //! See `benches/README.md`, or `cargo bench --bench compare -- --help`.
 
 mod client;
+mod open_sessions;
+mod pace;
 mod process;
 mod raw;
 mod sink;
 mod table;
 mod target;
+mod tpcb;
 mod workload;
 
 #[path = "../../tests/support/kafka.rs"]
@@ -27,7 +30,7 @@ use client::{Client, Input, log_path, report_path};
 use kafka::Broker;
 use table::Run;
 use target::{Target, TargetKind};
-use workload::{Kind, Workload};
+use workload::{FLAT_OUT, Kind, Workload};
 
 /// Compares kreplay with other clients. Without options: a quick part of the table.
 #[derive(Debug, Parser)]
@@ -67,6 +70,12 @@ enum Part {
     Sink,
     /// Be the raw writer.
     Raw { port: u16, log: PathBuf },
+    /// pgbench's TPC-B, recorded on a PostgreSQL and replayed on another in each order.
+    Tpcb(tpcb::Arguments),
+    /// How late statements start that are due at a pace.
+    Pace(pace::Arguments),
+    /// What sessions take that are open and have a connection.
+    OpenSessions(open_sessions::Arguments),
 }
 
 fn main() -> io::Result<()> {
@@ -74,6 +83,9 @@ fn main() -> io::Result<()> {
     match arguments.part.take() {
         Some(Part::Sink) => return sink::serve(),
         Some(Part::Raw { port, log }) => return raw::replay(port, &log),
+        Some(Part::Tpcb(arguments)) => return tpcb::compare(&arguments),
+        Some(Part::Pace(arguments)) => return pace::measure(&arguments),
+        Some(Part::OpenSessions(arguments)) => return open_sessions::measure(&arguments),
         None => {}
     }
     if arguments.all {
@@ -155,7 +167,7 @@ impl Bench {
         let workload = |client: Client| {
             let one = client.is_one_at_a_time() || sessions == 1;
             let statements = if one { statements / 4 } else { statements };
-            Workload { kind: statement, sessions, statements }
+            Workload { kind: statement, sessions, statements, per_ms: FLAT_OUT }
         };
         for client in &clients {
             self.write_log(*client, workload(*client))?;

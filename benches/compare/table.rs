@@ -60,7 +60,8 @@ pub fn print(clients: &[Client], rounds: &[Vec<Run>]) {
     println!();
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+/// The figure in the middle.
+pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_unstable_by(f64::total_cmp);
     let middle = figures.len() / 2;
     if figures.len() % 2 == 1 {
@@ -70,7 +71,8 @@ fn median(mut figures: Vec<f64>) -> f64 {
     }
 }
 
-fn thousands(rate: f64) -> String {
+/// A whole number, its thousands set apart.
+pub fn thousands(rate: f64) -> String {
     let rate = rate.round() as u64;
     match rate / 1000 {
         0 => rate.to_string(),

@@ -68,7 +68,12 @@ pub struct Workload {
     pub sessions: usize,
     /// Statements of all sessions together.
     pub statements: usize,
+    /// How many of them the log says to have ended in each millisecond.
+    pub per_ms: usize,
 }
+
+/// Twenty thousand a second: nobody can keep up, so nobody waits for the clock.
+pub const FLAT_OUT: usize = 20;
 
 /// Which of the two ways in which PostgreSQL logs statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +119,7 @@ impl Workload {
                 Kind::Parameters => ("execute <unnamed>", format!("\"parameters: $1 = '{key}'\"")),
                 _ => ("statement", String::new()),
             };
-            // Twenty thousand a second: nobody can keep up, so nobody waits for the clock.
-            let ms = n / 20;
+            let ms = n / self.per_ms;
             format!(
                 "2026-11-22 {:02}:{:02}:{:02}.{:03} UTC,\"postgres\",\"app\",{pid},\
                  \"127.0.0.1:40000\",6b030000.{pid:x},{line},\"\",2026-11-22 00:00:00 UTC,\

@@ -55,7 +55,7 @@ fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
     assert_eq!(replay.stall_check, Duration::from_millis(2));
     assert_eq!(replay.lookahead, Duration::from_millis(100));
     assert_eq!(replay.max_in_flight_bytes, 256 << 20);
-    assert_eq!((replay.max_in_flight, replay.max_sessions, replay.workers), (10_000, None, 1));
+    assert_eq!((replay.max_in_flight, replay.max_sessions, replay.workers), (10_000, None, None));
     assert_eq!(config.warnings, Vec::<String>::new());
     let kafka = kafka(config);
     assert_eq!(kafka.brokers, ["localhost:9092"]);

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{Memchr, memchr_iter};
 
 use super::encoding::{ColumnDecoder, Encodings};
 use super::malformed::Malformed;
@@ -54,7 +54,7 @@ pub(super) enum Origin {
 struct Field {
     start: usize,
     end: usize,
-    /// It holds doubled quotes.
+    /// It held doubled quotes, and stands in the scratch buffer.
     escaped: bool,
 }
 
@@ -82,7 +82,6 @@ impl CsvlogReader {
         }
         // A column that this version does not have is an empty field.
         self.fields[width..].fill(Field::default());
-        self.unescape(payload);
 
         if let Ok(payload) = std::str::from_utf8(payload)
             && (origin == Origin::Unicode || encodings.are_utf8() || payload.is_ascii())
@@ -106,13 +105,19 @@ impl CsvlogReader {
         record(bytes, |bytes| decoder.lossy(bytes), |column, bytes| decoder.exact(column, bytes))
     }
 
-    /// Finds the fields of the payload's only record; gives their number.
+    /// Finds the fields of the payload's only record; gives their number. Fields with doubled quotes
+    /// go to the scratch buffer, with single ones.
     fn split(&mut self, payload: &[u8]) -> Result<usize, Malformed> {
+        self.unescaped.clear();
+        // One pass over all quotes: a field of SQL may hold one every few bytes.
+        let mut quotes = memchr_iter(b'"', payload);
         let mut columns = 0;
         let mut at = 0;
         loop {
             let (field, after) = if payload.get(at) == Some(&b'"') {
-                quoted(payload, at + 1)
+                // The one that opens the field.
+                quotes.next();
+                self.quoted(payload, at + 1, &mut quotes)
                     .ok_or(Malformed::Torn { column: columns + 1, bytes: payload.len() })?
             } else {
                 let rest = &payload[at..];
@@ -138,33 +143,30 @@ impl CsvlogReader {
         }
     }
 
-    /// Writes the fields with doubled quotes to the scratch buffer, with single ones.
-    fn unescape(&mut self, payload: &[u8]) {
-        self.unescaped.clear();
-        for field in self.fields.iter_mut().filter(|field| field.escaped) {
-            let start = self.unescaped.len();
-            let mut rest = &payload[field.start..field.end];
-            while let Some(quote) = memchr(b'"', rest) {
-                self.unescaped.extend_from_slice(&rest[..=quote]);
-                rest = &rest[quote + 2..];
+    /// The quoted field whose text begins at `start`, and where it is over; `None` if it is not.
+    /// `quotes` are those from there on.
+    fn quoted(
+        &mut self,
+        payload: &[u8],
+        start: usize,
+        quotes: &mut Memchr<'_>,
+    ) -> Option<(Field, usize)> {
+        let unescaped = self.unescaped.len();
+        let mut from = start;
+        loop {
+            let quote = quotes.next()?;
+            if payload.get(quote + 1) != Some(&b'"') {
+                if from == start {
+                    return Some((Field { start, end: quote, escaped: false }, quote + 1));
+                }
+                self.unescaped.extend_from_slice(&payload[from..quote]);
+                let end = self.unescaped.len();
+                return Some((Field { start: unescaped, end, escaped: true }, quote + 1));
             }
-            self.unescaped.extend_from_slice(rest);
-            *field = Field { start, end: self.unescaped.len(), escaped: true };
+            self.unescaped.extend_from_slice(&payload[from..=quote]);
+            quotes.next();
+            from = quote + 2;
         }
-    }
-}
-
-/// The quoted field whose text begins at `start`, and where it is over; `None` if it is not.
-fn quoted(payload: &[u8], start: usize) -> Option<(Field, usize)> {
-    let mut escaped = false;
-    let mut from = start;
-    loop {
-        let quote = from + memchr(b'"', &payload[from..])?;
-        if payload.get(quote + 1) != Some(&b'"') {
-            return Some((Field { start, end: quote, escaped }, quote + 1));
-        }
-        escaped = true;
-        from = quote + 2;
     }
 }
 

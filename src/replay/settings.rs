@@ -43,10 +43,24 @@ pub struct ReplaySettings {
     pub max_in_flight_bytes: usize,
     /// Connections at the most; `None`: what the target allows, less a reserve.
     pub max_sessions: Option<usize>,
-    /// Threads that sessions are spread over.
-    pub workers: usize,
+    /// Threads; `None`: as many as [`ReplaySettings::threads`] finds good.
+    pub workers: Option<usize>,
     /// How long an answer is polled for before its thread sleeps.
     pub spin: Duration,
+}
+
+impl ReplaySettings {
+    /// How many threads there are on a machine with so many cores. The first reads the log and keeps
+    /// the order; the others, if any, have the sessions.
+    ///
+    /// Where sessions wait for each other, handing a turn from thread to thread costs more than a
+    /// second thread gives; where they don't, reading and sending take about as long as each other.
+    pub fn threads(&self, cores: usize) -> usize {
+        self.workers.unwrap_or(match self.order {
+            Order::Serial | Order::Conflict { .. } => 1,
+            Order::Session { .. } => cores.clamp(1, 2),
+        })
+    }
 }
 
 /// What a statement waits for.
