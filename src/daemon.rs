@@ -28,6 +28,7 @@ pub use self::screen::Screen;
 use self::status::Gauges;
 use crate::actors::admission::{Admission, Pressure};
 use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream, SourceNames};
+use crate::actors::load::Threads;
 use crate::actors::messages::{Drain, Fatal, Stop};
 use crate::actors::outage::Outage;
 use crate::actors::overview::Overview;
@@ -184,8 +185,9 @@ async fn start(
 ) -> Result<Replay, StartFailure> {
     let Reporting { tally, shapes, overview, .. } = reporting;
     let settings = Arc::new(config.replay.clone());
-    let (spin, began) = (settings.spin, Instant::now());
-    let paced_since = settings.pace.map(|_| began);
+    let (spin, began, paced) = (settings.spin, Instant::now(), settings.pace.is_some());
+    let threads = Threads::default();
+    threads.add_this();
     let mut encodings = Encodings::default();
     let mut started = None;
     if settings.dry_run {
@@ -231,7 +233,7 @@ async fn start(
                 },
                 idle_timeout: settings.idle_timeout,
             },
-            (1..settings.threads(cores)).map(|_| Arbiter::new().handle()).collect(),
+            (1..settings.threads(cores)).map(|_| more_threads(&threads)).collect(),
             health.clone(),
             overview.clone(),
             Vital::new("supervisor", fatal.clone()),
@@ -268,6 +270,7 @@ async fn start(
         done: done_sender,
         health: health.clone(),
         overview: overview.clone(),
+        threads,
     })
     .start();
     let mut measuring = None;
@@ -291,10 +294,18 @@ async fn start(
             statements: metrics::Statements::new(),
             takes_turns: turns != Turns::None,
             spin,
-            paced_since,
+            began,
+            paced,
         }));
     }
     Ok(Replay { consumer, downstream, done, measuring })
+}
+
+/// One more thread for sessions.
+fn more_threads(threads: &Threads) -> ArbiterHandle {
+    let (arbiter, threads) = (Arbiter::new().handle(), threads.clone());
+    arbiter.spawn_fn(move || threads.add_this());
+    arbiter
 }
 
 /// Stops upstream first: no new statements, then no sessions, then the last offsets.
@@ -474,11 +485,12 @@ fn serve(
     let pace = config.replay.pace;
     let (tally, overview) = (reporting.tally.clone(), overview.clone());
     let refresh = move || {
-        let ledger = take(&tally).records;
+        let tally = take(&tally);
         let (reading, writing, order) = (reading.clone(), writing.clone(), order.clone());
-        let status = Status { reading, writing, order, pace, ..overview.status(ledger) };
+        let status =
+            Status { reading, writing, order, pace, ..overview.status(tally.records.clone()) };
         metrics::publish_process();
-        metrics::publish_ledger(&status.ledger);
+        metrics::publish_tally(&tally);
         status
     };
     let reporting = reporting.clone();

@@ -18,6 +18,7 @@ use tracing::error;
 
 pub use self::health::{Beating, Condition, Health};
 pub use self::page::Status;
+use crate::metrics::render;
 use crate::replay::report::Report;
 
 /// The content type of Prometheus's text format.
@@ -104,7 +105,7 @@ fn routes(views: Views) -> impl FnOnce(&mut ServiceConfig) {
 /// Nothing may come between refreshing and rendering, or the ledger would not balance.
 async fn metrics(views: Data<Views>) -> HttpResponse {
     (views.refresh)();
-    HttpResponse::Ok().content_type(PROMETHEUS_TEXT).body(views.metrics.render())
+    HttpResponse::Ok().content_type(PROMETHEUS_TEXT).body(render(&views.metrics))
 }
 
 async fn livez(views: Data<Views>) -> HttpResponse {

@@ -28,6 +28,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod http;
+mod label;
 pub mod metrics;
 pub mod mock_broker;
 pub mod pglog;

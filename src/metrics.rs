@@ -1,25 +1,35 @@
-//! Every metric, once: its name, its labels, what it says, and the function that records it.
+//! Every metric, once: its name, its labels and what it says.
 //!
 //! No label has an unbounded value: never a session, a statement or a user. Every series whose
 //! labels are known exists at zero from the start, so that a rate over it is right from the first
 //! event on.
+//!
+//! - `recording`: the functions that record what happens; `hot`: the handles for what is recorded with
+//!   every record and every statement.
+//! - `publishing`: what is kept elsewhere and shown when somebody looks.
+//! - `labels`: the labels' values that belong to no other module.
 
+mod hot;
+mod labels;
+mod publishing;
+mod recording;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+pub use self::hot::{Records, Statements};
+pub use self::labels::{Eviction, SessionEnd, SessionState, Side, StallBreak};
+pub use self::publishing::{publish_process, publish_tally};
+pub use self::recording::*;
 use crate::cli::REVISION;
+use crate::replay::bottleneck;
 use crate::replay::footprint::Widening;
-use crate::replay::ledger::{Fate, Snapshot};
-use crate::replay::policy::Outcome;
+use crate::replay::policy::Tally;
+use crate::replay::waits::Wait;
 
 /// How a metric behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +38,7 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Counts by size, in [`SECONDS_BUCKETS`] or [`DELAY_BUCKETS`].
+    /// Counts by size, in [`Metric::buckets`].
     Histogram,
 }
 
@@ -47,6 +57,23 @@ pub struct Metric {
     pub help: &'static str,
 }
 
+impl Metric {
+    /// The upper bounds of a histogram's buckets.
+    pub fn buckets(&self) -> &'static [f64] {
+        match self.name {
+            name if name == SCHEDULE_DELAY_SECONDS.name => &DELAY_BUCKETS,
+            name if name == STATEMENT_DURATION_RATIO.name => &RATIO_BUCKETS,
+            _ => &SECONDS_BUCKETS,
+        }
+    }
+
+    /// Whether it is a counter of parts of seconds. The recorder's counters are whole numbers: such a
+    /// one is recorded as a gauge, which [`render`] shows as the counter that it is.
+    fn is_fractional(&self) -> bool {
+        self.kind == Kind::Counter && self.unit == Unit::Seconds
+    }
+}
+
 macro_rules! metrics {
     ($($constant:ident: $kind:ident, $name:literal, $labels:expr, $unit:ident, $help:literal;)+) => {
         $(#[doc = $help] pub const $constant: Metric = Metric {
@@ -61,6 +88,8 @@ macro_rules! metrics {
 metrics! {
     RECORDS_CONSUMED: Counter, "kreplay_records_consumed_total", [], Count,
         "Records read from the source; always the sum of kreplay_records_total and kreplay_records_pending.";
+    RECORDS_READ: Counter, "kreplay_records_read_total", ["kind"], Count,
+        "Records by what they are; those that wait for others of another partition are not read yet.";
     RECORDS: Counter, "kreplay_records_total", ["fate"], Count,
         "Records by what became of them.";
     RECORDS_PENDING: Gauge, "kreplay_records_pending", [], Count,
@@ -73,18 +102,28 @@ metrics! {
         "Records that cannot be read, by reason.";
     RECORDS_GIVEN_UP: Counter, "kreplay_records_given_up_total", ["reason"], Count,
         "Records whose statement was not brought to its end, by reason.";
-    STATEMENTS: Counter, "kreplay_statements_total", ["outcome"], Count,
-        "Statements that ran, by the target's outcome compared with the source's.";
+    STATEMENTS: Counter, "kreplay_statements_total", ["command", "outcome"], Count,
+        "Statements that ran, by what they do and by the target's outcome compared with the source's.";
+    ERRORS: Counter, "kreplay_errors_total", ["side", "class"], Count,
+        "Errors on each side by SQLSTATE class; those that ended a session of the source count on both, since its end is reproduced.";
     STATEMENT_SOURCE_SECONDS: Histogram, "kreplay_statement_source_seconds", [], Seconds,
         "How long statements ran on the source, where its log says so.";
     STATEMENT_TARGET_SECONDS: Histogram, "kreplay_statement_target_seconds", [], Seconds,
         "How long statements ran on the target, from sending to the last answer.";
+    STATEMENT_DURATION_RATIO: Histogram, "kreplay_statement_duration_ratio", [], Count,
+        "How long statements ran on the target, divided by how long they ran on the source, where its log says so.";
+    WAITED_SECONDS: Counter, "kreplay_waited_seconds_total", ["reason"], Seconds,
+        "How long statements (credit: the reading) have waited, all of them together, by what for; target: ran there. Its growth in a second is how many waited on average.";
+    BOTTLENECK_RATIO: Gauge, "kreplay_bottleneck_ratio", ["by"], Count,
+        "Share of the last minute that was bound by the source, the order, the target or kreplay itself; the sum is 1.";
     SCHEDULE_DELAY_SECONDS: Histogram, "kreplay_schedule_delay_seconds", [], Seconds,
         "How late statements started behind their schedule, under --speed FACTOR.";
     STATEMENTS_IN_FLIGHT: Gauge, "kreplay_statements_in_flight", [], Count,
         "Statements handed to sessions and not yet finished.";
     SESSIONS: Gauge, "kreplay_sessions", ["state"], Count,
         "Sessions by what they are doing.";
+    SESSIONS_CLOSED: Counter, "kreplay_sessions_closed_total", ["reason"], Count,
+        "Sessions that ended, by why.";
     CONNECTIONS: Gauge, "kreplay_connections", [], Count,
         "Open connections to the target.";
     CONNECTION_WAIT_SECONDS: Histogram, "kreplay_connection_wait_seconds", [], Seconds,
@@ -137,12 +176,22 @@ metrics! {
         "Times that reading went past --max-in-flight, since everything in flight waited for what had not been read.";
     BUILD_INFO: Gauge, "kreplay_build_info", ["version", "revision"], Count,
         "Always 1; the labels tell the version and the git revision.";
+    PROCESS_CPU_SECONDS: Counter, "process_cpu_seconds_total", [], Seconds,
+        "CPU time that the process has used, user and system.";
     PROCESS_START_TIME: Gauge, "process_start_time_seconds", [], Seconds,
         "When the process started, in Unix seconds.";
     PROCESS_RESIDENT_MEMORY: Gauge, "process_resident_memory_bytes", [], Bytes,
         "Memory of the process that is in RAM.";
+    PROCESS_VIRTUAL_MEMORY: Gauge, "process_virtual_memory_bytes", [], Bytes,
+        "Address space of the process.";
+    PROCESS_VIRTUAL_MEMORY_MAX: Gauge, "process_virtual_memory_max_bytes", [], Bytes,
+        "Address space that the process may have.";
     PROCESS_OPEN_FDS: Gauge, "process_open_fds", [], Count,
         "File descriptors that the process has open.";
+    PROCESS_MAX_FDS: Gauge, "process_max_fds", [], Count,
+        "File descriptors that the process may have open.";
+    PROCESS_THREADS: Gauge, "process_threads", [], Count,
+        "Threads of the process.";
 }
 
 /// The upper bounds of the histograms, in seconds: from a primary-key look-up on the same machine
@@ -159,64 +208,9 @@ pub const DELAY_BUCKETS: [f64; 19] = [
     15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
-/// Defines the values of one label.
-macro_rules! label {
-    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident => $label:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$meaning])* $variant,)+ }
-
-        impl $name {
-            /// Every value, in the order of the declaration.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// The value of the label.
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
-            }
-        }
-    };
-}
-
-label! {
-    /// What a session is doing: label `state`.
-    SessionState {
-        /// Its connection is being opened, or waited for.
-        Connecting => "connecting",
-        /// A statement runs or is sent.
-        Active => "active",
-        /// Connected, nothing to do, no transaction open.
-        Idle => "idle",
-        /// Connected, nothing to do, a transaction open.
-        IdleInTransaction => "idle_in_transaction",
-        /// Without a connection and without anything to do, or what it does is not due (--speed).
-        Disconnected => "disconnected",
-    }
-}
-
-label! {
-    /// How a statement that waited for a lock was freed: label `reason`.
-    StallBreak {
-        /// The blocker's COMMIT or ROLLBACK, its next record, ran early.
-        EarlyEnd => "early_end",
-        /// The blocker's session went on alone until the lock was free.
-        EarlyAdvance => "early_advance",
-        /// The blocker had no record left: its connection was closed.
-        BlockerClosed => "blocker_closed",
-    }
-}
-
-label! {
-    /// What became of the state of a session that gave its connection to another: label `reason`.
-    Eviction {
-        /// It is made again with the next connection: settings, prepared statements, LISTENs.
-        Restorable => "restorable",
-        /// It may have had temporary tables, advisory locks or cursors WITH HOLD, which are lost.
-        StateLost => "state_lost",
-        /// Its open transaction was rolled back, and is run again before it goes on.
-        RolledBack => "rolled_back",
-    }
-}
+/// The upper bounds of the ratio's histogram: close around 1, where a change is looked for.
+pub const RATIO_BUCKETS: [f64; 15] =
+    [0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 5.0, 10.0, 100.0];
 
 /// Makes the process's recorder, with every metric described and at zero.
 ///
@@ -232,10 +226,21 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     let histograms = ALL.iter().filter(|metric| metric.kind == Kind::Histogram);
     histograms.into_iter().try_fold(PrometheusBuilder::new(), |builder, metric| {
-        let delay = metric.name == SCHEDULE_DELAY_SECONDS.name;
-        let buckets = if delay { &DELAY_BUCKETS } else { &SECONDS_BUCKETS };
-        builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+        builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), metric.buckets())
     })
+}
+
+/// The metrics in Prometheus's text format.
+pub fn render(recorder: &PrometheusHandle) -> String {
+    let mut text = recorder.render();
+    for metric in ALL.iter().filter(|metric| metric.is_fractional()) {
+        let kind = format!("# TYPE {} ", metric.name);
+        if let Some(at) = text.find(&kind) {
+            let at = at + kind.len();
+            text.replace_range(at..at + "gauge".len(), "counter");
+        }
+    }
+    text
 }
 
 /// Describes every metric and brings each series whose labels are known into being at zero.
@@ -243,11 +248,13 @@ fn describe_and_touch() {
     for metric in ALL {
         let (name, unit, help) = (metric.name, metric.unit, metric.help);
         match metric.kind {
+            Kind::Counter if metric.is_fractional() => describe_gauge!(name, unit, help),
             Kind::Counter => describe_counter!(name, unit, help),
             Kind::Gauge => describe_gauge!(name, unit, help),
             Kind::Histogram => describe_histogram!(name, unit, help),
         }
         match (metric.kind, metric.labels) {
+            (Kind::Counter, []) if metric.is_fractional() => gauge!(name).set(0.0),
             (Kind::Counter, []) => counter!(name).absolute(0),
             (Kind::Gauge, []) => gauge!(name).set(0.0),
             // Registered, a histogram is shown with empty buckets.
@@ -256,11 +263,12 @@ fn describe_and_touch() {
             _ => {}
         }
     }
-    for outcome in Outcome::ALL {
-        counter!(STATEMENTS.name, "outcome" => outcome.label()).absolute(0);
-    }
+    drop((Statements::new(), Records::new()));
     for &state in SessionState::ALL {
         sessions(state, 0);
+    }
+    for &reason in SessionEnd::ALL {
+        counter!(SESSIONS_CLOSED.name, "reason" => reason.label()).absolute(0);
     }
     for &reason in Eviction::ALL {
         counter!(EVICTIONS.name, "reason" => reason.label()).absolute(0);
@@ -271,257 +279,12 @@ fn describe_and_touch() {
     for why in Widening::ALL {
         order_widened(why, 0);
     }
-    publish_ledger(&Snapshot::default());
+    for &wait in Wait::ALL {
+        gauge!(WAITED_SECONDS.name, "reason" => wait.label()).set(0.0);
+    }
+    bottleneck(bottleneck::AT_START);
+    publish_tally(&Tally::default());
     gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => REVISION)
         .set(1.0);
-    LazyLock::force(&STARTED);
     publish_process();
-}
-
-/// Shows a ledger. All its numbers come from one snapshot, so that they balance in every scrape
-/// that renders right after this.
-pub fn publish_ledger(ledger: &Snapshot) {
-    counter!(RECORDS_CONSUMED.name).absolute(ledger.consumed());
-    gauge!(RECORDS_PENDING.name).set(ledger.pending() as f64);
-    for (fate, records) in ledger.by_fate() {
-        counter!(RECORDS.name, "fate" => fate).absolute(records);
-    }
-    for (fate, records) in ledger.by_reason() {
-        let metric = match fate {
-            Fate::Replayed | Fate::Failed => continue,
-            Fate::Filtered(_) => RECORDS_FILTERED,
-            Fate::Skipped(_) => RECORDS_SKIPPED,
-            Fate::Rejected(_) => RECORDS_REJECTED,
-            Fate::GivenUp(_) => RECORDS_GIVEN_UP,
-        };
-        let reason = fate.reason().unwrap_or_default();
-        counter!(metric.name, "reason" => reason).absolute(records);
-    }
-}
-
-/// The handles for what is recorded with every statement: looked up once, cloned into the actors.
-#[derive(Debug, Clone)]
-pub struct Statements {
-    source: Histogram,
-    target: Histogram,
-    delay: Histogram,
-    outcomes: [Counter; Outcome::ALL.len()],
-}
-
-impl Statements {
-    /// The handles of the process's recorder: call it after [`install`].
-    pub fn new() -> Self {
-        let outcome = |index: usize| Outcome::ALL[index].label();
-        Self {
-            source: histogram!(STATEMENT_SOURCE_SECONDS.name),
-            target: histogram!(STATEMENT_TARGET_SECONDS.name),
-            delay: histogram!(SCHEDULE_DELAY_SECONDS.name),
-            outcomes: std::array::from_fn(
-                |index| counter!(STATEMENTS.name, "outcome" => outcome(index)),
-            ),
-        }
-    }
-
-    /// Notes a statement that was started so long after it was due.
-    pub fn started(&self, delay: Duration) {
-        self.delay.record(delay.as_secs_f64());
-    }
-
-    /// Notes a statement that ran: how long on the source (where that was logged) and on the
-    /// target, and how the outcomes compare.
-    pub fn ran(&self, source: Option<Duration>, target: Duration, outcome: Outcome) {
-        if let Some(source) = source {
-            self.source.record(source.as_secs_f64());
-        }
-        self.target.record(target.as_secs_f64());
-        self.outcomes[outcome as usize].increment(1);
-    }
-}
-
-impl Default for Statements {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Where a partition stands. `None`: not known yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Partition {
-    /// Its number.
-    pub partition: i32,
-    /// The offset that is read next.
-    pub position: Option<i64>,
-    /// The offset that a restart goes on from.
-    pub committed: Option<i64>,
-    /// The offset that the next record of the partition will have.
-    pub high_watermark: Option<i64>,
-}
-
-impl Partition {
-    /// How many records have not been read.
-    pub fn lag(&self) -> Option<i64> {
-        Some((self.high_watermark? - self.position?).max(0))
-    }
-}
-
-/// Shows where a partition stands.
-pub fn partition(at: &Partition) {
-    let label = at.partition.to_string();
-    let numbers = [
-        (CONSUMER_POSITION, at.position),
-        (CONSUMER_COMMITTED_OFFSET, at.committed),
-        (CONSUMER_HIGH_WATERMARK, at.high_watermark),
-        (CONSUMER_LAG, at.lag()),
-    ];
-    for (metric, number) in numbers {
-        if let Some(number) = number {
-            gauge!(metric.name, "partition" => label.clone()).set(number as f64);
-        }
-    }
-}
-
-/// Shows that this process no longer reads a partition: its lag is another's to tell, and a stale
-/// one would raise alarms for ever.
-pub fn partition_revoked(partition: i32) {
-    gauge!(CONSUMER_LAG.name, "partition" => partition.to_string()).set(0.0);
-}
-
-/// Shows how many sessions are in this state.
-pub fn sessions(state: SessionState, sessions: usize) {
-    gauge!(SESSIONS.name, "state" => state.label()).set(sessions as f64);
-}
-
-/// Shows how many connections to the target are open.
-pub fn connections(open: usize) {
-    gauge!(CONNECTIONS.name).set(open as f64);
-}
-
-/// Notes how long a session with something to do waited until it might connect.
-pub fn connection_waited(waited: Duration) {
-    histogram!(CONNECTION_WAIT_SECONDS.name).record(waited.as_secs_f64());
-}
-
-/// Counts a connection that was taken from one session for another.
-pub fn evicted(how: Eviction) {
-    counter!(EVICTIONS.name, "reason" => how.label()).increment(1);
-}
-
-/// Counts a connection past the limit.
-pub fn connection_beyond_limit() {
-    counter!(CONNECTIONS_BEYOND.name).increment(1);
-}
-
-/// Counts a connection that the server had no room for.
-pub fn connection_refused() {
-    counter!(CONNECTIONS_REFUSED.name).increment(1);
-}
-
-/// Shows how many statements are handed to sessions and not finished.
-pub fn statements_in_flight(statements: usize) {
-    gauge!(STATEMENTS_IN_FLIGHT.name).set(statements as f64);
-}
-
-/// Shows how far the replay is behind the source.
-pub fn behind_source(by: Duration) {
-    gauge!(BEHIND_SOURCE_SECONDS.name).set(by.as_secs_f64());
-}
-
-/// Counts a statement that was freed from waiting for a lock.
-pub fn stall_broken(how: StallBreak) {
-    counter!(STALLS_BROKEN.name, "reason" => how.label()).increment(1);
-}
-
-/// How often footprints were widened for this reason so far.
-pub fn order_widened(why: Widening, so_far: u64) {
-    let (extent, reason) = (why.extent().label(), why.label());
-    counter!(ORDER_WIDENED.name, "extent" => extent, "reason" => reason).absolute(so_far);
-}
-
-/// How many waits the conflict order left out so far.
-pub fn order_waived(so_far: u64) {
-    counter!(ORDER_WAIVED.name).absolute(so_far);
-}
-
-/// How many statements wait for others that they conflict with.
-pub fn order_waiting(statements: usize) {
-    gauge!(STATEMENTS_WAITING.name).set(statements as f64);
-}
-
-/// Counts a session actor that was built again.
-pub fn session_restarted() {
-    counter!(RESTARTS.name).increment(1);
-}
-
-/// Counts a connection that was opened again.
-pub fn reconnected() {
-    counter!(RECONNECTS.name).increment(1);
-}
-
-/// Counts a session that was joined after its beginning.
-pub fn session_joined_midway() {
-    counter!(SESSIONS_JOINED_MIDWAY.name).increment(1);
-}
-
-/// Counts a gap in a session's line numbers.
-pub fn sequence_gap() {
-    counter!(SEQUENCE_GAPS.name).increment(1);
-}
-
-/// Counts records that the topic had dropped before they were read.
-pub fn offset_gap(records: u64) {
-    counter!(OFFSET_GAP_RECORDS.name).increment(records);
-}
-
-/// Counts a record that came too late for its place among several partitions.
-pub fn merged_late() {
-    counter!(MERGED_LATE.name).increment(1);
-}
-
-/// Counts a statement that was prepared again with guessed types.
-pub fn types_guessed() {
-    counter!(TYPE_GUESSES.name).increment(1);
-}
-
-/// Counts a statement that had succeeded when its failure on the source became known.
-pub fn late_failure() {
-    counter!(LATE_FAILURES.name).increment(1);
-}
-
-/// Counts a transaction that was rolled back for its session's silence.
-pub fn rolled_back_silent() {
-    counter!(SILENT_ROLLBACKS.name).increment(1);
-}
-
-/// Counts a time that reading went past the bound on what is in flight.
-pub fn read_beyond() {
-    counter!(READ_BEYOND.name).increment(1);
-}
-
-/// Counts a commit that may or may not have happened.
-pub fn in_doubt() {
-    counter!(IN_DOUBT.name).increment(1);
-}
-
-/// The moment of the first look, which [`install`] takes at the start of the process.
-static STARTED: LazyLock<f64> = LazyLock::new(|| {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-});
-
-/// Shows what the system says of this process, as far as it says anything (Linux).
-pub fn publish_process() {
-    gauge!(PROCESS_START_TIME.name).set(*STARTED);
-    if let Some(bytes) = resident_bytes() {
-        gauge!(PROCESS_RESIDENT_MEMORY.name).set(bytes as f64);
-    }
-    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        // Less the one that reads the directory.
-        gauge!(PROCESS_OPEN_FDS.name).set(open.count().saturating_sub(1) as f64);
-    }
-}
-
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }

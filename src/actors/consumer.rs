@@ -15,17 +15,19 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
 use self::partitions::Partitions;
+use super::load::{Load, Threads};
 use super::messages::{
     Arrived, CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Settlement, Stop,
 };
 use super::overview::Overview;
 use super::sequencer::Sequencer;
+use super::stopwatch::Stopwatch;
 use super::supervisor::Supervisor;
 use super::vital::Vital;
 use crate::http::{Beating, Condition, Health};
 use crate::metrics;
 use crate::pglog::statement::SourceEnd;
-use crate::pglog::{LogRecord, Malformed, RecordReader};
+use crate::pglog::{LogRecord, Malformed, RecordKind, RecordReader};
 use crate::replay::intake::{Delivery, Intake, IntakeSettings, Noted, Parcel, Released};
 use crate::replay::ledger::Fate;
 use crate::replay::lookahead::Patience;
@@ -35,6 +37,7 @@ use crate::replay::progress::{self, Unit};
 use crate::replay::report::Shapes;
 use crate::replay::session::Ended;
 use crate::replay::settings::{Order, ReplaySettings};
+use crate::replay::waits::{Wait, Waits};
 use crate::replay::window::Window;
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
@@ -80,6 +83,8 @@ pub struct ConsumerParts {
     pub health: Health,
     /// What the status page shows.
     pub overview: Arc<Overview>,
+    /// The threads that carry the replay.
+    pub threads: Threads,
 }
 
 /// How a source is called in messages.
@@ -124,6 +129,13 @@ pub struct Consumer {
     end_told: bool,
     health: Health,
     overview: Arc<Overview>,
+    records: metrics::Records,
+    load: Load,
+    /// For how long no statement has been in flight.
+    empty: Stopwatch,
+    /// For how long nothing has been read for want of room; and how much of that has been told.
+    credit: Stopwatch,
+    credit_told: Duration,
 
     partitions: Partitions,
     intake: Intake,
@@ -212,6 +224,11 @@ impl Consumer {
             end_told: false,
             health: parts.health,
             overview: parts.overview,
+            records: metrics::Records::new(),
+            load: Load::new(parts.threads, parts.began),
+            empty: Stopwatch::default(),
+            credit: Stopwatch::default(),
+            credit_told: Duration::ZERO,
             partitions,
             intake: Intake::new(settings),
             window,
@@ -255,6 +272,7 @@ impl Consumer {
         }
         let Some(mut source) = self.source.take() else { return };
         let room = self.has_room();
+        self.credit.switch(!room);
         let interrupt = self.interrupt.clone();
         let commit = self.commit_first.take();
         let held_back = self.partitions.listen(room && commit.is_none());
@@ -322,6 +340,7 @@ impl Consumer {
 
     fn ended(&mut self) {
         self.phase = Phase::Ended;
+        self.credit.switch(false);
         self.caught_up = true;
         self.partitions.finish_all();
     }
@@ -362,6 +381,7 @@ impl Consumer {
             let error = malformed.to_string();
             dead_letters.put(at.partition, at.offset, at.line, reason, &error, payload);
         }
+        self.records.read(RecordKind::Unreadable);
         self.intake.pass(at);
         self.tally().records.settle(Fate::Rejected(reason));
     }
@@ -376,7 +396,8 @@ impl Consumer {
 
     fn record(&mut self, at: Position, record: &LogRecord<'_>, now_ms: u64) {
         let noted = self.intake.record(at, record, now_ms);
-        let Noted { fate, joined, missing, session_error, server_ended } = noted;
+        let Noted { fate, kind, joined, missing, session_error, server_ended } = noted;
+        self.records.read(kind.unwrap_or(RecordKind::LeftOut));
         if !record.log_time.zone_known && self.worth_telling("zone") == Some(1) {
             warn!(
                 "the source logs times with a zone abbreviation, which is ambiguous, and they are \
@@ -432,6 +453,7 @@ impl Consumer {
             }
         }
         self.flush();
+        self.empty.switch(self.window.in_flight() == 0);
         if self.partitions.have_caught_up() {
             self.interrupt.notify_one();
         }
@@ -609,6 +631,7 @@ impl Consumer {
         self.health.beat(Beating::Consumer);
         self.commit();
         self.show_lag();
+        self.show_waits();
         // What waits for a record that is still to come goes on when it has been read.
         let in_flight = self.window.in_flight() > 0;
         let stuck = !self.window.has_room() || (self.phase == Phase::Ended && in_flight);
@@ -634,6 +657,15 @@ impl Consumer {
         if let Some(Extent { read, total }) = extent {
             self.overview.extent(progress::Extent { unit, read, total });
         }
+    }
+
+    fn show_waits(&mut self) {
+        let credit = self.credit.elapsed();
+        let mut waits = Waits::default();
+        waits.add(Wait::Credit, 1, credit.saturating_sub(self.credit_told));
+        self.credit_told = credit;
+        self.overview.waited(&waits);
+        self.load.look(self.empty.elapsed(), self.overview.waits());
     }
 
     fn show_lag(&self) {

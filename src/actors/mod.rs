@@ -5,11 +5,13 @@
 
 pub mod admission;
 pub mod consumer;
+pub mod load;
 pub mod messages;
 pub mod outage;
 pub mod overview;
 pub mod sequencer;
 pub mod session;
 mod spin;
+mod stopwatch;
 pub mod supervisor;
 pub mod vital;

@@ -11,6 +11,7 @@ use crate::replay::ledger::Snapshot;
 use crate::replay::policy::{Outcome, Tally};
 use crate::replay::progress::{Extent, Sample};
 use crate::replay::report::{Lag, PartitionLag};
+use crate::replay::waits::Waits;
 
 /// The numbers of the moment. A std mutex, held for an assignment.
 #[derive(Debug, Default)]
@@ -28,6 +29,7 @@ struct Numbers {
     costly: Vec<Costly>,
     in_flight: usize,
     extent: Option<Extent>,
+    waits: Waits,
 }
 
 impl Overview {
@@ -58,6 +60,17 @@ impl Overview {
     /// The shapes of statements that cost the conflict order the most, the worst first.
     pub fn costly(&self, shapes: Vec<Costly>) {
         self.numbers().costly = shapes;
+    }
+
+    /// Statements have waited since the last time.
+    pub fn waited(&self, waits: &Waits) {
+        metrics::waited(waits);
+        self.numbers().waits.add_all(waits);
+    }
+
+    /// What statements have waited for so far.
+    pub fn waits(&self) -> Waits {
+        self.numbers().waits
     }
 
     /// How far the partitions are, and how far the replay is behind the source.

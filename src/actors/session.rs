@@ -17,7 +17,7 @@ use super::messages::{
 use super::outage::Outage;
 use super::sequencer::Sequencer;
 use super::spin;
-use crate::metrics::{self, Eviction};
+use crate::metrics::{self, Eviction, SessionEnd};
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd};
@@ -60,8 +60,10 @@ pub struct Surroundings {
     pub takes_turns: bool,
     /// How long an answer is polled for before it is slept for.
     pub spin: Duration,
-    /// When the replay began, if statements are due some time after that.
-    pub paced_since: Option<Instant>,
+    /// When the replay began.
+    pub began: Instant,
+    /// Whether statements are due some time after that.
+    pub paced: bool,
 }
 
 impl Surroundings {
@@ -116,6 +118,8 @@ pub struct SessionActor {
     lost_before: bool,
     /// A statement has ended on this connection that had not before.
     fruitful: bool,
+    /// The target has refused its connection for good.
+    refused: bool,
 }
 
 /// What the actor is about.
@@ -174,6 +178,7 @@ impl SessionActor {
             backoff: FIRST_BACKOFF,
             lost_before: false,
             fruitful: false,
+            refused: false,
         }
     }
 
@@ -181,8 +186,26 @@ impl SessionActor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Its decisions, which are told what time it is: something about it is to change.
+    fn state_at(&self, now: Instant) -> MutexGuard<'_, Session> {
+        let now = self.moment(now);
+        let mut state = self.state();
+        state.advance_to(now);
+        state
+    }
+
+    /// The same, for what happens seldom.
+    fn state_now(&self) -> MutexGuard<'_, Session> {
+        self.state_at(Instant::now())
+    }
+
     /// Does whatever can be done now.
     fn pump(&mut self, ctx: &mut Context<Self>) {
+        self.pump_at(Instant::now(), ctx);
+    }
+
+    /// What goes out together has one time.
+    fn pump_at(&mut self, now: Instant, ctx: &mut Context<Self>) {
         match self.phase {
             Phase::Connecting => {
                 // A stop does not wait for a target that can't be reached.
@@ -207,7 +230,7 @@ impl SessionActor {
                     return;
                 }
                 self.return_permit();
-                if let Next::Close(why) = self.next_step() {
+                if let Next::Close(why) = self.next_step(now) {
                     self.closed(why);
                     ctx.stop();
                 }
@@ -215,10 +238,8 @@ impl SessionActor {
             }
             Phase::Connected => {}
         }
-        // What goes out together has one time.
-        let now = Instant::now();
         while !self.canceling && self.unaimed.is_none() {
-            match self.next_step() {
+            match self.next_step(now) {
                 Next::Send(request) => {
                     if let Some(delay) = self.take_delay() {
                         self.around.statements.started(delay);
@@ -243,33 +264,28 @@ impl SessionActor {
         }
     }
 
-    fn next_step(&mut self) -> Next {
-        let now = self.now();
-        let mut state = self.state();
-        state.advance_to(now);
-        state.next_step()
+    fn next_step(&mut self, now: Instant) -> Next {
+        self.state_at(now).next_step()
     }
 
     // ---- The pace ----
 
-    /// How late it is, where that matters.
+    fn moment(&self, at: Instant) -> Moment {
+        Moment::after(at.saturating_duration_since(self.around.began))
+    }
+
+    /// How late it is.
     fn now(&self) -> Moment {
-        let since = self.around.paced_since;
-        since.map_or_else(Moment::default, |began| Moment::after(began.elapsed()))
+        self.moment(Instant::now())
     }
 
     /// When its next statement is due, if it is not.
     fn next_due(&self) -> Option<Moment> {
-        self.around.paced_since?;
-        let now = self.now();
-        let mut state = self.state();
-        state.advance_to(now);
-        state.not_before()
+        if self.around.paced { self.state_now().not_before() } else { None }
     }
 
     fn take_delay(&self) -> Option<Duration> {
-        self.around.paced_since?;
-        self.state().take_delay()
+        if self.around.paced { self.state().take_delay() } else { None }
     }
 
     /// Looks about then what there is to do. One look is enough: it finds when the next one is due,
@@ -345,10 +361,11 @@ impl SessionActor {
         });
     }
 
-    fn answered(&mut self, reply: Reply) {
+    fn answered(&mut self, reply: Reply, now: Instant) {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let took = reply.took;
-        let answered = self.state().answered(Answer { status: reply.status, error, took });
+        let answer = Answer { status: reply.status, error, took };
+        let answered = self.state_at(now).answered(answer);
         if let Some((work, end)) = answered.ended {
             self.fruitful = true;
             self.backoff = FIRST_BACKOFF;
@@ -364,10 +381,11 @@ impl SessionActor {
                     debug!(session = %self.id, sqlstate = %error.sqlstate, error = %error.message,
                         sql = %work.statement.sql, "failed on the target alone");
                 }
-                let on_source =
-                    work.source_duration_ms().map(|ms| Duration::from_secs_f64(ms / 1e3));
+                let on_source = work.source_duration_ms().map(|ms| ms / 1e3);
+                let on_target = end.took.unwrap_or(took).share().as_secs_f64();
                 let outcome = Outcome::of(end.source, end.target);
-                self.around.statements.ran(on_source, end.took.unwrap_or(took).share(), outcome);
+                let verb = work.statement.outline.verb();
+                self.around.statements.ran(verb, on_source, on_target, outcome);
                 let waited = self.take_wait(work.seq);
                 self.progress.ended.push((work, Settlement::Ran(end, waited)));
             }
@@ -383,9 +401,9 @@ impl SessionActor {
     // ---- The turn ----
 
     /// The statement that waited for its turn may start.
-    fn turn_came(&mut self) {
+    fn turn_came(&mut self, now: Instant) {
         if let Some((seq, since)) = self.asked.take() {
-            self.waited.push_back((seq, since.elapsed()));
+            self.waited.push_back((seq, now.saturating_duration_since(since)));
         }
     }
 
@@ -516,7 +534,7 @@ impl SessionActor {
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.outage.reached();
         self.around.known_login.get_or_init(|| self.login.clone());
-        self.fruitful = false;
+        (self.fruitful, self.refused) = (false, false);
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
         }
@@ -531,15 +549,15 @@ impl SessionActor {
         });
         self.connection = Some(connection);
         self.phase = Phase::Connected;
-        self.state().connected();
+        self.state_now().connected();
         self.pump(ctx);
         self.tell_if_idle(true);
     }
 
     /// The target refuses this session for good: what it holds can't be replayed.
     fn refused(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
-        self.phase = Phase::Disconnected;
-        let works = self.state().drop_queue();
+        (self.phase, self.refused) = (Phase::Disconnected, true);
+        let works = self.state_now().drop_queue();
         // A session that has nothing to replay may well be one that the source refused too.
         if !works.is_empty() && !self.around.outage.was_ever_reached() {
             self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
@@ -565,7 +583,7 @@ impl SessionActor {
 
     /// Puts back what was under way. Returns how many statements of it are in doubt.
     fn interrupted(&mut self) -> usize {
-        let Interrupted { in_doubt, hopeless, left } = self.state().lost();
+        let Interrupted { in_doubt, hopeless, left } = self.state_now().lost();
         (0..in_doubt).for_each(|_| metrics::in_doubt());
         if let Some(work) = hopeless {
             warn!(session = %self.id, seq = work.seq.0,
@@ -603,11 +621,24 @@ impl SessionActor {
 
     /// What was rolled back with the source's session is settled; a stop leaves it to the next start.
     fn closed(&mut self, why: Closing) {
-        let settled = self.state().closed();
-        self.left(matches!(why, Closing::Source(_)));
-        if matches!(why, Closing::Source(_)) {
+        metrics::session_closed(self.end(why));
+        let settled = self.state_now().closed();
+        self.left(why.is_the_sources());
+        if why.is_the_sources() {
             self.progress.settle(settled);
             self.tell_progress();
+        }
+    }
+
+    fn end(&self, why: Closing) -> SessionEnd {
+        match why {
+            Closing::Drain => SessionEnd::Drained,
+            Closing::HandOver => SessionEnd::HandedOver,
+            _ if self.refused => SessionEnd::Refused,
+            Closing::Source(None) => SessionEnd::Disconnected,
+            Closing::Source(Some(_)) => SessionEnd::Terminated,
+            Closing::ServerEnded => SessionEnd::ServerEnded,
+            Closing::Forgotten => SessionEnd::Lost,
         }
     }
 
@@ -622,7 +653,7 @@ impl SessionActor {
         if self.phase != Phase::Connected {
             return;
         }
-        let Some(rolled_back) = self.state().give_up() else { return };
+        let Some(rolled_back) = self.state_now().give_up() else { return };
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
         self.left(false);
@@ -638,6 +669,7 @@ impl SessionActor {
                 // It may have been told to close meanwhile.
                 actor.pump(ctx);
             } else {
+                metrics::session_closed(SessionEnd::Idle);
                 ctx.stop();
             }
         }));
@@ -646,7 +678,7 @@ impl SessionActor {
     /// Gives its connection to another session.
     fn make_room(&mut self, roll_back: bool, ctx: &mut Context<Self>) {
         let evicted = match self.phase {
-            Phase::Connected if !self.canceling => self.state().make_room(roll_back),
+            Phase::Connected if !self.canceling => self.state_now().make_room(roll_back),
             _ => None,
         };
         let Some(Evicted { rolled_back, bound }) = evicted else {
@@ -688,7 +720,7 @@ impl Actor for SessionActor {
         self.lost_before = was_connected;
         ctx.spawn(Answers);
         // On the source it may be hours until its first statement.
-        if self.around.paced_since.is_some() || self.state().is_busy() {
+        if self.around.paced || self.state().is_busy() {
             self.pump(ctx);
         } else {
             self.permit = Permit::Hoped;
@@ -714,14 +746,14 @@ impl ActorFuture<SessionActor> for Answers {
     ) -> Poll<()> {
         // What came together is told together, and makes room for as many statements at once.
         let mut loss = None;
-        let mut answered = false;
+        let mut answered = None;
         while let Some(answer) = actor.answers.front_mut() {
             let Poll::Ready(answer) = Pin::new(answer).poll(task) else { break };
             actor.answers.pop_front();
             match answer {
                 Ok(reply) => {
-                    answered = true;
-                    actor.answered(reply);
+                    let now = *answered.get_or_insert_with(Instant::now);
+                    actor.answered(reply, now);
                 }
                 Err(lost) => {
                     loss = Some(lost);
@@ -732,9 +764,9 @@ impl ActorFuture<SessionActor> for Answers {
         if let Some(lost) = loss {
             actor.tell_progress();
             actor.lost(&lost, ctx);
-        } else if answered {
+        } else if let Some(now) = answered {
             // What is next goes out before the account is kept.
-            actor.pump(ctx);
+            actor.pump_at(now, ctx);
             actor.tell_progress();
             actor.tell_if_idle(false);
         }
@@ -778,20 +810,21 @@ impl Handler<Turn> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, turn: Turn, ctx: &mut Self::Context) {
+        let now = Instant::now();
         match turn {
             Turn::Start(seq) => {
-                self.turn_came();
-                self.state().grant(seq);
+                self.turn_came(now);
+                self.state_at(now).grant(seq);
             }
             Turn::RunAhead => {
-                self.turn_came();
-                self.state().run_ahead();
+                self.turn_came(now);
+                self.state_at(now).run_ahead();
             }
             Turn::GiveUp => return self.give_up(ctx),
             Turn::Connect => return self.admitted(ctx),
             Turn::MakeRoom { roll_back } => return self.make_room(roll_back, ctx),
         }
-        self.pump(ctx);
+        self.pump_at(now, ctx);
     }
 }
 

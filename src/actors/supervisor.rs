@@ -22,8 +22,10 @@ use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
 use crate::replay::intake::{Delivery, Parcel};
 use crate::replay::ledger::{Fate, Filtered};
+use crate::replay::pace::Moment;
 use crate::replay::session::{Amended, Closing, Session, SessionSettings};
 use crate::replay::types::KnownTypes;
+use crate::replay::waits::Waits;
 use crate::target::Login;
 
 /// What the supervisor is told.
@@ -111,6 +113,9 @@ impl Supervisor {
         entry.last_record = now;
         entry.given_up = false;
         let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(around) = &self.around {
+            state.advance_to(Moment::after(now.saturating_duration_since(around.began)));
+        }
         match parcel {
             Parcel::Open => return,
             Parcel::Remember(statement) => return state.remember(&statement),
@@ -185,11 +190,18 @@ impl Supervisor {
     fn sweep(&mut self) {
         self.health.beat(Beating::Supervisor);
         let idle_timeout = self.settings.idle_timeout;
+        let now = self.around.as_ref().map(|around| Moment::after(around.began.elapsed()));
+        let mut waits = Waits::default();
         let mut states = [0usize; SessionState::ALL.len()];
         for entry in self.sessions.values_mut() {
             let silent = entry.last_record.elapsed();
             let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
             states[kind(&state) as usize] += 1;
+            if let Some(now) = now {
+                // Also what goes on for hours counts by and by.
+                state.advance_to(now);
+            }
+            waits.add_all(&state.take_waits());
             if state.is_busy() {
                 // It is not silent: what has come for it may not be due for long.
                 entry.last_record = Instant::now();
@@ -202,10 +214,11 @@ impl Supervisor {
             }
             if silent >= REMEMBERED {
                 // As if its source had ended it: the record that says so is lost.
-                state.close(Closing::Source(None));
+                state.close(Closing::Forgotten);
                 entry.address.do_send(Wake);
             }
         }
+        self.overview.waited(&waits);
         let connections = self.around.as_ref().map_or(0, |around| around.backends.len());
         self.overview.sessions(&states, connections);
     }
@@ -292,7 +305,7 @@ impl Handler<CloseAll> for Supervisor {
 
     fn handle(&mut self, _: CloseAll, _: &mut Self::Context) {
         for entry in self.sessions.values() {
-            entry.state.lock().unwrap_or_else(PoisonError::into_inner).close(Closing::Source(None));
+            entry.state.lock().unwrap_or_else(PoisonError::into_inner).close(Closing::ServerEnded);
             entry.address.do_send(Wake);
         }
     }
@@ -317,7 +330,10 @@ impl Handler<Gone> for Supervisor {
             // not tell: on a thread of its own it may be about to close.)
             return;
         };
-        let busy = entry.state.lock().unwrap_or_else(PoisonError::into_inner).is_busy();
+        let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = state.is_busy();
+        self.overview.waited(&state.take_waits());
+        drop(state);
         let Some(entry) = self.sessions.remove(&session) else { return };
         if panicked {
             metrics::session_restarted();

@@ -1,5 +1,6 @@
 //! Puts the regression report together from what the actors account for.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use crate::cli::VERSION;
 use crate::config::{self, Config};
 use crate::replay::policy::Tally;
 use crate::replay::report::{self, Report, Shapes, Verdicts};
+use crate::replay::waits::Waits;
 
 /// Makes reports. Cheap to clone: what it reads is shared.
 #[derive(Clone)]
@@ -49,7 +51,6 @@ impl Reporting {
         let stalls_broken = self.overview.stalls_broken();
         let shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
         let (method, (shown, rest)) = (shapes.method(), shapes.summary());
-        let waits = [("order", shapes.waited().as_secs_f64())].into();
         drop(shapes);
         Report {
             until: now(),
@@ -57,12 +58,16 @@ impl Reporting {
             verdicts: Verdicts::of(&shown),
             shapes: shown,
             rest,
-            waits,
             tally: Tally { stalls_broken, ..take(&self.tally) },
             lag: self.overview.lag_of_report(),
+            waits: seconds(&self.overview.waits()),
             ..Report::clone(&self.frame)
         }
     }
+}
+
+fn seconds(waits: &Waits) -> BTreeMap<&'static str, f64> {
+    waits.iter().map(|(wait, time)| (wait.label(), time.as_secs_f64())).collect()
 }
 
 /// Writes a report for `--report`.

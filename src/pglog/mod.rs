@@ -9,6 +9,8 @@ mod columns;
 mod csvlog;
 pub mod encoding;
 mod envelope;
+mod error_class;
+mod kind;
 mod malformed;
 pub mod message;
 pub mod parameters;
@@ -22,6 +24,8 @@ mod value;
 
 pub use columns::PLACE_KEY;
 pub use encoding::{Encoding, Encodings};
+pub use error_class::{ERROR_CLASSES, OTHER_CLASS, error_class};
+pub use kind::RecordKind;
 pub use malformed::Malformed;
 pub use reader::{Format, RecordReader};
 pub use record::{LogPlace, LogRecord, LogTime, SessionId, Severity, SqlState};

@@ -10,7 +10,7 @@ use crate::pglog::message::{self, LogEvent, Logged, Name};
 use crate::pglog::parameters::{self, Detail};
 use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, Statement};
-use crate::pglog::{LogRecord, Severity, SqlState};
+use crate::pglog::{LogRecord, RecordKind, Severity, SqlState};
 
 mod reading;
 
@@ -37,6 +37,8 @@ pub struct SessionLog {
     replicates: bool,
     /// When the last record was written.
     last_ms: i64,
+    /// What the last record was.
+    kind: Option<RecordKind>,
 }
 
 #[derive(Debug)]
@@ -110,7 +112,17 @@ impl SessionLog {
         })
     }
 
+    /// What the last record was.
+    pub fn kind(&self) -> RecordKind {
+        self.kind.unwrap_or(RecordKind::Noise)
+    }
+
     fn reading(&mut self, record: &LogRecord<'_>) -> Reading {
+        self.kind = match record.severity {
+            Severity::Error | Severity::Fatal | Severity::Panic => Some(RecordKind::Error),
+            // Of a genuine LOG record its message tells.
+            Severity::Log | Severity::Noise => None,
+        };
         if record.backend_type == "parallel worker" {
             return Reading::aside(This::Nothing(Nothing::ParallelWorker));
         }
@@ -135,8 +147,11 @@ impl SessionLog {
         }
     }
 
-    fn replication(&self, record: &LogRecord<'_>) -> Reading {
+    fn replication(&mut self, record: &LogRecord<'_>) -> Reading {
         let Logged { event, .. } = message::read_message(&record.message);
+        if record.severity == Severity::Log {
+            self.kind = Some(RecordKind::of(&event));
+        }
         match event {
             LogEvent::Statement(_) | LogEvent::Execute(_) => {
                 Reading::aside(This::Lost(Lost::Replication))
@@ -148,6 +163,7 @@ impl SessionLog {
     fn log(&mut self, record: &LogRecord<'_>) -> Reading {
         let Logged { duration_ms, event } = message::read_message(&record.message);
         let duration_ms = duration_ms.or(record.cut_duration_ms);
+        self.kind = Some(RecordKind::of(&event));
         match event {
             LogEvent::Statement(text) => {
                 let end = started_or_ended(duration_ms);

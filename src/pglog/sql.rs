@@ -9,11 +9,13 @@ use std::ops::Range;
 pub(crate) mod lexer;
 mod read_only;
 pub(crate) mod shape;
+mod verb;
 mod words;
 
 use lexer::{Lexer, Token};
 pub use read_only::{kept_read_only, names_setting};
 use shape::ShapeHasher;
+pub use verb::Verb;
 use words::StatementWords;
 
 /// What a statement commands, as far as a replay treats it apart.
@@ -86,6 +88,8 @@ pub struct Part {
     pub range: Range<usize>,
     /// What it commands.
     pub command: Command,
+    /// What it is counted as.
+    pub verb: Verb,
 }
 
 /// What a string of statements holds.
@@ -141,6 +145,11 @@ impl Outline {
             }
             self.parts.push(part);
         }
+    }
+
+    /// What the string is counted as: its first statement.
+    pub fn verb(&self) -> Verb {
+        self.parts.first().map_or(Verb::Other, |part| part.verb)
     }
 
     /// The command of a string that is one statement.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
-use crate::pglog::{LogRecord, SessionId, SqlState};
+use crate::pglog::{LogRecord, RecordKind, SessionId, SqlState};
 use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
 use crate::replay::lines::{Line, Lines};
@@ -94,6 +94,8 @@ pub enum Released {
 pub struct Noted {
     /// What becomes of it; `None` for a statement, whose fate is open.
     pub fate: Option<Fate>,
+    /// What it is; `None` where it was left out unread.
+    pub kind: Option<RecordKind>,
     /// Whether its session was joined after its beginning.
     pub joined: bool,
     /// How many records of its session are missing before it.
@@ -190,6 +192,7 @@ impl Intake {
             Line::Repeat => return Some(Fate::Filtered(Filtered::Duplicate)),
         }
         let reading = known.log.read(record);
+        noted.kind = Some(known.log.kind());
         let open = known.log.may_tell_more();
         if known.login.is_none() && !record.user.is_empty() && !record.database.is_empty() {
             known.login = Some(Arc::new(self.settings.identity.login(record)));

@@ -1,6 +1,7 @@
 //! Every decision of the replay. Pure: no I/O, no clock, no runtime.
 
 pub mod backends;
+pub mod bottleneck;
 pub mod checkpoint;
 pub mod conflict;
 pub mod context;
@@ -22,5 +23,6 @@ pub mod settings;
 pub mod shape;
 pub mod stall;
 pub mod types;
+pub mod waits;
 pub mod window;
 pub mod work;

@@ -17,6 +17,7 @@ use crate::replay::pace::Moment;
 use crate::replay::permits::Standing;
 use crate::replay::request::{ParseMode, Request, Took, TransactionStatus as Status};
 use crate::replay::types::{KnownTypes, Rung};
+use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
 
 mod answers;
@@ -75,6 +76,8 @@ pub struct Session {
     /// Whether that one has succeeded here.
     newest_succeeded: bool,
     closing: Option<Closing>,
+    /// What its statements have waited for.
+    waits: WaitAccount,
     known_types: Arc<KnownTypes>,
 }
 
@@ -164,10 +167,21 @@ impl Content {
 pub enum Closing {
     /// The source's session ended; with this error if its server ended it.
     Source(Option<SqlState>),
+    /// The source's server ended, and all its sessions with it.
+    ServerEnded,
+    /// The session has been silent for so long that the record of its end must be lost.
+    Forgotten,
     /// kreplay stops.
     Drain,
     /// Its partition goes to another kreplay, which goes on behind its last transaction.
     HandOver,
+}
+
+impl Closing {
+    /// Whether the source's session is over, not only kreplay's part in it.
+    pub fn is_the_sources(self) -> bool {
+        matches!(self, Self::Source(_) | Self::ServerEnded | Self::Forgotten)
+    }
 }
 
 /// What the session does next.
@@ -266,6 +280,7 @@ impl Session {
             newest: None,
             newest_succeeded: false,
             closing: None,
+            waits: WaitAccount::default(),
             known_types,
         }
     }
@@ -386,9 +401,33 @@ impl Session {
         self.ahead = 1;
     }
 
-    /// It is this late: what is due by now may start.
+    /// It is this late: what is due by now may start. Up to now its statements have waited as they
+    /// stand: to be called before anything changes.
     pub fn advance_to(&mut self, now: Moment) {
-        self.now = now;
+        if now > self.now {
+            self.waits.advance(now, self.waiting());
+            self.now = now;
+        }
+    }
+
+    /// What its statements have waited for since this was called last.
+    pub fn take_waits(&mut self) -> Waits {
+        self.waits.take()
+    }
+
+    fn waiting(&self) -> waits::Standing {
+        let sent = self.sent.len().max(usize::from(self.current.is_some()));
+        let head = self.queue.front().and_then(|front| {
+            let seq = front.work.seq;
+            let asks = !front.again && self.asked >= seq && self.ahead == 0;
+            match () {
+                () if self.not_before().is_some() => Some(Wait::Schedule),
+                () if !self.connected => Some(Wait::Connection),
+                () if asks && !self.may_start(seq) => Some(Wait::Order),
+                () => (sent > 0).then_some(Wait::Session),
+            }
+        });
+        waits::Standing { sent, queued: self.queue.len(), head }
     }
 
     /// When the next statement is due, if it is not: as of the last [`Session::advance_to`].

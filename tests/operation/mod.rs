@@ -1,4 +1,5 @@
 //! How the process runs: what it says of its progress, and to whom.
 
+mod metrics;
 mod progress;
 mod service;

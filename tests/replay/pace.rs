@@ -93,7 +93,9 @@ fn a_stop_does_not_wait_for_what_is_not_due() {
     let file = log.file();
     let replay = Kreplay::new().target(&server).args(["--speed", "1", "--input"]);
     let mut running = replay.arg(file.path()).spawn();
-    running.wait_for(|metrics| metrics["kreplay_statements_total{outcome=\"same\"}"] >= 1.0);
+    running.wait_for(|metrics| {
+        metrics["kreplay_statements_total{command=\"select\",outcome=\"same\"}"] >= 1.0
+    });
     running.wait_for_line("--speed waits");
     let metrics = running.metrics();
     assert_eq!(metrics["kreplay_schedule_delay_seconds_count"], 1.0);

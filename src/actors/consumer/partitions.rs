@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tracing::{info, warn};
 
 use super::Consumer;
 use crate::actors::messages::{CutOff, HandOver};
+use crate::actors::stopwatch::Stopwatch;
 use crate::metrics;
 use crate::pglog::LogPlace;
 use crate::replay::ledger::{Fate, Filtered};
@@ -23,7 +24,8 @@ const MERGE_BYTES: usize = 64 << 20;
 /// The partitions that are read, on their way into one order.
 pub(super) struct Partitions {
     merge: Merge<Waiting>,
-    listening: Listening,
+    /// Stands still while nobody listens to the source.
+    listening: Stopwatch,
     /// The names of log files, each once.
     files: HashSet<Arc<str>>,
     /// What the merge goes by, as it was told last.
@@ -39,34 +41,12 @@ struct Waiting {
     payload: Box<[u8]>,
 }
 
-/// A clock that stands still while nobody listens to the source.
-#[derive(Debug, Default)]
-struct Listening {
-    before: Duration,
-    since: Option<Instant>,
-}
-
-impl Listening {
-    fn switch(&mut self, listens: bool) {
-        self.before = self.elapsed();
-        self.since = listens.then(Instant::now);
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    fn ms(&self) -> u64 {
-        u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
 impl Partitions {
     pub(super) fn new(idle: Duration) -> Self {
         let idle_ms = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
         Self {
             merge: Merge::new(MergeSettings { idle_ms, bytes: MERGE_BYTES }),
-            listening: Listening::default(),
+            listening: Stopwatch::default(),
             files: HashSet::new(),
             told: None,
             held_back: Vec::new(),
@@ -84,7 +64,11 @@ impl Partitions {
     }
 
     pub(super) fn assign(&mut self, partition: i32) {
-        self.merge.assign(partition, self.listening.ms());
+        self.merge.assign(partition, self.listened_ms());
+    }
+
+    fn listened_ms(&self) -> u64 {
+        u64::try_from(self.listening.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Nothing more will come of a partition.
@@ -152,7 +136,7 @@ impl Consumer {
     /// Takes records that have to wait for those of other partitions.
     pub(super) fn merge(&mut self, chunk: &Chunk) {
         let Some(mut reader) = self.reader.take() else { return };
-        let now_ms = self.partitions.listening.ms();
+        let now_ms = self.partitions.listened_ms();
         for (arrival, payload) in chunk.iter() {
             let record = reader.read(payload).ok();
             let key = record.map(|record| {
@@ -175,7 +159,7 @@ impl Consumer {
             return false;
         }
         let Some(mut reader) = self.reader.take() else { return false };
-        let now_ms = self.partitions.listening.ms();
+        let now_ms = self.partitions.listened_ms();
         let read_ms = self.now_ms();
         let mut taken = 0;
         while taken < Chunk::RECORDS

@@ -232,7 +232,8 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         statements: metrics::Statements::new(),
         takes_turns: true,
         spin: Duration::ZERO,
-        paced_since: None,
+        began: Instant::now(),
+        paced: false,
     }));
 
     let texts = ["set a = 1", "insert 1", "begin", "insert 2", "hang"];

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::lexer::Token;
 use super::read_only;
-use super::{Command, Part};
+use super::{Command, Part, Verb};
 
 /// A word that means something to a replay wherever it stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,6 +131,9 @@ pub(super) struct StatementWords {
     creates: bool,
     declares: bool,
     does: bool,
+    /// Whether it begins with WITH, and what stands behind that.
+    has_with: bool,
+    behind_with: Option<Verb>,
     /// Open parentheses, and open `BEGIN ATOMIC` or `CASE` within a routine's body.
     depth: usize,
     in_routine_body: bool,
@@ -195,6 +198,9 @@ impl StatementWords {
             self.creates = text.eq_ignore_ascii_case("create");
             self.declares = text.eq_ignore_ascii_case("declare");
             self.does = text.eq_ignore_ascii_case("do");
+            self.has_with = text.eq_ignore_ascii_case("with");
+        } else if self.has_with && self.depth == 0 && self.behind_with.is_none() {
+            self.behind_with = Verb::of_query(text);
         }
         if self.words < self.leading.len() {
             self.lead(range);
@@ -242,13 +248,14 @@ impl StatementWords {
 
     /// The statement, if there was a token.
     pub(super) fn finish(self, sql: &str) -> Option<Part> {
-        let command = self.command(sql);
-        Some(Part { range: self.range?, command })
-    }
-
-    fn command(&self, sql: &str) -> Command {
         let word = |at: usize| Folded::of(&sql[self.leading[at].clone()]);
         let (first, second, third) = (word(0), word(1), word(2));
+        let command = self.command(&first, &second, &third);
+        let verb = Verb::of(first.as_str(), command, self.behind_with);
+        Some(Part { range: self.range?, command, verb })
+    }
+
+    fn command(&self, first: &Folded, second: &Folded, third: &Folded) -> Command {
         let second = second.as_str();
         // `ROLLBACK WORK TO s`, `END TRANSACTION`: a noise word may stand in between.
         let next = match second {

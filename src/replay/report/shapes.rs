@@ -10,7 +10,7 @@ use super::calls::{Call, Calls};
 use super::compare::{CHANGE, CONFIDENCE, LEAST_CALLS, TEST};
 use super::durations::{Distribution, ms};
 use super::{Method, QueryShape, RoundTrip, Sample, Verdicts};
-use crate::pglog::sql::{Outline, key};
+use crate::pglog::sql::Outline;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::policy::Outcome;
 use crate::replay::session::Ended;
@@ -160,7 +160,7 @@ impl Shapes {
         self.shapes.push(Kept {
             fingerprint,
             query: Shape::shown(sql, SHOWN),
-            command: command(sql, outline),
+            command: outline.verb().label(),
             calls: Calls::default(),
         });
         self.slots.insert(fingerprint, slot);
@@ -241,12 +241,6 @@ impl Shapes {
         (shapes, Some(rest).filter(|rest| rest.calls > 0))
     }
 
-    /// How long statements waited for their turns, all together.
-    pub fn waited(&self) -> Duration {
-        let calls = self.shapes.iter().map(|kept| &kept.calls).chain([&self.rest]);
-        calls.map(Calls::waited).sum()
-    }
-
     /// How durations are compared.
     pub fn method(&self) -> Method {
         let measured = self
@@ -281,29 +275,6 @@ fn sample(work: &Work, ended: Ended, place: String) -> Sample {
             _ => success(),
         },
         target: ended.target.err().map_or_else(success, |code| code.to_string()),
-    }
-}
-
-/// What a text commands, in a word.
-fn command(sql: &str, outline: &Outline) -> &'static str {
-    let first = outline.parts.first().map_or("", |part| &sql[part.range.clone()]);
-    match key(first, 1).as_str() {
-        "select" | "table" | "values" => "select",
-        "insert" => "insert",
-        "update" => "update",
-        "delete" => "delete",
-        "merge" => "merge",
-        "begin" | "start" => "begin",
-        "commit" | "end" => "commit",
-        "rollback" | "abort" => "rollback",
-        "savepoint" | "release" => "savepoint",
-        "set" | "reset" => "set",
-        "copy" => "copy",
-        "create" | "alter" | "drop" | "truncate" | "comment" | "grant" | "revoke" => "ddl",
-        "call" | "do" => "call_or_do",
-        "prepare" | "execute" | "deallocate" => "prepare_execute",
-        "declare" | "fetch" | "move" | "close" => "cursor",
-        _ => "other",
     }
 }
 

@@ -106,7 +106,7 @@ impl Session {
             // Whoever stops leaves it to the next start.
             Some(Closing::Drain) => {}
             Some(Closing::HandOver) => left = again,
-            Some(Closing::Source(_)) | None => {
+            Some(Closing::Source(_) | Closing::ServerEnded | Closing::Forgotten) | None => {
                 for work in again.into_iter().rev() {
                     self.queue.push_front(Queued { work, again: true });
                 }

@@ -9,6 +9,7 @@ use crate::replay::work::Position;
 mod anything;
 mod lost;
 mod server;
+mod waits;
 
 use server::Server;
 

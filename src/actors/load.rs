@@ -1,0 +1,52 @@
+//! Who the bottleneck is, looked at every second.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Handle, RuntimeMetrics};
+
+use crate::metrics;
+use crate::replay::bottleneck::{Bottleneck, Sample};
+use crate::replay::pace::Moment;
+use crate::replay::waits::Waits;
+
+/// The threads whose event loops carry the replay. Cheap to clone: all are the same list.
+#[derive(Debug, Clone, Default)]
+pub struct Threads(Arc<Mutex<Vec<RuntimeMetrics>>>);
+
+impl Threads {
+    /// Adds the thread that this is called on, in its event loop.
+    pub fn add_this(&self) {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.push(Handle::current().metrics());
+    }
+
+    /// For how long each has been busy, not waiting for anything to happen.
+    fn busy(&self) -> Vec<Duration> {
+        let threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.iter().map(|thread| thread.worker_total_busy_duration(0)).collect()
+    }
+}
+
+/// Looks at what the replay is bound by.
+#[derive(Debug)]
+pub struct Load {
+    threads: Threads,
+    began: Instant,
+    bottleneck: Bottleneck,
+}
+
+impl Load {
+    /// Nothing looked at yet, of a replay that began then.
+    pub fn new(threads: Threads, began: Instant) -> Self {
+        Self { threads, began, bottleneck: Bottleneck::default() }
+    }
+
+    /// Looks once more. `empty` is for how long no statement has been in flight so far, `waits` what
+    /// statements have waited for so far.
+    pub fn look(&mut self, empty: Duration, waits: Waits) {
+        let at = Moment::after(self.began.elapsed());
+        self.bottleneck.take(Sample { at, busy: self.threads.busy(), empty, waits });
+        metrics::bottleneck(self.bottleneck.shares());
+    }
+}

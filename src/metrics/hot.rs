@@ -1,0 +1,94 @@
+//! The handles for what is recorded with every record and every statement: looked up once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+use super::{
+    RECORDS_READ, SCHEDULE_DELAY_SECONDS, STATEMENT_DURATION_RATIO, STATEMENT_SOURCE_SECONDS,
+    STATEMENT_TARGET_SECONDS, STATEMENTS,
+};
+use crate::pglog::RecordKind;
+use crate::pglog::sql::Verb;
+use crate::replay::policy::Outcome;
+
+/// Where statements are measured. Cheap to clone: each session has one.
+#[derive(Debug, Clone)]
+pub struct Statements(Arc<StatementHandles>);
+
+#[derive(Debug)]
+struct StatementHandles {
+    source: Histogram,
+    target: Histogram,
+    ratio: Histogram,
+    delay: Histogram,
+    ended: [[Counter; Outcome::ALL.len()]; Verb::ALL.len()],
+}
+
+impl Statements {
+    /// The handles of the process's recorder: call it after [`install`].
+    pub fn new() -> Self {
+        let ended = |verb: Verb, outcome: Outcome| {
+            let (command, outcome) = (verb.label(), outcome.label());
+            counter!(STATEMENTS.name, "command" => command, "outcome" => outcome)
+        };
+        Self(Arc::new(StatementHandles {
+            source: histogram!(STATEMENT_SOURCE_SECONDS.name),
+            target: histogram!(STATEMENT_TARGET_SECONDS.name),
+            ratio: histogram!(STATEMENT_DURATION_RATIO.name),
+            delay: histogram!(SCHEDULE_DELAY_SECONDS.name),
+            ended: std::array::from_fn(|verb| {
+                std::array::from_fn(|outcome| ended(Verb::ALL[verb], Outcome::ALL[outcome]))
+            }),
+        }))
+    }
+
+    /// Notes a statement that was started so long after it was due.
+    pub fn started(&self, delay: Duration) {
+        self.0.delay.record(delay.as_secs_f64());
+    }
+
+    /// Notes a statement that ran: what it did, how long it took on the source (where that was logged)
+    /// and on the target, in seconds, and how the outcomes compare.
+    pub fn ran(&self, verb: Verb, source: Option<f64>, target: f64, outcome: Outcome) {
+        if let Some(source) = source {
+            self.0.source.record(source);
+            // The log's durations are of microseconds: one of none has no ratio.
+            if source > 0.0 {
+                self.0.ratio.record(target / source);
+            }
+        }
+        self.0.target.record(target);
+        self.0.ended[verb as usize][outcome as usize].increment(1);
+    }
+}
+
+impl Default for Statements {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where records are counted.
+#[derive(Debug)]
+pub struct Records([Counter; RecordKind::ALL.len()]);
+
+impl Records {
+    /// The handles of the process's recorder: call it after [`install`].
+    pub fn new() -> Self {
+        let kind = |index: usize| RecordKind::ALL[index].label();
+        Self(std::array::from_fn(|index| counter!(RECORDS_READ.name, "kind" => kind(index))))
+    }
+
+    /// Counts a record.
+    pub fn read(&self, kind: RecordKind) {
+        self.0[kind as usize].increment(1);
+    }
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,195 @@
+//! The functions that record what happens.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+use super::{
+    BEHIND_SOURCE_SECONDS, BOTTLENECK_RATIO, CONNECTION_WAIT_SECONDS, CONNECTIONS,
+    CONNECTIONS_BEYOND, CONNECTIONS_REFUSED, CONSUMER_COMMITTED_OFFSET, CONSUMER_HIGH_WATERMARK,
+    CONSUMER_LAG, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT, LATE_FAILURES, MERGED_LATE,
+    OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED, READ_BEYOND, RECONNECTS, RESTARTS,
+    SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS,
+    STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, StallBreak,
+    TYPE_GUESSES, WAITED_SECONDS,
+};
+use crate::replay::bottleneck::{Bound, Shares};
+use crate::replay::footprint::Widening;
+use crate::replay::waits::Waits;
+
+/// Where a partition stands. `None`: not known yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Partition {
+    /// Its number.
+    pub partition: i32,
+    /// The offset that is read next.
+    pub position: Option<i64>,
+    /// The offset that a restart goes on from.
+    pub committed: Option<i64>,
+    /// The offset that the next record of the partition will have.
+    pub high_watermark: Option<i64>,
+}
+
+impl Partition {
+    /// How many records have not been read.
+    pub fn lag(&self) -> Option<i64> {
+        Some((self.high_watermark? - self.position?).max(0))
+    }
+}
+
+/// Shows where a partition stands.
+pub fn partition(at: &Partition) {
+    let label = at.partition.to_string();
+    let numbers = [
+        (CONSUMER_POSITION, at.position),
+        (CONSUMER_COMMITTED_OFFSET, at.committed),
+        (CONSUMER_HIGH_WATERMARK, at.high_watermark),
+        (CONSUMER_LAG, at.lag()),
+    ];
+    for (metric, number) in numbers {
+        if let Some(number) = number {
+            gauge!(metric.name, "partition" => label.clone()).set(number as f64);
+        }
+    }
+}
+
+/// Shows that this process no longer reads a partition: its lag is another's to tell, and a stale
+/// one would raise alarms for ever.
+pub fn partition_revoked(partition: i32) {
+    gauge!(CONSUMER_LAG.name, "partition" => partition.to_string()).set(0.0);
+}
+
+/// Shows how many sessions are in this state.
+pub fn sessions(state: SessionState, sessions: usize) {
+    gauge!(SESSIONS.name, "state" => state.label()).set(sessions as f64);
+}
+
+/// Shows how many connections to the target are open.
+pub fn connections(open: usize) {
+    gauge!(CONNECTIONS.name).set(open as f64);
+}
+
+/// Notes how long a session with something to do waited until it might connect.
+pub fn connection_waited(waited: Duration) {
+    histogram!(CONNECTION_WAIT_SECONDS.name).record(waited.as_secs_f64());
+}
+
+/// Counts a connection that was taken from one session for another.
+pub fn evicted(how: Eviction) {
+    counter!(EVICTIONS.name, "reason" => how.label()).increment(1);
+}
+
+/// Counts a connection past the limit.
+pub fn connection_beyond_limit() {
+    counter!(CONNECTIONS_BEYOND.name).increment(1);
+}
+
+/// Counts a connection that the server had no room for.
+pub fn connection_refused() {
+    counter!(CONNECTIONS_REFUSED.name).increment(1);
+}
+
+/// Shows how many statements are handed to sessions and not finished.
+pub fn statements_in_flight(statements: usize) {
+    gauge!(STATEMENTS_IN_FLIGHT.name).set(statements as f64);
+}
+
+/// Shows how far the replay is behind the source.
+pub fn behind_source(by: Duration) {
+    gauge!(BEHIND_SOURCE_SECONDS.name).set(by.as_secs_f64());
+}
+
+/// Counts a statement that was freed from waiting for a lock.
+pub fn stall_broken(how: StallBreak) {
+    counter!(STALLS_BROKEN.name, "reason" => how.label()).increment(1);
+}
+
+/// How often footprints were widened for this reason so far.
+pub fn order_widened(why: Widening, so_far: u64) {
+    let (extent, reason) = (why.extent().label(), why.label());
+    counter!(ORDER_WIDENED.name, "extent" => extent, "reason" => reason).absolute(so_far);
+}
+
+/// How many waits the conflict order left out so far.
+pub fn order_waived(so_far: u64) {
+    counter!(ORDER_WAIVED.name).absolute(so_far);
+}
+
+/// How many statements wait for others that they conflict with.
+pub fn order_waiting(statements: usize) {
+    gauge!(STATEMENTS_WAITING.name).set(statements as f64);
+}
+
+/// Counts a session actor that was built again.
+pub fn session_restarted() {
+    counter!(RESTARTS.name).increment(1);
+}
+
+/// Counts a connection that was opened again.
+pub fn reconnected() {
+    counter!(RECONNECTS.name).increment(1);
+}
+
+/// Counts a session that was joined after its beginning.
+pub fn session_joined_midway() {
+    counter!(SESSIONS_JOINED_MIDWAY.name).increment(1);
+}
+
+/// Counts a gap in a session's line numbers.
+pub fn sequence_gap() {
+    counter!(SEQUENCE_GAPS.name).increment(1);
+}
+
+/// Counts records that the topic had dropped before they were read.
+pub fn offset_gap(records: u64) {
+    counter!(OFFSET_GAP_RECORDS.name).increment(records);
+}
+
+/// Counts a record that came too late for its place among several partitions.
+pub fn merged_late() {
+    counter!(MERGED_LATE.name).increment(1);
+}
+
+/// Counts a statement that was prepared again with guessed types.
+pub fn types_guessed() {
+    counter!(TYPE_GUESSES.name).increment(1);
+}
+
+/// Counts a statement that had succeeded when its failure on the source became known.
+pub fn late_failure() {
+    counter!(LATE_FAILURES.name).increment(1);
+}
+
+/// Counts a transaction that was rolled back for its session's silence.
+pub fn rolled_back_silent() {
+    counter!(SILENT_ROLLBACKS.name).increment(1);
+}
+
+/// Counts a time that reading went past the bound on what is in flight.
+pub fn read_beyond() {
+    counter!(READ_BEYOND.name).increment(1);
+}
+
+/// Counts a commit that may or may not have happened.
+pub fn in_doubt() {
+    counter!(IN_DOUBT.name).increment(1);
+}
+
+/// Counts a session that ended.
+pub fn session_closed(why: SessionEnd) {
+    counter!(SESSIONS_CLOSED.name, "reason" => why.label()).increment(1);
+}
+
+/// Adds what statements have waited for since the last time.
+pub fn waited(waits: &Waits) {
+    for (wait, time) in waits.iter().filter(|(_, time)| !time.is_zero()) {
+        gauge!(WAITED_SECONDS.name, "reason" => wait.label()).increment(time.as_secs_f64());
+    }
+}
+
+/// Shows who the last minute was bound by.
+pub fn bottleneck(shares: Shares) {
+    for (bound, share) in Bound::ALL.iter().zip(shares) {
+        gauge!(BOTTLENECK_RATIO.name, "by" => bound.label()).set(share);
+    }
+}
