@@ -101,11 +101,6 @@ impl Calls {
         self.target.total()
     }
 
-    /// How long they waited for their turns, all together.
-    pub fn waited(&self) -> Duration {
-        self.waited
-    }
-
     /// How many ended otherwise than on the source.
     pub fn changed(&self) -> u64 {
         self.outcomes.changed()
