@@ -46,11 +46,13 @@ pub enum Exit {
     OffsetGone = 5,
     /// A statement failed, and --on-error is stop.
     StatementFailed = 6,
+    /// `kreplay check` found an error.
+    CheckFailed = 7,
 }
 
 impl Exit {
     /// Every way to end, by code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -58,6 +60,7 @@ impl Exit {
         Self::KafkaRefused,
         Self::OffsetGone,
         Self::StatementFailed,
+        Self::CheckFailed,
     ];
 }
 
@@ -75,11 +78,12 @@ of --config, where the long names are the keys.
 
 The log goes to standard error, the summary to standard output. Exit codes: 0 done, 1 unexpected, \
 2 wrong usage, 3 the target refused, 4 Kafka refused, 5 the committed offset is gone, 6 a \
-statement failed and --on-error is stop.";
+statement failed and --on-error is stop, 7 `kreplay check` found an error.";
 
 const USAGE: &str = "\
 kreplay [OPTIONS] --topic <NAME>
        kreplay [OPTIONS] --input <FILE>...
+       kreplay check [OPTIONS]
        kreplay completions <SHELL>";
 
 /// Replays the queries of a live PostgreSQL, streamed as csvlog through Kafka, on another
@@ -352,6 +356,10 @@ pub struct OperationOptions {
 /// What to do instead of replaying.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Look at the brokers, the topic, its records and the target, and say whether a replay with the
+    /// same options can work; changes nothing
+    #[command(override_usage = "kreplay check [--json] [the options of the replay]")]
+    Check(Box<CheckOptions>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -370,6 +378,34 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
         partitions: i32,
     },
+}
+
+/// What is checked: a replay with these options.
+#[derive(Args, Default)]
+pub struct CheckOptions {
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    source: SourceOptions,
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(flatten)]
+    order: OrderOptions,
+    #[command(flatten)]
+    filters: FilterOptions,
+    #[command(flatten)]
+    errors: ErrorOptions,
+    #[command(flatten)]
+    operation: OperationOptions,
+}
+
+impl CheckOptions {
+    /// The command line of the replay.
+    pub fn replay(self) -> Cli {
+        let Self { source, target, order, filters, errors, operation, .. } = self;
+        Cli { source, target, order, filters, errors, operation, ..Cli::default() }
+    }
 }
 
 /// What a record looks like.

@@ -35,6 +35,9 @@ use crate::target::{Password, SslMode, TargetSettings};
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11432);
 
+/// What is logged. The HTTP server tells of its threads at info.
+pub const DEFAULT_LOG: &str = "info,actix_server=warn";
+
 /// Far longer than any wake-up takes.
 const LONGEST_SPIN: Duration = Duration::from_millis(10);
 
@@ -535,7 +538,6 @@ fn log(
     }
     Ok(LogSettings {
         format: look.or("log-format", format, LogFormat::Text, cli::name)?,
-        // The HTTP server tells of its threads at info.
-        filter: filter.map_or_else(|| "info,actix_server=warn".into(), |given| given.value),
+        filter: filter.map_or_else(|| DEFAULT_LOG.into(), |given| given.value),
     })
 }

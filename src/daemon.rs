@@ -40,7 +40,7 @@ use crate::cli::{DeadLetter, Exit, VERSION};
 use crate::config::{self, Config, Order};
 use crate::http::{self, Condition, Health, Status, Views};
 use crate::metrics;
-use crate::pglog::{Encoding, Encodings, RecordReader};
+use crate::pglog::{Encodings, RecordReader};
 use crate::replay::backends::Backends;
 use crate::replay::policy::Tally;
 use crate::replay::report::Report;
@@ -62,7 +62,7 @@ pub struct Ended {
 
 /// Connections that are left to others when `--max-sessions` is not given: our observer, cancel
 /// requests, and somebody who looks at the target meanwhile.
-const RESERVED_CONNECTIONS: usize = 5;
+pub(crate) const RESERVED_CONNECTIONS: usize = 5;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Replays until the input ends, a signal comes or something can't go on; says on the screen how it
@@ -384,22 +384,10 @@ async fn probe(target: &Target, config: &Config, outage: &Outage) -> Result<Prob
 
 async fn look(observer: &Observer, config: &Config) -> anyhow::Result<(usize, Encodings)> {
     let connections = observer.connection_limit().await?;
-    let identity = &config.replay.identity;
     let known = observer.encodings().await?;
-    let mut encodings = Encodings::default();
-    for (database, name) in &known {
-        let Some(encoding) = Encoding::from_postgres_name(name) else {
-            warn!(database, encoding = name, "text in this encoding can't be read and is rejected");
-            continue;
-        };
-        if identity.one_database() == Some(database) {
-            encodings = Encodings::all(encoding);
-            break;
-        }
-        encodings.insert(database, encoding);
-        for source in identity.renamed_to(database) {
-            encodings.insert(source, encoding);
-        }
+    let (encodings, unreadable) = config.replay.identity.encodings(&known);
+    for (database, encoding) in unreadable {
+        warn!(database, encoding, "text in this encoding can't be read and is rejected");
     }
     Ok((connections.saturating_sub(RESERVED_CONNECTIONS).max(1), encodings))
 }

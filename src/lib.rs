@@ -17,6 +17,7 @@
 //! - [`replay`]: every decision: what is filtered, what may start, what is settled. Pure.
 //! - [`source`]: Kafka and files. [`target`]: PostgreSQL. Neither knows the other.
 //! - [`actors`]: consumer, session, sequencer and supervisor: thin shells around `replay`.
+//! - [`check`] looks at all of these before a replay, and says whether it can work.
 //! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
 //!   ([`cli`]) means; [`http`] and [`metrics`] show what happens.
 //!
@@ -24,6 +25,7 @@
 //! used by".
 
 pub mod actors;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;

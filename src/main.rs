@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use kreplay::cli::{Cli, Command, Exit, LogFormat};
-use kreplay::config::{Config, LogSettings};
+use kreplay::cli::{CheckOptions, Cli, Command, Exit, LogFormat};
+use kreplay::config::{self, Config, LogSettings};
 use kreplay::daemon::Screen;
 use kreplay::{cli, daemon, mock_broker};
 use tracing_subscriber::EnvFilter;
@@ -18,13 +18,14 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    match &cli.command {
+    match cli.command {
+        Some(Command::Check(options)) => return check(*options),
         Some(Command::Completions { shell }) => {
-            print(&cli::completions(*shell));
+            print(&cli::completions(shell));
             return Exit::Done.into();
         }
         Some(Command::MockBroker { listen_file, topic, partitions }) => {
-            return match mock_broker::run(listen_file, topic, *partitions) {
+            return match mock_broker::run(&listen_file, &topic, partitions) {
                 Ok(()) => Exit::Done.into(),
                 Err(error) => fail(&error, Exit::Unexpected),
             };
@@ -44,12 +45,34 @@ fn main() -> ExitCode {
             print(&ended.report.tally.summary());
             print(&ended.report.table());
             match ended.reason {
-                Some(reason) => fail(&reason, ended.exit),
+                Some(reason) => {
+                    let refused = matches!(ended.exit, Exit::TargetRefused | Exit::KafkaRefused);
+                    let more = "\nkreplay: `kreplay check` with the same options tells more";
+                    fail(&format_args!("{reason}{}", if refused { more } else { "" }), ended.exit)
+                }
                 None => ended.exit.into(),
             }
         }
         Err(error) => fail(&format_args!("{error:#}"), Exit::Unexpected),
     }
+}
+
+fn check(options: CheckOptions) -> ExitCode {
+    let json = options.json;
+    let config = match Config::resolve(options.replay(), &|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, Exit::Usage),
+    };
+    // What goes wrong is a finding: only the rest is left for the log.
+    let filter = match config.log.filter.as_str() {
+        config::DEFAULT_LOG => "error,kreplay::target=warn,librdkafka=off",
+        given => given,
+    };
+    let log = LogSettings { filter: filter.to_owned(), ..config.log.clone() };
+    start_log(&log, Screen::new(log.format));
+    let report = actix_rt::System::new().block_on(kreplay::check::run(&config));
+    print(&if json { report.json() } else { report.text() });
+    if report.is_well() { Exit::Done.into() } else { Exit::CheckFailed.into() }
 }
 
 fn start_log(settings: &LogSettings, screen: Screen) {

@@ -64,9 +64,20 @@ pub(super) struct CsvlogReader {
     fields: [Field; COLUMNS],
     /// Fields with doubled quotes, with single ones.
     unescaped: Vec<u8>,
+    /// How many columns the last record had; 0: there was none.
+    width: usize,
 }
 
 impl CsvlogReader {
+    /// How many columns the last record had, if there was one since this was forgotten.
+    pub(super) fn width(&self) -> Option<usize> {
+        Some(self.width).filter(|&width| width > 0)
+    }
+
+    pub(super) fn forget_width(&mut self) {
+        self.width = 0;
+    }
+
     pub(super) fn read<'a>(
         &'a mut self,
         payload: &'a [u8],
@@ -80,6 +91,7 @@ impl CsvlogReader {
         if !WIDTHS.contains(&width) {
             return Err(Malformed::ColumnCount { columns: width });
         }
+        self.width = width;
         // A column that this version does not have is an empty field.
         self.fields[width..].fill(Field::default());
 

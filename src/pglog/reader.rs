@@ -38,6 +38,11 @@ impl Format {
         }
     }
 
+    /// The form that a payload tells by itself: csv, json or msgpack.
+    pub fn told_by(payload: &[u8]) -> Self {
+        Self::Auto.of(payload)
+    }
+
     /// The payload's form: its first byte decides. msgpack's maps, arrays, strings and binaries
     /// begin with a byte that is not ASCII, JSON with a bracket, csvlog with a digit.
     fn of(self, payload: &[u8]) -> Self {
@@ -97,7 +102,13 @@ impl RecordReader {
     /// [`Malformed`] says why there is none, without quoting it.
     pub fn read<'a>(&'a mut self, payload: &'a [u8]) -> Result<LogRecord<'a>, Malformed> {
         let Self { format, encodings, csvlog, unwrapped } = self;
+        csvlog.forget_width();
         read_layer(*format, payload, Origin::Server, encodings, csvlog, unwrapped)
+    }
+
+    /// How many columns the last record had, where it was a csv record.
+    pub fn columns(&self) -> Option<usize> {
+        self.csvlog.width()
     }
 }
 

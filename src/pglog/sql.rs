@@ -262,6 +262,13 @@ pub fn has_parameters(sql: &str) -> bool {
     })
 }
 
+/// Whether a backslash stands where SQL has none: outside of constants, names and comments.
+pub fn has_stray_backslash(sql: &str) -> bool {
+    sql.contains('\\')
+        && Lexer::new(sql)
+            .any(|(token, range)| token == Token::Other && sql.as_bytes()[range.start] == b'\\')
+}
+
 /// Where the text goes on behind the first such word (`as`) that is neither quoted nor in brackets.
 pub fn behind_word(sql: &str, word: &str) -> Option<usize> {
     let mut depth = 0usize;
@@ -453,6 +460,16 @@ mod tests {
     fn parameters_are_found_outside_of_constants_only() {
         assert!(has_parameters("select $1"));
         assert!(!has_parameters("select '$1', $$ $1 $$"));
+    }
+
+    #[test]
+    fn a_backslash_is_astray_outside_of_constants_names_and_comments() {
+        assert!(has_stray_backslash(r"select 1,\n  2"));
+        assert!(has_stray_backslash(r"\nselect 1"));
+        for sql in [r"select '\n', E'\n', $$\n$$", r#"select "\n" /* \n */ -- \n"#, "select\n1", ""]
+        {
+            assert!(!has_stray_backslash(sql), "{sql}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod bottleneck;
+pub mod check;
 pub mod checkpoint;
 pub mod conflict;
 pub mod context;

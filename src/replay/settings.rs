@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::pglog::{Format, LogRecord};
+use crate::pglog::{Encoding, Encodings, Format, LogRecord};
 use crate::replay::ledger::Filtered;
 use crate::replay::pace::Pace;
 use crate::replay::policy::ErrorPolicy;
@@ -170,6 +170,41 @@ impl Identity {
     pub fn renamed_to<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a str> {
         let renamed = self.databases.iter().filter(move |(_, to)| *to == target);
         renamed.map(|(source, _)| source.as_str())
+    }
+
+    /// The source's databases that `--map-db` names.
+    pub fn renamed_databases(&self) -> impl Iterator<Item = &str> {
+        self.databases.keys().map(String::as_str)
+    }
+
+    /// The source's users that `--map-user` names.
+    pub fn renamed_users(&self) -> impl Iterator<Item = &str> {
+        self.users.keys().map(String::as_str)
+    }
+
+    /// The encodings of the source's databases, which are taken to be those of the target's of the
+    /// same (or the mapped) names; and the target's databases in encodings that can't be read.
+    pub fn encodings<'a>(
+        &self,
+        target: &'a [(String, String)],
+    ) -> (Encodings, Vec<(&'a str, &'a str)>) {
+        let mut encodings = Encodings::default();
+        let mut unreadable = Vec::new();
+        for (database, name) in target {
+            let Some(encoding) = Encoding::from_postgres_name(name) else {
+                unreadable.push((database.as_str(), name.as_str()));
+                continue;
+            };
+            if self.one_database() == Some(database) {
+                encodings = Encodings::all(encoding);
+                break;
+            }
+            encodings.insert(database, encoding);
+            for source in self.renamed_to(database) {
+                encodings.insert(source, encoding);
+            }
+        }
+        (encodings, unreadable)
     }
 
     /// The one database that everything is replayed to, if there is one: it can be tried at the

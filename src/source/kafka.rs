@@ -5,10 +5,12 @@
 //! - `start`: where a partition begins. Pure.
 //! - `lookup`: what the broker has to be asked for that.
 //! - `context`: what librdkafka calls back: logs, errors, statistics, rebalances.
+//! - `inspect`: what `kreplay check` asks, outside of any group.
 //! - `offsets`: positions and commits, from any thread.
 
 mod assignment;
 mod context;
+mod inspect;
 mod lookup;
 mod offsets;
 mod settings;
@@ -33,6 +35,7 @@ use tracing::{debug, info};
 
 use self::assignment::{Opened, Question};
 use self::context::{Context, Rebalance, answer, assign, unassign};
+pub use self::inspect::{Inspection, inspect};
 use self::lookup::Found;
 pub use self::offsets::{Commit, CommitMode, Offsets, PartitionPosition};
 pub use self::settings::{KafkaSettings, OnGap, Start};

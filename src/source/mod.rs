@@ -5,6 +5,7 @@ pub mod dead_letters;
 mod error;
 pub mod files;
 pub mod kafka;
+pub mod sample;
 pub mod split;
 
 use std::fmt;

@@ -26,6 +26,7 @@ mod catalog;
 mod connection;
 mod credentials;
 mod error;
+mod inspect;
 mod observer;
 mod reply;
 mod request;

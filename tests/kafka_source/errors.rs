@@ -1,5 +1,8 @@
 //! What ends a run at once, and what does not.
 
+use kreplay::replay::check::broker::Refusal;
+use kreplay::source::kafka::{Inspection, inspect};
+
 use super::*;
 
 async fn refused(settings: KafkaSettings) -> SourceError {
@@ -68,6 +71,13 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
         for text in [error.to_string(), format!("{error:?}")] {
             assert!(!text.contains("hunter2"), "{text}");
         }
+        let Inspection { seen: refused, .. } = inspect(&with(mechanism, "hunter2")).await;
+        assert!(matches!(refused.reached, Err(Refusal::Authentication(_))), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+        let looked = inspect(&with(mechanism, "app-secret")).await;
+        let topic = looked.seen.reached.expect("the right password");
+        assert!(topic.settings.is_ok() && topic.members.is_ok(), "{topic:?}");
+        assert_eq!(looked.sample[0].payload, b"a");
         let mut reader = Reader::connect(with(mechanism, "app-secret")).await;
         assert_eq!(reader.records(1).await, [seen(0, 0, "a")]);
     }

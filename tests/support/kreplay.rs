@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// [`env`](Self::env) gives.
 #[derive(Debug, Default)]
 pub struct Kreplay {
+    subcommand: Option<&'static str>,
     arguments: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     on_terminal: bool,
@@ -29,6 +30,11 @@ pub struct Kreplay {
 impl Kreplay {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// `kreplay check` with the same options.
+    pub fn check(self) -> Self {
+        Self { subcommand: Some("check"), ..self }
     }
 
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
@@ -75,6 +81,7 @@ impl Kreplay {
     fn start(self, listen: &str) -> Running {
         let directory = tempfile::tempdir().expect("a directory for the report");
         let mut line: Vec<OsString> = vec![env!("CARGO_BIN_EXE_kreplay").into()];
+        line.extend(self.subcommand.map(OsString::from));
         line.extend(["--listen", listen, "--report"].map(OsString::from));
         line.push(directory.path().join("report.json").into());
         line.extend(self.arguments);

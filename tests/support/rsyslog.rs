@@ -7,6 +7,18 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 const CONFIGURATION: &str = include_str!("../../dist/rsyslog-kreplay.conf");
+/// What one writes who knows csvlog's first column and nothing of imfile's options.
+const DEFAULTS: &str = r#"
+global(workDirectory="@WORKDIR@")
+module(load="imfile")
+module(load="omkafka")
+template(name="raw" type="list") { property(name="msg") }
+input(type="imfile" File="@LOGDIR@/*.csv" Tag="pg" ruleset="k"
+      startmsg.regex="^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+ruleset(name="k") {
+    action(type="omkafka" broker=["@BROKER@"] topic="@TOPIC@" template="raw" confParam=["linger.ms=0"])
+}
+"#;
 const PROGRAM: &str = "/usr/sbin/rsyslogd";
 
 /// A shipper that ends when this is dropped, or with the thread that started it.
@@ -20,6 +32,15 @@ impl Rsyslog {
     /// Starts a shipper of the `*.csv` in `log_directory`, from their beginnings, to `topic` on
     /// `broker` (`host:port`). The topic has to be there.
     pub fn start(broker: &str, topic: &str, log_directory: &Path) -> Self {
+        Self::start_as(CONFIGURATION, broker, topic, log_directory)
+    }
+
+    /// The same with rsyslog's defaults, which damage records.
+    pub fn start_with_defaults(broker: &str, topic: &str, log_directory: &Path) -> Self {
+        Self::start_as(DEFAULTS, broker, topic, log_directory)
+    }
+
+    fn start_as(configuration: &str, broker: &str, topic: &str, log_directory: &Path) -> Self {
         assert!(
             Path::new(PROGRAM).exists(),
             "this test ships with rsyslog, which is not installed: tests/run installs it"
@@ -30,8 +51,11 @@ impl Rsyslog {
             .expect("a temporary directory");
         let path = |name: &str| directory.path().join(name);
         fs::create_dir(path("work")).expect("a working directory");
-        fs::write(path("rsyslog.conf"), fill_in(broker, topic, log_directory, &path("work")))
-            .expect("a configuration");
+        fs::write(
+            path("rsyslog.conf"),
+            fill_in(configuration, broker, topic, log_directory, &path("work")),
+        )
+        .expect("a configuration");
         let output = File::create(path("output")).expect("a file for what it says");
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", PROGRAM, "-n", "-f"])
@@ -61,7 +85,13 @@ impl Drop for Rsyslog {
 }
 
 /// The configuration without its placeholders, as its own comment says.
-fn fill_in(broker: &str, topic: &str, log_directory: &Path, work_directory: &Path) -> String {
+fn fill_in(
+    configuration: &str,
+    broker: &str,
+    topic: &str,
+    log_directory: &Path,
+    work_directory: &Path,
+) -> String {
     let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
     [
         ("@BROKER@", broker.to_owned()),
@@ -70,7 +100,7 @@ fn fill_in(broker: &str, topic: &str, log_directory: &Path, work_directory: &Pat
         ("@WORKDIR@", path(work_directory)),
     ]
     .iter()
-    .fold(CONFIGURATION.to_owned(), |text, (placeholder, value)| {
+    .fold(configuration.to_owned(), |text, (placeholder, value)| {
         assert!(text.contains(placeholder), "{placeholder} is gone from the configuration");
         text.replace(placeholder, value)
     })

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::error::KafkaError;
@@ -88,6 +89,20 @@ impl KafkaSettings {
     /// A client that is configured so and not yet connected.
     pub(super) fn client(&self) -> Result<StreamConsumer<Context>, SourceError> {
         StreamConsumer::from_config_and_context(&self.configuration()?, Context::default())
+            .map_err(|error| self.refused(error))
+    }
+
+    /// A client that asks brokers about topics, and neither reads nor writes.
+    pub(super) fn admin(&self) -> Result<AdminClient<Context>, SourceError> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers.join(","));
+        let connection = |key: &str| {
+            ["security.", "sasl.", "ssl.", "broker.", "client."]
+                .iter()
+                .any(|it| key.starts_with(it))
+        };
+        config.extend(self.properties.iter().filter(|(key, _)| connection(key)).cloned());
+        AdminClient::from_config_and_context(&config, Context::default())
             .map_err(|error| self.refused(error))
     }
 

@@ -1,0 +1,217 @@
+//! `kreplay check`: looks at everything that a replay needs, and says whether it can work.
+//!
+//! It changes nothing: it joins no consumer group, commits no offset and writes nothing on the target.
+//! Every step ends by itself after some seconds. What was seen is judged by [`replay::check`].
+//!
+//! [`replay::check`]: crate::replay::check
+
+mod print;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::config::{Config, Source};
+use crate::daemon::RESERVED_CONNECTIONS;
+use crate::pglog::{Encodings, RecordReader};
+use crate::replay::check::sample::{Sample, Sampled};
+use crate::replay::check::target::{LoginSeen, Refused, TargetSeen, Why};
+use crate::replay::check::{Area, Asked, Finding, InputSeen, Level, Seen, findings};
+use crate::replay::settings::Login;
+use crate::source::kafka::OnGap;
+use crate::source::{kafka, sample};
+use crate::target::{Target, TargetSettings};
+
+/// How long a log-in may take, and a question to the target.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How many pairs of a user and a database are tried, and how many of them at once.
+const LOGINS: usize = 40;
+const LOGINS_AT_ONCE: usize = 5;
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report(Vec<Finding>);
+
+impl Report {
+    /// Whether nothing keeps the replay from working.
+    pub fn is_well(&self) -> bool {
+        self.count(Level::Error) == 0
+    }
+
+    fn count(&self, level: Level) -> usize {
+        self.0.iter().filter(|finding| finding.level == level).count()
+    }
+}
+
+/// Looks at the input and the target.
+pub async fn run(config: &Config) -> Report {
+    let asked = asked(config);
+    let (input, records, cut_short) = look_at_input(config).await;
+    let (mut target, encodings) = match config.replay.dry_run {
+        true => (None, Encodings::default()),
+        false => {
+            let (target, encodings) = look_at_target(config).await;
+            (Some(target), encodings)
+        }
+    };
+    let sample = (!records.is_empty()).then(|| Sample {
+        cut_short,
+        files: matches!(input, InputSeen::Files(_)),
+        ..read(config, encodings, &records)
+    });
+    if let Some(seen) = &mut target {
+        log_in(config, sample.as_ref(), seen).await;
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let warnings = config.warnings.iter().map(|warning| Finding {
+        area: Area::Settings,
+        level: Level::Warning,
+        what: warning.clone(),
+        remedy: None,
+    });
+    let found = findings(&Seen { now_ms, input, sample, target }, &asked);
+    Report(warnings.chain(found).collect())
+}
+
+fn asked(config: &Config) -> Asked {
+    Asked {
+        identity: config.replay.identity.clone(),
+        filters: config.replay.filters.clone(),
+        pace: config.replay.pace,
+        lookahead_ms: i64::try_from(config.replay.lookahead.as_millis()).unwrap_or(i64::MAX),
+        max_sessions: config.replay.max_sessions,
+        read_only: config.target.read_only,
+        skips_gaps: matches!(&config.source, Source::Kafka(it) if it.on_gap == OnGap::Continue),
+    }
+}
+
+// ---- The input ----
+
+async fn look_at_input(config: &Config) -> (InputSeen, Vec<Sampled>, bool) {
+    match &config.source {
+        Source::Kafka(settings) => {
+            let kafka::Inspection { seen, sample, cut_short } = kafka::inspect(settings).await;
+            (InputSeen::Kafka(Box::new(seen)), sample, cut_short)
+        }
+        Source::Files(paths) => {
+            let paths = paths.clone();
+            let taken = tokio::task::spawn_blocking(move || sample::of_files(&paths)).await;
+            match taken.expect("a sample does not panic") {
+                Ok((seen, sample)) => (InputSeen::Files(Ok(seen)), sample, false),
+                Err(error) => (InputSeen::Files(Err(error.to_string())), Vec::new(), false),
+            }
+        }
+    }
+}
+
+fn read(config: &Config, encodings: Encodings, records: &[Sampled]) -> Sample {
+    let mut reader = RecordReader::new(config.replay.format, encodings);
+    let name = |sampled: &Sampled| match &config.source {
+        Source::Kafka(_) => format!("partition {} offset {}", sampled.partition, sampled.offset),
+        Source::Files(paths) => {
+            let path = usize::try_from(sampled.partition).ok().and_then(|index| paths.get(index));
+            let path = path.map(|path| path.display().to_string()).unwrap_or_default();
+            format!("{path} byte {}", sampled.offset)
+        }
+    };
+    let (identity, filters) = (&config.replay.identity, &config.replay.filters);
+    Sample::read(records, &mut reader, identity, filters, name)
+}
+
+// ---- The target ----
+
+/// Looks at the target as kreplay does when it starts, and tells the source's encodings by it.
+async fn look_at_target(config: &Config) -> (TargetSeen, Encodings) {
+    let mut seen = TargetSeen { reserved: RESERVED_CONNECTIONS, ..TargetSeen::default() };
+    let target = match target_of(config) {
+        Ok(target) => target,
+        Err(refused) => {
+            seen.server = Some(Err(refused));
+            return (seen, Encodings::default());
+        }
+    };
+    seen.address = target.address();
+    let identity = &config.replay.identity;
+    let login = login(
+        identity.one_user().unwrap_or("postgres"),
+        identity.one_database().unwrap_or("postgres"),
+    );
+    let mut encodings = Encodings::default();
+    match look_as(&target, &login).await {
+        Ok(server) => {
+            encodings = identity.encodings(&server.databases).0;
+            seen.server = Some(Ok(server));
+        }
+        Err(refused) => {
+            seen.observer =
+                Some((format!("{} on {}", login.user, login.database), refused.clone()));
+            seen.server = Some(Err(refused));
+        }
+    }
+    (seen, encodings)
+}
+
+fn target_of(config: &Config) -> Result<Target, Refused> {
+    let settings = TargetSettings { connect_timeout: ANSWER, ..config.target.clone() };
+    Target::new(settings).map_err(|error| Refused { why: Why::Tls, words: error.to_string() })
+}
+
+fn login(user: &str, database: &str) -> Login {
+    let application_name = "kreplay check".to_owned();
+    Login { user: user.to_owned(), database: database.to_owned(), application_name }
+}
+
+async fn look_as(
+    target: &Target,
+    login: &Login,
+) -> Result<crate::replay::check::target::ServerSeen, Refused> {
+    let look = async {
+        let observer = target.observe(login).await.map_err(|error| Refused::from(&error))?;
+        observer.server().await.map_err(|error| Refused::from(&error))
+    };
+    in_time(look).await
+}
+
+/// The target may take a connection and then say nothing.
+async fn in_time<T>(look: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
+    tokio::time::timeout(2 * ANSWER, look).await.unwrap_or_else(|_| {
+        let words = format!("the target has not answered within {:?}", 2 * ANSWER);
+        Err(Refused { why: Why::Unreachable, words })
+    })
+}
+
+/// Tries the log-ins of the sample's sessions.
+async fn log_in(config: &Config, sample: Option<&Sample>, seen: &mut TargetSeen) {
+    let no_use = |refused: &Refused| matches!(refused.why, Why::Unreachable | Why::Tls);
+    if matches!(&seen.server, Some(Err(refused)) if no_use(refused)) {
+        return;
+    }
+    let Ok(target) = target_of(config) else { return };
+    let none = BTreeMap::new();
+    let mut logins: Vec<_> = sample.map_or(&none, |sample| &sample.logins).iter().collect();
+    logins.sort_by_key(|(_, statements)| std::cmp::Reverse(**statements));
+    seen.untried = logins.len().saturating_sub(LOGINS);
+    logins.truncate(LOGINS);
+    let logins: Vec<Login> =
+        logins.into_iter().map(|((user, database), _)| login(user, database)).collect();
+    for some in logins.chunks(LOGINS_AT_ONCE) {
+        let tries = some.iter().map(|login| async {
+            let tried = in_time(async { Ok(target.try_login(login).await) }).await;
+            tried.unwrap_or_else(|refused| LoginSeen {
+                user: login.user.clone(),
+                database: login.database.clone(),
+                outcome: Err(refused),
+            })
+        });
+        seen.logins.extend(join_all(tries).await);
+    }
+    // As the replay does: whoever is let in first looks at the target for all.
+    let first = seen.logins.iter().find(|login| login.outcome.is_ok());
+    if let (Some(Err(_)), Some(first)) = (&seen.server, first)
+        && let Ok(server) = look_as(&target, &login(&first.user, &first.database)).await
+    {
+        seen.server = Some(Ok(server));
+    }
+}
