@@ -3,6 +3,7 @@
 mod check;
 mod connection;
 mod fixtures;
+mod grafana;
 mod kafka_source;
 mod operation;
 mod replay;

@@ -162,6 +162,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Where it listens: `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The metrics of the moment: a series as it stands in the scrape, labels and all, and its
     /// value. `kreplay_records_total{fate="replayed"}`.
     pub fn metrics(&self) -> HashMap<String, f64> {

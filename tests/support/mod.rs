@@ -6,6 +6,7 @@ pub mod kafka;
 pub mod kreplay;
 pub mod log;
 pub mod postgres;
+pub mod prometheus;
 pub mod recorder;
 pub mod rsyslog;
 pub mod source;

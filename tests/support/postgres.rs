@@ -343,7 +343,7 @@ fn libraries(bin: &Path) -> OsString {
 
 /// A port that nobody listens on, below those that the system gives to outgoing connections. Where
 /// to begin differs from process to process, so that two of them rarely meet.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
