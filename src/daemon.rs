@@ -472,6 +472,7 @@ fn serve(
     let order = config.replay.order.name().to_owned();
     let pace = config.replay.pace;
     let (tally, overview) = (reporting.tally.clone(), overview.clone());
+    let connections = health.clone();
     let refresh = move || {
         let tally = take(&tally);
         let (reading, writing, order) = (reading.clone(), writing.clone(), order.clone());
@@ -479,6 +480,9 @@ fn serve(
             Status { reading, writing, order, pace, ..overview.status(tally.records.clone()) };
         metrics::publish_process();
         metrics::publish_tally(&tally);
+        let (source, target) = connections.conditions();
+        metrics::connected(metrics::Side::Source, source.is_met());
+        metrics::connected(metrics::Side::Target, target.is_met());
         status
     };
     let reporting = reporting.clone();

@@ -144,6 +144,8 @@ metrics! {
         "Records in the partition that have not been read: high watermark less position.";
     BEHIND_SOURCE_SECONDS: Gauge, "kreplay_behind_source_seconds", [], Seconds,
         "How long ago the source logged what was replayed last; 0 once everything has been.";
+    CONNECTED: Gauge, "kreplay_connected", ["side"], Count,
+        "1 while the source and the target can be reached, or one is not needed (--dry-run), 0 otherwise: what /readyz looks at.";
     STALLS_BROKEN: Counter, "kreplay_stalls_broken_total", ["reason"], Count,
         "Statements that waited for a lock whose end stands later in the log, by how they were freed.";
     STATEMENTS_WAITING: Gauge, "kreplay_statements_waiting", [], Count,
@@ -283,6 +285,9 @@ fn describe_and_touch() {
         gauge!(WAITED_SECONDS.name, "reason" => wait.label()).set(0.0);
     }
     bottleneck(bottleneck::AT_START);
+    for &side in Side::ALL {
+        connected(side, false);
+    }
     publish_tally(&Tally::default());
     gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => REVISION)
         .set(1.0);

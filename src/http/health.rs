@@ -56,6 +56,11 @@ impl Beating {
 }
 
 impl Condition {
+    /// Whether nothing is missing: it is there, or nobody needs it.
+    pub fn is_met(&self) -> bool {
+        matches!(self, Self::Connected | Self::Unused)
+    }
+
     /// In a few words, on one line.
     pub fn in_words(&self) -> String {
         match self {
@@ -120,7 +125,7 @@ impl Health {
             return Err("stopping".into());
         }
         for (side, condition) in [("source", &state.source), ("target", &state.target)] {
-            if !matches!(condition, Condition::Connected | Condition::Unused) {
+            if !condition.is_met() {
                 return Err(format!("{side}: {}", condition.in_words()));
             }
         }

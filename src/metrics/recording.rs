@@ -5,13 +5,13 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 
 use super::{
-    BEHIND_SOURCE_SECONDS, BOTTLENECK_RATIO, CONNECTION_WAIT_SECONDS, CONNECTIONS,
+    BEHIND_SOURCE_SECONDS, BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONNECTIONS,
     CONNECTIONS_BEYOND, CONNECTIONS_REFUSED, CONSUMER_COMMITTED_OFFSET, CONSUMER_HIGH_WATERMARK,
     CONSUMER_LAG, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT, LATE_FAILURES, MERGED_LATE,
     OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED, READ_BEYOND, RECONNECTS, RESTARTS,
     SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS,
-    STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, StallBreak,
-    TYPE_GUESSES, WAITED_SECONDS,
+    STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, Side,
+    StallBreak, TYPE_GUESSES, WAITED_SECONDS,
 };
 use crate::replay::bottleneck::{Bound, Shares};
 use crate::replay::footprint::Widening;
@@ -97,6 +97,11 @@ pub fn statements_in_flight(statements: usize) {
 /// Shows how far the replay is behind the source.
 pub fn behind_source(by: Duration) {
     gauge!(BEHIND_SOURCE_SECONDS.name).set(by.as_secs_f64());
+}
+
+/// Shows whether the source or the target can be reached.
+pub fn connected(side: Side, is_connected: bool) {
+    gauge!(CONNECTED.name, "side" => side.label()).set(f64::from(u8::from(is_connected)));
 }
 
 /// Counts a statement that was freed from waiting for a lock.

@@ -91,10 +91,14 @@ fn a_replay_without_its_target_is_alive_and_not_ready() {
     let (status, reason) = replay.get("/readyz");
     assert_eq!(status, 503);
     assert!(reason.contains(&server.port().to_string()) || reason.contains("source"), "{reason}");
+    assert_eq!(replay.metrics()["kreplay_connected{side=\"target\"}"], 0.0);
     server.restart();
     replay.wait_for_line("connected to the target");
     replay.wait_for_line("reading");
     assert_eq!(replay.get("/readyz").0, 200);
+    for side in ["source", "target"] {
+        assert_eq!(replay.metrics()[&format!("kreplay_connected{{side=\"{side}\"}}")], 1.0);
+    }
     replay.term();
     replay.wait().well();
 }
