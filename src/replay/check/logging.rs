@@ -2,6 +2,7 @@
 
 use super::sample::{Logging, Sample, Version};
 use super::{Section, counted, span};
+use crate::replay::progress::grouped;
 
 /// How few statements say nothing of how statements are logged.
 const FEW: u64 = 20;
@@ -88,8 +89,9 @@ fn statements(logging: &Logging, lines: &mut Section) {
     if at_start > at_end && bare_durations * 2 > at_start {
         lines.warning(
             format!(
-                "{} logged when they start and again when they end (log_statement and \
-                 log_min_duration_statement): the start counts, and the log has twice the volume",
+                "statements are logged when they start and again when they end (log_statement and \
+                 log_min_duration_statement; {} in the sample): the start counts, and the log has \
+                 twice the volume",
                 counted(at_start, "statement")
             ),
             order,
@@ -97,21 +99,23 @@ fn statements(logging: &Logging, lines: &mut Section) {
     } else if at_start > at_end {
         lines.warning(
             format!(
-                "{} logged when they start (log_statement), without a duration",
-                counted(at_start, "statement")
+                "statements are logged when they start (log_statement), without a duration: {} in the \
+                 sample",
+                grouped(at_start)
             ),
             order,
         );
     } else if at_start > 0 {
         lines.ok(format!(
-            "{} are logged when they end; {} when they start (log_statement = 'ddl' or 'mod')",
-            counted(at_end, "statement"),
-            at_start
+            "statements are logged when they end: {} in the sample; {} when they start (log_statement = \
+             'ddl' or 'mod')",
+            grouped(at_end),
+            grouped(at_start)
         ));
     } else {
         lines.ok(format!(
-            "{} are logged when they end, with their duration",
-            counted(at_end, "statement")
+            "statements are logged when they end, with their duration: {} in the sample",
+            grouped(at_end)
         ));
     }
 }
@@ -187,8 +191,10 @@ fn parameters(logging: &Logging, lines: &mut Section) {
             "on the source: log_parameter_max_length = -1",
         );
     } else if logging.with_parameters > 0 {
-        lines
-            .ok(format!("{} have their parameters", counted(logging.with_parameters, "statement")));
+        lines.ok(format!(
+            "parameters are logged, with {} in the sample",
+            counted(logging.with_parameters, "statement")
+        ));
     }
     if logging.unknown_errors > 0 {
         lines.warning(

@@ -9,7 +9,10 @@ pub(super) fn judge(sample: &Sample, lines: &mut Section) {
     if sample.files {
         return files(sample, lines);
     }
-    if readable == 0 || sample.partitions < 2 {
+    if sample.partitions < 2 {
+        if readable > 0 && keys.session == readable {
+            lines.ok("every record's key is its session");
+        }
         return;
     }
     let remedy = "let the shipper use the session id as the key (see dist/rsyslog-kreplay.conf), or \

@@ -122,6 +122,15 @@ fn partitions_merge_exactly_where_every_record_tells_its_place() {
 }
 
 #[test]
+fn one_partition_needs_no_key() {
+    says(&well(), &Asked::default(), "every record's key is its session");
+    let mut sample = sampled(&well_logged());
+    sample.iter_mut().for_each(|it| it.key = None);
+    let found = findings(&with_sample(read(&sample, &Filters::default())), &Asked::default());
+    assert!(found.iter().all(|it| it.level == Level::Ok && !it.what.contains("key")), "{found:#?}");
+}
+
+#[test]
 fn sessions_without_a_key_can_be_spread() {
     let placed = |number: usize, it: &mut Sampled| it.place = Some(format!("{number}"));
     let unkeyed = two_partitions(|number, it| {
@@ -222,9 +231,13 @@ fn databases_that_are_left_out_need_no_log_in() {
 
 #[test]
 fn statements_are_logged_at_their_end_or_at_their_start() {
-    says(&well(), &Asked::default(), "3 statements are logged when they end, with their duration");
+    says(&well(), &Asked::default(), "logged when they end, with their duration: 3 in the sample");
     let start = with_log(&each(30, |_| vec![said("statement: select 1")]));
-    warns(&start, "30 statements logged when they start (log_statement)", "log_statement = 'none'");
+    warns(
+        &start,
+        "logged when they start (log_statement), without a duration: 30 in the sample",
+        "log_statement = 'none'",
+    );
     let both = each(30, |_| vec![said("statement: select 1"), said("duration: 0.1 ms")]);
     warns(&with_log(&both), "again when they end", "log_statement = 'none'");
     let ddl = each(30, |number| match number {
@@ -234,7 +247,7 @@ fn statements_are_logged_at_their_end_or_at_their_start() {
     says(
         &with_log(&ddl),
         &Asked::default(),
-        "29 statements are logged when they end; 1 when they start",
+        "logged when they end: 29 in the sample; 1 when they start",
     );
 }
 
@@ -305,7 +318,7 @@ fn executed(detail: &str) -> Record {
 #[test]
 fn parameters_have_to_be_there_and_whole() {
     let seen = with_log(&each(2, |_| vec![executed("parameters: $1 = 'abc'")]));
-    says(&seen, &Asked::default(), "2 statements have their parameters");
+    says(&seen, &Asked::default(), "parameters are logged, with 2 statements");
     let none = with_log(&each(2, |_| vec![executed("")]));
     fails(&none, "2 statements without (all of) their parameters", "log_parameter_max_length = -1");
     let cut = with_log(&each(3, |n| {
