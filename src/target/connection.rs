@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode as TokioSslMode, SslNegotiation};
-use tokio_postgres::{Client, Config};
 
 use super::credentials::{Key, PasswordFile};
 use super::error::{CancelError, ConnectError, ObserveError, TargetError, chain};
@@ -19,7 +19,7 @@ use super::reply::{Lost, Reply, ServerError, TransactionStatus};
 use super::request::Request;
 use super::settings::{Login, SslMode, TargetSettings};
 use super::transport::{Encryption, Network, Opened, Transport};
-use super::wire::{Exchange, Tap, lock};
+use super::wire::{Exchange, LoginStream, Wire, lock};
 
 /// How long [`Connection::close`] waits for the server.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,17 +54,17 @@ impl Target {
             .in_time(self.try_with_and_without_tls(async |encryption| {
                 let exchange = Arc::new(Mutex::new(Exchange::default()));
                 let transport = self.network.open(encryption).await?;
-                let tap = Tap::new(transport, Arc::clone(&exchange));
-                let (client, connection) = self
-                    .config(login)
-                    .connect_raw(tap, Opened)
-                    .await
-                    .map_err(|error| self.login_failed(login, &error))?;
-                // It ends by itself: the tap has noted why.
-                let driver = tokio::spawn(async move {
-                    let _ = connection.await;
-                });
-                Ok(Connection { client, exchange, driver, network: Arc::clone(&self.network) })
+                let stream = LoginStream::on(Wire::new(transport, Arc::clone(&exchange)));
+                let logged_in = self.config(login).connect_raw(stream.clone(), Opened).await;
+                // What tokio-postgres keeps for a client of its own is dropped with what this holds.
+                drop(logged_in.map_err(|error| self.login_failed(login, &error))?);
+                let wire = stream.into_wire().ok_or_else(|| ConnectError::Ended {
+                    address: self.address(),
+                    reason: "the log-in has kept the connection".to_owned(),
+                })?;
+                // It ends by itself, and notes why.
+                let driver = tokio::spawn(wire.serve());
+                Ok(Connection { exchange, driver, network: Arc::clone(&self.network) })
             }))
             .await
     }
@@ -177,8 +177,6 @@ impl Target {
 /// Dropped, it sends what was asked for, ends the session, and waits for neither;
 /// [`close`](Self::close) waits.
 pub struct Connection {
-    /// Ends the session when it goes.
-    client: Client,
     exchange: Arc<Mutex<Exchange>>,
     driver: JoinHandle<()>,
     network: Arc<Network>,
@@ -227,12 +225,17 @@ impl Connection {
     /// Ends the session once everything sent has been answered, and waits until the server has let
     /// go of it (an open transaction is rolled back by then), for at most a few seconds. What is
     /// still running after that goes on in the server: [`cancel`](Self::cancel) it first.
-    pub async fn close(self) {
-        let Self { client, mut driver, .. } = self;
-        drop(client);
-        if tokio::time::timeout(CLOSE_TIMEOUT, &mut driver).await.is_err() {
-            driver.abort();
+    pub async fn close(mut self) {
+        lock(&self.exchange).leave();
+        if tokio::time::timeout(CLOSE_TIMEOUT, &mut self.driver).await.is_err() {
+            self.driver.abort();
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        lock(&self.exchange).leave();
     }
 }
 
@@ -244,7 +247,7 @@ impl Future for Answer {
     type Output = Result<Reply, Lost>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A channel without an answer: the tap answers everything before it goes, so the runtime
+        // A channel without an answer: the wire answers everything before it goes, so the runtime
         // must have gone.
         let gone = || Lost::new("the connection was dropped", None);
         match &mut self.0 {

@@ -7,19 +7,20 @@
 //!
 //! # How it is done
 //!
-//! tokio-postgres logs in and takes its leave. What its interface can't express (portals and
-//! statements under the source's own names, several Executes under one Sync, no look-up of types, the
-//! transaction status, COPY), and what it costs for every statement, is gone round underneath it:
+//! tokio-postgres logs in. What its interface can't express (portals and statements under the
+//! source's own names, several Executes under one Sync, no look-up of types, the transaction status,
+//! COPY), and what it costs for every statement and every open connection, is left behind then:
 //!
 //! ```text
-//!           tokio-postgres ─────┐ log-in, leave
-//! Connection::run ─────────> wire tap ──> TLS ──> TCP or Unix socket
-//!       ^                       │
-//!       └──────── Reply ────────┘
+//!                    tokio-postgres: log-in
+//!                          │
+//! Connection::run ─────> wire ──> TLS ──> TCP or Unix socket
+//!       ^                  │
+//!       └──── Reply ───────┘
 //! ```
 //!
-//! The wire tap (`wire`) writes the requests and reads the answers, and lets nothing of either through
-//! to tokio-postgres, whose task drives it. `transport` opens the stream below it, `tls` decides which
+//! The `wire` writes the requests and reads the answers, in a task of its own for each connection.
+//! `transport` opens the stream below it, `tls` decides which
 //! certificates are trusted, `credentials` finds the password.
 
 mod catalog;

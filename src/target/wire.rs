@@ -1,16 +1,15 @@
-//! The wire tap: a stream between tokio-postgres and the server that speaks more of the protocol
-//! than tokio-postgres lets its users say.
+//! The wire to the server, which speaks more of the protocol than tokio-postgres lets its users say.
 //!
-//! tokio-postgres logs in and, at the end, takes its leave. In between it is kept out: the tap
+//! tokio-postgres logs in, over a [`LoginStream`]. From then on the [`Wire`] is by itself, in a task
+//! of its own. It
 //!
 //! - writes the requests, of which there may be any number under way (`exchange`);
 //! - reads the answers (`incoming`), keeps what a [`Reply`](super::Reply) needs, hands it to whoever
 //!   asked, and drops the rest: rows are never stored, a result of any size costs no memory;
 //! - refuses the data of a COPY FROM STDIN, which no log holds;
-//! - gives tokio-postgres nothing to read but the stream's end. Its task polls the tap for that, and
-//!   this is when the tap does all of the above.
+//! - takes its leave of the server when its handle has gone and everything has been answered.
 //!
-//! Until the log-in is through it lets everything pass. It sits above TLS.
+//! It sits above TLS. An idle connection holds no buffer; tokio-postgres's own would keep 16 kB.
 //!
 //! The messages are those of <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
@@ -19,6 +18,7 @@ mod incoming;
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -27,6 +27,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Buf as _;
+use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
@@ -42,27 +43,46 @@ pub(super) fn lock(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
     exchange.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The stream that tokio-postgres is given in the place of `S`.
-pub(super) struct Tap<S> {
+/// A stream to the server, and what is said on it.
+pub(super) struct Wire<S> {
     stream: S,
     exchange: Arc<Mutex<Exchange>>,
-    logged_in: bool,
     incoming: Incoming,
 }
 
-impl<S> Tap<S> {
-    pub fn new(stream: S, exchange: Arc<Mutex<Exchange>>) -> Self {
-        Self { stream, exchange, logged_in: false, incoming: Incoming::default() }
-    }
+/// Why there is nothing more to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// The server has closed the connection.
+    Closed,
+    /// Nobody has anything to ask any more, and everything has been answered.
+    Leaves,
+}
 
-    /// The stream failed, or we failed to understand it.
-    fn fail(&self, error: io::Error) -> io::Error {
-        lock(&self.exchange).end(&error.to_string());
-        error
+impl<S> Wire<S> {
+    pub fn new(stream: S, exchange: Arc<Mutex<Exchange>>) -> Self {
+        Self { stream, exchange, incoming: Incoming::default() }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Serves the exchange for as long as the connection lasts.
+    pub async fn serve(mut self) {
+        let served = match poll_fn(|cx| self.poll_serve(cx)).await {
+            Ok(Served::Closed) => return,
+            Ok(Served::Leaves) => {
+                frontend::terminate(&mut lock(&self.exchange).outgoing);
+                poll_fn(|cx| self.poll_close(cx)).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = served {
+            // The stream failed, or we failed to understand it.
+            lock(&self.exchange).end(&error.to_string());
+        }
+    }
+
+    /// Lets a log-in pass, and takes from it what a cancel request needs.
     fn poll_read_login(
         &mut self,
         cx: &mut Context<'_>,
@@ -74,9 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
         let mut exchange = lock(&self.exchange);
         let login = self.incoming.read_login(bytes, &mut exchange).map_err(io::Error::other)?;
         if let Some(login) = login {
-            self.logged_in = true;
-            // What came behind it (a parameter status, say) may be half a message, of which
-            // tokio-postgres would never see the other half.
+            // What came behind it (a parameter status, say) may be half a message, whose other half
+            // tokio-postgres will not be there to see.
             let now = Instant::now();
             self.incoming.read(&bytes[login..], now, &mut exchange).map_err(io::Error::other)?;
             buffer.set_filled(before + login);
@@ -84,9 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what there is to be written and takes the answers that are there, until the server
-    /// closes the connection.
-    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes what there is to be written and takes the answers that are there, until one side has
+    /// had enough.
+    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Served>> {
         let mut space = [MaybeUninit::uninit(); READ];
         // Not for ever: Tokio's sockets become pending when a task has had its share.
         loop {
@@ -94,12 +113,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
             if let Poll::Ready(result) = self.poll_send(cx) {
                 result?;
             }
+            // Not before: a COPY FROM STDIN could not be refused after the leave.
+            if lock(&self.exchange).may_leave() {
+                return Poll::Ready(Ok(Served::Leaves));
+            }
             let mut read = ReadBuf::uninit(&mut space);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
             let mut exchange = lock(&self.exchange);
             if read.filled().is_empty() {
                 exchange.end("the server closed the connection");
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Served::Closed));
             }
             let now = Instant::now();
             let copy =
@@ -129,21 +152,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Takes what tokio-postgres says: its leave, which has to wait until everything that was asked
-    /// before has been answered. A COPY FROM STDIN could not be refused after it.
-    fn poll_take_leave(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if lock(&self.exchange).unanswered() > 0 {
-            if let Poll::Ready(result) = self.poll_serve(cx) {
-                result?;
-            }
-            if lock(&self.exchange).unanswered() > 0 {
-                return Poll::Pending;
-            }
-        }
-        lock(&self.exchange).outgoing.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
     /// Closes our side and waits for the server to close its own, which it does last of all, when
     /// the backend has let go of everything.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -160,51 +168,76 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tap<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tap<S> {
+impl<S> Drop for Wire<S> {
+    fn drop(&mut self) {
+        lock(&self.exchange).end("the connection was closed");
+    }
+}
+
+/// What tokio-postgres is given to log in on. Clones share one wire.
+pub(super) struct LoginStream<S>(Arc<Mutex<Option<Wire<S>>>>);
+
+impl<S> Clone for LoginStream<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> LoginStream<S> {
+    pub fn on(wire: Wire<S>) -> Self {
+        Self(Arc::new(Mutex::new(Some(wire))))
+    }
+
+    /// The wire, which no clone has from now on; `None` if it was taken before.
+    pub fn into_wire(self) -> Option<Wire<S>> {
+        self.wire().take()
+    }
+
+    fn wire(&self) -> MutexGuard<'_, Option<Wire<S>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the wire, as long as it is here.
+    fn with<T>(
+        &self,
+        something: impl FnOnce(&mut Wire<S>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let mut wire = self.wire();
+        let gone = || Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        wire.as_mut().map_or_else(gone, something)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LoginStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let tap = self.get_mut();
-        let read = if tap.logged_in { tap.poll_serve(cx) } else { tap.poll_read_login(cx, buffer) };
-        read.map_err(|error| tap.fail(error))
+        self.with(|wire| wire.poll_read_login(cx, buffer))
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tap<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LoginStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let tap = self.get_mut();
-        let written = if tap.logged_in {
-            tap.poll_take_leave(cx, bytes)
-        } else {
-            Pin::new(&mut tap.stream).poll_write(cx, bytes)
-        };
-        written.map_err(|error| tap.fail(error))
+        self.with(|wire| Pin::new(&mut wire.stream).poll_write(cx, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let tap = self.get_mut();
-        tap.poll_send(cx).map_err(|error| tap.fail(error))
+        self.with(|wire| Pin::new(&mut wire.stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_close(cx)
+        self.with(|wire| Pin::new(&mut wire.stream).poll_shutdown(cx))
     }
 }
 
-impl<S: TlsStream + Unpin> TlsStream for Tap<S> {
+impl<S: TlsStream + Unpin> TlsStream for LoginStream<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        self.stream.channel_binding()
-    }
-}
-
-impl<S> Drop for Tap<S> {
-    fn drop(&mut self) {
-        lock(&self.exchange).end("the connection was closed");
+        self.wire().as_ref().map_or_else(ChannelBinding::none, |wire| wire.stream.channel_binding())
     }
 }

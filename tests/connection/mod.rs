@@ -318,13 +318,14 @@ async fn a_terminated_session_says_so() {
     let pid = connection.backend_pid();
     // The server has to be asked while the connection is driven.
     let terminated = tokio::task::spawn_blocking(move || {
-        server.query(&format!("SELECT pg_terminate_backend({pid})"))
+        // It must not stop before the backend has said why it ends.
+        (server.query(&format!("SELECT pg_terminate_backend({pid})")), server)
     });
     let lost = answer.await.expect_err("lost");
     let error = lost.error.as_ref().expect("what the server said");
     assert_eq!(error.sqlstate.as_str(), "57P01");
     assert!(error.severity_fatal && lost.to_string().contains("57P01"), "{lost}");
-    assert_eq!(terminated.await.expect("psql"), "t");
+    assert_eq!(terminated.await.expect("psql").0, "t");
 }
 
 #[tokio::test]

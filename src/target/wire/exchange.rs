@@ -1,4 +1,4 @@
-//! What a connection's handle and its wire tap share: the requests under way.
+//! What a connection's handle and its wire share: the requests under way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub(in crate::target) type Asker = oneshot::Sender<Result<Reply, Lost>>;
 /// The requests under way, oldest first, and what is known of the connection.
 ///
 /// It is shared as `Arc<std::sync::Mutex<Exchange>>`, and the mutex is not Tokio's: nothing awaits
-/// while it is held, and it is never contended, because handle and tap live on one thread. It is
-/// there because the tap has to be `Send`.
+/// while it is held, and it is never contended, because handle and wire live on one thread. It is
+/// there because the wire has to be `Send`.
 // No Debug: what goes out holds parameters, which no log may show.
 #[derive(Default)]
 pub(in crate::target) struct Exchange {
@@ -33,13 +33,15 @@ pub(in crate::target) struct Exchange {
     last_read: Option<Instant>,
     /// What has to be written. It does not grow without bound: a session has few requests under way.
     pub outgoing: BytesMut,
-    /// Wakes the tap's task, to write.
+    /// Wakes the wire's task, to write or to leave.
     pub writer: Option<Waker>,
     /// The backend's process id and the key that a cancel request needs.
     pub backend: BackendKey,
     /// As of the last ReadyForQuery.
     pub status: TransactionStatus,
     fatal: Option<Arc<ServerError>>,
+    /// Whether nothing more will be asked.
+    leaving: bool,
     end: Option<Lost>,
 }
 
@@ -84,6 +86,19 @@ impl Exchange {
     /// How many requests have not been answered.
     pub fn unanswered(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// Nothing more will be asked: when everything has been answered, the connection ends.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+        if let Some(writer) = &self.writer {
+            writer.wake_by_ref();
+        }
+    }
+
+    /// Whether nothing more will be asked and everything has been answered.
+    pub fn may_leave(&self) -> bool {
+        self.leaving && self.under_way.is_empty()
     }
 
     /// Whether the request that is being answered is of the extended protocol.

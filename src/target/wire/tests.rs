@@ -89,15 +89,13 @@ fn written(request: Request<'_>) -> Vec<u8> {
 
 type Answers = Vec<oneshot::Receiver<Result<Reply, Lost>>>;
 
-fn logged_in(script: Script) -> Tap<Script> {
-    let mut tap = Tap::new(script, Arc::default());
-    tap.logged_in = true;
-    tap
+fn logged_in(script: Script) -> Wire<Script> {
+    Wire::new(script, Arc::default())
 }
 
-fn ask(tap: &Tap<Script>, request: Request<'_>) -> oneshot::Receiver<Result<Reply, Lost>> {
+fn ask(wire: &Wire<Script>, request: Request<'_>) -> oneshot::Receiver<Result<Reply, Lost>> {
     let (asker, answer) = oneshot::channel();
-    lock(&tap.exchange).ask(request, asker);
+    lock(&wire.exchange).ask(request, asker);
     answer
 }
 
@@ -113,27 +111,36 @@ fn context() -> Context<'static> {
     Context::from_waker(std::task::Waker::noop())
 }
 
-/// Reads as tokio-postgres does until there is nothing more, into buffers of `sizes`.
-fn read(tap: &mut Tap<Script>, sizes: &[usize]) -> io::Result<Vec<u8>> {
-    let mut sizes = sizes.iter().copied().cycle();
-    let mut all = Vec::new();
-    loop {
-        let mut space = vec![0; sizes.next().unwrap_or(8192)];
-        let mut buffer = ReadBuf::new(&mut space);
-        match Pin::new(&mut *tap).poll_read(&mut context(), &mut buffer) {
-            Poll::Pending => return Ok(all),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Ok(all),
-            Poll::Ready(Ok(())) => all.extend_from_slice(buffer.filled()),
-            Poll::Ready(Err(error)) => return Err(error),
+/// Serves for as long as there is something to do. An error is noted as it is in the end.
+fn serve(wire: &mut Wire<Script>) -> io::Result<()> {
+    match wire.poll_serve(&mut context()) {
+        Poll::Pending | Poll::Ready(Ok(_)) => Ok(()),
+        Poll::Ready(Err(error)) => {
+            lock(&wire.exchange).end(&error.to_string());
+            Err(error)
         }
     }
 }
 
+/// Reads as tokio-postgres does until the log-in is through, into buffers of `sizes`.
+fn log_in(stream: &mut LoginStream<Script>, login: usize, sizes: &[usize]) -> Vec<u8> {
+    let mut sizes = sizes.iter().copied().cycle();
+    let mut all = Vec::new();
+    while all.len() < login {
+        let mut space = vec![0; sizes.next().unwrap_or(8192)];
+        let mut buffer = ReadBuf::new(&mut space);
+        let read = Pin::new(&mut *stream).poll_read(&mut context(), &mut buffer);
+        assert!(matches!(read, Poll::Ready(Ok(()))), "{read:?}");
+        all.extend_from_slice(buffer.filled());
+    }
+    all
+}
+
 /// Asks once and gives the answer to `says`.
 fn answer_to(request: Request<'_>, says: &[Vec<u8>]) -> Result<Reply, Lost> {
-    let mut tap = logged_in(Script { says: [says.concat()].into(), ..Script::default() });
-    let mut answer = ask(&tap, request);
-    let _ = read(&mut tap, &[]);
+    let mut wire = logged_in(Script { says: [says.concat()].into(), ..Script::default() });
+    let mut answer = ask(&wire, request);
+    let _ = serve(&mut wire);
     answer.try_recv().expect("an answer")
 }
 
@@ -223,9 +230,9 @@ fn a_suspended_portal_counts_with_the_rows_it_gave() {
 fn a_fatal_error_is_told_to_everybody_who_waits() {
     let script =
         Script { says: [error("FATAL", "57P01")].into(), then_closes: true, ..Script::default() };
-    let mut tap = logged_in(script);
-    let mut answers: Answers = (0..3).map(|_| ask(&tap, SIMPLE)).collect();
-    read(&mut tap, &[]).expect("the end of the stream");
+    let mut wire = logged_in(script);
+    let mut answers: Answers = (0..3).map(|_| ask(&wire, SIMPLE)).collect();
+    serve(&mut wire).expect("the end of the stream");
     for answer in &mut answers {
         let lost = answer.try_recv().expect("an answer").expect_err("lost");
         assert_eq!(lost.error.expect("the error").sqlstate.as_str(), "57P01");
@@ -237,11 +244,11 @@ fn a_fatal_error_is_told_to_everybody_who_waits() {
 fn copy_data_is_refused_with_a_sync_only_in_the_extended_protocol() {
     let copy = message(b'G', b"\0\0\0");
     for (request, syncs) in [(SIMPLE, 0), (extended("SELECT 1"), 1)] {
-        let mut tap = logged_in(Script { says: [copy.clone()].into(), ..Script::default() });
-        let _answer = ask(&tap, request);
-        let sent = lock(&tap.exchange).outgoing.len();
-        read(&mut tap, &[]).expect("nothing");
-        let refusal = &tap.stream.heard[sent..];
+        let mut wire = logged_in(Script { says: [copy.clone()].into(), ..Script::default() });
+        let _answer = ask(&wire, request);
+        let sent = lock(&wire.exchange).outgoing.len();
+        serve(&mut wire).expect("nothing");
+        let refusal = &wire.stream.heard[sent..];
         assert!(refusal.starts_with(b"f\0\0\0"), "{refusal:?}");
         assert_eq!(refusal.ends_with(b"S\0\0\0\x04"), syncs == 1, "{refusal:?}");
     }
@@ -250,9 +257,9 @@ fn copy_data_is_refused_with_a_sync_only_in_the_extended_protocol() {
 #[test]
 fn statements_behind_a_copy_end_the_connection_instead_of_mixing_up_the_answers() {
     let script = Script { says: [message(b'G', b"\0\0\0")].into(), ..Script::default() };
-    let mut tap = logged_in(script);
-    let mut answers: Answers = (0..2).map(|_| ask(&tap, SIMPLE)).collect();
-    assert!(read(&mut tap, &[]).is_err());
+    let mut wire = logged_in(script);
+    let mut answers: Answers = (0..2).map(|_| ask(&wire, SIMPLE)).collect();
+    assert!(serve(&mut wire).is_err());
     for answer in &mut answers {
         let lost = answer.try_recv().expect("an answer").expect_err("lost");
         assert!(lost.reason.contains("COPY"), "{lost}");
@@ -265,8 +272,8 @@ fn what_is_not_the_protocol_ends_the_connection() {
         let lost = answer_to(SIMPLE, &[says]).expect_err("lost");
         assert!(lost.reason.contains("the server sent"), "{lost}");
     }
-    let mut tap = logged_in(Script { says: [ready(b'I')].into(), ..Script::default() });
-    assert!(read(&mut tap, &[]).is_err(), "an answer to no question");
+    let mut wire = logged_in(Script { says: [ready(b'I')].into(), ..Script::default() });
+    assert!(serve(&mut wire).is_err(), "an answer to no question");
 }
 
 #[test]
@@ -277,19 +284,19 @@ fn a_huge_row_and_a_huge_error_are_not_stored() {
     let bytes = [row, report, ready(b'I')].concat();
     let script =
         Script { says: bytes.chunks(10_000).map(Vec::from).collect(), ..Script::default() };
-    let mut tap = logged_in(script);
-    let mut answer = ask(&tap, SIMPLE);
-    read(&mut tap, &[]).expect("an answer");
+    let mut wire = logged_in(script);
+    let mut answer = ask(&wire, SIMPLE);
+    serve(&mut wire).expect("an answer");
     let error = answer.try_recv().expect("an answer").expect("a reply").error.expect("an error");
     assert_eq!(error.sqlstate.as_str(), "22001");
     assert!(error.message.len() <= 64 * 1024);
 }
 
 #[test]
-fn a_tap_that_is_dropped_leaves_nobody_waiting() {
-    let tap = logged_in(Script::default());
-    let mut answer = ask(&tap, SIMPLE);
-    drop(tap);
+fn a_wire_that_is_dropped_leaves_nobody_waiting() {
+    let wire = logged_in(Script::default());
+    let mut answer = ask(&wire, SIMPLE);
+    drop(wire);
     assert!(answer.try_recv().expect("an answer").is_err());
 }
 
@@ -297,17 +304,30 @@ fn a_tap_that_is_dropped_leaves_nobody_waiting() {
 fn who_takes_leave_waits_for_the_answers_to_what_was_asked_before() {
     let says = [message(b'C', b"SELECT 1\0"), ready(b'I')].concat();
     let (early, late) = says.split_at(3);
-    let leave = message(b'X', b"");
-    let mut tap = logged_in(Script { says: [early.to_vec()].into(), ..Script::default() });
-    let mut answer = ask(&tap, SIMPLE);
-    assert!(Pin::new(&mut tap).poll_write(&mut context(), &leave).is_pending());
+    let mut wire = logged_in(Script { says: [early.to_vec()].into(), ..Script::default() });
+    let mut answer = ask(&wire, SIMPLE);
+    lock(&wire.exchange).leave();
+    assert!(wire.poll_serve(&mut context()).is_pending());
     assert!(answer.try_recv().is_err(), "it is not whole");
 
-    tap.stream.says.push_back(late.to_vec());
-    assert!(Pin::new(&mut tap).poll_write(&mut context(), &leave).is_ready());
+    wire.stream.says.push_back(late.to_vec());
+    let served = wire.poll_serve(&mut context());
+    assert!(matches!(served, Poll::Ready(Ok(Served::Leaves))), "{served:?}");
     assert!(answer.try_recv().expect("an answer").is_ok());
-    assert!(Pin::new(&mut tap).poll_flush(&mut context()).is_ready());
-    assert_eq!(tap.stream.heard, [written(SIMPLE), leave].concat());
+    assert_eq!(wire.stream.heard, written(SIMPLE));
+}
+
+#[test]
+fn who_leaves_says_so_and_waits_for_the_server_to_close() {
+    let exchange: Arc<Mutex<Exchange>> = Arc::default();
+    let wire = Wire::new(Script::default(), Arc::clone(&exchange));
+    lock(&exchange).leave();
+    let mut serving = Box::pin(wire.serve());
+    assert!(serving.as_mut().poll(&mut context()).is_pending(), "the server has not closed");
+    drop(serving);
+    let wire = Wire::new(Script { then_closes: true, ..Script::default() }, exchange);
+    let mut serving = Box::pin(wire.serve());
+    assert!(serving.as_mut().poll(&mut context()).is_ready());
 }
 
 /// One request with what the server answers, by the kinds of messages.
@@ -349,22 +369,20 @@ fn in_pieces(bytes: &[u8], sizes: &[usize]) -> VecDeque<Vec<u8>> {
 fn run(
     exchanges: &[(bool, String, Vec<u8>)],
     script: Script,
-    reads: &[usize],
 ) -> (Vec<u8>, Vec<Result<Reply, Lost>>) {
-    let mut tap = logged_in(script);
+    let mut wire = logged_in(script);
     let ask = |(extends, sql, _): &(bool, String, Vec<u8>)| {
-        ask(&tap, if *extends { extended(sql) } else { Request::Simple(sql) })
+        ask(&wire, if *extends { extended(sql) } else { Request::Simple(sql) })
     };
     let mut answers: Answers = exchanges.iter().map(ask).collect();
-    while Pin::new(&mut tap).poll_flush(&mut context()).is_pending() {}
-    let got = read(&mut tap, reads).expect("a stream without violations");
-    assert_eq!(got, b"", "nothing is for tokio-postgres");
+    while wire.poll_send(&mut context()).is_pending() {}
+    serve(&mut wire).expect("a stream without violations");
     let replies = answers.iter_mut().map(|answer| {
         let reply = answer.try_recv().expect("an answer");
         // How long it took is no two times the same.
         reply.map(|reply| Reply { took: Took::default(), ..reply })
     });
-    (std::mem::take(&mut tap.stream.heard), replies.collect())
+    (std::mem::take(&mut wire.stream.heard), replies.collect())
 }
 
 proptest! {
@@ -373,14 +391,13 @@ proptest! {
         exchanges in exchanges(),
         says in vec(1..5000usize, 1..6),
         takes in vec(0..500usize, 1..6),
-        reads in vec(1..20usize, 1..6),
     ) {
         prop_assume!(takes.iter().any(|size| *size > 0));
         let bytes: Vec<u8> = exchanges.iter().flat_map(|(_, _, answer)| answer.clone()).collect();
         let whole = Script { says: [bytes.clone()].into(), ..Script::default() };
         let split = Script { says: in_pieces(&bytes, &says), takes, ..Script::default() };
 
-        let expected = run(&exchanges, whole, &[8192]);
+        let expected = run(&exchanges, whole);
         let heard: Vec<u8> = exchanges
             .iter()
             .flat_map(|(extends, sql, _)| {
@@ -388,7 +405,7 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(&expected.0, &heard);
-        prop_assert_eq!(run(&exchanges, split, &reads), expected);
+        prop_assert_eq!(run(&exchanges, split), expected);
     }
 
     #[test]
@@ -405,11 +422,14 @@ proptest! {
         .concat();
         let behind = [message(b'S', b"TimeZone\0UTC\0"), message(b'C', b"SELECT 4\0"), ready(b'I')];
         let says = in_pieces(&[login.clone(), behind.concat()].concat(), &sizes);
-        let mut tap = Tap::new(Script { says, ..Script::default() }, Arc::default());
-        let mut answer = ask(&tap, SIMPLE);
-        let got = read(&mut tap, &reads).expect("a login");
+        let wire = logged_in(Script { says, ..Script::default() });
+        let mut answer = ask(&wire, SIMPLE);
+        let mut stream = LoginStream::on(wire);
+        let got = log_in(&mut stream, login.len(), &reads);
         prop_assert_eq!(got, login);
+        let mut wire = stream.into_wire().expect("it is there");
+        serve(&mut wire).expect("an answer");
         prop_assert_eq!(answer.try_recv().expect("an answer").expect("a reply").rows, 4);
-        prop_assert_eq!(lock(&tap.exchange).backend, BackendKey { pid: 12345, secret: 7 });
+        prop_assert_eq!(lock(&wire.exchange).backend, BackendKey { pid: 12345, secret: 7 });
     }
 }
