@@ -47,7 +47,7 @@ fn main() -> ExitCode {
             match ended.reason {
                 Some(reason) => {
                     let refused = matches!(ended.exit, Exit::TargetRefused | Exit::KafkaRefused);
-                    let more = "\nkreplay: `kreplay check` with the same options tells more";
+                    let more = " (`kreplay check` with the same options tells more)";
                     fail(&format_args!("{reason}{}", if refused { more } else { "" }), ended.exit)
                 }
                 None => ended.exit.into(),
