@@ -178,7 +178,8 @@ impl Session {
                 }
                 self.run(question, body);
                 self.ready();
-                question.is_none()
+                // An empty query measures the round trip.
+                question.is_none() && until_nul(body) != b""
             }
             b'P' => {
                 let name = until_nul(body);
