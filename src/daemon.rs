@@ -60,8 +60,8 @@ pub struct Ended {
     pub report: Report,
 }
 
-/// Connections that are left to others when `--max-sessions` is not given: our observer, cancel
-/// requests, and somebody who looks at the target meanwhile.
+/// Connections that are left to others when `--max-sessions` is not given: our observer, the one that
+/// measures the round trip, cancel requests, and somebody who looks at the target meanwhile.
 pub(crate) const RESERVED_CONNECTIONS: usize = 5;
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -277,8 +277,11 @@ async fn start(
     if let Some((target, backends, sequencer, supervisor, admission, turns, outage, login)) =
         started
     {
-        measuring = Some(round_trip::measure(target.clone(), login.clone(), shapes.clone()));
         let (admission, pressure) = admission;
+        let shapes = shapes.clone();
+        let round_trip =
+            round_trip::measure(target.clone(), login.clone(), pressure.clone(), shapes);
+        measuring = Some(round_trip);
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(Surround(Surroundings {
             target,

@@ -39,12 +39,20 @@ struct Member {
 /// Whether it matters to somebody that a session has nothing to do. Read by every session after
 /// every statement; so long as there are connections for all, nobody is told anything.
 #[derive(Debug, Clone, Default)]
-pub struct Pressure(Arc<AtomicBool>);
+pub struct Pressure {
+    on: Arc<AtomicBool>,
+    refused: Arc<AtomicBool>,
+}
 
 impl Pressure {
     /// Whether it does.
     pub fn is_on(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.on.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server has ever had no connection left for a session.
+    pub fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -84,7 +92,7 @@ impl Admission {
         for step in self.permits.steps(standing, quiet) {
             self.take(step);
         }
-        self.pressure.0.store(self.permits.is_pressed(), Ordering::Relaxed);
+        self.pressure.on.store(self.permits.is_pressed(), Ordering::Relaxed);
     }
 
     fn take(&mut self, step: Step) {
@@ -210,6 +218,7 @@ impl Handler<Refused> for Admission {
 
     fn handle(&mut self, Refused { session, error }: Refused, ctx: &mut Self::Context) {
         metrics::connection_refused();
+        self.pressure.refused.store(true, Ordering::Relaxed);
         self.sessions.remove(&session);
         self.permits.refused(session);
         self.refused += 1;

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
+use crate::actors::admission::Pressure;
 use crate::replay::report::Shapes;
 use crate::target::{Login, Request, Target};
 
@@ -21,10 +22,12 @@ const FIRST: usize = 60;
 /// Between those that follow.
 const LATER: Duration = Duration::from_secs(1);
 
-/// Measures, until what this gives is dropped. `login` is who can log in, once that is known.
+/// Measures, until what this gives is dropped. `login` is who can log in, once that is known. A server
+/// that had no connection left for a session gets ours back, for good.
 pub(super) fn measure(
     target: Target,
     login: Arc<OnceLock<Arc<Login>>>,
+    pressure: Pressure,
     shapes: Arc<Mutex<Shapes>>,
 ) -> Measuring {
     Measuring(actix_rt::spawn(async move {
@@ -32,7 +35,7 @@ pub(super) fn measure(
         let mut connection = None;
         let mut ticks = tokio::time::interval(AT_FIRST);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while !pressure.was_refused() {
             ticks.tick().await;
             let Some(login) = login.get() else { continue };
             if connection.is_none() {
