@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::durations::nanos;
 use super::{Change, Verdict, durations};
 use crate::replay::request::Took;
 
@@ -52,12 +53,9 @@ impl Ratios {
     /// Notes a call. Without a round trip, nothing is known of the least that the target took.
     pub fn add(&mut self, source: Duration, target: Took, round_trip: Option<Duration>) {
         // The log's own resolution; a statement of no duration has less than that.
-        let source = source.as_nanos().max(500) as f64;
-        let ratio = |target: Duration| {
-            let scaled = target.as_nanos() as f64 / source * ONE;
-            // Saturates, as `as` does.
-            (scaled.round() as u64).min(LARGEST)
-        };
+        let scale = ONE / nanos(source).max(500) as f64;
+        // Saturates, as `as` does.
+        let ratio = |target: Duration| ((nanos(target) as f64 * scale) as u64).min(LARGEST);
         let at_least = round_trip.map_or(Duration::ZERO, |it| target.at_least(it));
         durations::record(&mut self.at_least, ratio(at_least));
         durations::record(&mut self.at_most, ratio(target.at_most));

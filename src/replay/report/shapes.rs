@@ -92,10 +92,8 @@ impl Shapes {
         place: impl FnOnce() -> String,
     ) {
         self.statements += 1;
-        let source = work.source_duration_ms().and_then(|ms| {
-            // A log may say anything.
-            Duration::try_from_secs_f64(ms / 1e3).ok()
-        });
+        // A log may say anything: it saturates, as `as` does.
+        let source = work.source_duration_ms().map(|ms| Duration::from_nanos((ms * 1e6) as u64));
         let call = Call { ended, outcome, source, waited };
         let overhead = self.overhead;
         let sample = || sample(work, ended, place());
