@@ -181,6 +181,23 @@ fn descriptions_are_sentences_and_name_flags_that_exist() {
 }
 
 #[test]
+fn the_dashed_line_of_a_panel_is_the_threshold_of_the_alert_that_it_names() {
+    let (dashboard, alerts) = (Dashboard::load(), alerts());
+    let mut named = 0;
+    for panel in dashboard.panels() {
+        let mut words = panel.description.split(|c: char| !c.is_ascii_alphanumeric());
+        let Some(name) = words.find(|word| word.starts_with("Kreplay")) else { continue };
+        let alert = alerts.iter().find(|alert| alert.alert == name);
+        let expression = &alert.unwrap_or_else(|| panic!("there is no alert {name}")).expr;
+        let line = panel.field_config.defaults.thresholds.steps.last().and_then(|step| step.value);
+        let line = line.unwrap_or_else(|| panic!("{}: there is no line", panel.title));
+        assert!(expression.contains(&format!(" > {line} ")), "{}: {line}", panel.title);
+        named += 1;
+    }
+    assert_eq!(named, 2);
+}
+
+#[test]
 fn restarts_are_annotated_at_the_moment_of_the_start() {
     let dashboard = Dashboard::load();
     let restarts =

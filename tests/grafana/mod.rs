@@ -114,6 +114,18 @@ struct FieldConfig {
 struct Defaults {
     #[serde(default)]
     unit: String,
+    #[serde(default)]
+    thresholds: Thresholds,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Thresholds {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Step {
+    value: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
