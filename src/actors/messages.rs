@@ -69,8 +69,8 @@ pub struct Cancel(pub Seq);
 pub enum Turn {
     /// It may start its statements up to this place.
     Start(Seq),
-    /// It may start its next statement ahead of its turn.
-    RunAhead,
+    /// It may start this statement ahead of its turn, if it has not had it meanwhile.
+    RunAhead(Seq),
     /// Close the connection; nothing more is expected of the session.
     GiveUp,
     /// It may connect.

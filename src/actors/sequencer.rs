@@ -176,6 +176,7 @@ impl Handler<Finished> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Finished(seq): Finished, ctx: &mut Self::Context) {
+        self.stalls.note_finished();
         match &mut self.order {
             Order::Serial(order) => {
                 let start = order.finish(seq);

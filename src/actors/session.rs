@@ -816,9 +816,9 @@ impl Handler<Turn> for SessionActor {
                 self.turn_came(now);
                 self.state_at(now).grant(seq);
             }
-            Turn::RunAhead => {
+            Turn::RunAhead(seq) => {
                 self.turn_came(now);
-                self.state_at(now).run_ahead();
+                self.state_at(now).run_ahead(seq);
             }
             Turn::GiveUp => return self.give_up(ctx),
             Turn::Connect => return self.admitted(ctx),

@@ -16,6 +16,7 @@ use crate::replay::context::{Context, Restore};
 use crate::replay::pace::Moment;
 use crate::replay::permits::Standing;
 use crate::replay::request::{ParseMode, Request, Took, TransactionStatus as Status};
+use crate::replay::stall::Activity;
 use crate::replay::types::{KnownTypes, Rung};
 use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
@@ -65,8 +66,10 @@ pub struct Session {
     asked: Seq,
     /// The last statement that it ran.
     used: Seq,
-    /// How many statements a stall lets it run ahead of its turn.
-    ahead: usize,
+    /// The statement that a stall lets it run ahead of its turn.
+    ahead: Option<Seq>,
+    /// How many answers it has got.
+    answers: u64,
     /// What time it is, where the replay keeps a pace.
     now: Moment,
     /// How late the statement was that was started last.
@@ -272,7 +275,8 @@ impl Session {
             in_turn: Seq(0),
             asked: Seq(0),
             used: Seq(0),
-            ahead: 0,
+            ahead: None,
+            answers: 0,
             now: Moment::default(),
             delay: None,
             abort: None,
@@ -344,6 +348,11 @@ impl Session {
         !self.sent.is_empty() || self.current.is_some()
     }
 
+    /// What it is about on its connection: to be compared with what it is about later.
+    pub fn activity(&self) -> Activity {
+        Activity { running: self.is_running(), answers: self.answers }
+    }
+
     /// Whether kreplay stops, or gives the session away, and nothing is left to be done before.
     pub fn has_only_to_stop(&self) -> bool {
         !self.is_busy() && matches!(self.closing, Some(Closing::Drain | Closing::HandOver))
@@ -396,9 +405,10 @@ impl Session {
         self.granted = self.granted.max(seq);
     }
 
-    /// The session may start its next statement ahead of its turn: another waits for its locks.
-    pub fn run_ahead(&mut self) {
-        self.ahead = 1;
+    /// The session may start this statement, if it is its next, ahead of its turn: another waits for
+    /// its locks. What stands behind it has to wait, even if the statement has had its turn meanwhile.
+    pub fn run_ahead(&mut self, seq: Seq) {
+        self.ahead = Some(seq);
     }
 
     /// It is this late: what is due by now may start. Up to now its statements have waited as they
@@ -493,7 +503,7 @@ impl Session {
             return Next::Wait;
         }
         let in_turn = front.again || self.may_start(work.seq);
-        if !in_turn && self.ahead == 0 {
+        if !in_turn && self.ahead != Some(work.seq) {
             if self.asked >= work.seq {
                 return Next::Wait;
             }
@@ -504,7 +514,7 @@ impl Session {
             if in_turn {
                 self.in_turn = self.in_turn.max(work.seq);
             } else {
-                self.ahead -= 1;
+                self.ahead = None;
             }
             self.delay = work.due.map(|due| self.now.since(due));
         }

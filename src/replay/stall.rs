@@ -7,6 +7,28 @@
 use std::time::Duration;
 
 use crate::pglog::SessionId;
+use crate::replay::order::Start;
+use crate::replay::work::Seq;
+
+/// What a session is about on its connection, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Whether a request is under way.
+    pub running: bool,
+    /// How many answers it has got.
+    pub answers: u64,
+}
+
+impl Activity {
+    /// Whether the session has done nothing at all since `before`.
+    ///
+    /// What the target says of its locks is old when it is heard, and a statement takes locks that it
+    /// gives back as it goes on: to make a table longer, say. A session that ran when the target was
+    /// asked, and does not when the answer is there, need not hold anything.
+    pub fn has_rested_since(self, before: Option<Self>) -> bool {
+        !self.running && before == Some(self)
+    }
+}
 
 /// A session that another one's statement waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,13 +37,17 @@ pub enum Blocker {
     Session {
         /// Which.
         session: SessionId,
-        /// Whether it runs a statement itself.
-        running: bool,
+        /// Whether it has done nothing since before the target was asked, so that what it holds is its
+        /// transaction's.
+        rests: bool,
         /// Its next statement.
         next: NextOf,
     },
     /// A prepared transaction: some session will finish it, further on in the log.
-    Prepared,
+    Prepared {
+        /// Whether no statement has finished since before the target was asked.
+        still: bool,
+    },
     /// A connection that is not ours.
     Stranger,
 }
@@ -32,9 +58,9 @@ pub enum NextOf {
     /// None has been read.
     Nothing,
     /// One that ends its transaction, and with it its locks.
-    End,
+    End(Seq),
     /// Any other.
-    Statement,
+    Statement(Seq),
     /// One that is not due.
     Later,
 }
@@ -43,9 +69,9 @@ pub enum NextOf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relief {
     /// Let the session end its transaction ahead of its turn.
-    EndEarly(SessionId),
-    /// Let the session alone go on, one statement, ahead of its turn.
-    Advance(SessionId),
+    EndEarly(Start),
+    /// Let the session alone go on, with this statement, ahead of its turn.
+    Advance(Start),
     /// Let the next statement in the order start: one further on holds the key.
     StartNext,
     /// Read on: the session's next statement has not been read.
@@ -62,18 +88,23 @@ pub enum Relief {
 /// given up after `patience`.
 pub fn relief(blocker: Blocker, waited: Duration, patience: Duration, no_more: bool) -> Relief {
     match blocker {
-        Blocker::Session { running: true, .. }
+        Blocker::Session { rests: false, .. }
         | Blocker::Session { next: NextOf::Later, .. }
+        | Blocker::Prepared { still: false }
         | Blocker::Stranger => Relief::Wait,
-        Blocker::Session { session, next: NextOf::End, .. } => Relief::EndEarly(session),
-        Blocker::Session { session, next: NextOf::Statement, .. } => Relief::Advance(session),
+        Blocker::Session { session, next: NextOf::End(seq), .. } => {
+            Relief::EndEarly(Start { session, seq })
+        }
+        Blocker::Session { session, next: NextOf::Statement(seq), .. } => {
+            Relief::Advance(Start { session, seq })
+        }
         Blocker::Session { session, next: NextOf::Nothing, .. }
             if no_more || waited >= patience =>
         {
             Relief::GiveUp(session)
         }
         Blocker::Session { session, next: NextOf::Nothing, .. } => Relief::ReadOn(session),
-        Blocker::Prepared => Relief::StartNext,
+        Blocker::Prepared { still: true } => Relief::StartNext,
     }
 }
 
@@ -85,28 +116,47 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(5);
     const LONG: Duration = Duration::from_secs(60);
 
-    fn blocked_by(next: NextOf, running: bool, waited: Duration, no_more: bool) -> Relief {
-        relief(Blocker::Session { session: A, running, next }, waited, LONG, no_more)
+    const HEAD: Start = Start { session: A, seq: Seq(7) };
+
+    fn blocked_by(next: NextOf, waited: Duration, no_more: bool) -> Relief {
+        relief(Blocker::Session { session: A, rests: true, next }, waited, LONG, no_more)
     }
 
     #[test]
     fn a_blocker_ends_early_or_goes_on_alone() {
-        assert_eq!(blocked_by(NextOf::End, false, SHORT, false), Relief::EndEarly(A));
-        assert_eq!(blocked_by(NextOf::Statement, false, SHORT, false), Relief::Advance(A));
-        assert_eq!(blocked_by(NextOf::Statement, true, SHORT, false), Relief::Wait);
-        assert_eq!(blocked_by(NextOf::Later, false, LONG, true), Relief::Wait);
+        assert_eq!(blocked_by(NextOf::End(HEAD.seq), SHORT, false), Relief::EndEarly(HEAD));
+        assert_eq!(blocked_by(NextOf::Statement(HEAD.seq), SHORT, false), Relief::Advance(HEAD));
+        assert_eq!(blocked_by(NextOf::Later, LONG, true), Relief::Wait);
+    }
+
+    #[test]
+    fn a_blocker_that_has_moved_since_the_target_was_asked_is_not_let_ahead_of_its_turn() {
+        let resting = Activity { running: false, answers: 3 };
+        let running = Activity { running: true, ..resting };
+        let moved = Activity { answers: 4, ..resting };
+        assert!(resting.has_rested_since(Some(resting)));
+        assert!(!moved.has_rested_since(Some(running)), "the lock may have been that statement's");
+        assert!(!moved.has_rested_since(Some(resting)));
+        assert!(!running.has_rested_since(Some(resting)));
+        assert!(!resting.has_rested_since(None), "it was not connected then");
+        for next in [NextOf::Statement(HEAD.seq), NextOf::End(HEAD.seq), NextOf::Nothing] {
+            let moved = Blocker::Session { session: A, rests: false, next };
+            assert_eq!(relief(moved, LONG, LONG, true), Relief::Wait);
+        }
     }
 
     #[test]
     fn a_blocker_without_a_record_left_is_given_up_in_the_end() {
-        assert_eq!(blocked_by(NextOf::Nothing, false, SHORT, false), Relief::ReadOn(A));
-        assert_eq!(blocked_by(NextOf::Nothing, false, LONG, false), Relief::GiveUp(A));
-        assert_eq!(blocked_by(NextOf::Nothing, false, SHORT, true), Relief::GiveUp(A));
+        assert_eq!(blocked_by(NextOf::Nothing, SHORT, false), Relief::ReadOn(A));
+        assert_eq!(blocked_by(NextOf::Nothing, LONG, false), Relief::GiveUp(A));
+        assert_eq!(blocked_by(NextOf::Nothing, SHORT, true), Relief::GiveUp(A));
     }
 
     #[test]
     fn a_prepared_transaction_is_finished_by_somebody_further_on() {
-        assert_eq!(relief(Blocker::Prepared, SHORT, LONG, false), Relief::StartNext);
+        let prepared = |still| relief(Blocker::Prepared { still }, SHORT, LONG, false);
+        assert_eq!(prepared(true), Relief::StartNext);
+        assert_eq!(prepared(false), Relief::Wait, "that may have been its end");
         assert_eq!(relief(Blocker::Stranger, LONG, LONG, true), Relief::Wait);
     }
 }

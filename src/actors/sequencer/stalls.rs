@@ -12,7 +12,7 @@ use crate::actors::messages::Turn;
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
-use crate::replay::stall::{Blocker, NextOf, Relief, relief};
+use crate::replay::stall::{Activity, Blocker, NextOf, Relief, relief};
 use crate::replay::work::Seq;
 use crate::target::Observer;
 
@@ -28,6 +28,8 @@ pub(super) struct Stalls {
     stall_check: Duration,
     /// How long until the next look: longer each time nothing was found.
     pause: Duration,
+    /// How many statements have finished.
+    finished: u64,
     warned_of_strangers: bool,
     /// How many looks in a row the target has not answered.
     blind: u64,
@@ -49,6 +51,14 @@ enum Look {
     AtAll,
 }
 
+/// What the target said, and how things stood when it was asked.
+struct Seen {
+    blockers: Vec<i32>,
+    /// What the session of each backend was about.
+    before: HashMap<i32, Activity>,
+    finished: u64,
+}
+
 /// A look goes no further than this along a chain of sessions that wait for each other.
 const LONGEST_CHAIN: usize = 32;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -62,6 +72,7 @@ impl Stalls {
             armed: false,
             stall_check,
             pause: stall_check,
+            finished: 0,
             warned_of_strangers: false,
             blind: 0,
         }
@@ -73,6 +84,11 @@ impl Stalls {
             self.turn = (turn, Instant::now());
             self.pause = self.stall_check;
         }
+    }
+
+    /// A statement has finished.
+    pub(super) fn note_finished(&mut self) {
+        self.finished += 1;
     }
 }
 
@@ -171,14 +187,15 @@ impl Sequencer {
         let waiters =
             waiters.into_iter().filter_map(|id| Some((id, self.sessions.get(&id)?.backend)));
         let waiters: Vec<(SessionId, i32)> = waiters.collect();
-        let running: HashMap<i32, bool> = self
+        let before: HashMap<i32, Activity> = self
             .sessions
             .values()
             .map(|connection| {
                 let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
-                (connection.backend, state.is_running())
+                (connection.backend, state.activity())
             })
             .collect();
+        let finished = self.stalls.finished;
         let settings = self.settings.clone();
         let asking = async move {
             let observer = match observer {
@@ -198,12 +215,12 @@ impl Sequencer {
                         continue;
                     }
                     blockers.push(blocker);
-                    if asked < LONGEST_CHAIN && running.get(&blocker) == Some(&true) {
+                    if asked < LONGEST_CHAIN && before.get(&blocker).is_some_and(|b| b.running) {
                         ask.push(blocker);
                     }
                 }
             }
-            Ok((observer, blockers))
+            Ok((observer, Seen { blockers, before, finished }))
         };
         ctx.spawn(asking.into_actor(self).map(move |answer, actor, ctx| {
             actor.looked(look, answer, ctx);
@@ -213,14 +230,14 @@ impl Sequencer {
     fn looked(
         &mut self,
         look: Look,
-        answer: Result<(Observer, Vec<i32>), String>,
+        answer: Result<(Observer, Seen), String>,
         ctx: &mut Context<Self>,
     ) {
-        let blockers = match answer {
-            Ok((observer, blockers)) => {
+        let seen = match answer {
+            Ok((observer, seen)) => {
                 self.stalls.observer = Watch::Ready(observer);
                 self.stalls.blind = 0;
-                blockers
+                Some(seen)
             }
             Err(error) => {
                 self.stalls.observer = Watch::Absent;
@@ -230,7 +247,7 @@ impl Sequencer {
                     let times = self.stalls.blind;
                     warn!(times, "can't see what statements wait for: {error}");
                 }
-                Vec::new()
+                None
             }
         };
         let waited = match (look, &self.order) {
@@ -239,9 +256,11 @@ impl Sequencer {
         };
         let mut relieved = false;
         // What a look at the turn found is of no use once the turn has gone on.
-        if look == Look::AtAll || waited >= self.stalls.stall_check {
-            for backend in blockers {
-                let blocker = self.blocker(backend);
+        if let Some(seen) = seen
+            && (look == Look::AtAll || waited >= self.stalls.stall_check)
+        {
+            for &backend in &seen.blockers {
+                let blocker = self.blocker(backend, &seen);
                 if blocker == Blocker::Stranger && !self.stalls.warned_of_strangers {
                     self.stalls.warned_of_strangers = true;
                     warn!(
@@ -262,9 +281,9 @@ impl Sequencer {
         self.arm(ctx);
     }
 
-    fn blocker(&self, backend: i32) -> Blocker {
+    fn blocker(&self, backend: i32, seen: &Seen) -> Blocker {
         if backend == 0 {
-            return Blocker::Prepared;
+            return Blocker::Prepared { still: self.stalls.finished == seen.finished };
         }
         let known = self.backends.session(backend);
         let Some((session, connection)) =
@@ -276,10 +295,11 @@ impl Sequencer {
         let next = match state.head() {
             None => NextOf::Nothing,
             Some(_) if state.not_before().is_some() => NextOf::Later,
-            Some(work) if work.ends_locks() => NextOf::End,
-            Some(_) => NextOf::Statement,
+            Some(work) if work.ends_locks() => NextOf::End(work.seq),
+            Some(work) => NextOf::Statement(work.seq),
         };
-        Blocker::Session { session, running: state.is_running(), next }
+        let rests = state.activity().has_rested_since(seen.before.get(&backend).copied());
+        Blocker::Session { session, rests, next }
     }
 
     /// Returns whether anything was set going.
@@ -291,20 +311,20 @@ impl Sequencer {
             Order::Session => false,
         };
         match step {
-            Relief::EndEarly(session) if in_turns => {
+            Relief::EndEarly(Start { session, seq }) if in_turns => {
                 self.overview.stall_broken(StallBreak::EarlyEnd);
                 debug!(%session, "ends its transaction ahead of its turn: others wait for its locks");
-                self.tell(session, Turn::RunAhead)
+                self.tell(session, Turn::RunAhead(seq))
             }
-            Relief::Advance(session) if in_turns => {
+            Relief::Advance(Start { session, seq }) if in_turns => {
                 self.overview.stall_broken(StallBreak::EarlyAdvance);
                 debug!(%session, "goes on ahead of its turn: others wait for its locks");
-                self.tell(session, Turn::RunAhead)
+                self.tell(session, Turn::RunAhead(seq))
             }
             Relief::StartNext if in_turns => match self.first_waiting() {
-                Some(Start { session, .. }) => {
+                Some(Start { session, seq }) => {
                     self.overview.stall_broken(StallBreak::EarlyAdvance);
-                    self.tell(session, Turn::RunAhead)
+                    self.tell(session, Turn::RunAhead(seq))
                 }
                 None => {
                     self.ask_for_more();

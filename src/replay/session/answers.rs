@@ -21,6 +21,7 @@ impl Session {
     /// Takes the answer to the oldest request without one.
     pub fn answered(&mut self, answer: Answer) -> Answered {
         let Some(sent) = self.sent.pop_front() else { return Answered::default() };
+        self.answers += 1;
         let before = std::mem::replace(&mut self.status, answer.status);
         match sent.role {
             Role::Restore(name) => {

@@ -172,7 +172,7 @@ impl Session {
         self.status = Status::Idle;
         self.prepared.clear();
         self.asked = Seq(0);
-        self.ahead = 0;
+        self.ahead = None;
         self.context.disconnected();
     }
 }

@@ -252,9 +252,23 @@ fn running_ahead_starts_one_statement_and_no_more() {
     replay.simple("insert 5", ok());
     replay.simple("insert 6", ok());
     assert_eq!(replay.send(), Next::Ask(Seq(5)));
-    replay.session.run_ahead();
+    replay.session.run_ahead(Seq(5));
     assert_eq!(replay.send(), Next::Ask(Seq(6)), "the place behind one that ran early has to wait");
     assert_eq!(replay.wire.len(), 1);
+}
+
+#[test]
+fn what_stands_behind_a_statement_that_had_its_turn_meanwhile_does_not_run_ahead_for_it() {
+    let mut replay = Replay::new(SessionSettings { turns: Turns::Granted, ..settings() });
+    replay.simple("insert 1", ok());
+    assert_eq!(replay.send(), Next::Ask(Seq(1)));
+    replay.session.grant(Seq(1));
+    assert_eq!(replay.run(), Next::Idle);
+    // A stall was seen before that, and its relief is late.
+    replay.session.run_ahead(Seq(1));
+    replay.simple("insert 2", ok());
+    assert_eq!(replay.send(), Next::Ask(Seq(2)));
+    assert!(replay.wire.is_empty());
 }
 
 #[test]
