@@ -43,7 +43,7 @@ pub struct Drain;
 #[rtype(result = "()")]
 pub struct HandOver(pub Vec<i32>);
 
-/// Consumer → supervisor: cancel what still runs of these partitions' sessions.
+/// Consumer → supervisor: cut off what still runs of these partitions' sessions.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct CutOff(pub Vec<i32>);
@@ -75,6 +75,9 @@ pub enum Turn {
     GiveUp,
     /// It may connect.
     Connect,
+    /// Its partition goes to another process: what is under way is not waited for. Up to this
+    /// statement.
+    CutOff(Seq),
     /// Another session needs its connection: close it, unless there is something to do.
     MakeRoom {
         /// Whether an open transaction is rolled back for it.

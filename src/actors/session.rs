@@ -675,6 +675,26 @@ impl SessionActor {
         }));
     }
 
+    /// Cancels what is under way, and closes the connection without hearing what came of it: whatever
+    /// that is, the next owner of the partition runs it again.
+    fn cut_off(&mut self, last: Seq, ctx: &mut Context<Self>) {
+        let Some(connection) = self.forget_connection() else { return };
+        let left = self.state().cut_off(last);
+        warn!(session = %self.id, statements = left.len(),
+            "cut off: its partition goes to another process");
+        self.unaimed = None;
+        self.left(false);
+        self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
+        let session = self.id;
+        actix::spawn(async move {
+            if let Err(error) = connection.cancel().await {
+                warn!(%session, "{error}");
+            }
+            drop(connection);
+        });
+        self.pump(ctx);
+    }
+
     /// Gives its connection to another session.
     fn make_room(&mut self, roll_back: bool, ctx: &mut Context<Self>) {
         let evicted = match self.phase {
@@ -821,6 +841,7 @@ impl Handler<Turn> for SessionActor {
                 self.state_at(now).run_ahead(seq);
             }
             Turn::GiveUp => return self.give_up(ctx),
+            Turn::CutOff(last) => return self.cut_off(last, ctx),
             Turn::Connect => return self.admitted(ctx),
             Turn::MakeRoom { roll_back } => return self.make_room(roll_back, ctx),
         }

@@ -375,15 +375,11 @@ impl Handler<CutOff> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, CutOff(partitions): CutOff, _: &mut Self::Context) {
-        for (session, entry) in self.sessions.iter().filter(|(_, entry)| entry.is_of(&partitions)) {
-            let state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(work) = state.running().cloned() else { continue };
-            drop(state);
-            warn!(%session, seq = work.seq.0, "cut off: its partition goes to another process");
-            if let Some(around) = &self.around {
-                around.give_back(vec![work.clone()], Fate::Filtered(Filtered::HandedOver));
+        for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
+            let last = entry.state.lock().unwrap_or_else(PoisonError::into_inner).newest();
+            if let Some(last) = last {
+                entry.address.do_send(Turn::CutOff(last));
             }
-            entry.address.do_send(Cancel(work.seq));
         }
     }
 }

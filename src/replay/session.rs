@@ -391,6 +391,11 @@ impl Session {
         self.queue.front().map(|queued| &queued.work)
     }
 
+    /// The place of the last statement that came.
+    pub fn newest(&self) -> Option<Seq> {
+        self.newest.as_ref().map(|work| work.seq)
+    }
+
     /// The statement that a request is under way for, if any.
     pub fn running(&self) -> Option<&Arc<Work>> {
         let whole = self.sent.iter().find_map(|sent| match &sent.role {

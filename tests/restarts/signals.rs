@@ -1,6 +1,7 @@
 //! kreplay is asked to stop.
 
 use super::*;
+use crate::support::log::Log;
 
 fn stops_and_goes_on(order: &str) {
     let workload = Workload::shared();
@@ -83,6 +84,41 @@ fn what_does_not_end_in_time_is_left_to_the_next_start() {
     replay(kafka::shared(), &topic, &target).arg("--until-end").run().well();
     assert_eq!(workload.on(&target).doubled(workload), 0);
     assert_eq!(accounts_of(&target), workload.accounts);
+}
+
+#[test]
+fn what_is_cut_off_because_its_partition_is_lost_is_run_by_the_next_owner() {
+    let broker = kafka::shared();
+    let topic = broker.topic("cut-off", 1);
+    let log = (1..=20).fold(Log::new(), |log, n| {
+        log.ended(n % 2 + 1, [format!("insert into single values ({n})")])
+    });
+    broker.produce(&topic, 0, log.records().iter().map(Vec::as_slice));
+    let target = target(SET_UP);
+    let stranger = Client::connect(&target);
+    stranger.run("begin; lock table single");
+    let mut running = Kreplay::new()
+        .args(["-t", &topic, "-b", broker.address(), "-d", "postgres", "--order", "session"])
+        .args(["-X", "session.timeout.ms=1000", "-X", "heartbeat.interval.ms=150"])
+        .args(["--shutdown-timeout", "1s"])
+        .target(&target)
+        .spawn();
+    wait_until("both sessions wait for the stranger", || {
+        target.query("select count(*) from pg_locks where not granted") == "2"
+    });
+    // It is put out of the group, and is its only member again afterwards.
+    running.signal("STOP");
+    wait_until("the group is empty", || broker.members(&group(&topic)) == 0);
+    running.signal("CONT");
+    running.wait_for_line("cut off");
+    wait_until("both sessions wait for the stranger again", || {
+        target.query("select count(*) from pg_locks where not granted") == "2"
+    });
+    stranger.run("commit");
+    wait_for_end(&mut running, log.records().len());
+    running.term();
+    running.wait().well();
+    assert_eq!(target.query("select count(*), count(distinct id) from single"), "20|20");
 }
 
 #[test]

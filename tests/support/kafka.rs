@@ -214,6 +214,13 @@ impl Broker {
         }
     }
 
+    /// How many members a group has.
+    pub fn members(&self, group: &str) -> usize {
+        let consumer: BaseConsumer = self.client().create().expect("a consumer");
+        let groups = consumer.fetch_group_list(Some(group), TIMEOUT).expect("an answer");
+        groups.groups().iter().map(|group| group.members().len()).sum()
+    }
+
     /// Deletes a partition's records before `offset`.
     pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();

@@ -74,6 +74,25 @@ impl Session {
     /// again, but for a statement that has taken its connection with it too often.
     pub fn lost(&mut self) -> Interrupted {
         let hopeless = self.running().filter(|work| work.loses_connection() >= ATTEMPTS).cloned();
+        let (mut again, in_doubt) = self.take_under_way();
+        again.retain(|work| hopeless.as_ref().is_none_or(|hopeless| !Arc::ptr_eq(work, hopeless)));
+        let mut left = Vec::new();
+        match self.closing {
+            // Whoever stops leaves it to the next start.
+            Some(Closing::Drain) => {}
+            Some(Closing::HandOver) => left = again,
+            Some(Closing::Source(_) | Closing::ServerEnded | Closing::Forgotten) | None => {
+                for work in again.into_iter().rev() {
+                    self.queue.push_front(Queued { work, again: true });
+                }
+            }
+        }
+        self.disconnected();
+        Interrupted { in_doubt, hopeless, left }
+    }
+
+    /// Everything that was not settled; and how much of it may have been committed.
+    fn take_under_way(&mut self) -> (Vec<Arc<Work>>, usize) {
         let mut again: Vec<Arc<Work>> = std::mem::take(&mut self.transaction);
         let mut in_doubt = 0;
         let mut in_block = self.status != Status::Idle;
@@ -100,20 +119,20 @@ impl Session {
             });
             again.push(current.work);
         }
-        again.retain(|work| hopeless.as_ref().is_none_or(|hopeless| !Arc::ptr_eq(work, hopeless)));
-        let mut left = Vec::new();
-        match self.closing {
-            // Whoever stops leaves it to the next start.
-            Some(Closing::Drain) => {}
-            Some(Closing::HandOver) => left = again,
-            Some(Closing::Source(_) | Closing::ServerEnded | Closing::Forgotten) | None => {
-                for work in again.into_iter().rev() {
-                    self.queue.push_front(Queued { work, again: true });
-                }
-            }
+        (again, in_doubt)
+    }
+
+    /// The session's partition has another owner, who runs again what has not been settled, and what
+    /// is under way is not waited for any longer. Hands it back, up to this statement: those behind
+    /// it came after the partition had come back.
+    pub fn cut_off(&mut self, last: Seq) -> Vec<Arc<Work>> {
+        let (under_way, _) = self.take_under_way();
+        let (left, again): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|w| w.seq <= last);
+        for work in again.into_iter().rev() {
+            self.queue.push_front(Queued { work, again: true });
         }
         self.disconnected();
-        Interrupted { in_doubt, hopeless, left }
+        left
     }
 
     /// The connection was closed on purpose, and the open transaction rolled back with it as on the

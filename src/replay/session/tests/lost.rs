@@ -22,6 +22,28 @@ fn what_was_not_settled_is_run_again_in_order_and_told_once() {
 }
 
 #[test]
+fn what_is_cut_off_is_handed_back_and_never_settled_by_what_comes_of_it() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert 1", ok());
+    replay.run();
+    replay.simple("insert 2", ok());
+    replay.simple("begin", ok());
+    replay.send();
+    replay.session.close(Closing::HandOver);
+    // The partition has come back meanwhile, and with it what follows.
+    replay.simple("insert 4", ok());
+    let left = replay.session.cut_off(Seq(3));
+    assert_eq!(left.iter().map(|work| work.seq.0).collect::<Vec<_>>(), [2, 3]);
+    let canceled = Answer {
+        status: Status::Idle,
+        error: Some((state("57014"), false)),
+        took: Took::default(),
+    };
+    assert!(replay.session.answered(canceled).settled.is_empty());
+    assert_eq!(replay.session.next(), Some(Seq(4)));
+}
+
+#[test]
 fn only_what_may_have_been_committed_is_in_doubt() {
     for (statements, expected) in [
         (&["insert 1", "insert 2"][..], 2),
