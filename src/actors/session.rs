@@ -146,6 +146,8 @@ enum Permit {
 const LEAD: Duration = Duration::from_secs(1);
 /// By so much, and up to twice as much, timers are late: they are set to be early by it.
 const TIMER_GRAIN: Duration = Duration::from_millis(1);
+/// Between two requests to cancel: by then the server goes on with what stands behind the canceled one.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(20);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -678,6 +680,7 @@ impl SessionActor {
     /// Cancels what is under way, and closes the connection without hearing what came of it: whatever
     /// that is, the next owner of the partition runs it again.
     fn cut_off(&mut self, last: Seq, ctx: &mut Context<Self>) {
+        let in_flight = self.answers.len();
         let Some(connection) = self.forget_connection() else { return };
         let left = self.state().cut_off(last);
         warn!(session = %self.id, statements = left.len(),
@@ -685,13 +688,7 @@ impl SessionActor {
         self.unaimed = None;
         self.left(false);
         self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
-        let session = self.id;
-        actix::spawn(async move {
-            if let Err(error) = connection.cancel().await {
-                warn!(%session, "{error}");
-            }
-            drop(connection);
-        });
+        actix::spawn(cancel_all(self.id, connection, in_flight));
         self.pump(ctx);
     }
 
@@ -846,6 +843,25 @@ impl Handler<Turn> for SessionActor {
             Turn::MakeRoom { roll_back } => return self.make_room(roll_back, ctx),
         }
         self.pump_at(now, ctx);
+    }
+}
+
+/// Closes a connection with so many requests in flight, and cancels them one after the other: the server
+/// would run them to the last, even after its client has gone.
+async fn cancel_all(session: SessionId, connection: Connection, in_flight: usize) {
+    let cancels: Vec<_> = (0..=in_flight).map(|_| connection.cancel()).collect();
+    let canceling = async {
+        for cancel in cancels {
+            if let Err(error) = cancel.await {
+                warn!(%session, "{error}");
+            }
+            tokio::time::sleep(CANCEL_INTERVAL).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = connection.close() => {}
+        () = canceling => {}
     }
 }
 

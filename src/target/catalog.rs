@@ -87,7 +87,7 @@ const SETTINGS: &str = "
                'command line', 'environment variable') THEN setting ELSE boot_val END AS value,
            0 AS rank
     FROM pg_catalog.pg_settings
-    WHERE name IN ('search_path', 'default_transaction_isolation')
+    WHERE name IN ('search_path', 'default_transaction_isolation', 'standard_conforming_strings')
     UNION ALL
     SELECT r.rolname::text, pg_catalog.lower(pg_catalog.split_part(c, '=', 1)), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1),
            CASE WHEN setrole = 0 THEN 1 ELSE 3 END + CASE WHEN setdatabase = 0 THEN 0 ELSE 1 END
@@ -254,25 +254,32 @@ fn rule(row: &Reader<'_>) -> Result<RuleRow, ObserveError> {
     Ok(RuleRow { relation: row.get("relation")?, event: row.code("event")? })
 }
 
-/// Dependencies on what is PostgreSQL's own are not recorded. A check is that of the table or of a
+/// Dependencies on what is PostgreSQL's own are not recorded: the functions among it that are declared
+/// volatile, or run queries, are told from the parsed expressions. (A default's nextval is told by
+/// the sequence.) A check is that of the table or of a
 /// column's domain.
 const DEPENDENCIES: &str = "
-    WITH made(classid, objid, relation, dependent, number) AS (
-        SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass::oid, w.oid, w.ev_class, 'query', 0
+    WITH made(classid, objid, relation, dependent, number, tree) AS (
+        SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass::oid, w.oid, w.ev_class, 'query', 0,
+               w.ev_action::text
         FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
         WHERE w.ev_type = '1' AND c.relkind = 'v' AND c.oid >= 16384
         UNION ALL
-        SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass, p.oid, p.polrelid, 'query', 0
+        SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass, p.oid, p.polrelid, 'query', 0,
+               pg_catalog.concat(p.polqual::text, p.polwithcheck::text)
         FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
         WHERE c.relrowsecurity
         UNION ALL
-        SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid, d.adrelid, 'default', d.adnum
+        SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid, d.adrelid, 'default', d.adnum,
+               d.adbin::text
         FROM pg_catalog.pg_attrdef d
         UNION ALL
-        SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, k.conrelid, 'check', 0
+        SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, k.conrelid, 'check', 0,
+               k.conbin::text
         FROM pg_catalog.pg_constraint k WHERE k.contype = 'c' AND k.conrelid <> 0
         UNION ALL
-        SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, a.attrelid, 'check', 0
+        SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, a.attrelid, 'check', 0,
+               k.conbin::text
         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.atttypid = k.contypid
         WHERE k.contypid <> 0 AND a.attnum > 0),
     needs(relation, dependent, number, function, needed) AS (
@@ -288,6 +295,14 @@ const DEPENDENCIES: &str = "
         JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid
         JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
         WHERE d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND p.oid >= 16384
+        UNION
+        SELECT m.relation, m.dependent, m.number, true, p.oid
+        FROM made m
+        CROSS JOIN LATERAL pg_catalog.regexp_matches(
+            m.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+)', 'g') AS f(called)
+        JOIN pg_catalog.pg_proc p ON p.oid = f.called[1]::oid
+        WHERE p.oid < 16384 AND NOT (m.dependent = 'default' AND p.proname = 'nextval')
+          AND (p.provolatile = 'v' OR p.proname ~ '_to_xml|^ts_(stat|rewrite)')
         UNION
         SELECT m.relation, m.dependent, m.number, false, c.oid
         FROM made m

@@ -35,6 +35,11 @@ const SCHEMA: &str = "
     CREATE FUNCTION looks(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1';
     CREATE FUNCTION writes(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
     CREATE VIEW with_function AS SELECT looks(id::int) FROM counted;
+    CREATE VIEW with_large_object AS SELECT lo_create(0);
+    CREATE VIEW with_query AS SELECT table_to_xml('counted', true, true, '');
+    CREATE VIEW with_random AS SELECT random(), id FROM counted;
+    CREATE TABLE stamped (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), lo oid
+        DEFAULT lo_create(0));
     CREATE TABLE defaulted (id int PRIMARY KEY, n int DEFAULT writes(1));
     CREATE TABLE checked (id int PRIMARY KEY, n int CHECK (looks(n) > 0));
     CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -58,7 +63,8 @@ const SCHEMA: &str = "
     ALTER ROLE finder SET search_path = tucked;";
 
 /// A table by any name: what locks it, and the name that it is told by.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
+    "stamped",
     "parents",
     "children",
     "counted",
@@ -172,6 +178,11 @@ async fn assert_read(version: u32) {
         ("SELECT looks(1)", "read all"),
         ("SELECT writes(1)", "everything"),
         ("SELECT * FROM with_function", "read all, read counted"),
+        ("SELECT * FROM with_large_object", "everything"),
+        ("SELECT * FROM with_query", "everything"),
+        ("SELECT * FROM with_random", "read counted"),
+        ("INSERT INTO stamped (id, lo) VALUES (1, 2)", "write stamped row"),
+        ("INSERT INTO stamped VALUES (1, now())", "everything"),
         ("INSERT INTO defaulted VALUES (1, 2)", "write defaulted row"),
         ("INSERT INTO defaulted VALUES (1)", "everything"),
         ("INSERT INTO checked VALUES (1, 1)", "read all, write checked row"),

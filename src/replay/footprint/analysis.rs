@@ -23,6 +23,8 @@ mod references;
 mod utility;
 mod write;
 
+pub(super) use functions::built_in;
+
 /// The template of a text that is one statement.
 pub(super) fn template(
     sql: &str,

@@ -193,6 +193,11 @@ impl Shapes {
         if sql.len() > LONGEST {
             return Footprint::everything(Widening::TooLong);
         }
+        let catalog = self.databases[session.database as usize].catalog.as_ref();
+        if sql.contains('\\') && catalog.is_some_and(|it| session.escapes_by_backslash(it)) {
+            // Where its literals end is not known.
+            return Footprint::everything(Widening::Construct);
+        }
         let mut shape = std::mem::take(&mut self.shape);
         shape.read(sql);
         let footprint = if shape.is_empty() {

@@ -20,6 +20,9 @@ pub(super) enum Effect {
     Rollback {
         chains: bool,
     },
+    Savepoint(Box<str>),
+    Release(Box<str>),
+    RollbackTo(Box<str>),
     /// `SET TRANSACTION ISOLATION LEVEL`.
     Isolate(bool),
     /// `SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL`.
@@ -65,6 +68,8 @@ pub(super) enum Setting {
     Isolation,
     /// `role` and `session_authorization`, which `"$user"` stands for.
     User,
+    /// `standard_conforming_strings`: whether a backslash in a literal stands for itself.
+    Backslashes,
 }
 
 impl Setting {
@@ -78,6 +83,8 @@ impl Setting {
             Some(Self::Isolation)
         } else if is("role") || is("session_authorization") {
             Some(Self::User)
+        } else if is(BACKSLASHES) {
+            Some(Self::Backslashes)
         } else {
             None
         }
@@ -88,12 +95,16 @@ impl Setting {
 /// a barrier.
 const NOWHERE: &str = "\0";
 
+const BACKSLASHES: &str = "standard_conforming_strings";
+
 /// Settings that differ from those of a new session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Settings {
     path: Option<Vec<Box<str>>>,
     keeps_snapshot: Option<bool>,
     user: Option<Box<str>>,
+    /// Whether backslashes in literals stand for themselves.
+    plain_backslashes: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +120,16 @@ struct Transaction {
     has_failed: bool,
     /// What a rollback brings back.
     before: (Settings, Vec<Temporary>),
+    savepoints: Vec<Savepoint>,
+}
+
+/// What a rollback to it brings back.
+#[derive(Debug)]
+struct Savepoint {
+    name: Box<str>,
+    settings: Settings,
+    lasting: Settings,
+    temporary: Vec<Temporary>,
 }
 
 /// One session of the source.
@@ -188,6 +209,12 @@ impl Session {
         self.prepared.insert(name.into(), sql.into());
     }
 
+    /// Whether backslashes escape in literals that do not say so (`E''`), which no text is read by.
+    pub(super) fn escapes_by_backslash(&self, catalog: &Catalog) -> bool {
+        let default = || catalog.setting(&self.user, BACKSLASHES).is_none_or(is_on);
+        !self.settings.plain_backslashes.unwrap_or_else(default)
+    }
+
     /// A statement failed: the transaction is aborted.
     pub(super) fn fail(&mut self) {
         if let Some(transaction) = &mut self.transaction {
@@ -217,6 +244,15 @@ impl Session {
             Effect::Begin(keeps) => self.begin(*keeps, catalog),
             Effect::Commit { chains } => self.end(true, *chains),
             Effect::Rollback { chains } => self.end(false, *chains),
+            Effect::Savepoint(name) => self.savepoint(name),
+            Effect::Release(name) => {
+                if let Some(open) = &mut self.transaction
+                    && let Some(at) = open.savepoint(name)
+                {
+                    open.savepoints.truncate(at);
+                }
+            }
+            Effect::RollbackTo(name) => self.roll_back_to(name),
             Effect::Isolate(keeps) => self.isolate(*keeps),
             Effect::IsolateAll(keeps) => {
                 self.settings.keeps_snapshot = Some(*keeps);
@@ -291,6 +327,7 @@ impl Session {
             has_snapshot: false,
             has_failed: false,
             before: (self.lasting.clone(), self.temporary.clone()),
+            savepoints: Vec::new(),
         });
     }
 
@@ -308,8 +345,32 @@ impl Session {
                 has_snapshot: false,
                 has_failed: false,
                 before: (self.lasting.clone(), self.temporary.clone()),
+                savepoints: Vec::new(),
             });
         }
+    }
+
+    fn savepoint(&mut self, name: &str) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.savepoints.push(Savepoint {
+                name: name.into(),
+                settings: self.settings.clone(),
+                lasting: self.lasting.clone(),
+                temporary: self.temporary.clone(),
+            });
+        }
+    }
+
+    /// The savepoint stays, for the next rollback to it.
+    fn roll_back_to(&mut self, name: &str) {
+        let Some(transaction) = &mut self.transaction else { return };
+        let Some(at) = transaction.savepoint(name) else { return };
+        transaction.savepoints.truncate(at + 1);
+        transaction.has_failed = false;
+        let savepoint = &transaction.savepoints[at];
+        self.settings = savepoint.settings.clone();
+        self.lasting = savepoint.lasting.clone();
+        self.temporary = savepoint.temporary.clone();
     }
 
     fn isolate(&mut self, keeps: bool) {
@@ -336,6 +397,10 @@ impl Session {
                 settings.for_each(|settings| settings.keeps_snapshot = keeps);
             }
             Setting::Isolation => {}
+            Setting::Backslashes => {
+                let plain = values.pop().map(|value| is_on(&value));
+                settings.for_each(|settings| settings.plain_backslashes = plain);
+            }
             Setting::User => {
                 let user = values.pop().filter(|user| user != "none" && user != "default");
                 settings.for_each(|settings| settings.user = user.as_deref().map(Into::into));
@@ -348,8 +413,20 @@ impl Session {
         for settings in [&mut self.settings, &mut self.lasting] {
             settings.path = None;
             settings.keeps_snapshot = None;
+            settings.plain_backslashes = None;
         }
     }
+}
+
+impl Transaction {
+    fn savepoint(&self, name: &str) -> Option<usize> {
+        self.savepoints.iter().rposition(|savepoint| *savepoint.name == *name)
+    }
+}
+
+/// Whether a setting's text surely means yes; it is the other way that has to be careful.
+fn is_on(value: &str) -> bool {
+    ["on", "true", "yes", "1"].iter().any(|on| value.eq_ignore_ascii_case(on))
 }
 
 /// Whether a transaction of this isolation level sees what was there at its first statement.

@@ -75,6 +75,17 @@ impl Analysis<'_> {
     }
 }
 
+/// What a function of PostgreSQL's own may do where it is called by a view, a default or a check.
+pub(in crate::replay::footprint) fn built_in(name: &str, declared: Purity) -> Purity {
+    if RUNS_QUERIES.contains(&name) {
+        Purity::Volatile
+    } else if is_harmless(name) {
+        Purity::Pure
+    } else {
+        declared
+    }
+}
+
 /// Functions whose results do not come twice.
 const GENERATORS: [&str; 9] = [
     "gen_random_uuid",

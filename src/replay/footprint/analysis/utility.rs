@@ -111,6 +111,11 @@ impl Analysis<'_> {
             Ok(K::TransStmtCommit) => Effect::Commit { chains },
             Ok(K::TransStmtPrepare) => Effect::Commit { chains: false },
             Ok(K::TransStmtRollback) => Effect::Rollback { chains },
+            Ok(K::TransStmtSavepoint) => Effect::Savepoint(control.savepoint_name.as_str().into()),
+            Ok(K::TransStmtRelease) => Effect::Release(control.savepoint_name.as_str().into()),
+            Ok(K::TransStmtRollbackTo) => {
+                Effect::RollbackTo(control.savepoint_name.as_str().into())
+            }
             Ok(_) => return,
             Err(_) => return self.barrier(Widening::Construct),
         };

@@ -7,6 +7,7 @@ use super::{
     Needed, Oid, OtherKey, Purity, Relation, Rows, Storage, Trigger,
 };
 use crate::replay::footprint::Widening;
+use crate::replay::footprint::analysis::built_in;
 use crate::replay::footprint::values::KeyType;
 
 const BEFORE_INSERT: i16 = 1 << 2;
@@ -37,7 +38,8 @@ pub(super) fn catalog(rows: Rows) -> Catalog {
 
 fn functions(catalog: &mut Catalog, rows: &Rows) {
     for row in &rows.functions {
-        catalog.function_purity.insert(row.oid, row.purity);
+        let purity = if row.is_built_in { built_in(&row.name, row.purity) } else { row.purity };
+        catalog.function_purity.insert(row.oid, purity);
         let names = catalog.functions.entry((*row.schema).into()).or_default();
         let this = Function { purity: row.purity, built_in: row.is_built_in, in_c: row.is_in_c };
         names

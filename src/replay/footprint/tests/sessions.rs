@@ -41,6 +41,52 @@ fn the_path_is_the_sessions_own_and_follows_its_transactions() {
 }
 
 #[test]
+fn a_rollback_to_a_savepoint_brings_back_what_was_set_then() {
+    let mut world = World::new();
+    let things = "SELECT 1 FROM things";
+    for (sql, leads_there) in [
+        ("BEGIN", false),
+        ("SAVEPOINT a", false),
+        ("SET search_path = other", true),
+        ("SAVEPOINT b", true),
+        ("RESET search_path", false),
+        ("ROLLBACK TO b", true),
+        ("RESET search_path", false),
+        ("ROLLBACK TO SAVEPOINT b", true),
+        ("ROLLBACK TO a", false),
+        ("SET search_path = other", true),
+        ("RELEASE a", true),
+        ("COMMIT", true),
+    ] {
+        world.of(sql);
+        let expected = if leads_there { "read other.things" } else { "everything" };
+        assert_eq!(world.told(things), [expected], "{sql}");
+    }
+    world.of("BEGIN");
+    world.of("SAVEPOINT a");
+    world.failed("SELECT 1 / 0", "22012");
+    world.of("ROLLBACK TO a");
+    world.of("RESET search_path");
+    world.of("COMMIT");
+    assert_eq!(world.told(things), ["everything"], "the transaction did commit");
+}
+
+#[test]
+fn where_backslashes_escape_a_text_with_one_can_be_anything() {
+    let mut world = World::new();
+    let text = r"UPDATE orders SET note = 'a\' WHERE id = 5";
+    assert_eq!(world.told(text), ["write orders row"]);
+    world.of("BEGIN");
+    world.of("SET standard_conforming_strings = off");
+    assert_eq!(world.of(text), Footprint::everything(Widening::Construct));
+    assert_eq!(world.told("UPDATE orders SET note = 'a' WHERE id = 5"), ["write orders row"]);
+    world.of("ROLLBACK");
+    assert_eq!(world.told(text), ["write orders row"]);
+    world.of("SELECT set_config('standard_conforming_strings', 'off', false)");
+    assert_eq!(world.of(text), Footprint::everything(Widening::Construct));
+}
+
+#[test]
 fn what_failed_changes_nothing() {
     let mut world = World::new();
     world.failed("SET search_path = other", "42501");
