@@ -434,7 +434,7 @@ impl Session {
         let sent = self.sent.len().max(usize::from(self.current.is_some()));
         let head = self.queue.front().and_then(|front| {
             let seq = front.work.seq;
-            let asks = !front.again && self.asked >= seq && self.ahead == 0;
+            let asks = !front.again && self.asked >= seq && self.ahead != Some(seq);
             match () {
                 () if self.not_before().is_some() => Some(Wait::Schedule),
                 () if !self.connected => Some(Wait::Connection),
