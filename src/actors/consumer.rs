@@ -157,6 +157,8 @@ pub struct Consumer {
     newest_due: Option<Moment>,
     first_statement: Option<Instant>,
     last_progress: Instant,
+    /// The broker is being asked where the partitions end.
+    look_at_ends: Option<tokio::task::JoinHandle<()>>,
     /// When offsets were last committed whether or not they had changed.
     committed_all: Instant,
     /// When the newest statement that has ended was logged, in Unix milliseconds.
@@ -243,6 +245,7 @@ impl Consumer {
             newest_due: None,
             first_statement: None,
             last_progress: now,
+            look_at_ends: None,
             committed_all: now,
             newest_ended_ms: 0,
             told: HashMap::new(),
@@ -630,6 +633,7 @@ impl Consumer {
     fn every_second(&mut self) {
         self.health.beat(Beating::Consumer);
         self.commit();
+        self.look_at_ends();
         self.show_lag();
         self.show_waits();
         // What waits for a record that is still to come goes on when it has been read.
@@ -644,6 +648,18 @@ impl Consumer {
             }
         }
         self.intake.forget_silent(self.now_ms());
+    }
+
+    /// While nothing is fetched, nothing tells how much more there has come to be.
+    fn look_at_ends(&mut self) {
+        let looks = self.look_at_ends.as_ref().is_some_and(|look| !look.is_finished());
+        if !looks
+            && !self.window.has_room()
+            && let Some(offsets) = self.offsets.clone()
+        {
+            let look = tokio::task::spawn_blocking(move || offsets.look_at_ends());
+            self.look_at_ends = Some(look);
+        }
     }
 
     /// Shows how much has been read of what has an end.

@@ -28,6 +28,7 @@ fn a_target_that_stands_still_costs_neither_memory_nor_the_place_in_the_group() 
         .args(["-X", "session.timeout.ms=6000", "-X", "max.poll.interval.ms=6000"])
         .spawn();
     let (before, after) = log.records().split_at(20);
+    let (after, late) = after.split_at(after.len() - 100);
     broker.produce(&topic, 0, before.iter().map(Vec::as_slice));
     wait_for_end(&mut running, before.len());
     let at_rest = running.memory_kb("VmHWM");
@@ -45,6 +46,12 @@ fn a_target_that_stands_still_costs_neither_memory_nor_the_place_in_the_group() 
             println!("{} s: VmRSS {} kB", told * 30, running.memory_kb("VmRSS"));
         }
     }
+    // What comes while nothing is fetched is behind, too.
+    broker.produce(&topic, 0, late.iter().map(Vec::as_slice));
+    running.wait_for(|metrics| {
+        let of = |name: &str| metrics[&format!(r#"{name}{{partition="0"}}"#)];
+        of("kreplay_consumer_position") + of("kreplay_consumer_lag") == f64::from(STATEMENTS)
+    });
     let read = running.metrics()[r#"kreplay_consumer_position{partition="0"}"#];
     target.thaw();
     wait_for_end(&mut running, log.records().len());

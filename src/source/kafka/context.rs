@@ -289,7 +289,9 @@ impl Context {
                     }
                     let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
                     if end >= 0 {
-                        position.high_watermark = end.max(position.position);
+                        // Of the last fetch, which may be long ago.
+                        let least = position.high_watermark.max(position.position);
+                        position.high_watermark = end.max(least);
                     }
                 }
             }

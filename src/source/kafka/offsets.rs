@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use rdkafka::consumer::CommitMode;
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -10,8 +11,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use tracing::debug;
+
 use super::context::Context;
 use crate::source::{Extent, SourceError};
+
+/// How long the broker may take to say where a partition ends.
+const ENDS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What to commit for a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,10 +117,25 @@ impl Offsets {
         Ok(())
     }
 
-    /// How far every assigned partition is. Never blocks: watermarks are those of the last fetch,
-    /// up to a second old.
+    /// How far every assigned partition is. Never blocks: watermarks are those of the last fetch, up
+    /// to a second old, or of [`look_at_ends`](Self::look_at_ends).
     pub fn positions(&self) -> Vec<PartitionPosition> {
         self.client.context().positions.with(|positions| positions.values().copied().collect())
+    }
+
+    /// Asks the broker where the partitions end: nothing else tells while fetching is paused. Blocks,
+    /// for some seconds where the broker is away.
+    pub fn look_at_ends(&self) {
+        for PartitionPosition { partition, .. } in self.positions() {
+            match self.client.fetch_watermarks(&self.topic, partition, ENDS_TIMEOUT) {
+                Ok((_, end)) => self.client.context().positions.with(|positions| {
+                    if let Some(position) = positions.get_mut(&partition) {
+                        position.high_watermark = position.high_watermark.max(end);
+                    }
+                }),
+                Err(error) => debug!(partition, "can't ask where it ends: {error}"),
+            }
+        }
     }
 
     /// How much of the topic there is to read and how much of that has been, where `until_end` sets
