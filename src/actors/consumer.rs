@@ -38,7 +38,7 @@ use crate::replay::report::Shapes;
 use crate::replay::session::Ended;
 use crate::replay::settings::{Order, ReplaySettings};
 use crate::replay::waits::{Wait, Waits};
-use crate::replay::window::Window;
+use crate::replay::window::{Standstill, Window};
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::{Commit, CommitMode, Offsets};
@@ -157,6 +157,7 @@ pub struct Consumer {
     newest_due: Option<Moment>,
     first_statement: Option<Instant>,
     last_progress: Instant,
+    standstill: Standstill,
     /// The broker is being asked where the partitions end.
     look_at_ends: Option<tokio::task::JoinHandle<()>>,
     /// When offsets were last committed whether or not they had changed.
@@ -245,6 +246,7 @@ impl Consumer {
             newest_due: None,
             first_statement: None,
             last_progress: now,
+            standstill: Standstill::default(),
             look_at_ends: None,
             committed_all: now,
             newest_ended_ms: 0,
@@ -636,10 +638,14 @@ impl Consumer {
         self.look_at_ends();
         self.show_lag();
         self.show_waits();
+        self.intake.forget_silent(self.now_ms());
+    }
+
+    fn look_at_standstill(&mut self) {
         // What waits for a record that is still to come goes on when it has been read.
         let in_flight = self.window.in_flight() > 0;
         let stuck = !self.window.has_room() || (self.phase == Phase::Ended && in_flight);
-        if stuck && self.last_progress.elapsed() >= Duration::from_secs(1) {
+        if stuck && self.standstill.is_due(self.last_progress.elapsed()) {
             if self.phase == Phase::Reading && self.window.open() {
                 self.release();
                 self.interrupt.notify_one();
@@ -647,7 +653,6 @@ impl Consumer {
                 downstream.sequencer.do_send(Relieve);
             }
         }
-        self.intake.forget_silent(self.now_ms());
     }
 
     /// While nothing is fetched, nothing tells how much more there has come to be.
@@ -720,6 +725,7 @@ impl Actor for Consumer {
             if actor.phase == Phase::Reading && !nothing_held {
                 actor.release();
             }
+            actor.look_at_standstill();
         });
         self.read(ctx);
     }

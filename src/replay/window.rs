@@ -1,5 +1,7 @@
 //! How much may be in flight, over all sessions.
 
+use std::time::Duration;
+
 /// The statements in flight, and whether there is room for more.
 #[derive(Debug)]
 pub struct Window {
@@ -71,9 +73,55 @@ impl Window {
     }
 }
 
+/// When to look at what holds everything up: soon, and then less and less often, since it may as well
+/// be statements that take their time.
+#[derive(Debug)]
+pub struct Standstill {
+    next: Duration,
+    /// For how long nothing had ended when that was told last.
+    still_for: Duration,
+}
+
+/// How long nothing has ended when it is looked at first.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// So much lies between two looks at the most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Default for Standstill {
+    fn default() -> Self {
+        Self { next: FIRST_LOOK, still_for: Duration::ZERO }
+    }
+}
+
+impl Standstill {
+    /// Whether to look, when nothing has ended for so long.
+    pub fn is_due(&mut self, still_for: Duration) -> bool {
+        if still_for < self.still_for {
+            *self = Self::default();
+        }
+        self.still_for = still_for;
+        let is_due = still_for >= self.next;
+        if is_due {
+            self.next = still_for + still_for.min(LONGEST_PAUSE);
+        }
+        is_due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_standstill_is_looked_at_soon_and_then_less_and_less_often() {
+        let mut standstill = Standstill::default();
+        let mut looks = |range: std::ops::Range<u64>| -> Vec<u64> {
+            let due = |ms: &u64| standstill.is_due(Duration::from_millis(*ms));
+            range.step_by(10).filter(due).collect()
+        };
+        assert_eq!(looks(0..3300), [50, 100, 200, 400, 800, 1600, 2600]);
+        assert_eq!(looks(60..120), [60], "something had ended meanwhile");
+    }
 
     fn full(limit: usize) -> Window {
         let mut window = Window::new(limit, usize::MAX);
