@@ -7,12 +7,12 @@
 #[path = "../tests/support/fixture.rs"]
 #[allow(dead_code)] // The tests ask more of a log.
 mod fixture;
-#[path = "../tests/support/kreplay.rs"]
-#[allow(dead_code)] // The tests ask more of a replay.
-mod kreplay;
 #[path = "../tests/support/postgres.rs"]
 #[allow(dead_code)] // The tests ask more of a server.
 mod postgres;
+#[path = "../tests/support/kreplay.rs"]
+#[allow(dead_code)] // The tests ask more of a replay.
+mod program;
 #[path = "../tests/support/source.rs"]
 #[allow(dead_code)] // The tests ask more of a source.
 mod source;
@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use clap::Parser;
-use kreplay::Kreplay;
 use postgres::Server;
+use program::Kreplay;
 use tempfile::NamedTempFile;
 
 /// Counts the reads that see another version than on the source, in every order.

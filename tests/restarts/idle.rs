@@ -30,7 +30,7 @@ fn holds_a_lock(order: &str) {
     let target = target(SET_UP);
     let commit = place_of(&records, "statement: commit");
     let other = place_of(&records, "v + 10");
-    let running = replay(broker, &topic, &target).args(["--order", order, "--idle-timeout", "1s"]);
+    let running = replay(broker, &topic, &target).args(["--order", order, "--idle-timeout", "3s"]);
     let mut running = running.spawn();
     broker.produce(&topic, 0, records[..commit].iter().map(Vec::as_slice));
     wait_until("the lock is held", || {
