@@ -325,7 +325,7 @@ pub struct OperationOptions {
     /// run before it rolls them back [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub shutdown_timeout: Option<Duration>,
-    /// Serve /metrics, /livez, /readyz and a status page here, or off
+    /// Serve /metrics, /livez, /readyz, /report and a page here, or off
     /// [default: 127.0.0.1:11432]
     #[arg(long, value_name = "ADDR:PORT|off", value_parser = listen)]
     pub listen: Option<Listen>,
@@ -334,7 +334,8 @@ pub struct OperationOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
     pub dry_run: Option<bool>,
-    /// Write the summary and what changed by query shape to this file as JSON, at the end
+    /// Write the summary and what changed by query shape to this file at the end: FILE.html as a page,
+    /// any other as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// How many query shapes the report tells apart; the others are summed [default: 500]

@@ -38,7 +38,7 @@ use crate::actors::supervisor::{Supervisor, SupervisorSettings, Surround};
 use crate::actors::vital::Vital;
 use crate::cli::{DeadLetter, Exit, VERSION};
 use crate::config::{self, Config, Order};
-use crate::http::{self, Condition, Health, Status, Views};
+use crate::http::{self, Condition, Health, Views};
 use crate::metrics;
 use crate::pglog::{Encodings, RecordReader};
 use crate::replay::backends::Backends;
@@ -471,29 +471,22 @@ fn serve(
         }
     });
     let Some(address) = config.listen else { return Ok(()) };
-    let (reading, writing) = (reporting::source(config), reporting::target(config));
-    let order = config.replay.order.name().to_owned();
-    let pace = config.replay.pace;
-    let (tally, overview) = (reporting.tally.clone(), overview.clone());
-    let connections = health.clone();
+    let (tally, connections) = (reporting.tally.clone(), health.clone());
     let refresh = move || {
         let tally = take(&tally);
-        let (reading, writing, order) = (reading.clone(), writing.clone(), order.clone());
-        let status =
-            Status { reading, writing, order, pace, ..overview.status(tally.records.clone()) };
         metrics::publish_process();
         metrics::publish_tally(&tally);
         let (source, target) = connections.conditions();
         metrics::connected(metrics::Side::Source, source.is_met());
         metrics::connected(metrics::Side::Target, target.is_met());
-        status
     };
-    let reporting = reporting.clone();
+    let (reporting, overview) = (reporting.clone(), overview.clone());
     let views = Views {
         health: health.clone(),
         metrics: recorder,
         refresh: Arc::new(refresh),
         report: Arc::new(move || reporting.report()),
+        sessions: Arc::new(move || overview.count_sessions()),
     };
     let (server, address) = http::serve(address, views)?;
     info!("HTTP on http://{address}: /metrics, /livez, /readyz, /report and a page at /");

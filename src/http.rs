@@ -1,5 +1,5 @@
 //! What kreplay shows over HTTP: `/metrics`, `/livez`, `/readyz`, the regression report at `/report`
-//! and a status page at `/`.
+//! and the same as a page at `/`.
 
 mod health;
 mod page;
@@ -10,26 +10,30 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::dev::Server;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::error;
 
 pub use self::health::{Beating, Condition, Health};
-pub use self::page::Status;
+use self::page::Shown;
+pub use self::page::{Now, Sessions, file};
 use crate::metrics::render;
 use crate::replay::report::Report;
 
 /// The content type of Prometheus's text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Brings the metrics up to date (the ledger's above all) and says where the replay stands. Runs
-/// before every scrape and every view of the page, on the server's thread: it must not block.
-pub type Refresh = Arc<dyn Fn() -> Status + Send + Sync>;
+/// Brings the metrics up to date (the ledger's above all). Runs before every scrape, on the server's
+/// thread: it must not block.
+pub type Refresh = Arc<dyn Fn() + Send + Sync>;
 
 /// Makes the regression report. It takes some milliseconds, on a thread of its own.
 pub type MakeReport = Arc<dyn Fn() -> Report + Send + Sync>;
+
+/// Counts the sessions.
+pub type CountSessions = Arc<dyn Fn() -> Sessions + Send + Sync>;
 
 /// Why HTTP cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +64,12 @@ pub struct Views {
     pub health: Health,
     /// The recorder of the metrics.
     pub metrics: PrometheusHandle,
-    /// Called first.
+    /// Called before they are rendered.
     pub refresh: Refresh,
-    /// What `/report` shows.
+    /// What `/report` and the page show.
     pub report: MakeReport,
+    /// The same, of the sessions.
+    pub sessions: CountSessions,
 }
 
 /// Takes the port and returns the server, which runs once it is awaited or spawned, with the
@@ -125,27 +131,42 @@ fn verdict(verdict: Result<(), String>) -> HttpResponse {
 }
 
 async fn report(views: Data<Views>) -> HttpResponse {
-    let make = views.report.clone();
-    let made = web::block(move || serde_json::to_vec_pretty(&make())).await;
-    match made {
-        Ok(Ok(json)) => HttpResponse::Ok().content_type(ContentType::json()).body(json),
-        Ok(Err(failure)) => failed(&failure),
-        Err(failure) => failed(&failure),
+    match shown(&views, serde_json::to_string_pretty).await {
+        Ok(json) => HttpResponse::Ok().content_type(ContentType::json()).body(json),
+        Err(failed) => failed,
     }
 }
 
-fn failed(failure: &dyn std::error::Error) -> HttpResponse {
-    error!("the report can't be made, a defect of kreplay: {failure}");
-    HttpResponse::InternalServerError().body("the report can't be made: see the log\n")
+async fn page(views: Data<Views>) -> HttpResponse {
+    match shown(&views, Shown::page).await {
+        Ok(page) => HttpResponse::Ok()
+            .content_type(ContentType::html())
+            .insert_header((CONTENT_SECURITY_POLICY, page::POLICY.as_str()))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .body(page),
+        Err(failed) => failed,
+    }
 }
 
-async fn page(views: Data<Views>) -> HttpResponse {
-    let status = (views.refresh)();
-    let body = status.page(&views.health);
-    HttpResponse::Ok()
-        .content_type(ContentType::html())
-        .insert_header(("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"))
-        .body(body)
+/// The report of the moment, rendered where it holds nobody up.
+async fn shown(
+    views: &Views,
+    render: fn(&Shown) -> serde_json::Result<String>,
+) -> Result<String, HttpResponse> {
+    let views = views.clone();
+    let rendered = web::block(move || {
+        let now = Now::of(&views.health, (views.sessions)());
+        render(&Shown { report: (views.report)(), now: Some(now) })
+    });
+    let failed = |failure: &dyn std::error::Error| {
+        error!("the report can't be made, a defect of kreplay: {failure}");
+        HttpResponse::InternalServerError().body("the report can't be made: see the log\n")
+    };
+    match rendered.await {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(failure)) => Err(failed(&failure)),
+        Err(failure) => Err(failed(&failure)),
+    }
 }
 
 #[cfg(test)]
@@ -158,39 +179,6 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
-    use crate::metrics::Partition;
-    use crate::replay::footprint::{Costly, Widening};
-    use crate::replay::ledger::{Fate, Ledger};
-    use crate::replay::pace::Pace;
-
-    fn status() -> Status {
-        let mut ledger = Ledger::new();
-        ledger.consume(12_345);
-        ledger.settle_many(Fate::Replayed, 12_000);
-        Status {
-            reading: "topic <pg> on a:9092".into(),
-            writing: "db & co:5432".into(),
-            order: "serial".into(),
-            pace: Some(Pace { speed: 1.5, playout_delay: Duration::from_millis(200) }),
-            ledger,
-            partitions: vec![Partition {
-                partition: 0,
-                position: Some(100),
-                committed: Some(90),
-                high_watermark: Some(107),
-            }],
-            sessions: vec![("active", 3)],
-            connections: 3,
-            stalls: vec![("early_end", 2)],
-            behind_source: Some(Duration::from_millis(1500)),
-            costly: vec![Costly {
-                shape: "update t set a = ? where b < ?".to_owned(),
-                widening: Widening::NotPinned,
-                count: 7,
-            }],
-        }
-    }
-
     fn views(health: &Health) -> Views {
         let recorder = PrometheusBuilder::new().build_recorder();
         let metrics = recorder.handle();
@@ -200,10 +188,15 @@ mod tests {
             ::metrics::with_local_recorder(&recorder, || {
                 ::metrics::counter!("refreshed_total").absolute(times);
             });
-            status()
         };
-        let report = Arc::new(|| Report { version: 1, ..Report::default() });
-        Views { health: health.clone(), metrics, refresh: Arc::new(refresh), report }
+        let report = || Report { version: 1, source: "topic <pg>".to_owned(), ..Report::default() };
+        Views {
+            health: health.clone(),
+            metrics,
+            refresh: Arc::new(refresh),
+            report: Arc::new(report),
+            sessions: Arc::new(|| Sessions { states: vec![("active", 3)], connections: 2 }),
+        }
     }
 
     async fn get(views: &Views, path: &str) -> (StatusCode, String, String) {
@@ -262,24 +255,20 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn the_page_tells_where_the_replay_stands_and_escapes_what_it_shows() {
-        let (status, kind, body) = get(&views(&Health::default()), "/").await;
-        assert_eq!((status, kind.as_str()), (StatusCode::OK, "text/html; charset=utf-8"));
-        for shown in [
-            "topic &lt;pg&gt; on a:9092",
-            "db &amp; co:5432",
-            crate::cli::REVISION,
-            "<td>12,345",
-            "<td>345",
-            "<td>7",
-            "early_end",
-            "1.5 s",
-            "1.5 times the source&#39;s, 200ms behind it",
-        ] {
-            assert!(body.contains(shown), "no {shown} in {body}");
-        }
-        assert!(!body.contains("<pg>"), "{body}");
-        assert_eq!(get(&views(&Health::default()), "/etc").await.0, StatusCode::NOT_FOUND);
+    async fn the_page_holds_the_report_and_may_run_its_own_script_alone() {
+        let views = views(&Health::default());
+        let app = init_service(App::new().configure(routes(views.clone()))).await;
+        let response = call_service(&app, TestRequest::get().uri("/").to_request()).await;
+        let header = |name| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(header("content-type"), "text/html; charset=utf-8");
+        let policy = header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+        assert!(policy.contains("connect-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        let body = read_body(response).await;
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains(r#""source":"topic \u003cpg>""#), "{body}");
+        assert!(body.contains(r#""why":"source: not connected yet""#), "{body}");
+        assert_eq!(get(&views, "/etc").await.0, StatusCode::NOT_FOUND);
     }
 
     #[actix_rt::test]
@@ -288,6 +277,7 @@ mod tests {
         assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"));
         let report: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!((&report["version"], &report["records"]["consumed"]), (&1.into(), &0.into()));
+        assert_eq!(report["now"]["sessions"], serde_json::json!([["active", 3]]));
     }
 
     #[actix_rt::test]

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::http::Status;
+use crate::http::Sessions;
 use crate::metrics::{self, Partition, SessionState, StallBreak};
 use crate::replay::footprint::Costly;
-use crate::replay::ledger::Snapshot;
 use crate::replay::policy::{Outcome, Tally};
 use crate::replay::progress::{Extent, Sample};
-use crate::replay::report::{Lag, PartitionLag};
+use crate::replay::report::{CostlyShape, Lag, PartitionLag};
 use crate::replay::waits::Waits;
 
 /// The numbers of the moment. A std mutex, held for an assignment.
@@ -130,19 +129,22 @@ impl Overview {
         }
     }
 
-    /// The status page's part of it.
-    pub fn status(&self, ledger: Snapshot) -> Status {
+    /// How many sessions there are.
+    pub fn count_sessions(&self) -> Sessions {
         let numbers = self.numbers();
-        Status {
-            ledger,
-            partitions: numbers.partitions.clone(),
-            sessions: numbers.sessions.clone(),
-            connections: numbers.connections,
-            stalls: numbers.stalls.iter().map(|(how, times)| (*how, *times)).collect(),
-            behind_source: numbers.behind,
-            costly: numbers.costly.clone(),
-            ..Status::default()
-        }
+        Sessions { states: numbers.sessions.clone(), connections: numbers.connections }
+    }
+
+    /// What costs the conflict order the most concurrency, for the report.
+    pub fn costly_of_report(&self) -> Vec<CostlyShape> {
+        let numbers = self.numbers();
+        let costly = numbers.costly.iter().map(|Costly { shape, widening, count }| CostlyShape {
+            shape: shape.clone(),
+            touches: widening.extent().in_words(),
+            because: widening.label(),
+            times: *count,
+        });
+        costly.collect()
     }
 
     fn numbers(&self) -> MutexGuard<'_, Numbers> {

@@ -13,8 +13,9 @@ use super::take;
 use crate::actors::overview::Overview;
 use crate::cli::VERSION;
 use crate::config::{self, Config};
+use crate::http;
 use crate::replay::policy::Tally;
-use crate::replay::report::{self, Report, Shapes, Verdicts};
+use crate::replay::report::{self, KeptPace, Report, Shapes, Verdicts};
 use crate::replay::waits::Waits;
 
 /// Makes reports. Cheap to clone: what it reads is shared.
@@ -35,6 +36,10 @@ impl Reporting {
             source: source(config),
             target: target(config),
             order: config.replay.order.name().to_owned(),
+            pace: config.replay.pace.map(|pace| KeptPace {
+                speed: pace.speed,
+                playout_delay_seconds: pace.playout_delay.as_secs_f64(),
+            }),
             since: now(),
             ..Report::default()
         };
@@ -61,6 +66,7 @@ impl Reporting {
             tally: Tally { stalls_broken, ..take(&self.tally) },
             lag: self.overview.lag_of_report(),
             waits: seconds(&self.overview.waits()),
+            costly: self.overview.costly_of_report(),
             ..Report::clone(&self.frame)
         }
     }
@@ -70,10 +76,12 @@ fn seconds(waits: &Waits) -> BTreeMap<&'static str, f64> {
     waits.iter().map(|(wait, time)| (wait.label(), time.as_secs_f64())).collect()
 }
 
-/// Writes a report for `--report`.
+/// Writes a report for `--report`: the page to `.html`, else JSON.
 pub(super) fn write(report: &Report, path: &Path) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(report).context("the report")?;
-    fs::write(path, json).with_context(|| format!("--report {}", path.display()))
+    let is_page = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("html"));
+    let text = if is_page { http::file(report) } else { serde_json::to_string_pretty(report) };
+    let text = text.context("the report")?;
+    fs::write(path, text).with_context(|| format!("--report {}", path.display()))
 }
 
 /// What is read, in words.

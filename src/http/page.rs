@@ -1,165 +1,149 @@
-//! The status page: one screen, no script, nothing loaded from elsewhere.
+//! The page: the report for people, while the replay runs and as a file afterwards.
+//!
+//! One page, one renderer: the JSON that `/report` serves stands in the page, and its script draws it.
+//! Nothing is loaded from elsewhere, and the policy lets no other script or style in than these files,
+//! by their hashes. Who has no script gets the account as it is printed at the end of a run.
 
 use std::fmt::{self, Display, Write};
-use std::time::Duration;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::Health;
-use crate::cli::VERSION;
-use crate::metrics::Partition;
-use crate::replay::footprint::Costly;
-use crate::replay::ledger::Snapshot;
-use crate::replay::pace::Pace;
+use crate::replay::report::Report;
 
-/// Where the replay stands: what the page shows. None of it may be secret.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    /// What is read, in words: the topic and the brokers, or the files.
-    pub reading: String,
-    /// What is written to, in words: host and port.
-    pub writing: String,
-    /// The order, as on the command line.
-    pub order: String,
-    /// The pace that is kept, if any.
-    pub pace: Option<Pace>,
-    /// What became of the records.
-    pub ledger: Snapshot,
-    /// Where each partition stands.
-    pub partitions: Vec<Partition>,
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = concat!(
+    include_str!("page/values.js"),
+    include_str!("page/answers.js"),
+    include_str!("page/shapes.js"),
+    include_str!("page/page.js"),
+);
+
+/// What the browser may do: run this script, apply this style, ask where the page came from.
+pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!("{}; connect-src 'self'; frame-ancestors 'none'", policy_of_the_files())
+});
+
+fn policy_of_the_files() -> String {
+    let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)));
+    format!(
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; \
+         form-action 'none'",
+        hash(SCRIPT),
+        hash(STYLE)
+    )
+}
+
+/// How things stand while a replay runs: what a report has no place for. None of it may be secret.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Now {
+    /// Whether records are read and statements can be sent.
+    pub ready: bool,
+    /// Why not.
+    pub why: Option<String>,
+    /// The connection to the source, in words.
+    pub source_condition: String,
+    /// The connection to the target, in words.
+    pub target_condition: String,
     /// How many sessions are in each state.
     pub sessions: Vec<(&'static str, usize)>,
     /// How many connections to the target are open.
     pub connections: usize,
-    /// How many waits for locks were broken in each way.
-    pub stalls: Vec<(&'static str, u64)>,
-    /// How far the replay is behind the source, where that is known.
-    pub behind_source: Option<Duration>,
-    /// The shapes of statements that cost the conflict order the most concurrency.
-    pub costly: Vec<Costly>,
 }
 
-const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
-<meta name=viewport content='width=device-width'><meta http-equiv=refresh content=5>\
-<title>kreplay</title><style>\
-body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:46em;padding:0 1em;\
-color-scheme:light dark}table{border-collapse:collapse;margin:.4em 0}\
-td,th{padding:.1em 1.2em .1em 0;text-align:right;font-variant-numeric:tabular-nums}\
-td:first-child,th:first-child{text-align:left}h2{font-size:1em;margin:1.4em 0 0}\
-.part td{opacity:.7}.part td:first-child{padding-left:2em}</style>";
-
-impl Status {
-    /// The page.
-    pub(super) fn page(&self, health: &Health) -> String {
-        let mut page = String::from(HEAD);
-        // Writing to a String cannot fail.
-        let _ = self.write(&mut page, health);
-        page
-    }
-
-    fn write(&self, page: &mut String, health: &Health) -> fmt::Result {
+impl Now {
+    /// With what is known of the sessions.
+    pub(super) fn of(health: &Health, sessions: Sessions) -> Self {
         let (source, target) = health.conditions();
-        let ready =
-            health.ready().err().map_or_else(|| "ready".into(), |why| format!("not ready: {why}"));
-        write!(page, "<h1>kreplay</h1><p>Version {}; {}.</p>", Text(VERSION), Text(&ready))?;
-        write!(page, "<table>")?;
-        row(page, "Reads", &format!("{} ({})", self.reading, source.in_words()))?;
-        row(page, "Writes to", &format!("{} ({})", self.writing, target.in_words()))?;
-        row(page, "Order", &self.order)?;
-        if let Some(Pace { speed, playout_delay }) = self.pace {
-            let pace = format!("{speed} times the source's, {playout_delay:?} behind it");
-            row(page, "Pace", &pace)?;
+        let ready = health.ready();
+        Self {
+            ready: ready.is_ok(),
+            why: ready.err(),
+            source_condition: source.in_words(),
+            target_condition: target.in_words(),
+            sessions: sessions.states,
+            connections: sessions.connections,
         }
-        if let Some(behind) = self.behind_source {
-            row(page, "Behind the source", &format!("{:.1} s", behind.as_secs_f64()))?;
-        }
-        write!(page, "</table>")?;
-
-        write!(page, "<h2>Records</h2><table>")?;
-        row(page, "consumed", &grouped(self.ledger.consumed()))?;
-        for (fate, records) in self.ledger.by_fate() {
-            row(page, &fate.replace('_', " "), &grouped(records))?;
-            let reasons = self.ledger.by_reason().filter(|(of, n)| of.label() == fate && *n > 0);
-            for (of, records) in reasons {
-                write!(
-                    page,
-                    "<tr class=part><td>{}<td>{}",
-                    Text(of.reason().unwrap_or_default()),
-                    grouped(records)
-                )?;
-            }
-        }
-        row(page, "pending", &grouped(self.ledger.pending()))?;
-        if !self.ledger.balances() {
-            row(page, "settled twice (a defect)", &grouped(self.ledger.oversettled()))?;
-        }
-        write!(page, "</table>")?;
-
-        if !self.partitions.is_empty() {
-            write!(
-                page,
-                "<h2>Partitions</h2><table><tr><th>partition<th>position<th>committed\
-                 <th>high watermark<th>lag"
-            )?;
-            for at in &self.partitions {
-                write!(page, "<tr><td>{}", at.partition)?;
-                for offset in [at.position, at.committed, at.high_watermark, at.lag()] {
-                    write!(page, "<td>{}", offset.map_or_else(|| "?".into(), |n| n.to_string()))?;
-                }
-            }
-            write!(page, "</table>")?;
-        }
-
-        write!(page, "<h2>Sessions</h2><table>")?;
-        for (state, sessions) in &self.sessions {
-            row(page, &state.replace('_', " "), &grouped(*sessions as u64))?;
-        }
-        row(page, "connections", &grouped(self.connections as u64))?;
-        write!(page, "</table>")?;
-
-        if !self.costly.is_empty() {
-            write!(
-                page,
-                "<h2>What costs concurrency</h2><table><tr><th>statement<th>treated as touching\
-                 <th>because<th>times"
-            )?;
-            for Costly { shape, widening, count } in &self.costly {
-                let (extent, why) = (widening.extent().in_words(), widening.label());
-                write!(
-                    page,
-                    "<tr><td>{}<td>{extent}<td>{}<td>{}",
-                    Text(shape),
-                    why.replace('_', " "),
-                    grouped(*count)
-                )?;
-            }
-            write!(page, "</table>")?;
-        }
-
-        if !self.stalls.is_empty() {
-            write!(page, "<h2>Waits for locks broken</h2><table>")?;
-            for (how, times) in &self.stalls {
-                row(page, how, &grouped(*times))?;
-            }
-            write!(page, "</table>")?;
-        }
-        write!(page, "<p><a href=/metrics>metrics</a> <a href=/readyz>readyz</a>")
     }
 }
 
-fn row(page: &mut String, name: &str, value: &str) -> fmt::Result {
-    write!(page, "<tr><td>{}<td>{}", Text(name), Text(value))
+/// How many sessions there are.
+#[derive(Debug, Clone, Default)]
+pub struct Sessions {
+    /// By their state.
+    pub states: Vec<(&'static str, usize)>,
+    /// Connections to the target that are open.
+    pub connections: usize,
 }
 
-/// A number with a comma before every third digit.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
+/// What `/report` serves and the page shows.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    pub report: Report,
+    /// `None` once the replay has ended.
+    pub now: Option<Now>,
+}
+
+impl Shown {
+    /// The page, served or as a file of its own.
+    pub fn page(&self) -> serde_json::Result<String> {
+        // Only in strings of the JSON is there a `<`: neither `</script` nor `<!--` is left.
+        let data = serde_json::to_string(self)?.replace('<', "\\u003c");
+        let policy = match self.now {
+            // A header says it.
+            Some(_) => String::new(),
+            None => format!(
+                "<meta http-equiv=\"content-security-policy\" content=\"{}\">",
+                policy_of_the_files()
+            ),
+        };
+        let mut page = String::with_capacity(PAGE.len() + STYLE.len() + SCRIPT.len() + data.len());
+        let mut template = PAGE;
+        while let Some((before, (name, after))) =
+            template.split_once("{{").and_then(|(before, it)| Some((before, it.split_once("}}")?)))
+        {
+            page.push_str(before);
+            match name {
+                "policy" => page.push_str(&policy),
+                "style" => page.push_str(STYLE),
+                "script" => page.push_str(SCRIPT),
+                "data" => page.push_str(&data),
+                // Writing to a String cannot fail.
+                _ => drop(self.account(&mut page)),
+            }
+            template = after;
         }
-        text.push(digit);
+        page.push_str(template);
+        Ok(page)
     }
-    text
+
+    /// For who has no script.
+    fn account(&self, page: &mut String) -> fmt::Result {
+        let Report { source, target, order, tally, .. } = &self.report;
+        write!(page, "<p>{} to {}, order {}.", Text(source), Text(target), Text(order))?;
+        match &self.now {
+            Some(Now { why: Some(why), .. }) => write!(page, " Not ready: {}.</p>", Text(why))?,
+            Some(_) => write!(page, " Ready.</p>")?,
+            None => write!(page, " Ended.</p>")?,
+        }
+        write!(page, "<pre>{}{}</pre>", Text(&tally.summary()), Text(&self.report.table()))?;
+        write!(page, "<p>With JavaScript, this page shows more of each query shape.</p>")
+    }
+}
+
+/// The page as a file that needs no server, for a replay that has ended.
+///
+/// # Errors
+///
+/// None that is known: a report can be written as JSON.
+pub fn file(report: &Report) -> serde_json::Result<String> {
+    Shown { report: report.clone(), now: None }.page()
 }
 
 /// Text that stays text in HTML.
@@ -184,10 +168,52 @@ impl Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replay::report::QueryShape;
+
+    fn report() -> Report {
+        let query = r#"SELECT ? AS "</script><script>alert(1)</script><!-- {{script}} &amp;""#;
+        Report {
+            source: "topic <pg> of a:9092".to_owned(),
+            target: "db & co:5432".to_owned(),
+            shapes: vec![QueryShape { query: Some(query.to_owned()), ..QueryShape::default() }],
+            ..Report::default()
+        }
+    }
+
+    /// What stands between two texts.
+    fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+        page.split_once(before).unwrap().1.split_once(after).unwrap().0
+    }
 
     #[test]
-    fn digits_are_grouped_by_three() {
-        let text = [0, 7, 999, 1000, 123_456, 1_234_567].map(grouped);
-        assert_eq!(text, ["0", "7", "999", "1,000", "123,456", "1,234,567"]);
+    fn what_the_report_holds_stays_data_in_the_page() {
+        let page = file(&report()).unwrap();
+        let data = between(&page, "id=\"data\">", "</script>");
+        assert!(!data.contains('<'), "{data}");
+        let read: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(read["shapes"][0]["query"], report().shapes[0].query.as_deref().unwrap());
+        assert_eq!(page.matches("</script>").count(), 2, "{page}");
+        assert!(page.ends_with(&format!("<script>{SCRIPT}</script>\n")), "{page}");
+    }
+
+    #[test]
+    fn without_a_script_the_account_is_there_and_escaped() {
+        let shown = Shown { report: report(), now: Some(Now::default()) };
+        let page = shown.page().unwrap();
+        let account = between(&page, "<noscript>", "</noscript>");
+        for told in ["topic &lt;pg&gt; of a:9092", "db &amp; co:5432", "consumed", "new error"] {
+            assert!(account.contains(told), "no {told} in {account}");
+        }
+    }
+
+    #[test]
+    fn the_policy_of_a_file_lets_its_own_script_and_style_in_alone() {
+        let page = file(&report()).unwrap();
+        let policy = between(&page, "content-security-policy\" content=\"", "\"");
+        let hash = |text| BASE64_STANDARD.encode(Sha256::digest(text));
+        let style = hash(between(&page, "<style>", "</style>"));
+        assert!(policy.contains(&format!("script-src 'sha256-{}';", hash(SCRIPT))), "{policy}");
+        assert!(policy.contains(&format!("style-src 'sha256-{style}';")), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("connect-src"), "{policy}");
     }
 }

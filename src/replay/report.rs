@@ -35,6 +35,8 @@ pub struct Report {
     pub target: String,
     /// The order, as on the command line.
     pub order: String,
+    /// The pace that is kept, if any.
+    pub pace: Option<KeptPace>,
     /// When the replay began (RFC 3339).
     pub since: String,
     /// When the report was made.
@@ -54,6 +56,30 @@ pub struct Report {
     pub lag: Lag,
     /// For how many seconds statements waited, all of them together, by what they waited for.
     pub waits: BTreeMap<&'static str, f64>,
+    /// What costs the conflict order the most concurrency, the worst first.
+    pub costly: Vec<CostlyShape>,
+}
+
+/// The pace of the source, as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct KeptPace {
+    /// How many times as fast as the source.
+    pub speed: f64,
+    /// How much later than it could be every statement is due.
+    pub playout_delay_seconds: f64,
+}
+
+/// Statements of one shape that the conflict order takes to touch more than they do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CostlyShape {
+    /// Their text with `?` for every literal.
+    pub shape: String,
+    /// What they are taken to touch, in words.
+    pub touches: &'static str,
+    /// Why, as in the metrics.
+    pub because: &'static str,
+    /// How many there were.
+    pub times: u64,
 }
 
 /// How durations are compared.

@@ -82,8 +82,10 @@ impl Kreplay {
         let directory = tempfile::tempdir().expect("a directory for the report");
         let mut line: Vec<OsString> = vec![env!("CARGO_BIN_EXE_kreplay").into()];
         line.extend(self.subcommand.map(OsString::from));
-        line.extend(["--listen", listen, "--report"].map(OsString::from));
-        line.push(directory.path().join("report.json").into());
+        line.extend(["--listen", listen].map(OsString::from));
+        if !self.arguments.iter().any(|argument| argument == "--report") {
+            line.extend(["--report".into(), directory.path().join("report.json").into()]);
+        }
         line.extend(self.arguments);
         if self.on_terminal {
             line = terminal(&line);
@@ -171,6 +173,11 @@ impl Running {
     /// value. `kreplay_records_total{fate="replayed"}`.
     pub fn metrics(&self) -> HashMap<String, f64> {
         parse(&self.get("/metrics").1)
+    }
+
+    /// Where it serves HTTP, `/` at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
     }
 
     /// The status and the body of an answer over HTTP.

@@ -1,6 +1,7 @@
 //! What the integration tests share: real servers, each with a process of its own, and the logs of
 //! real servers.
 
+pub mod browser;
 pub mod fixture;
 pub mod kafka;
 pub mod kreplay;

@@ -1,0 +1,128 @@
+//! The page, in a real browser.
+
+use super::regression::{self, SLOWER};
+use crate::support::browser::Browser;
+use crate::support::kafka;
+use crate::support::kreplay::Kreplay;
+
+/// WebDriver's name of the key.
+const ENTER: &str = "\u{E007}";
+
+const QUERIES: &str = "tr.shape:not([hidden]) .open";
+
+/// The rows that a verdict was given to.
+fn judged(browser: &Browser, verdict: &str) -> Vec<String> {
+    let verdicts = browser.texts("tr.shape td.c-verdict .badge");
+    let queries = browser.texts("tr.shape .open");
+    assert_eq!(verdicts.len(), queries.len());
+    let rows = queries.into_iter().zip(verdicts);
+    rows.filter(|(_, it)| it.contains(verdict)).map(|(query, _)| query).collect()
+}
+
+/// What the page says of the run, apart from the moment.
+fn told(browser: &Browser) -> Vec<String> {
+    ["tr.shape", "#changes tr", "#records tr", "#errors tr", "#lag tr", "#method"]
+        .map(|selector| browser.texts(selector).join("\n"))
+        .into()
+}
+
+fn shows_the_regression(browser: &Browser) {
+    let degraded = judged(browser, "degraded");
+    assert!(
+        degraded.len() == 1 && degraded[0].starts_with(SLOWER),
+        "{degraded:#?} of {:#?}",
+        browser.texts("tr.shape")
+    );
+    assert!(browser.texts(".answer.bad").join("\n").contains("1 shape degraded"));
+    // It takes the most time by far, which the table is sorted by.
+    assert_eq!(browser.texts(QUERIES)[0], degraded[0]);
+    assert_eq!(browser.texts("th[aria-sort=descending]"), ["Total time"]);
+
+    let changes = browser.texts("#changes tbody tr");
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    for told in ["SELECT k FROM gone", "success → 42P01", "partition 0, offset ", "64"] {
+        assert!(changes[0].contains(told), "no {told} in {changes:?}");
+    }
+    // What the log holds is text, and no literal of it is there.
+    let hostile = "</script><script>alert(1)</script><!--";
+    assert!(browser.texts(QUERIES).iter().any(|query| query.contains(hostile)));
+    assert_eq!(browser.run("return document.scripts.length"), 2);
+    let page = browser.run("return document.documentElement.outerHTML").to_string();
+    assert!(!page.contains("hunter2") && !page.contains("7712"), "{page}");
+}
+
+fn sorts_by_click_and_by_keyboard(browser: &Browser) {
+    let sorted = |ascending: bool| {
+        let queries = browser.texts(QUERIES);
+        let mut sorted = queries.clone();
+        sorted.sort();
+        if !ascending {
+            sorted.reverse();
+        }
+        assert_eq!(queries, sorted);
+    };
+    browser.click("#shapes th.c-query button");
+    assert_eq!(browser.texts("th[aria-sort=ascending]"), ["Query"]);
+    sorted(true);
+    browser.press("#shapes th.c-query button", ENTER);
+    assert_eq!(browser.texts("th[aria-sort=descending]"), ["Query"]);
+    sorted(false);
+}
+
+#[test]
+fn the_page_follows_a_replay_and_is_the_same_in_a_file() {
+    let records = regression::recorded("simple");
+    let server = regression::target();
+    let broker = kafka::shared();
+    let topic = broker.topic("page", 1);
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("report.HTML");
+    let source = ["-t", &topic, "-b", broker.address()];
+    let replay = Kreplay::new().args(source).target(&server).arg("--report").arg(&file).spawn();
+
+    let browser = Browser::start(1500);
+    browser.open(&replay.url());
+    browser.wait_until("document.querySelector('#answers').innerText.includes('✓ Ready')");
+    assert_eq!(browser.texts("#empty"), ["No statement has been replayed yet."]);
+    browser.run("window.loadedOnce = true");
+    broker.produce(&topic, 0, records.iter().map(Vec::as_slice));
+    let read = records.len();
+    browser.wait_until(&format!("report.records.consumed === {read} && !report.records.pending"));
+    browser.wait_until("document.querySelector('#answers').innerText.includes('All is read')");
+    shows_the_regression(&browser);
+    sorts_by_click_and_by_keyboard(&browser);
+
+    // What the reader chose stays when it shows the next report.
+    browser.click("tr.shape .open");
+    let opened = "tr.more:not([hidden]) pre";
+    assert_eq!(browser.texts(opened), [browser.texts(QUERIES)[0].clone()]);
+    browser.press("#text", "42p01");
+    assert_eq!(browser.texts("#shown")[0].split(' ').next(), Some("1"));
+    browser.run("scrollTo(0, 150); window.before = document.querySelector('#news').innerText");
+    browser.wait_until("document.querySelector('#news').innerText !== window.before");
+    assert_eq!(browser.texts("th[aria-sort=descending]"), ["Query"]);
+    assert_eq!(browser.texts(QUERIES), ["SELECT k FROM gone WHERE k IN (?, ?, …);"]);
+    browser.run("document.querySelector('#text').value = ''; filter.text = ''; arrange()");
+    assert_eq!(browser.texts(opened).len(), 1);
+    assert_eq!(browser.run("return [scrollY, window.loadedOnce]"), serde_json::json!([150, true]));
+
+    browser.click("tr.shape .open");
+    browser.click("#shapes th.c-total button");
+    let live = told(&browser);
+    assert_eq!(browser.complaints(), [""; 0]);
+    replay.term();
+    let finished = replay.wait();
+    assert_eq!(finished.code, Some(0), "{finished}");
+    browser.wait_until("document.querySelector('#news.late')");
+
+    // The browser tells of the server that is gone, too.
+    browser.complaints();
+    browser.open(&format!("file://{}", file.display()));
+    browser.wait_until("!document.querySelector('#report').hidden");
+    shows_the_regression(&browser);
+    assert_eq!(told(&browser), live);
+    sorts_by_click_and_by_keyboard(&browser);
+    browser.narrow(400);
+    assert_eq!(browser.run("return document.documentElement.scrollWidth"), 400);
+    assert_eq!(browser.complaints(), [""; 0]);
+}

@@ -1,0 +1,50 @@
+//! A regression to be found: an index that the target lacks, and a table. Everything else is the same
+//! on both sides.
+
+use crate::support::postgres::Server;
+use crate::support::source::{pgbench, record};
+
+const SET_UP: &str = r#"
+    create table t (k int primary key, w int not null, v int not null);
+    insert into t select i, i, i from generate_series(1, 100000) i;
+    create index t_w on t (w);
+    create table h (k int, word text);
+    create table gone (k int);
+    create table "</script><script>alert(1)</script><!--" (k int);
+    vacuum analyze;
+"#;
+
+/// `hunter2` and 77123… are literals, and one a comment, that nobody may be shown.
+const SCRIPT: &str = r#"
+\set k random(1, 100000)
+SELECT v FROM t WHERE k = :k;
+SELECT sum((SELECT v FROM t WHERE w = i)) FROM generate_series(:k, :k + 39) i; -- hunter2
+INSERT INTO h VALUES (:k, 'hunter2');
+SELECT k FROM gone WHERE k IN (:k, 77123, 77124);
+SELECT k FROM gone WHERE k IN (:k, 77123, 77124, 77125);
+SELECT k FROM "</script><script>alert(1)</script><!--" WHERE k = :k;
+UPDATE t SET v = v + 1 WHERE k = :k;
+"#;
+
+/// How often the client did it.
+pub const TIMES: u64 = 32;
+/// How the query begins that becomes slower, by more than the way to a server may take while other
+/// tests keep the machine busy: it looks up 40 rows.
+pub const SLOWER: &str = "SELECT sum(";
+
+/// The log of what a client did, in this protocol.
+pub fn recorded(protocol: &str) -> Vec<Vec<u8>> {
+    let (records, _) = record(SET_UP, |server| {
+        let arguments = ["-c", "1", "-t", &TIMES.to_string(), "-M", protocol];
+        assert!(pgbench(server, SCRIPT, &arguments).wait().expect("pgbench").success());
+    });
+    records
+}
+
+/// A target with the regression.
+pub fn target() -> Server {
+    let server = Server::start(15);
+    server.query(SET_UP);
+    server.query("drop index t_w; drop table gone; vacuum analyze t");
+    server
+}
