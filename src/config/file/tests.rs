@@ -233,7 +233,10 @@ fn the_example_has_every_setting_once_in_the_order_of_the_help() {
     let keys: Vec<&str> = example().into_iter().map(|(key, ..)| key).collect();
     let command = Cli::command();
     let flags: Vec<&str> = settable(&command).filter_map(Arg::get_long).collect();
-    assert_eq!(keys, flags, "dist/kreplay.toml lacks a flag, or has it elsewhere");
+    assert_eq!(
+        keys, flags,
+        "dist/kreplay.toml lacks a flag, or has it in another place than --help"
+    );
 }
 
 #[test]
