@@ -4,6 +4,7 @@
 //! Every option is optional here, since its value may come from the environment; the texts name
 //! the default.
 
+mod man;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -17,6 +18,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use man::manual;
 pub(crate) use values::{
     at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,
     seconds_or_for_ever, size, speed, start, switch, text,
@@ -36,7 +38,7 @@ pub enum Exit {
     Done = 0,
     /// Something unexpected failed.
     Unexpected = 1,
-    /// The command line or the environment is wrong.
+    /// The command line, the environment or the configuration file is wrong.
     Usage = 2,
     /// The target refused: bad password, unknown database or role, TLS.
     TargetRefused = 3,
@@ -62,6 +64,26 @@ impl Exit {
         Self::StatementFailed,
         Self::CheckFailed,
     ];
+
+    /// What the code says.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "Everything was read to its end, or a signal asked to stop.",
+            Self::Unexpected => "Something unexpected failed.",
+            Self::Usage => "The command line, the environment or the configuration file is wrong.",
+            Self::TargetRefused => {
+                "The target refused: bad password, unknown database or role, TLS."
+            }
+            Self::KafkaRefused => "Kafka refused: unknown topic, authentication, authorization.",
+            Self::OffsetGone => {
+                "The committed offset is no longer in the topic, and --on-gap is stop."
+            }
+            Self::StatementFailed => {
+                "A statement failed that had not failed on the source, and --on-error is stop."
+            }
+            Self::CheckFailed => "kreplay check found an error.",
+        }
+    }
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -70,12 +92,13 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-const AFTER_HELP: &str = "\
+const ENVIRONMENT: &str = "\
 Every option can be set in the environment as KREPLAY_ and its long name: KREPLAY_DB_HOST for \
 --db-host; lists are separated by commas (--kafka-property: by line feeds). The command line \
 goes first, then KREPLAY_*, then the names given with the option, in their order, then the file \
-of --config, where the long names are the keys.
+of --config, where the long names are the keys.";
 
+const OUTPUT: &str = "\
 The log goes to standard error, the summary to standard output. Exit codes: 0 done, 1 unexpected, \
 2 wrong usage, 3 the target refused, 4 Kafka refused, 5 the committed offset is gone, 6 a \
 statement failed and --on-error is stop, 7 `kreplay check` found an error.";
@@ -84,12 +107,13 @@ const USAGE: &str = "\
 kreplay [OPTIONS] --topic <NAME>
        kreplay [OPTIONS] --input <FILE>...
        kreplay check [OPTIONS]
-       kreplay completions <SHELL>";
+       kreplay completions <SHELL>
+       kreplay man";
 
 /// Replays the queries of a live PostgreSQL, streamed as csvlog through Kafka, on another
 /// PostgreSQL, in the original order.
 #[derive(Parser, Default)]
-#[command(name = "kreplay", version = VERSION, override_usage = USAGE, after_help = AFTER_HELP)]
+#[command(name = "kreplay", version = VERSION, override_usage = USAGE, after_help = format!("{ENVIRONMENT}\n\n{OUTPUT}"))]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do instead of replaying.
@@ -366,6 +390,8 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Print the manual page, for man(1)
+    Man,
     /// Run librdkafka's mock cluster until SIGTERM or the end of standard input
     #[command(hide = true)]
     MockBroker {

@@ -24,6 +24,10 @@ fn main() -> ExitCode {
             print(&cli::completions(shell));
             return Exit::Done.into();
         }
+        Some(Command::Man) => {
+            print(&cli::manual());
+            return Exit::Done.into();
+        }
         Some(Command::MockBroker { listen_file, topic, partitions }) => {
             return match mock_broker::run(&listen_file, &topic, partitions) {
                 Ok(()) => Exit::Done.into(),

@@ -1,0 +1,126 @@
+//! The manual page, made from the command line's own description.
+
+use std::io;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use super::{Cli, ENVIRONMENT, Exit};
+
+/// The manual page of section 1, for man(1).
+///
+/// There is one page: the subcommands are told on it, since none has much to tell. Hidden ones are
+/// not.
+pub fn manual() -> String {
+    let mut page = Vec::new();
+    render(&mut page).expect("a Vec takes all that is written to it");
+    String::from_utf8_lossy(&page).into_owned()
+}
+
+fn render(page: &mut Vec<u8>) -> io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    let man = Man::new(command.clone()).manual("User Commands");
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    commands(&command).to_writer(page)?;
+    environment().to_writer(page)?;
+    exit_status().to_writer(page)?;
+    let mut see_also = Roff::new();
+    see_also.control("SH", ["SEE ALSO"]);
+    see_also.text([
+        bold("psql"),
+        roman("(1), "),
+        bold("pgbench"),
+        roman("(1), "),
+        bold("systemd.service"),
+        roman("(5)"),
+    ]);
+    see_also.to_writer(page)
+}
+
+fn commands(command: &clap::Command) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["COMMANDS"]);
+    for subcommand in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+        let mut call = vec![bold(format!("kreplay {}", subcommand.get_name()))];
+        for argument in subcommand.get_positionals() {
+            for name in argument.get_value_names().unwrap_or_default() {
+                call.extend([roman(" "), italic(format!("<{name}>"))]);
+            }
+        }
+        roff.control("TP", []);
+        roff.text(call);
+        roff.text([roman(subcommand.get_about().map(ToString::to_string).unwrap_or_default())]);
+    }
+    roff
+}
+
+fn environment() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["ENVIRONMENT"]);
+    roff.text([roman(ENVIRONMENT)]);
+    roff
+}
+
+fn exit_status() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["EXIT STATUS"]);
+    for exit in Exit::ALL {
+        roff.control("TP", []);
+        roff.text([bold((exit as u8).to_string())]);
+        roff.text([roman(exit.meaning())]);
+    }
+    roff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page without its escapes and fonts.
+    fn plain() -> String {
+        let page = manual().replace("\\-", "-").replace("\\*(Aq", "'");
+        ["\\fB", "\\fI", "\\fR"].iter().fold(page, |page, font| page.replace(font, ""))
+    }
+
+    #[test]
+    fn the_page_has_every_flag_and_every_command_that_is_shown() {
+        let (page, command) = (plain(), Cli::command());
+        for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(page.contains(&format!("--{flag}")), "--{flag}");
+        }
+        for subcommand in command.get_subcommands() {
+            let shown = page.contains(&format!("\nkreplay {}", subcommand.get_name()));
+            assert_eq!(shown, !subcommand.is_hide_set(), "{}", subcommand.get_name());
+        }
+        assert!(!page.contains("mock"), "a hidden command shows");
+    }
+
+    #[test]
+    fn the_page_has_the_sections_that_man_pages_have() {
+        let page = plain();
+        assert!(page.contains(".TH kreplay 1"), "{page}");
+        let sections =
+            ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "ENVIRONMENT", "EXIT STATUS"];
+        for section in sections {
+            let heading = [format!(".SH {section}\n"), format!(".SH \"{section}\"\n")];
+            assert!(heading.iter().any(|heading| page.contains(heading)), "{section}: {page}");
+        }
+        // mandb takes the one line of NAME apart at the dash.
+        assert!(page.contains("\nkreplay - Replays the queries"), "{page}");
+    }
+
+    #[test]
+    fn no_line_of_text_is_taken_for_a_macro() {
+        const MACROS: [&str; 10] = ["TH", "SH", "SS", "TP", "IP", "RS", "RE", "PP", "br", "ie"];
+        for line in manual().lines().filter(|line| line.starts_with(['.', '\''])) {
+            let name = line[1..].split(' ').next().unwrap_or_default();
+            assert!(MACROS.contains(&name) || name == "el", "{line}");
+        }
+    }
+}
