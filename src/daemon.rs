@@ -111,7 +111,7 @@ pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
     let stopping = stop(&consumer, downstream.as_ref(), config.replay.shutdown_timeout);
     tokio::select! {
         () = stopping => {}
-        () = signals.next() => warn!("stopped at once by a second signal"),
+        () = signals.next() => warn!("stopped at once by a second signal: the next start repeats what ran"),
     }
     // The last statement's failure and the end of the input come at the same moment.
     let failure = failure.or_else(|| failures.try_recv().ok());
@@ -362,7 +362,8 @@ async fn probe(target: &Target, config: &Config, outage: &Outage) -> Result<Prob
             }
             Err(error) => {
                 info!(
-                    "the target can be reached; looking at it has to wait for a session: {error}"
+                    "the target can be reached, but not as the user that asks it for its limits and \
+                    its locks (-u and -d, else postgres): that waits for the first session: {error}"
                 );
                 outage.answered();
                 break None;
@@ -390,7 +391,12 @@ async fn look(observer: &Observer, config: &Config) -> anyhow::Result<(usize, En
     let known = observer.encodings().await?;
     let (encodings, unreadable) = config.replay.identity.encodings(&known);
     for (database, encoding) in unreadable {
-        warn!(database, encoding, "text in this encoding can't be read and is rejected");
+        warn!(
+            database,
+            encoding,
+            "kreplay cannot read text in this encoding: such records of this database are rejected \
+             (undecodable); --source-db can leave it out"
+        );
     }
     Ok((connections.saturating_sub(RESERVED_CONNECTIONS).max(1), encodings))
 }

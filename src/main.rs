@@ -42,6 +42,14 @@ fn main() -> ExitCode {
     };
     let screen = Screen::new(config.log.format);
     start_log(&config.log, screen.clone());
+    let format = config.log.format;
+    let fail = |error: &dyn std::fmt::Display, exit: Exit| match format {
+        LogFormat::Text => fail(error, exit),
+        LogFormat::Json => {
+            tracing::error!(exit_code = exit as u8, "{error}");
+            exit.into()
+        }
+    };
     daemon::greet(&config);
     let ended = actix_rt::System::new().block_on(daemon::run(config, &screen));
     match ended {
@@ -85,7 +93,11 @@ fn start_log(settings: &LogSettings, screen: Screen) {
     let log = log.with_ansi(io::stderr().is_terminal());
     match settings.format {
         LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            // Whoever parses the lines gets no other ones.
+            std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+        }
     }
 }
 

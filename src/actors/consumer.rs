@@ -186,6 +186,9 @@ const LOOKAHEAD_BYTES: usize = 32 << 20;
 const LONG_SILENCE: Duration = Duration::from_secs(60);
 /// How often a bar can move.
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
+/// The last commit before a stop or a hand-over failed.
+const UNCOMMITTED: &str = "the last offsets are not committed: whoever reads on repeats what was \
+                           done since the commit before, see README, Offsets and restarts";
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often offsets are committed that have not changed.
 const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
@@ -315,7 +318,10 @@ impl Consumer {
             Event::Revoked(partitions) => self.revoked(partitions, ctx),
             Event::Lost(gap) => {
                 metrics::offset_gap(gap.lost());
-                warn!("records are lost, going on from the oldest there is: {gap}");
+                warn!(
+                    "records are lost, going on from the oldest there is (--on-gap continue); the \
+                     topic's retention has to outlast kreplay's pauses: {gap}"
+                );
             }
             Event::Through(partition) => self.partitions.finish(partition),
             Event::End => self.ended(),
@@ -416,7 +422,9 @@ impl Consumer {
             metrics::sequence_gap();
             if let Some(count) = self.worth_telling("gap") {
                 let (session, place) = (record.session, self.names.place(at));
-                warn!(%session, missing, count, "records of a session are missing before {place}");
+                warn!(%session, missing, count, "records of a session are missing before {place}, and \
+                    what they did is missing on the target: the shipper lost them, or the topic \
+                    dropped them (retention.ms)");
             }
         }
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -579,8 +587,15 @@ impl Consumer {
         };
         let session = work.session;
         if let Some(count) = self.worth_telling(outcome.label()) {
-            warn!(%session, outcome = outcome.label(), count, source, target,
-                "a statement ended otherwise than on the source ({place})");
+            warn!(
+                %session,
+                outcome = outcome.label(),
+                count,
+                source_sqlstate = source,
+                target_sqlstate = target,
+                "a statement ended otherwise than on the source ({place}); --log kreplay=debug \
+                 tells the SQL"
+            );
         }
         if verdict == Verdict::Stop {
             self.fatal.do_send(Fatal::StatementFailed(format!(
@@ -612,7 +627,10 @@ impl Consumer {
             && let Err(error) = offsets.commit(&commits, CommitMode::Async)
         {
             self.intake.checkpoint.hand_out_again();
-            warn!("offsets are not committed: {error}");
+            warn!(
+                "offsets are not committed, which is tried again each second; until then a restart \
+                 repeats more: {error}"
+            );
         }
     }
 
@@ -626,8 +644,8 @@ impl Consumer {
         Some(Box::pin(async move {
             match commit.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => warn!("offsets are not committed: {error}"),
-                Err(error) => warn!("offsets are not committed: {error}"),
+                Ok(Err(error)) => warn!("{UNCOMMITTED}: {error}"),
+                Err(error) => warn!("{UNCOMMITTED}: {error}"),
             }
         }))
     }

@@ -47,7 +47,10 @@ impl Outage {
         let waited = silence.since.elapsed();
         if waited >= silence.tell_after {
             silence.tell_after = (waited * 2).max(Duration::from_secs(1));
-            warn!(attempts = silence.attempts, "waiting for the target: {error}");
+            warn!(
+                attempts = silence.attempts,
+                "waiting for the target (--db-host, --db-port), which is tried again and again: {error}"
+            );
         }
     }
 

@@ -442,7 +442,7 @@ impl SessionActor {
         ctx.spawn(connection.cancel().into_actor(self).map(|result, actor, ctx| {
             actor.canceling = false;
             if let Err(error) = result {
-                warn!(session = %actor.id, "{error}");
+                warn!(session = %actor.id, "its statement runs on, though it was to be canceled: {error}");
             }
             actor.pump(ctx);
         }));
@@ -564,7 +564,9 @@ impl SessionActor {
         if !works.is_empty() && !self.around.outage.was_ever_reached() {
             self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
         }
-        warn!(session = %self.id, statements = works.len(), "given up: {error}");
+        warn!(session = %self.id, statements = works.len(),
+            "given up, the target does not let this session in: mend that there, or choose other \
+            names (--map-user, --map-db, -u, -d) or sessions (--source-db): {error}");
         self.around.give_back(works, Fate::GivenUp(GivenUp::ConnectFailed));
         self.pump(ctx);
     }
@@ -572,7 +574,9 @@ impl SessionActor {
     fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
         self.forget_connection();
         let in_doubt = self.interrupted();
-        warn!(session = %self.id, in_doubt, "lost the connection: {}", lost.reason);
+        warn!(session = %self.id, in_doubt,
+            "lost the connection: it is opened again, and what was open is run again; what is in \
+            doubt may come twice: {}", lost.reason);
         self.lost_before = true;
         self.unaimed = None;
         if !self.fruitful {
@@ -589,7 +593,8 @@ impl SessionActor {
         (0..in_doubt).for_each(|_| metrics::in_doubt());
         if let Some(work) = hopeless {
             warn!(session = %self.id, seq = work.seq.0,
-                "given up: each time this statement ran, the connection was lost");
+                "given up: each time this statement ran, the connection was lost; it may crash the \
+                server, whose own log tells");
             self.around.give_back(vec![work], Fate::GivenUp(GivenUp::ConnectionLost));
         }
         self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
@@ -662,7 +667,8 @@ impl SessionActor {
         if rolled_back > 0 {
             metrics::rolled_back_silent();
             info!(session = %self.id, statements = rolled_back,
-                "rolled back a transaction that its source left open; it is run again if it goes on");
+                "rolled back a transaction that its source left open for --idle-timeout; it is run again \
+                if it goes on");
         }
         ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
             actor.phase = Phase::Disconnected;

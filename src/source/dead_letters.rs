@@ -127,7 +127,7 @@ impl DeadLetters {
             && !self.warned
         {
             self.warned = true;
-            warn!("dead letters are not kept: {error}");
+            warn!("--dead-letter: records that cannot be read are counted, but not kept: {error}");
         }
     }
 }
@@ -137,7 +137,7 @@ impl Drop for DeadLetters {
         if let Place::Topic { topic, producer } = &self.place
             && let Err(error) = producer.flush(Duration::from_secs(5))
         {
-            warn!("topic {topic}: some dead letters were not sent: {error}");
+            warn!("--dead-letter topic:{topic}: some dead letters were not sent: {error}");
         }
     }
 }

@@ -39,7 +39,7 @@ impl PasswordFile {
             }
             Some(Err(error)) => {
                 let file = path.unwrap_or_default();
-                tracing::warn!(file = %file.display(), %error, "password file is not used");
+                tracing::warn!(file = %file.display(), %error, "the password file (PGPASSFILE, else ~/.pgpass) is not used: sessions log in without it");
                 Self::default()
             }
         }

@@ -148,7 +148,8 @@ impl Sequencer {
                         warn!(
                             database,
                             "its catalog can't be read, so that each statement in it waits for \
-                            every other: {error}"
+                            every other, as with --order serial; let the user of --db-user, or the \
+                            sessions' own, read it: {error}"
                         );
                         break None;
                     }
@@ -184,7 +185,8 @@ impl Sequencer {
         let patience = if stuck { Duration::ZERO } else { self.settings.patience };
         for session in conflicts.silent_for(patience) {
             self.overview.stall_broken(StallBreak::BlockerClosed);
-            info!(%session, "given up: others wait for its transaction, and no record of it is left");
+            info!(%session, "closed its connection: others wait for its transaction, and no record of it is left that \
+                would end it; what it did is rolled back");
             if !self.tell(session, Turn::GiveUp)
                 && let Order::Conflict(conflicts) = &mut self.order
             {

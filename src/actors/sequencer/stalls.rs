@@ -245,7 +245,12 @@ impl Sequencer {
                 // The target may be away for long.
                 if self.stalls.blind.is_power_of_two() {
                     let times = self.stalls.blind;
-                    warn!(times, "can't see what statements wait for: {error}");
+                    warn!(
+                        times,
+                        "can't ask the target what statements wait for, and ask again: until then \
+                        one that waits for a lock that a later record frees holds up the others \
+                        (asked as the user of --db-user, else postgres): {error}"
+                    );
                 }
                 None
             }
@@ -266,7 +271,8 @@ impl Sequencer {
                     warn!(
                         backend,
                         "statements wait for the locks of a connection to the target \
-                        that is not kreplay's"
+                        that is not kreplay's: end its transaction there \
+                        (pg_terminate_backend), or wait; until then the replay may stand still"
                     );
                 }
                 let step = relief(blocker, waited, self.settings.patience, self.input_ended);
@@ -337,7 +343,8 @@ impl Sequencer {
             }
             Relief::GiveUp(session) => {
                 self.overview.stall_broken(StallBreak::BlockerClosed);
-                info!(%session, "given up: others wait for its locks, and no record of it is left");
+                info!(%session, "closed its connection: others wait for its locks, and no record of it is left that would \
+                    free them; what its open transaction did is rolled back");
                 self.tell(session, Turn::GiveUp)
             }
             Relief::Wait | Relief::EndEarly(_) | Relief::Advance(_) => false,

@@ -45,7 +45,12 @@ impl KafkaSource {
                 self.said.push_back(Event::Revoked(partitions));
             }
             Rebalance::Taken(partitions) => {
-                warn!(?partitions, "Kafka took partitions away: we were silent for too long");
+                warn!(
+                    ?partitions,
+                    "Kafka took partitions away, since kreplay was silent for longer than session.timeout.ms \
+                    (-X; a stopped or starved process?): they are joined again, and what was not \
+                    committed comes twice"
+                );
                 self.forget(&partitions);
                 self.said.push_back(Event::Revoked(partitions));
             }

@@ -1,0 +1,38 @@
+//! What the log looks like.
+
+use serde_json::Value;
+
+use crate::support::kreplay::Kreplay;
+use crate::support::log::{Client, Log};
+use crate::support::postgres::Server;
+
+#[test]
+fn a_json_log_is_an_object_a_line_with_flat_fields_up_to_the_reason_of_the_end() {
+    let server = Server::start(15);
+    let client = Client { database: "postgres", ..Client::default() };
+    let log = Log::new().client(1, client).raw(b"no record\n").ended(1, ["select 1/0"]).file();
+    let replay = Kreplay::new().arg("--input").arg(log.path()).target(&server);
+    let replay = replay.args(["--on-error", "stop", "--log-format", "json"]);
+    let finished = replay.run();
+    assert_eq!(finished.code, Some(6), "{finished}");
+
+    let parsed = finished.stderr.lines().map(serde_json::from_str);
+    let lines: Vec<Value> =
+        parsed.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}\n{finished}"));
+    for line in &lines {
+        let time = line["timestamp"].as_str().unwrap_or_default();
+        assert!(time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z'), "{line}");
+        let levels = ["ERROR", "WARN", "INFO"];
+        assert!(line["level"].as_str().is_some_and(|level| levels.contains(&level)), "{line}");
+        assert!(line["message"].is_string() && line["target"].is_string(), "{line}");
+    }
+    let said = |part: &str| {
+        let line = lines.iter().find(|line| line["message"].to_string().contains(part));
+        line.unwrap_or_else(|| panic!("no line says {part:?}\n{finished}"))
+    };
+    let rejected = said("rejected a record");
+    assert_eq!((&rejected["reason"], &rejected["count"]), (&"other_half".into(), &1.into()));
+    assert_eq!(said("ended otherwise than on the source")["target_sqlstate"], "22012");
+    let last = &lines[lines.len() - 1];
+    assert_eq!((&last["level"], &last["exit_code"]), (&"ERROR".into(), &6.into()), "{last}");
+}
