@@ -1,0 +1,322 @@
+//! How a session actor comes to its connection, loses it and gives it up.
+
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tracing::{info, warn};
+
+use super::{Permit, Phase, SessionActor};
+use crate::actors::messages::{Admit, Connected, Disconnected, Fatal, Leave, Left, Refused, Stay};
+use crate::metrics::{self, Eviction, SessionEnd};
+use crate::pglog::SessionId;
+use crate::replay::ledger::{Fate, Filtered, GivenUp};
+use crate::replay::session::{Closing, Evicted, Interrupted};
+use crate::replay::work::Seq;
+use crate::target::{ConnectError, Connection, Lost};
+
+/// Between two requests to cancel: by then the server goes on with what stands behind the canceled one.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(20);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+impl SessionActor {
+    /// There is something to do and no connection to do it on.
+    pub(super) fn reconnect(&mut self, ctx: &mut Context<Self>) {
+        match self.permit {
+            Permit::Held => self.connect(ctx),
+            Permit::Asked(_) => {}
+            Permit::None | Permit::Hoped => {
+                self.permit = Permit::Asked(Instant::now());
+                // A transaction that is run again without anything new behind it can wait.
+                let needed_by = self.state().next().unwrap_or(Seq(u64::MAX));
+                self.ask_for_connection(Some(needed_by), ctx);
+            }
+        }
+    }
+
+    pub(super) fn ask_for_connection(&self, needed_by: Option<Seq>, ctx: &Context<Self>) {
+        self.around.admission.do_send(Admit {
+            session: self.id,
+            needed_by,
+            state: self.state.clone(),
+            turns: ctx.address().recipient(),
+        });
+    }
+
+    pub(super) fn return_permit(&mut self) {
+        if matches!(self.permit, Permit::Asked(_) | Permit::Held) {
+            self.permit = Permit::None;
+            self.around.admission.do_send(Leave(self.id));
+        }
+    }
+
+    pub(super) fn admitted(&mut self, ctx: &mut Context<Self>) {
+        match self.permit {
+            // It was returned while the answer was on its way.
+            Permit::None => return,
+            Permit::Asked(since) => metrics::connection_waited(since.elapsed()),
+            Permit::Hoped | Permit::Held => {}
+        }
+        self.permit = Permit::Held;
+        if self.phase == Phase::Disconnected {
+            self.connect(ctx);
+        }
+    }
+
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Connecting;
+        let (target, login) = (self.around.target.clone(), self.login.clone());
+        ctx.spawn(
+            async move { target.connect(&login).await }
+                .into_actor(self)
+                .map(Self::connect_answered),
+        );
+    }
+
+    fn connect_answered(
+        result: Result<Connection, ConnectError>,
+        actor: &mut Self,
+        ctx: &mut Context<Self>,
+    ) {
+        match result {
+            Ok(connection) => actor.connected(connection, ctx),
+            Err(error) if error.is_permanent() => actor.refused(&error, ctx),
+            Err(error) if error.is_full() => {
+                actor.around.outage.answered();
+                actor.phase = Phase::Disconnected;
+                actor.permit = Permit::None;
+                let (session, error) = (actor.id, error.to_string());
+                actor.around.admission.do_send(Refused { session, error });
+                actor.pump(ctx);
+            }
+            Err(error) => {
+                actor.around.outage.failed(&error);
+                actor.connect_later(ctx);
+                actor.pump(ctx);
+            }
+        }
+    }
+
+    /// Still connecting: nobody else tries, the timer alone does.
+    fn connect_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.backoff, |actor, ctx| actor.connect(ctx));
+        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+    }
+
+    fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
+        self.around.outage.reached();
+        self.around.known_login.get_or_init(|| self.login.clone());
+        (self.fruitful, self.refused) = (false, false);
+        if std::mem::take(&mut self.lost_before) {
+            metrics::reconnected();
+        }
+        let backend = connection.backend_pid();
+        self.around.backends.connected(self.id, backend);
+        self.around.sequencer.do_send(Connected {
+            session: self.id,
+            backend,
+            state: self.state.clone(),
+            turns: ctx.address().recipient(),
+            login: self.login.clone(),
+        });
+        self.connection = Some(connection);
+        self.phase = Phase::Connected;
+        self.state_now().connected();
+        self.pump(ctx);
+        self.tell_if_idle(true);
+    }
+
+    /// The target refuses this session for good: what it holds can't be replayed.
+    fn refused(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
+        (self.phase, self.refused) = (Phase::Disconnected, true);
+        let works = self.state_now().drop_queue();
+        // A session that has nothing to replay may well be one that the source refused too.
+        if !works.is_empty() && !self.around.outage.was_ever_reached() {
+            self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
+        }
+        warn!(session = %self.id, statements = works.len(),
+            "given up, the target does not let this session in: mend that there, or choose other \
+            names (--map-user, --map-db, -u, -d) or sessions (--source-db): {error}");
+        self.around.give_back(works, Fate::GivenUp(GivenUp::ConnectFailed));
+        self.pump(ctx);
+    }
+
+    pub(super) fn lost(&mut self, lost: &Lost, ctx: &mut Context<Self>) {
+        self.forget_connection();
+        let in_doubt = self.interrupted();
+        warn!(session = %self.id, in_doubt,
+            "lost the connection: it is opened again, and what was open is run again; what is in \
+            doubt may come twice: {}", lost.reason);
+        self.lost_before = true;
+        self.unaimed = None;
+        if !self.fruitful {
+            // It may be our own doing: what is sent again ends the connection each time.
+            self.phase = Phase::Connecting;
+            self.connect_later(ctx);
+        }
+        self.pump(ctx);
+    }
+
+    /// Puts back what was under way. Returns how many statements of it are in doubt.
+    pub(super) fn interrupted(&mut self) -> usize {
+        let Interrupted { in_doubt, hopeless, left } = self.state_now().lost();
+        (0..in_doubt).for_each(|_| metrics::in_doubt());
+        if let Some(work) = hopeless {
+            warn!(session = %self.id, seq = work.seq.0,
+                "given up: each time this statement ran, the connection was lost; it may crash the \
+                server, whose own log tells");
+            self.around.give_back(vec![work], Fate::GivenUp(GivenUp::ConnectionLost));
+        }
+        self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
+        in_doubt
+    }
+
+    pub(super) fn forget_connection(&mut self) -> Option<Connection> {
+        let connection = self.connection.take()?;
+        self.phase = Phase::Disconnected;
+        self.answers.clear();
+        self.canceling = false;
+        self.around.backends.disconnected(self.id, connection.backend_pid());
+        self.around.sequencer.do_send(Disconnected(self.id));
+        Some(connection)
+    }
+
+    pub(super) fn close(&mut self, why: Closing, ctx: &mut Context<Self>) {
+        let Some(connection) = self.forget_connection() else { return };
+        self.phase = Phase::Closing;
+        self.closed(why);
+        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
+            actor.phase = Phase::Disconnected;
+            actor.return_permit();
+            if actor.state().is_busy() {
+                actor.pump(ctx);
+            } else {
+                ctx.stop();
+            }
+        }));
+    }
+
+    /// What was rolled back with the source's session is settled; a stop leaves it to the next start.
+    pub(super) fn closed(&mut self, why: Closing) {
+        metrics::session_closed(self.end(why));
+        let settled = self.state_now().closed();
+        self.left(why.is_the_sources());
+        if why.is_the_sources() {
+            self.progress.settle(settled);
+            self.tell_progress();
+        }
+    }
+
+    pub(super) fn end(&self, why: Closing) -> SessionEnd {
+        match why {
+            Closing::Drain => SessionEnd::Drained,
+            Closing::HandOver => SessionEnd::HandedOver,
+            _ if self.refused => SessionEnd::Refused,
+            Closing::Source(None) => SessionEnd::Disconnected,
+            Closing::Source(Some(_)) => SessionEnd::Terminated,
+            Closing::ServerEnded => SessionEnd::ServerEnded,
+            Closing::Forgotten => SessionEnd::Lost,
+        }
+    }
+
+    /// The order need not wait any more for what the session had open.
+    fn left(&self, ended: bool) {
+        if self.around.takes_turns {
+            self.around.sequencer.do_send(Left { session: self.id, ended });
+        }
+    }
+
+    pub(super) fn give_up(&mut self, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Connected {
+            return;
+        }
+        let Some(rolled_back) = self.state_now().give_up() else { return };
+        let Some(connection) = self.forget_connection() else { return };
+        self.phase = Phase::Closing;
+        self.left(false);
+        if rolled_back > 0 {
+            metrics::rolled_back_silent();
+            info!(session = %self.id, statements = rolled_back,
+                "rolled back a transaction that its source left open for --idle-timeout; it is run again \
+                if it goes on");
+        }
+        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
+            actor.phase = Phase::Disconnected;
+            actor.return_permit();
+            if actor.state().is_busy() || actor.state().has_memory() {
+                // It may have been told to close meanwhile.
+                actor.pump(ctx);
+            } else {
+                metrics::session_closed(SessionEnd::Idle);
+                ctx.stop();
+            }
+        }));
+    }
+
+    /// Cancels what is under way, and closes the connection without hearing what came of it: whatever
+    /// that is, the next owner of the partition runs it again.
+    pub(super) fn cut_off(&mut self, last: Seq, ctx: &mut Context<Self>) {
+        let in_flight = self.answers.len();
+        let Some(connection) = self.forget_connection() else { return };
+        let left = self.state().cut_off(last);
+        warn!(session = %self.id, statements = left.len(),
+            "cut off: its partition goes to another process");
+        self.unaimed = None;
+        self.left(false);
+        self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
+        actix::spawn(cancel_all(self.id, connection, in_flight));
+        self.pump(ctx);
+    }
+
+    /// Gives its connection to another session.
+    pub(super) fn make_room(&mut self, roll_back: bool, ctx: &mut Context<Self>) {
+        let evicted = match self.phase {
+            Phase::Connected if !self.canceling => self.state_now().make_room(roll_back),
+            _ => None,
+        };
+        let Some(Evicted { rolled_back, bound }) = evicted else {
+            self.around.admission.do_send(Stay(self.id));
+            return;
+        };
+        let Some(connection) = self.forget_connection() else { return };
+        metrics::evicted(match (rolled_back, bound) {
+            (1.., _) => Eviction::RolledBack,
+            (0, true) => Eviction::StateLost,
+            (0, false) => Eviction::Restorable,
+        });
+        if rolled_back > 0 {
+            self.left(false);
+            info!(session = %self.id, statements = rolled_back,
+                "rolled back an open transaction, to be run again: the target has no connection \
+                left for the statement whose turn it is (--max-sessions)");
+        }
+        if bound {
+            info!(session = %self.id, "closed a connection that may have had temporary tables, \
+                advisory locks or cursors: --max-sessions is too small to keep it");
+        }
+        self.phase = Phase::Closing;
+        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
+            actor.phase = Phase::Disconnected;
+            actor.return_permit();
+            actor.pump(ctx);
+        }));
+    }
+}
+
+/// Closes a connection with so many requests in flight, and cancels them one after the other: the server
+/// would run them to the last, even after its client has gone.
+async fn cancel_all(session: SessionId, connection: Connection, in_flight: usize) {
+    let cancels: Vec<_> = (0..=in_flight).map(|_| connection.cancel()).collect();
+    let canceling = async {
+        for cancel in cancels {
+            if let Err(error) = cancel.await {
+                warn!(%session, "{error}");
+            }
+            tokio::time::sleep(CANCEL_INTERVAL).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = connection.close() => {}
+        () = canceling => {}
+    }
+}

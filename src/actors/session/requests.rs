@@ -1,0 +1,61 @@
+//! What is sent for a request.
+
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::pglog::SessionId;
+use crate::pglog::statement::Protocol;
+use crate::replay::context::Restore;
+use crate::replay::request::{ParseMode, Request};
+use crate::replay::work::Work;
+use crate::target::Batch;
+
+pub(super) fn work_of(request: &Request) -> Option<&Arc<Work>> {
+    match request {
+        Request::Simple(work) | Request::ParseOnly(work) | Request::Extended { work, .. } => {
+            Some(work)
+        }
+        Request::Text(_) | Request::Restore(_) => None,
+    }
+}
+
+pub(super) fn trace_statement(session: SessionId, work: &Work) {
+    debug!(%session, seq = work.seq.0, sql = %work.statement.sql, "send");
+    if let Protocol::Extended { parameters, .. } = &work.statement.protocol {
+        tracing::trace!(%session, seq = work.seq.0, ?parameters, "send");
+    }
+}
+
+/// The messages of a request that is not a simple query.
+pub(super) fn batch(request: &Request, aimed: Option<&str>) -> Batch {
+    let mut batch = Batch::new();
+    match request {
+        Request::Extended { work, parse, types } => {
+            let Protocol::Extended { name, portal, parameters } = &work.statement.protocol else {
+                return batch;
+            };
+            let sql = aimed.unwrap_or(&work.statement.sql);
+            match parse {
+                ParseMode::Unnamed => drop(batch.parse("", sql, types)),
+                ParseMode::Named => drop(batch.close_statement(name).parse(name, sql, types)),
+                ParseMode::Prepared => {}
+            }
+            if !portal.is_empty() {
+                // The source's driver closed what had this name: that is never logged.
+                batch.close_portal(portal);
+            }
+            batch.bind(portal, name, parameters).execute(portal, 0);
+        }
+        Request::ParseOnly(work) => drop(batch.parse("", &work.statement.sql, &[])),
+        Request::Restore(restore) => match restore {
+            Restore::Text(text) => drop(batch.command(text)),
+            Restore::Execute { sql, parameters } => {
+                batch.parse("", sql, &[]).bind("", "", parameters).execute("", 0);
+            }
+            Restore::Parse { name, sql } => drop(batch.parse(name, sql, &[])),
+        },
+        Request::Text(_) | Request::Simple(_) => {}
+    }
+    batch
+}
