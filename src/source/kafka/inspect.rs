@@ -32,6 +32,8 @@ const SAMPLING: Duration = Duration::from_secs(15);
 /// Records of a sample, over all partitions: from where the replay begins, and from the end.
 const FIRST: i64 = 500;
 const NEWEST: i64 = 1500;
+/// Bytes of each stretch: records may have megabytes.
+const BYTES: usize = 32 << 20;
 /// Of one partition at the least, however many there are.
 const LEAST: i64 = 25;
 
@@ -101,6 +103,7 @@ async fn reach(
 ) -> Result<i32, Refusal> {
     let deadline = Instant::now() + PATIENCE;
     let mut last = "no answer".to_owned();
+    let mut unknown = 0;
     while Instant::now() < deadline {
         let ask = lookup::partitions(Arc::clone(client), settings.topic.clone());
         let mut asking = tokio::task::spawn_blocking(ask);
@@ -118,7 +121,11 @@ async fn reach(
         match answer {
             Ok(partitions) => return Ok(partitions),
             Err(error) => {
-                lookup::give_up_or_warn(error, settings, client.context()).map_err(refusal)?;
+                match lookup::give_up_or_warn(error, settings, client.context()).map_err(refusal) {
+                    // Not every broker knows a new topic as soon as one does.
+                    Err(Refusal::UnknownTopic) if unknown < TRIES => unknown += 1,
+                    result => result?,
+                }
                 tokio::time::sleep(RETRY).await;
             }
         }
@@ -297,7 +304,8 @@ async fn read_ranges(
     let list = offsets_of(topic, offsets)
         .map_err(|_| KafkaError::SetPartitionOffset(RDKafkaErrorCode::InvalidArgument))?;
     client.assign(&list)?;
-    while !ranges.is_empty() {
+    let mut bytes = 0;
+    while !ranges.is_empty() && bytes < BYTES {
         let message = match client.recv().await {
             Ok(message) => message,
             Err(KafkaError::PartitionEOF(partition)) => {
@@ -313,6 +321,7 @@ async fn read_ranges(
         let (partition, offset) = (message.partition(), message.offset());
         let Some(&(from, to)) = ranges.get(&partition) else { continue };
         if (from..to).contains(&offset) {
+            bytes += message.payload_len();
             let place = message.headers().and_then(place);
             let place = place.and_then(|place| std::str::from_utf8(place).ok());
             sample.push(Sampled {
