@@ -27,7 +27,7 @@ struct StatementHandles {
 }
 
 impl Statements {
-    /// The handles of the process's recorder: call it after [`install`].
+    /// The handles of the process's recorder: call it after [`install`](super::install).
     pub fn new() -> Self {
         let ended = |verb: Verb, outcome: Outcome| {
             let (command, outcome) = (verb.label(), outcome.label());
@@ -75,7 +75,7 @@ impl Default for Statements {
 pub struct Records([Counter; RecordKind::ALL.len()]);
 
 impl Records {
-    /// The handles of the process's recorder: call it after [`install`].
+    /// The handles of the process's recorder: call it after [`install`](super::install).
     pub fn new() -> Self {
         let kind = |index: usize| RecordKind::ALL[index].label();
         Self(std::array::from_fn(|index| counter!(RECORDS_READ.name, "kind" => kind(index))))
