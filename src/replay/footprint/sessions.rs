@@ -116,7 +116,6 @@ struct Temporary {
 #[derive(Debug)]
 struct Transaction {
     keeps_snapshot: bool,
-    has_snapshot: bool,
     has_failed: bool,
     /// What a rollback brings back.
     before: (Settings, Vec<Temporary>),
@@ -222,11 +221,11 @@ impl Session {
         }
     }
 
-    /// Whether this statement fixes what its transaction sees from now on.
-    pub(super) fn takes_snapshot(&mut self) -> bool {
-        self.transaction.as_mut().is_some_and(|transaction| {
-            transaction.keeps_snapshot && !std::mem::replace(&mut transaction.has_snapshot, true)
-        })
+    /// Whether it matters to this statement which transactions have been committed before: the first
+    /// one fixes what its transaction sees from now on, and of a serializable one each may fail for
+    /// what others have committed meanwhile, whatever it reads.
+    pub(super) fn minds_commits(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.keeps_snapshot)
     }
 
     /// A request has been dealt with: what was local to it goes, unless a transaction is open.
@@ -324,7 +323,6 @@ impl Session {
         };
         self.transaction = Some(Transaction {
             keeps_snapshot: keeps.unwrap_or_else(default),
-            has_snapshot: false,
             has_failed: false,
             before: (self.lasting.clone(), self.temporary.clone()),
             savepoints: Vec::new(),
@@ -342,7 +340,6 @@ impl Session {
         if chains {
             self.transaction = Some(Transaction {
                 keeps_snapshot: transaction.keeps_snapshot,
-                has_snapshot: false,
                 has_failed: false,
                 before: (self.lasting.clone(), self.temporary.clone()),
                 savepoints: Vec::new(),
