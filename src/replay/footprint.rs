@@ -41,7 +41,7 @@ pub enum Access {
     /// Reads any rows of the table.
     ReadTable(Table),
     /// Reads anything at all, but writes nothing: a function that is only known to be stable, the
-    /// first statement of a transaction that keeps its snapshot.
+    /// statements of a transaction that keeps its snapshot.
     ReadAll,
     /// Writes or locks the row with this key, and holds its lock to the end of the transaction:
     /// whoever wrote it next on the source had to wait for that end. If there is such a row, that is,
@@ -104,7 +104,7 @@ pub enum Widening {
     WholeTable,
     /// A function, operator or cast is only known to be stable.
     StableFunction,
-    /// The statement fixes what its whole transaction sees (`REPEATABLE READ`, `SERIALIZABLE`).
+    /// A statement of a transaction that keeps its snapshot: it minds what was committed before.
     Snapshot,
     /// PostgreSQL's parser does not take the text.
     Unparsable,

@@ -24,7 +24,7 @@ pub(super) struct Template {
     pub(super) locks: Vec<Vec<Value>>,
     /// What it changes of its session.
     pub(super) effects: Vec<Effect>,
-    /// Whether it fixes what a transaction that keeps its snapshot sees.
+    /// Whether it reads by the snapshot of its transaction, where that keeps one.
     pub(super) takes_snapshot: bool,
 }
 
