@@ -247,8 +247,8 @@ pub struct OrderOptions {
     /// come late by as much are still in time [default: 0]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub playout_delay: Option<Duration>,
-    /// Statements of a session that are sent ahead of their answers, under --order conflict and
-    /// session; 1: each waits for the answer to the one before [default: 16]
+    /// Statements of a session that are sent ahead of their answers, where nothing else is to come
+    /// between; 1: each waits for the answer to the one before [default: 16]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub pipeline: Option<usize>,
     /// Statements handed to sessions and not yet finished, over all sessions; at so many reading

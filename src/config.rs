@@ -176,7 +176,8 @@ impl Config {
         let replay = ReplaySettings {
             format,
             dry_run,
-            order: order(&look, cli.order.order, cli.order.pipeline, &mut warnings)?,
+            order: order(&look, cli.order.order)?,
+            pipeline: look.or("pipeline", cli.order.pipeline, 16, cli::at_least_one)?,
             pace: pace(&look, cli.order.speed, cli.order.playout_delay, &mut warnings)?,
             filters,
             identity,
@@ -440,28 +441,12 @@ fn filters(look: &Lookup<'_>, cli: cli::FilterOptions) -> Result<Filters, Config
     })
 }
 
-fn order(
-    look: &Lookup<'_>,
-    order: Option<cli::Order>,
-    pipeline: Option<usize>,
-    warnings: &mut Vec<String>,
-) -> Result<Order, ConfigError> {
-    let order = look.one("order", order, &[], cli::name)?;
-    let pipeline = look.one("pipeline", pipeline, &[], cli::at_least_one)?;
-    match order {
-        Some(Given { value: cli::Order::Conflict, .. }) => {
-            Ok(Order::Conflict { pipeline: pipeline.map_or(16, |given| given.value) })
-        }
-        Some(Given { value: cli::Order::Session, .. }) => {
-            Ok(Order::Session { pipeline: pipeline.map_or(16, |given| given.value) })
-        }
-        Some(Given { value: cli::Order::Serial, .. }) | None => {
-            if let Some(Given { origin, .. }) = pipeline {
-                warnings.push(format!("{origin} has no effect in serial order."));
-            }
-            Ok(Order::Serial)
-        }
-    }
+fn order(look: &Lookup<'_>, order: Option<cli::Order>) -> Result<Order, ConfigError> {
+    Ok(match look.or("order", order, cli::Order::Serial, cli::name)? {
+        cli::Order::Serial => Order::Serial,
+        cli::Order::Conflict => Order::Conflict,
+        cli::Order::Session => Order::Session,
+    })
 }
 
 fn pace(

@@ -218,15 +218,15 @@ async fn start(
         )
         .start();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (turns, depth) = match settings.order {
-            Order::Serial => (Turns::InARow, 16),
-            Order::Conflict { pipeline } => (Turns::Granted, pipeline),
-            Order::Session { pipeline } => (Turns::None, pipeline),
+        let turns = match settings.order {
+            Order::Serial => Turns::InARow,
+            Order::Conflict => Turns::Granted,
+            Order::Session => Turns::None,
         };
         let supervisor = Supervisor::new(
             SupervisorSettings {
                 sessions: SessionSettings {
-                    depth,
+                    depth: settings.pipeline,
                     turns,
                     replay_cancels: settings.replay_cancels,
                     read_only: config.target.read_only,

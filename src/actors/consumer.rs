@@ -527,7 +527,7 @@ impl Consumer {
         if let Some(downstream) = &self.downstream
             && !deliveries.is_empty()
         {
-            if let Order::Conflict { .. } = self.settings.order {
+            if self.settings.order == Order::Conflict {
                 // Before a session can ask for its turn, the order knows the statement.
                 let arrived = deliveries.iter().filter_map(|delivery| match &delivery.parcel {
                     Parcel::Work(work) => Some((work.clone(), delivery.login.clone())),

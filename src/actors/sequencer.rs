@@ -79,8 +79,8 @@ impl Sequencer {
     ) -> Self {
         let order = match settings.order {
             settings::Order::Serial => Order::Serial(SerialOrder::default()),
-            settings::Order::Conflict { .. } => Order::Conflict(Box::default()),
-            settings::Order::Session { .. } => Order::Session,
+            settings::Order::Conflict => Order::Conflict(Box::default()),
+            settings::Order::Session => Order::Session,
         };
         Self {
             order,

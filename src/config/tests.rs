@@ -273,13 +273,15 @@ fn the_status_line_comes_each_minute_unless_another_interval_is_given() {
 }
 
 #[test]
-fn the_depth_of_the_pipeline_belongs_to_session_order() {
-    assert_eq!(config("--order session", &[]).replay.order, Order::Session { pipeline: 16 });
-    let one = config("--order session --pipeline 1", &[]);
-    assert_eq!(one.replay.order, Order::Session { pipeline: 1 });
-    let serial = config("--pipeline 4", &[]);
-    assert_eq!(serial.replay.order, Order::Serial);
-    assert!(serial.warnings[0].contains("--pipeline"));
+fn the_order_and_the_depth_of_the_pipeline_can_be_chosen() {
+    let chosen = |line| {
+        let config = config(line, &[]);
+        assert_eq!(config.warnings, [""; 0]);
+        (config.replay.order, config.replay.pipeline)
+    };
+    assert_eq!(chosen(""), (Order::Serial, 16));
+    assert_eq!(chosen("--order session"), (Order::Session, 16));
+    assert_eq!(chosen("--order conflict --pipeline 1"), (Order::Conflict, 1));
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub struct ReplaySettings {
     pub dry_run: bool,
     /// What a statement waits for.
     pub order: Order,
+    /// Statements in flight on one connection at the most, from 1: those of a session that have nothing
+    /// of another's to wait for are sent ahead of their answers.
+    pub pipeline: usize,
     /// The pace that is kept; `None`: none, statements start as soon as they may.
     pub pace: Option<Pace>,
     /// What is left out.
@@ -57,8 +60,8 @@ impl ReplaySettings {
     /// second thread gives; where they don't, reading and sending take about as long as each other.
     pub fn threads(&self, cores: usize) -> usize {
         self.workers.unwrap_or(match self.order {
-            Order::Serial | Order::Conflict { .. } => 1,
-            Order::Session { .. } => cores.clamp(1, 2),
+            Order::Serial | Order::Conflict => 1,
+            Order::Session => cores.clamp(1, 2),
         })
     }
 }
@@ -68,17 +71,10 @@ impl ReplaySettings {
 pub enum Order {
     /// Every statement before it.
     Serial,
-    /// Every statement before it that it conflicts with. Of a session's statements that wait for
-    /// nothing, up to `pipeline` are sent ahead.
-    Conflict {
-        /// Statements in flight on one connection at the most, from 1.
-        pipeline: usize,
-    },
-    /// The earlier statements of its own session, of which up to `pipeline` are sent ahead.
-    Session {
-        /// Statements in flight on one connection at the most, from 1.
-        pipeline: usize,
-    },
+    /// Every statement before it that it conflicts with.
+    Conflict,
+    /// The earlier statements of its own session.
+    Session,
 }
 
 impl Order {
@@ -86,8 +82,8 @@ impl Order {
     pub fn name(self) -> &'static str {
         match self {
             Self::Serial => "serial",
-            Self::Conflict { .. } => "conflict",
-            Self::Session { .. } => "session",
+            Self::Conflict => "conflict",
+            Self::Session => "session",
         }
     }
 }

@@ -263,7 +263,7 @@ fn the_defaults_of_the_example_are_the_true_ones() {
         };
         assert_eq!(Some(set.as_str()), said, "{line}");
     }
-    // And they change nothing: what has no effect (--pipeline) is warned about where it is given.
+    // And they change nothing, but for the warnings about what has no effect.
     let lines: Vec<&str> = defaults.iter().map(|(_, line, _)| *line).collect();
     let shown = |file: &ConfigFile| {
         let config = resolve("-t log", &[], file).expect("it is right");

@@ -41,11 +41,13 @@ const LARGEST: u64 = 100_000_000;
 pub(super) struct Ratios {
     at_least: Histogram<u32>,
     at_most: Histogram<u32>,
+    /// Calls whose answer came in one read with others.
+    together: u64,
 }
 
 impl Default for Ratios {
     fn default() -> Self {
-        Self { at_least: durations::histogram(), at_most: durations::histogram() }
+        Self { at_least: durations::histogram(), at_most: durations::histogram(), together: 0 }
     }
 }
 
@@ -59,6 +61,7 @@ impl Ratios {
         let at_least = round_trip.map_or(Duration::ZERO, |it| target.at_least(it));
         durations::record(&mut self.at_least, ratio(at_least));
         durations::record(&mut self.at_most, ratio(target.at_most));
+        self.together += u64::from(target.together > 1);
     }
 
     /// How many calls have both durations.
@@ -90,6 +93,14 @@ impl Ratios {
                 verdict,
                 why: "within 5 %, the round trip taken off or left in".to_owned(),
             },
+            // Nothing is known of the least that these took, so the low end of the interval is 0.
+            None if most.verdict().is_some() && self.together >= ranks(self.calls()).0 => {
+                Judgement::cannot_tell(
+                    Some(change),
+                    "replayer-bound: answers came together and can't be told apart, which \
+                     --pipeline 1 avoids",
+                )
+            }
             None if least.verdict().is_some() || most.verdict().is_some() => {
                 Judgement::cannot_tell(
                     Some(change),

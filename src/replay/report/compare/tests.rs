@@ -125,9 +125,11 @@ fn answers_that_came_together_and_an_unknown_round_trip_prove_no_degradation() {
         ratios.judge()
     };
     assert_eq!(judge(1, Some(Duration::from_micros(50))).verdict, Verdict::Degraded);
-    for unknown in [judge(2, Some(Duration::from_micros(50))), judge(1, None)] {
+    let unknown = [(judge(2, Some(Duration::from_micros(50))), true), (judge(1, None), false)];
+    for (unknown, together) in unknown {
         assert_eq!(unknown.verdict, Verdict::CannotTell);
         assert!(unknown.why.starts_with("replayer-bound"), "{}", unknown.why);
+        assert_eq!(unknown.why.contains("--pipeline 1"), together, "{}", unknown.why);
     }
 }
 
