@@ -4,7 +4,7 @@ mod conflicts;
 mod stalls;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -23,6 +23,7 @@ use crate::pglog::SessionId;
 use crate::replay::backends::Backends;
 use crate::replay::order::{SerialOrder, Start};
 use crate::replay::settings;
+use crate::replay::work::Seq;
 use crate::target::{Login, Target};
 
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
@@ -66,6 +67,14 @@ struct Connection {
     backend: i32,
     state: SharedSession,
     turns: Recipient<Turn>,
+}
+
+impl Connection {
+    /// The statement that a request is under way for.
+    fn running(&self) -> Option<Seq> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running().map(|work| work.seq)
+    }
 }
 
 impl Sequencer {

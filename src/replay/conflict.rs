@@ -73,6 +73,15 @@ pub struct ConflictOrder {
     waived: u64,
 }
 
+/// What a statement waits for in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// A statement that may run.
+    Statement(Start),
+    /// The end of a transaction of which nothing more has been read.
+    Unread,
+}
+
 /// A statement as the order sees it.
 #[derive(Debug, Clone, Default)]
 pub struct Arrival {
@@ -256,6 +265,33 @@ impl ConflictOrder {
             Some(Start { session: *session, seq: head.seq })
         });
         waiting.min_by_key(|start| start.seq)
+    }
+
+    /// What a statement waits for in the end, directly or through others.
+    pub fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
+        let mut awaited = Vec::new();
+        self.meets(seq, |met| {
+            if let Some(Statement { granted: true, session, seq, .. }) = self.graph.statement(met) {
+                awaited.push(Awaited::Statement(Start { session: *session, seq: *seq }));
+            } else if let Some(Hold { ended_by: None, session, .. }) = self.graph.hold(met)
+                && self.newest_of(*session).is_none()
+            {
+                awaited.push(Awaited::Unread);
+            }
+            false
+        });
+        awaited
+    }
+
+    /// Whether a statement waits, directly or through others, for this other one.
+    pub fn waits_for(&self, seq: Seq, other: Seq) -> bool {
+        let Some(other) = self.statements.get(&other) else { return false };
+        self.meets(seq, |met| met == *other)
+    }
+
+    fn meets(&self, seq: Seq, wanted: impl FnMut(Id) -> bool) -> bool {
+        let newest = |session| self.newest_of(session);
+        self.statements.get(&seq).is_some_and(|id| self.graph.meets(*id, newest, wanted))
     }
 
     /// How many waits were left out because they would have closed a circle.
@@ -489,7 +525,7 @@ impl ConflictOrder {
     }
 
     fn waits_for_any(&self, id: Id, holds: &[Id]) -> bool {
-        self.graph.waits_for_any(id, holds, |session| self.newest_of(session))
+        self.graph.meets(id, |session| self.newest_of(session), |met| holds.contains(&met))
     }
 
     fn newest_of(&self, session: SessionId) -> Option<Id> {

@@ -4,6 +4,7 @@
 //! On the source the waiter's record can stand before the COMMIT that freed it: a COMMIT is logged
 //! after its locks are gone, and with `log_statement` a statement is logged when it starts.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::pglog::SessionId;
@@ -108,6 +109,116 @@ pub fn relief(blocker: Blocker, waited: Duration, patience: Duration, no_more: b
     }
 }
 
+/// Who waits for whose locks, as the target said: backends, and 0 for a prepared transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locks {
+    waits: HashMap<i32, Vec<i32>>,
+}
+
+impl Locks {
+    /// This backend waits for those, if for any.
+    pub fn note(&mut self, waiter: i32, blockers: Vec<i32>) {
+        if !blockers.is_empty() {
+            self.waits.insert(waiter, blockers);
+        }
+    }
+
+    /// Whether this backend waits for anybody.
+    pub fn waits(&self, backend: i32) -> bool {
+        self.waits.contains_key(&backend)
+    }
+
+    /// Those that others wait for, each once, with who waits for them.
+    pub fn blockers(&self) -> BTreeMap<i32, Vec<i32>> {
+        let mut blockers: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for (waiter, all) in &self.waits {
+            for blocker in all {
+                blockers.entry(*blocker).or_default().push(*waiter);
+            }
+        }
+        blockers
+    }
+
+    /// All that this backend waits for, directly or because it waits for others that do.
+    pub fn ahead_of(&self, waiter: i32) -> HashSet<i32> {
+        let mut all = HashSet::new();
+        let mut ahead = vec![waiter];
+        while let Some(backend) = ahead.pop() {
+            for blocker in self.waits.get(&backend).into_iter().flatten() {
+                if all.insert(*blocker) {
+                    ahead.push(*blocker);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// A statement that could start ahead of its turn: others wait for locks of its session, or it is the
+/// next in the order and they wait for a prepared transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overtaking {
+    /// The statement.
+    pub start: Start,
+    /// Who blocks the others: its session's backend, or 0.
+    pub blocker: i32,
+    /// The first of the statements that wait for the blocker.
+    pub waiter: Seq,
+    /// What it waits for in the order, in the end.
+    pub ahead: Vec<Ahead>,
+}
+
+/// What a statement waits for in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// A statement that this backend runs, or for which it has to end one that it runs.
+    Runs(i32),
+    /// One that may run and that no backend runs: it is about to be sent, or has just ended.
+    Unsent,
+    /// One that has not been read.
+    Unread,
+}
+
+/// Which of these start ahead of their turn.
+///
+/// Those that nothing else brings on: all that the statement waits for in the order waits itself for
+/// the locks that it is to free. Whatever else it waits for comes to an end without it, so the order of
+/// the two is kept; and so is that among those that start. `waits_for(a, b)` tells whether a waits for b
+/// in the order, directly or through others. Where they wait for nothing but what each other's locks
+/// hold up, the waiter that is the first in the log decides, as with one statement after the other.
+pub fn overtaking(
+    mut all: Vec<Overtaking>,
+    locks: &Locks,
+    waits_for: impl Fn(Seq, Seq) -> bool,
+) -> Vec<Start> {
+    all.sort_unstable_by_key(|it| it.start.seq);
+    let mut starts: Vec<Start> = Vec::new();
+    let all_ahead = |it: &Overtaking, freed: &dyn Fn(&HashSet<i32>) -> bool| {
+        it.ahead.iter().all(|ahead| match ahead {
+            Ahead::Runs(backend) => freed(&locks.ahead_of(*backend)),
+            Ahead::Unsent | Ahead::Unread => false,
+        })
+    };
+    for it in &all {
+        let alone = all_ahead(it, &|blockers| blockers.contains(&it.blocker));
+        let start = it.start;
+        if alone && !starts.iter().any(|earlier| waits_for(start.seq, earlier.seq)) {
+            starts.push(start);
+        }
+    }
+    if starts.is_empty() {
+        let blocks = |backend: &i32| all.iter().any(|it| it.blocker == *backend);
+        let together = |it: &&Overtaking| {
+            all_ahead(it, &|blockers| {
+                let last = |backend: &&i32| !locks.waits(**backend);
+                !blockers.is_empty() && blockers.iter().filter(last).all(blocks)
+            })
+        };
+        starts.extend(all.iter().filter(together).min_by_key(|it| it.waiter).map(|it| it.start));
+    }
+    starts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,5 +269,61 @@ mod tests {
         assert_eq!(prepared(true), Relief::StartNext);
         assert_eq!(prepared(false), Relief::Wait, "that may have been its end");
         assert_eq!(relief(Blocker::Stranger, LONG, LONG, true), Relief::Wait);
+    }
+
+    /// A head of session `backend` at `seq`, that would free a waiter at `waiter`.
+    fn head(backend: i32, seq: u64, waiter: u64, ahead: &[Ahead]) -> Overtaking {
+        let session = SessionId { start: 1, pid: backend.unsigned_abs() };
+        let start = Start { session, seq: Seq(seq) };
+        Overtaking { start, blocker: backend, waiter: Seq(waiter), ahead: ahead.to_vec() }
+    }
+
+    fn locks(waits: &[(i32, &[i32])]) -> Locks {
+        let mut locks = Locks::default();
+        waits.iter().for_each(|(waiter, blockers)| locks.note(*waiter, blockers.to_vec()));
+        locks
+    }
+
+    /// The places of those that start; none waits for another in the order.
+    fn start(all: &[Overtaking], locks: &Locks) -> Vec<u64> {
+        let starts = overtaking(all.to_vec(), locks, |_, _| false);
+        starts.into_iter().map(|start| start.seq.0).collect()
+    }
+
+    #[test]
+    fn a_statement_overtakes_nothing_but_what_waits_for_its_locks() {
+        let locks = locks(&[(1, &[9]), (2, &[1]), (3, &[8])]);
+        for (ahead, starts) in [
+            (vec![], true),
+            (vec![Ahead::Runs(1)], true),
+            // It waits for what waits.
+            (vec![Ahead::Runs(1), Ahead::Runs(2)], true),
+            // It waits for other locks, or for none: it comes to an end without us.
+            (vec![Ahead::Runs(1), Ahead::Runs(3)], false),
+            (vec![Ahead::Runs(1), Ahead::Runs(4)], false),
+            (vec![Ahead::Unsent], false),
+            (vec![Ahead::Unread], false),
+        ] {
+            let started = start(&[head(9, 20, 10, &ahead)], &locks);
+            assert_eq!(started, if starts { vec![20] } else { vec![] }, "{ahead:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_that_free_others_the_one_that_waits_for_the_other_starts_later() {
+        let locks = locks(&[(1, &[8, 9])]);
+        let both = || vec![head(9, 20, 10, &[Ahead::Runs(1)]), head(8, 30, 10, &[Ahead::Runs(1)])];
+        assert_eq!(start(&both(), &locks), [20, 30]);
+        let starts = overtaking(both(), &locks, |seq, other| (seq, other) == (Seq(30), Seq(20)));
+        assert_eq!(starts, [both()[0].start]);
+    }
+
+    #[test]
+    fn where_each_waits_for_what_the_other_holds_up_the_first_waiter_decides() {
+        let locks = locks(&[(1, &[8]), (2, &[9])]);
+        let heads = [head(8, 20, 12, &[Ahead::Runs(2)]), head(9, 30, 11, &[Ahead::Runs(1)])];
+        assert_eq!(start(&heads, &locks), [30]);
+        // But nothing is decided while 2 waits for somebody of whom nothing more has been read.
+        assert_eq!(start(&heads[..1], &locks), [0; 0]);
     }
 }

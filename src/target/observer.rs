@@ -7,25 +7,29 @@ use super::error::ObserveError;
 /// A connection of our own that asks the server about itself.
 pub struct Observer {
     client: Client,
-    blockers: Statement,
+    locks: Statement,
 }
 
 impl Observer {
     pub(super) async fn new(client: Client) -> Result<Self, ObserveError> {
         // Prepared: it is asked whenever a replay stalls.
-        let blockers = client.prepare("SELECT pg_catalog.pg_blocking_pids($1)").await?;
-        Ok(Self { client, blockers })
+        let locks = client
+            .prepare(
+                "SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM pg_catalog.unnest($1::int4[]) pid",
+            )
+            .await?;
+        Ok(Self { client, locks })
     }
 
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The backends that `pid` waits for; empty if it waits for none, or has gone. A pid of 0
+    /// Each of these backends with those that it waits for: none if it waits for none, or has gone. 0
     /// stands for a prepared transaction.
-    pub async fn blockers(&self, pid: i32) -> Result<Vec<i32>, ObserveError> {
-        let row = self.client.query_one(&self.blockers, &[&pid]).await?;
-        Ok(row.try_get(0)?)
+    pub async fn locks(&self, pids: &[i32]) -> Result<Vec<(i32, Vec<i32>)>, ObserveError> {
+        let rows = self.client.query(&self.locks, &[&pids]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// Every database with its encoding, by PostgreSQL's name of it (`UTF8`, `LATIN1`).

@@ -12,15 +12,17 @@ async fn observe(server: &Server) -> Observer {
     target.observe(&login("postgres", "postgres")).await.expect("an observer")
 }
 
-/// Asks until `pid` waits for somebody.
-async fn blockers(observer: &Observer, pid: i32) -> Vec<i32> {
+/// Asks until the waiter waits for somebody, and the holder for nobody.
+async fn blockers(observer: &Observer, waiter: i32, holder: i32) -> Vec<i32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let blockers = observer.blockers(pid).await.expect("an answer");
-        if !blockers.is_empty() {
-            return blockers;
+        let locks = observer.locks(&[waiter, holder]).await.expect("an answer");
+        assert_eq!(locks[1], (holder, Vec::new()));
+        assert_eq!(locks[0].0, waiter);
+        if !locks[0].1.is_empty() {
+            return locks[0].1.clone();
         }
-        assert!(Instant::now() < deadline, "nobody blocks {pid}");
+        assert!(Instant::now() < deadline, "nobody blocks {waiter}");
     }
 }
 
@@ -32,11 +34,11 @@ async fn who_blocks_whom_is_told_by_process_id() {
     simple(&holder, "CREATE TABLE t (id int)").await;
     simple(&holder, "BEGIN; LOCK t").await;
     let answer = waiter.run(Request::Simple("SELECT * FROM t"));
-    assert_eq!(blockers(&observer, waiter.backend_pid()).await, [holder.backend_pid()]);
-    assert!(observer.blockers(holder.backend_pid()).await.expect("an answer").is_empty());
+    let pids = (waiter.backend_pid(), holder.backend_pid());
+    assert_eq!(blockers(&observer, pids.0, pids.1).await, [pids.1]);
 
     simple(&holder, "PREPARE TRANSACTION 'limbo'").await;
-    assert_eq!(blockers(&observer, waiter.backend_pid()).await, [0], "a prepared transaction");
+    assert_eq!(blockers(&observer, pids.0, pids.1).await, [0], "a prepared transaction");
     simple(&holder, "ROLLBACK PREPARED 'limbo'").await;
     // The table was created before the transaction.
     assert!(answer.await.expect("an answer").error.is_none());

@@ -28,8 +28,8 @@ fn server(connections: usize) -> Server {
 fn replay(server: &Server, log: &Log, arguments: &[&str]) -> Finished {
     let file = log.file();
     let kreplay = Kreplay::new().target(server).args(arguments).arg("--input").arg(file.path());
-    // Ten thousand sessions take a while on a slow machine.
-    kreplay.spawn().wait_at_most(Duration::from_secs(300)).well()
+    // Ten thousand sessions take a while on a slow machine; it is a hang that is looked for.
+    kreplay.spawn().wait_at_most(Duration::from_secs(900)).well()
 }
 
 fn clients(pids: impl IntoIterator<Item = u32>) -> Log {

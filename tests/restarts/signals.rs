@@ -14,7 +14,9 @@ fn stops_and_goes_on(order: &str) {
     for stop in 1..=2 {
         broker.produce(&topic, 0, thirds.next().expect("three").iter().map(Vec::as_slice));
         let mut running = replay(broker, &topic, &target).args(["--order", order]).spawn();
-        running.wait_for(|metrics| statements(metrics) >= 2500.0);
+        // Not more: in session order one that has come to the end of what there is, in a transaction,
+        // may hold up the others.
+        running.wait_for(|metrics| statements(metrics) >= 300.0);
         running.term();
         let finished = running.wait();
         assert_eq!(finished.code, Some(0), "{finished}");

@@ -12,7 +12,7 @@ use super::{Order, Sequencer};
 use crate::actors::messages::Turn;
 use crate::metrics::{self, StallBreak};
 use crate::pglog::SessionId;
-use crate::replay::conflict::Arrivals;
+use crate::replay::conflict::{Arrivals, ConflictOrder};
 use crate::replay::footprint::{Catalog, Costly};
 use crate::replay::order::Start;
 use crate::replay::work::{Seq, Work};
@@ -47,8 +47,8 @@ impl Conflicts {
     }
 
     pub(super) fn ask(&mut self, seq: Seq, session: SessionId) -> Option<Start> {
-        if self.arrivals.order().may_start(seq) {
-            let seq = self.arrivals.order().granted(session).unwrap_or(seq);
+        if self.order().may_start(seq) {
+            let seq = self.order().granted(session).unwrap_or(seq);
             return Some(Start { session, seq });
         }
         self.asking.insert(session, seq);
@@ -66,12 +66,12 @@ impl Conflicts {
 
     /// Whether a statement waits for others.
     pub(super) fn somebody_waits(&self) -> bool {
-        let (unfinished, running) = self.arrivals.order().in_flight();
+        let (unfinished, running) = self.order().in_flight();
         unfinished > running && running > 0
     }
 
-    pub(super) fn first_waiting(&self) -> Option<Start> {
-        self.arrivals.order().first_waiting()
+    pub(super) fn order(&self) -> &ConflictOrder {
+        self.arrivals.order()
     }
 
     /// What may start, of those who asked.

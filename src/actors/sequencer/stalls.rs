@@ -1,6 +1,6 @@
 //! Statements that wait for the locks of sessions that wait for their turn.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,11 @@ use super::{Order, Sequencer};
 use crate::actors::messages::Turn;
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
+use crate::replay::conflict::Awaited;
 use crate::replay::order::Start;
-use crate::replay::stall::{Activity, Blocker, NextOf, Relief, relief};
+use crate::replay::stall::{
+    Activity, Ahead, Blocker, Locks, NextOf, Overtaking, Relief, overtaking, relief,
+};
 use crate::replay::work::Seq;
 use crate::target::Observer;
 
@@ -21,13 +24,15 @@ pub(super) struct Stalls {
     observer: Watch,
     /// In serial order: the statement whose turn it is, and since when.
     turn: (Seq, Instant),
-    /// In conflict order: what each session runs, and since when that is known.
+    /// In the other orders: what each session runs, and since when that is known.
     running: HashMap<SessionId, (Seq, Instant)>,
     /// Whether a look is due.
     armed: bool,
     stall_check: Duration,
     /// How long until the next look: longer each time nothing was found.
     pause: Duration,
+    /// How many sessions the next look asks about at first: more each time nothing was found.
+    width: usize,
     /// How many statements have finished.
     finished: u64,
     warned_of_strangers: bool,
@@ -45,22 +50,25 @@ enum Watch {
 /// What a look is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
-    /// Statements that others wait for have not finished for so long.
-    AtTurn(Duration),
+    /// Statements that others wait for have not finished.
+    AtTurn,
     /// Nothing has finished in any session, and there is no room to read on.
     AtAll,
 }
 
 /// What the target said, and how things stood when it was asked.
 struct Seen {
-    blockers: Vec<i32>,
+    locks: Locks,
     /// What the session of each backend was about.
     before: HashMap<i32, Activity>,
     finished: u64,
+    /// In the other orders than serial: for how long a statement had run at the most.
+    held: Duration,
 }
 
-/// A look goes no further than this along a chain of sessions that wait for each other.
-const LONGEST_CHAIN: usize = 32;
+/// A question about a backend's locks stops the target's lock manager for a moment, so that no more than
+/// these are asked about without need.
+const NARROW: usize = 32;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Stalls {
@@ -72,6 +80,7 @@ impl Stalls {
             armed: false,
             stall_check,
             pause: stall_check,
+            width: NARROW,
             finished: 0,
             warned_of_strangers: false,
             blind: 0,
@@ -120,7 +129,7 @@ impl Sequencer {
         }
         let waiters = self.stalled();
         if !waiters.is_empty() {
-            self.look(Look::AtTurn(held), waiters, ctx);
+            self.look(Look::AtTurn, held, waiters, ctx);
         } else if self.is_waited_for() {
             self.arm(ctx);
         }
@@ -134,20 +143,27 @@ impl Sequencer {
         }
     }
 
-    /// Sessions whose statement may wait for a lock. In serial order all with a request under way:
-    /// the one whose turn it is, and any that run something again after their connection was lost.
-    fn stalled(&self) -> Vec<SessionId> {
-        if let Order::Conflict(_) = self.order {
-            let stall_check = self.stalls.stall_check;
-            let long = |since: &Instant| since.elapsed() >= stall_check;
-            let stalled = self.stalls.running.iter().filter(|(_, (_, since))| long(since));
-            return stalled.map(|(session, _)| *session).take(LONGEST_CHAIN).collect();
-        }
-        let runs = |connection: &super::Connection| {
-            connection.state.lock().unwrap_or_else(PoisonError::into_inner).is_running()
+    /// The backends of statements that may wait for a lock, those first that are the first in the log. In
+    /// serial order all with a request under way: the one whose turn it is, and any that run something
+    /// again after their connection was lost.
+    fn stalled(&self) -> Vec<i32> {
+        let long = |session: &SessionId| match self.order {
+            Order::Conflict(_) => {
+                let running = self.stalls.running.get(session);
+                running.is_some_and(|(_, since)| since.elapsed() >= self.stalls.stall_check)
+            }
+            Order::Serial(_) | Order::Session => true,
         };
-        let running = self.sessions.iter().filter(|(_, connection)| runs(connection));
-        running.map(|(session, _)| *session).take(LONGEST_CHAIN).collect()
+        let stalled = self.sessions.iter().filter(|(session, _)| long(session));
+        let mut stalled: Vec<(Option<Seq>, i32)> = stalled
+            .filter_map(|(_, connection)| {
+                let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let running = state.running().map(|work| work.seq);
+                state.is_running().then_some((running, connection.backend))
+            })
+            .collect();
+        stalled.sort_unstable();
+        stalled.into_iter().map(|(_, backend)| backend).take(self.stalls.width).collect()
     }
 
     /// Brings up to date what each session runs. Returns for how long one has at the most.
@@ -156,37 +172,31 @@ impl Sequencer {
         let before = std::mem::take(&mut self.stalls.running);
         let mut oldest = now;
         for (session, connection) in &self.sessions {
-            let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(work) = state.running() else { continue };
-            let known = before.get(session).filter(|(seq, _)| *seq == work.seq);
+            let Some(seq) = connection.running() else { continue };
+            let known = before.get(session).filter(|(running, _)| *running == seq);
             let since = known.map_or(now, |(_, since)| *since);
             oldest = oldest.min(since);
-            self.stalls.running.insert(*session, (work.seq, since));
+            self.stalls.running.insert(*session, (seq, since));
         }
         now - oldest
     }
 
     /// Nothing has finished, and nothing more can be read: somebody waits for what is to come.
     pub(super) fn look_at_all(&mut self, ctx: &mut Context<Self>) {
-        if let Order::Conflict(_) = self.order {
-            self.longest_running();
-        }
+        let held = self.longest_running();
         let waiters = self.stalled();
         if !waiters.is_empty() {
-            self.look(Look::AtAll, waiters, ctx);
+            self.look(Look::AtAll, held, waiters, ctx);
         }
     }
 
-    /// Asks the target what these sessions wait for.
-    fn look(&mut self, look: Look, waiters: Vec<SessionId>, ctx: &mut Context<Self>) {
+    /// Asks the target whose locks these backends wait for.
+    fn look(&mut self, look: Look, held: Duration, waiters: Vec<i32>, ctx: &mut Context<Self>) {
         let observer = match std::mem::replace(&mut self.stalls.observer, Watch::Busy) {
             Watch::Busy => return,
             Watch::Absent => None,
             Watch::Ready(observer) => Some(observer),
         };
-        let waiters =
-            waiters.into_iter().filter_map(|id| Some((id, self.sessions.get(&id)?.backend)));
-        let waiters: Vec<(SessionId, i32)> = waiters.collect();
         let before: HashMap<i32, Activity> = self
             .sessions
             .values()
@@ -205,22 +215,20 @@ impl Sequencer {
                     settings.target.observe(&login).await.map_err(|e| e.to_string())?
                 }
             };
-            let mut blockers = Vec::new();
-            let mut ask: Vec<i32> = waiters.iter().map(|(_, backend)| *backend).collect();
-            let mut asked = 0;
-            while let Some(backend) = ask.pop() {
-                asked += 1;
-                for blocker in observer.blockers(backend).await.map_err(|e| e.to_string())? {
-                    if blockers.contains(&blocker) {
-                        continue;
-                    }
-                    blockers.push(blocker);
-                    if asked < LONGEST_CHAIN && before.get(&blocker).is_some_and(|b| b.running) {
-                        ask.push(blocker);
-                    }
+            let mut locks = Locks::default();
+            let mut asked = HashSet::new();
+            let mut ask = waiters;
+            while !ask.is_empty() {
+                asked.extend(ask.iter().copied());
+                for (waiter, blockers) in observer.locks(&ask).await.map_err(|e| e.to_string())? {
+                    locks.note(waiter, blockers);
                 }
+                // Who runs may wait for somebody in turn.
+                let runs = |backend: &i32| before.get(backend).is_some_and(|it| it.running);
+                let blockers = locks.blockers().into_keys();
+                ask = blockers.filter(|it| !asked.contains(it) && runs(it)).collect();
             }
-            Ok((observer, Seen { blockers, before, finished }))
+            Ok((observer, Seen { locks, before, finished, held }))
         };
         ctx.spawn(asking.into_actor(self).map(move |answer, actor, ctx| {
             actor.looked(look, answer, ctx);
@@ -233,11 +241,19 @@ impl Sequencer {
         answer: Result<(Observer, Seen), String>,
         ctx: &mut Context<Self>,
     ) {
-        let seen = match answer {
+        let mut relieved = false;
+        match answer {
             Ok((observer, seen)) => {
                 self.stalls.observer = Watch::Ready(observer);
                 self.stalls.blind = 0;
-                Some(seen)
+                let waited = match &self.order {
+                    Order::Serial(_) => self.stalls.turn.1.elapsed(),
+                    Order::Conflict(_) | Order::Session => seen.held,
+                };
+                // What a look at the turn found is of no use once the turn has gone on.
+                if look == Look::AtAll || waited >= self.stalls.stall_check {
+                    relieved = self.relieve(look, &seen, waited);
+                }
             }
             Err(error) => {
                 self.stalls.observer = Watch::Absent;
@@ -252,37 +268,13 @@ impl Sequencer {
                         (asked as the user of --db-user, else postgres): {error}"
                     );
                 }
-                None
-            }
-        };
-        let waited = match (look, &self.order) {
-            (Look::AtTurn(held), Order::Conflict(_)) => held,
-            _ => self.stalls.turn.1.elapsed(),
-        };
-        let mut relieved = false;
-        // What a look at the turn found is of no use once the turn has gone on.
-        if let Some(seen) = seen
-            && (look == Look::AtAll || waited >= self.stalls.stall_check)
-        {
-            for &backend in &seen.blockers {
-                let blocker = self.blocker(backend, &seen);
-                if blocker == Blocker::Stranger && !self.stalls.warned_of_strangers {
-                    self.stalls.warned_of_strangers = true;
-                    warn!(
-                        backend,
-                        "statements wait for the locks of a connection to the target \
-                        that is not kreplay's: end its transaction there \
-                        (pg_terminate_backend), or wait; until then the replay may stand still"
-                    );
-                }
-                let step = relief(blocker, waited, self.settings.patience, self.input_ended);
-                relieved |= self.relieve(step, look);
             }
         }
-        self.stalls.pause = if relieved {
-            self.stalls.stall_check
+        (self.stalls.pause, self.stalls.width) = if relieved {
+            (self.stalls.stall_check, NARROW)
         } else {
-            (self.stalls.pause * 2).min(LONGEST_PAUSE.max(self.stalls.stall_check))
+            let longest = LONGEST_PAUSE.max(self.stalls.stall_check);
+            ((self.stalls.pause * 2).min(longest), self.stalls.width.saturating_mul(2))
         };
         self.arm(ctx);
     }
@@ -308,53 +300,116 @@ impl Sequencer {
         Blocker::Session { session, rests, next }
     }
 
-    /// Returns whether anything was set going.
-    fn relieve(&self, step: Relief, look: Look) -> bool {
+    /// Does what can be done about what was seen. Returns whether anything was set going.
+    fn relieve(&mut self, look: Look, seen: &Seen, waited: Duration) -> bool {
         // In session order nothing waits for a turn: sessions go on by themselves.
         let in_turns = match self.order {
-            Order::Serial(_) => matches!(look, Look::AtTurn(_)),
+            Order::Serial(_) => look == Look::AtTurn,
             Order::Conflict(_) => true,
             Order::Session => false,
         };
-        match step {
-            Relief::EndEarly(Start { session, seq }) if in_turns => {
-                self.overview.stall_broken(StallBreak::EarlyEnd);
-                debug!(%session, "ends its transaction ahead of its turn: others wait for its locks");
-                self.tell(session, Turn::RunAhead(seq))
+        let lost_patience = waited >= self.settings.patience;
+        let mut relieved = false;
+        let mut reasons = HashMap::new();
+        let mut may_overtake = Vec::new();
+        for (backend, waiters) in seen.locks.blockers() {
+            let blocker = self.blocker(backend, seen);
+            if blocker == Blocker::Stranger && !self.stalls.warned_of_strangers {
+                self.stalls.warned_of_strangers = true;
+                warn!(
+                    backend,
+                    "statements wait for the locks of a connection to the target \
+                    that is not kreplay's: end its transaction there \
+                    (pg_terminate_backend), or wait; until then the replay may stand still"
+                );
             }
-            Relief::Advance(Start { session, seq }) if in_turns => {
-                self.overview.stall_broken(StallBreak::EarlyAdvance);
-                debug!(%session, "goes on ahead of its turn: others wait for its locks");
-                self.tell(session, Turn::RunAhead(seq))
-            }
-            Relief::StartNext if in_turns => match self.first_waiting() {
-                Some(Start { session, seq }) => {
-                    self.overview.stall_broken(StallBreak::EarlyAdvance);
-                    self.tell(session, Turn::RunAhead(seq))
-                }
-                None => {
+            let (start, reason) = match relief(
+                blocker,
+                waited,
+                self.settings.patience,
+                self.input_ended,
+            ) {
+                Relief::EndEarly(start) => (Some(start), StallBreak::EarlyEnd),
+                Relief::Advance(start) => (Some(start), StallBreak::EarlyAdvance),
+                Relief::StartNext => (self.first_waiting(), StallBreak::EarlyAdvance),
+                Relief::Wait => continue,
+                Relief::ReadOn(_) => {
                     self.ask_for_more();
-                    false
+                    continue;
                 }
-            },
-            Relief::ReadOn(_) | Relief::StartNext => {
-                self.ask_for_more();
-                false
+                Relief::GiveUp(session) => {
+                    self.overview.stall_broken(StallBreak::BlockerClosed);
+                    info!(%session, "closed its connection: others wait for its locks, and no record of it is left \
+                            that would free them; what its open transaction did is rolled back");
+                    relieved |= self.tell(session, Turn::GiveUp);
+                    continue;
+                }
+            };
+            match start.filter(|_| in_turns) {
+                Some(start) => {
+                    reasons.insert(start.seq, reason);
+                    let running = waiters.iter().filter_map(|waiter| self.running_on(*waiter));
+                    may_overtake.push(Overtaking {
+                        start,
+                        blocker: backend,
+                        waiter: running.min().unwrap_or(start.seq),
+                        ahead: self.ahead_of(start, lost_patience),
+                    });
+                }
+                None if backend == 0 => self.ask_for_more(),
+                None => {}
             }
-            Relief::GiveUp(session) => {
-                self.overview.stall_broken(StallBreak::BlockerClosed);
-                info!(%session, "closed its connection: others wait for its locks, and no record of it is left that would \
-                    free them; what its open transaction did is rolled back");
-                self.tell(session, Turn::GiveUp)
-            }
-            Relief::Wait | Relief::EndEarly(_) | Relief::Advance(_) => false,
         }
+        let unread = may_overtake.iter().any(|it| it.ahead.contains(&Ahead::Unread));
+        let waits_for = |seq, other| match &self.order {
+            Order::Conflict(conflicts) => conflicts.order().waits_for(seq, other),
+            Order::Serial(_) | Order::Session => seq > other,
+        };
+        let starts = overtaking(may_overtake, &seen.locks, waits_for);
+        if starts.is_empty() && unread {
+            self.ask_for_more();
+        }
+        for Start { session, seq } in starts {
+            if let Some(reason) = reasons.get(&seq) {
+                self.overview.stall_broken(*reason);
+            }
+            debug!(%session, "goes on ahead of its turn: others wait for its locks");
+            relieved |= self.tell(session, Turn::RunAhead(seq));
+        }
+        relieved
+    }
+
+    /// What this statement waits for in the order, as far as it can still be waited for.
+    fn ahead_of(&self, start: Start, lost_patience: bool) -> Vec<Ahead> {
+        // In serial order for all before it, of which only one may run: the one that is blocked.
+        let Order::Conflict(conflicts) = &self.order else { return Vec::new() };
+        let awaited = conflicts.order().awaited_by(start.seq).into_iter();
+        let ahead = awaited.map(|awaited| match awaited {
+            Awaited::Unread => Ahead::Unread,
+            Awaited::Statement(Start { session, seq }) => match self.sessions.get(&session) {
+                Some(connection) if connection.running().is_some_and(|running| running <= seq) => {
+                    Ahead::Runs(connection.backend)
+                }
+                _ => Ahead::Unsent,
+            },
+        });
+        let waited_for = |ahead: &Ahead| match ahead {
+            Ahead::Runs(_) => true,
+            Ahead::Unsent => !lost_patience,
+            Ahead::Unread => !lost_patience && !self.input_ended,
+        };
+        ahead.filter(waited_for).collect()
+    }
+
+    /// The statement that a backend runs for a session.
+    fn running_on(&self, backend: i32) -> Option<Seq> {
+        self.sessions.get(&self.backends.session(backend)?)?.running()
     }
 
     fn first_waiting(&self) -> Option<Start> {
         match &self.order {
             Order::Serial(order) => order.first_waiting(),
-            Order::Conflict(conflicts) => conflicts.first_waiting(),
+            Order::Conflict(conflicts) => conflicts.order().first_waiting(),
             Order::Session => None,
         }
     }

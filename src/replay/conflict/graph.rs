@@ -150,24 +150,24 @@ impl Graph {
         freed
     }
 
-    /// Whether what `from` stands for waits, directly or through others, for one of these holds.
-    /// `newest` is the last statement of a session that has not finished: an open hold goes on at
-    /// least as long as that.
-    pub(super) fn waits_for_any(
+    /// Whether any of what `from` stands for or waits for, directly or through others, is `wanted`.
+    /// What may start waits for nothing. `newest` is the last statement of a session that has not
+    /// finished: an open hold goes on at least as long as that.
+    pub(super) fn meets(
         &self,
         from: Id,
-        holds: &[Id],
         newest: impl Fn(SessionId) -> Option<Id>,
+        mut wanted: impl FnMut(Id) -> bool,
     ) -> bool {
         let mut seen = HashSet::new();
         let mut ahead = vec![from];
         while let Some(id) = ahead.pop() {
             let Some(entry) = self.nodes.get(&id) else { continue };
-            if holds.contains(&id) {
-                return true;
-            }
             if !seen.insert(id) {
                 continue;
+            }
+            if wanted(id) {
+                return true;
             }
             match &entry.node {
                 Node::Statement(statement) if statement.granted => {}
