@@ -1,8 +1,12 @@
-//! The order across sessions: what one statement costs that asks for its turn and finishes.
+//! The order across sessions: what one statement costs that comes, gets its turn and finishes.
+
+use std::collections::VecDeque;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use kreplay::pglog::SessionId;
-use kreplay::replay::order::SerialOrder;
+use kreplay::replay::conflict::{Arrival, ConflictOrder, Step};
+use kreplay::replay::footprint::{Access, Footprint, Key, Table};
+use kreplay::replay::order::{SerialOrder, Start};
 use kreplay::replay::work::Seq;
 
 fn serial(criterion: &mut Criterion) {
@@ -29,5 +33,83 @@ fn serial(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, serial);
+/// Sessions that all do transactions of BEGIN, two writes of rows and COMMIT, in turn.
+struct Transactions {
+    order: ConflictOrder,
+    rows: u64,
+    /// Each session's statements that may not start yet.
+    waiting: Vec<VecDeque<Seq>>,
+    running: VecDeque<Seq>,
+    starts: Vec<Start>,
+    last: u64,
+    random: fastrand::Rng,
+}
+
+impl Transactions {
+    fn new(sessions: usize, rows: u64) -> Self {
+        Self {
+            order: ConflictOrder::default(),
+            rows,
+            waiting: vec![VecDeque::new(); sessions],
+            running: VecDeque::new(),
+            starts: Vec::new(),
+            last: 0,
+            random: fastrand::Rng::with_seed(1),
+        }
+    }
+
+    fn arrive(&mut self) {
+        let sessions = self.waiting.len() as u64;
+        let (session, step) = (self.last % sessions, self.last / sessions % 4);
+        self.last += 1;
+        let seq = Seq(self.last);
+        let write = |key| Access::WriteRow(Table(1), Key(key));
+        let (steps, accesses) = match step {
+            0 => (vec![Step::Begin], Vec::new()),
+            3 => (vec![Step::Commit], Vec::new()),
+            _ => (Vec::new(), vec![write(self.random.u64(..self.rows))]),
+        };
+        let footprint = Footprint { accesses, widened: None };
+        self.waiting[session as usize].push_back(seq);
+        let session = SessionId { start: 1, pid: session as u32 };
+        let arrival = Arrival { seq, session, footprint, steps, ..Arrival::default() };
+        self.order.arrive(&arrival, &mut self.starts);
+        self.start();
+    }
+
+    fn start(&mut self) {
+        for Start { session, seq } in self.starts.drain(..) {
+            let waiting = &mut self.waiting[session.pid as usize];
+            while waiting.front().is_some_and(|first| *first <= seq) {
+                self.running.extend(waiting.pop_front());
+            }
+        }
+    }
+
+    /// Finishes the one that runs for longest; `false`: none runs, more has to arrive.
+    fn finish(&mut self) -> bool {
+        let Some(seq) = self.running.pop_front() else { return false };
+        self.order.finish(seq, &mut self.starts);
+        self.start();
+        true
+    }
+}
+
+fn conflict(criterion: &mut Criterion) {
+    const IN_FLIGHT: usize = 1000;
+    let mut group = criterion.benchmark_group("conflict");
+    for (sessions, rows) in [(64, 50), (64, 1_000_000), (900, 1_000_000)] {
+        let id = BenchmarkId::new("arrive and finish", format!("{sessions} sessions, {rows} rows"));
+        group.bench_function(id, |bencher| {
+            let mut transactions = Transactions::new(sessions, rows);
+            bencher.iter(|| {
+                transactions.arrive();
+                while transactions.order.in_flight().0 > IN_FLIGHT && transactions.finish() {}
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, serial, conflict);
 criterion_main!(benches);

@@ -704,7 +704,7 @@ impl Consumer {
         waits.add(Wait::Credit, 1, credit.saturating_sub(self.credit_told));
         self.credit_told = credit;
         self.overview.waited(&waits);
-        self.load.look(self.empty.elapsed(), self.overview.waits());
+        self.overview.bound(self.load.look(self.empty.elapsed(), self.overview.waits()));
     }
 
     fn show_lag(&self) {

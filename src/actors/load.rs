@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeMetrics};
 
-use crate::metrics;
-use crate::replay::bottleneck::{Bottleneck, Sample};
+use crate::replay::bottleneck::{Bottleneck, Sample, Shares};
 use crate::replay::pace::Moment;
 use crate::replay::waits::Waits;
 
@@ -43,10 +42,10 @@ impl Load {
     }
 
     /// Looks once more. `empty` is for how long no statement has been in flight so far, `waits` what
-    /// statements have waited for so far.
-    pub fn look(&mut self, empty: Duration, waits: Waits) {
+    /// statements have waited for so far. Returns who the last minute was bound by.
+    pub fn look(&mut self, empty: Duration, waits: Waits) -> Shares {
         let at = Moment::after(self.began.elapsed());
         self.bottleneck.take(Sample { at, busy: self.threads.busy(), empty, waits });
-        metrics::bottleneck(self.bottleneck.shares());
+        self.bottleneck.shares()
     }
 }

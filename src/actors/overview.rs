@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::http::Sessions;
 use crate::metrics::{self, Partition, SessionState, StallBreak};
+use crate::replay::bottleneck::{Bound, Shares};
 use crate::replay::footprint::Costly;
 use crate::replay::policy::{Outcome, Tally};
 use crate::replay::progress::{Extent, Sample};
@@ -29,6 +30,7 @@ struct Numbers {
     in_flight: usize,
     extent: Option<Extent>,
     waits: Waits,
+    bound: Option<Shares>,
 }
 
 impl Overview {
@@ -70,6 +72,12 @@ impl Overview {
     /// What statements have waited for so far.
     pub fn waits(&self) -> Waits {
         self.numbers().waits
+    }
+
+    /// Who the last minute was bound by.
+    pub fn bound(&self, shares: Shares) {
+        metrics::bottleneck(shares);
+        self.numbers().bound = Some(shares);
     }
 
     /// How far the partitions are, and how far the replay is behind the source.
@@ -126,6 +134,7 @@ impl Overview {
             sessions: numbers.sessions.iter().map(|(_, sessions)| sessions).sum(),
             connections: numbers.connections,
             in_flight: numbers.in_flight,
+            bound: numbers.bound.map(Bound::largest),
         }
     }
 

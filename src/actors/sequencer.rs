@@ -3,12 +3,12 @@
 mod conflicts;
 mod stalls;
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
 use conflicts::Conflicts;
+use foldhash::HashMap;
 use stalls::Stalls;
 use tracing::debug;
 
@@ -93,7 +93,7 @@ impl Sequencer {
         };
         Self {
             order,
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             backends,
             read_on: None,
             stalls: Stalls::new(settings.stall_check),

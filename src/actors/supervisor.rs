@@ -3,11 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use foldhash::HashMap;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -87,7 +87,7 @@ impl Supervisor {
         vital: Vital,
     ) -> Self {
         Self {
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             settings,
             around: None,
             known_types: Arc::default(),

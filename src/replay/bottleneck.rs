@@ -59,6 +59,14 @@ pub struct Sample {
 /// How much of the time each was the bottleneck; the sum is 1. In the order of [`Bound::ALL`].
 pub type Shares = [f64; Bound::ALL.len()];
 
+impl Bound {
+    /// Who has the largest share, and how large it is.
+    pub fn largest(shares: Shares) -> (Self, f64) {
+        let pairs = Self::ALL.iter().copied().zip(shares);
+        pairs.max_by(|(_, one), (_, other)| one.total_cmp(other)).unwrap_or((Self::Source, 1.0))
+    }
+}
+
 /// Before there is anything to tell: nothing has come from the source.
 pub const AT_START: Shares = [1.0, 0.0, 0.0, 0.0];
 

@@ -28,9 +28,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 pub use arrivals::Arrivals;
+use foldhash::{HashMap, HashSet};
 use graph::{Graph, Hold, Id, Node, Pool, Statement};
 pub use steps::{Step, steps};
 use tables::TableState;

@@ -3,9 +3,11 @@
 //! Records go in by [`Intake::record`], in the order of their arrival; deliveries come out by
 //! [`Intake::release`], in the same order, as soon as the log has told enough.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
 use crate::pglog::sql::Command;
@@ -138,7 +140,7 @@ impl Intake {
     /// One that has seen nothing.
     pub fn new(settings: IntakeSettings) -> Self {
         Self {
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             lookahead: Lookahead::new(settings.patience),
             at_once: VecDeque::new(),
             checkpoint: Checkpoint::default(),

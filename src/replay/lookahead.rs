@@ -5,7 +5,9 @@
 //! of the same session settles it. Statements leave in the order they came; one whose session stays
 //! silent leaves when it has waited long enough or enough has been read behind it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use crate::pglog::SessionId;
 
@@ -45,7 +47,7 @@ struct Entry<T> {
 impl<T> Lookahead<T> {
     /// An empty one.
     pub fn new(patience: Patience) -> Self {
-        Self { entries: VecDeque::new(), left: 0, open: HashMap::new(), bytes: 0, patience }
+        Self { entries: VecDeque::new(), left: 0, open: HashMap::default(), bytes: 0, patience }
     }
 
     /// Takes an entry of about so many bytes; an open one waits for its session's next record. The

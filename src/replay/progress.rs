@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::replay::bottleneck::Bound;
+
 /// A replay at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sample {
@@ -30,6 +32,8 @@ pub struct Sample {
     pub connections: usize,
     /// Statements handed to sessions and not finished.
     pub in_flight: usize,
+    /// Who is the bottleneck, and for how much of the last minute.
+    pub bound: Option<(Bound, f64)>,
 }
 
 /// How much there is to read, and how much of it has been read.
@@ -123,6 +127,13 @@ impl Sample {
             grouped(self.connections as u64),
             grouped(self.in_flight as u64),
         );
+        if let Some((bound, share)) = self.bound {
+            let who = match bound {
+                Bound::Kreplay => "kreplay itself".to_owned(),
+                other => format!("the {}", other.label()),
+            };
+            let _ = write!(line, ", bound by {who} ({:.0} %)", share * 100.0);
+        }
         line
     }
 
@@ -340,18 +351,22 @@ mod tests {
             sessions: 20,
             connections: 12,
             in_flight: 35,
+            bound: Some((Bound::Target, 0.834)),
             ..at(120)
         };
         assert_eq!(
             now.status(&before),
             "1,234 statements/s, lag 1,234 records, 0.3 s behind the source, 3 new errors \
-             (5 in all), 20 sessions on 12 connections, 35 statements in flight"
+             (5 in all), 20 sessions on 12 connections, 35 statements in flight, \
+             bound by the target (83 %)"
         );
         let behind = Some(Duration::from_secs(7325));
+        let bound = Some((Bound::Kreplay, 1.0));
         assert_eq!(
-            Sample { at: Duration::from_secs(180), behind, ..now.clone() }.status(&now),
+            Sample { at: Duration::from_secs(180), behind, bound, ..now.clone() }.status(&now),
             "0 statements/s, lag 1,234 records, 2h 02m behind the source, no new errors \
-             (5 in all), 20 sessions on 12 connections, 35 statements in flight"
+             (5 in all), 20 sessions on 12 connections, 35 statements in flight, \
+             bound by kreplay itself (100 %)"
         );
     }
 

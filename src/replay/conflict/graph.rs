@@ -1,6 +1,6 @@
 //! What waits for what: a graph that never has a cycle.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use crate::pglog::SessionId;
 use crate::replay::work::Seq;
@@ -159,7 +159,7 @@ impl Graph {
         newest: impl Fn(SessionId) -> Option<Id>,
         mut wanted: impl FnMut(Id) -> bool,
     ) -> bool {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let mut ahead = vec![from];
         while let Some(id) = ahead.pop() {
             let Some(entry) = self.nodes.get(&id) else { continue };

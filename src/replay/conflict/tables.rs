@@ -1,6 +1,8 @@
 //! Who has touched a table and is not done yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use super::graph::{Graph, Id, Pool};
 use crate::pglog::SessionId;

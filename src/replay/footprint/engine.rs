@@ -1,7 +1,8 @@
 //! Footprints of statements, in the order of the log.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use foldhash::HashMap;
 
 use super::analysis;
 use super::catalog::{Catalog, Oid};
