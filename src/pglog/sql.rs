@@ -4,14 +4,17 @@
 //! The rules are PostgreSQL's own lexical rules (`scan.l`, and psql's `psqlscan.l` for where a
 //! statement ends) with `standard_conforming_strings` on. Nothing here parses a grammar.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
+mod known;
 pub(crate) mod lexer;
 mod read_only;
 pub(crate) mod shape;
 mod verb;
 mod words;
 
+use known::Known;
 use lexer::{Lexer, Token};
 pub use read_only::{kept_read_only, names_setting};
 use shape::ShapeHasher;
@@ -113,10 +116,22 @@ pub struct Outline {
 impl Outline {
     /// Reads a string of statements.
     pub fn of(sql: &str) -> Self {
+        thread_local! {
+            /// A thread's own: what it saves is less than a lock costs.
+            static KNOWN: RefCell<Known> = RefCell::default();
+        }
+        KNOWN.with_borrow_mut(|known| known.outline(sql))
+    }
+
+    /// Reads it word by word; `seen` gets each token. Tells whether the outline is that of all texts
+    /// with the same tokens but other literals.
+    fn read(sql: &str, mut seen: impl FnMut(Token, Range<usize>)) -> (Self, bool) {
         let mut outline = Self::default();
+        let mut by_tokens = true;
         let mut statement = StatementWords::default();
         let mut shape = ShapeHasher::default();
         for (token, range) in Lexer::new(sql) {
+            seen(token, range.clone());
             match token {
                 Token::Text | Token::Number => shape.literal(token),
                 _ => shape.token(&sql.as_bytes()[range.clone()]),
@@ -129,10 +144,11 @@ impl Outline {
                 outline.signals_backend = true;
             }
             statement.add(sql, token, range);
+            by_tokens &= !statement.looks_into_texts();
         }
         outline.end(sql, statement);
         outline.shape = shape.finish();
-        outline
+        (outline, by_tokens)
     }
 
     fn end(&mut self, sql: &str, statement: StatementWords) {

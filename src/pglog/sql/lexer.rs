@@ -31,6 +31,11 @@ impl<'a> Lexer<'a> {
         Self { sql, at: 0 }
     }
 
+    /// The tokens from `at` on, which is where one begins.
+    pub(crate) fn from(sql: &'a str, at: usize) -> Self {
+        Self { sql, at }
+    }
+
     fn bytes(&self) -> &'a [u8] {
         self.sql.as_bytes()
     }

@@ -164,6 +164,11 @@ impl StatementWords {
         self.binds_connection
     }
 
+    /// Whether it matters what its strings hold: a routine's text, or the name that set_config takes.
+    pub(super) fn looks_into_texts(&self) -> bool {
+        self.sets || self.does
+    }
+
     /// Takes the next token.
     pub(super) fn add(&mut self, sql: &str, token: Token, range: Range<usize>) {
         let start = self.range.as_ref().map_or(range.start, |known| known.start);
@@ -177,8 +182,7 @@ impl StatementWords {
                 self.lead(0..0);
                 self.lifts_read_only |= read_only::names_setting(text);
             }
-            // A routine's text, or the name that set_config takes.
-            Token::Text if self.sets || self.does => {
+            Token::Text if self.looks_into_texts() => {
                 self.lifts_read_only |= read_only::names_setting(text);
             }
             _ => {}
