@@ -11,7 +11,7 @@ use super::split::Splitter;
 use super::{Arrival, Chunk, Event, Resume, SourceError};
 
 /// How much is read at once.
-const BLOCK: usize = 256 * 1024;
+const BLOCK: usize = 64 * 1024;
 /// How many chunks are read ahead of the replay.
 const AHEAD: usize = 4;
 
