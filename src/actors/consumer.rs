@@ -566,8 +566,8 @@ impl Consumer {
             }
         }
         drop((tally, shapes));
-        for together in progress.settled {
-            let records = together.iter().map(|work| (work.at.partition, work.at.offset));
+        for together in progress.settled.split_inclusive(|settled| settled.is_last) {
+            let records = together.iter().map(|settled| (settled.at.partition, settled.at.offset));
             self.intake.checkpoint.settle_together(records);
         }
     }

@@ -9,7 +9,7 @@ use crate::pglog::SessionId;
 use crate::replay::intake::Delivery;
 use crate::replay::ledger::Fate;
 use crate::replay::session::{Ended, Session};
-use crate::replay::work::{Seq, Work};
+use crate::replay::work::{Position, Seq, Work};
 use crate::target::Login;
 
 /// A session's decisions, shared between its actor, the supervisor (which builds a new actor around
@@ -185,8 +185,8 @@ pub struct Disconnected(pub SessionId);
 pub struct Progress {
     /// Statements that ended, each with what becomes of its record.
     pub ended: Vec<(Arc<Work>, Settlement)>,
-    /// Statements whose effects are final: those of a transaction stand together.
-    pub settled: Vec<Vec<Arc<Work>>>,
+    /// Statements whose effects are final, by where they came from.
+    pub settled: Vec<Settled>,
 }
 
 impl Progress {
@@ -196,11 +196,26 @@ impl Progress {
     }
 
     /// Notes statements that became final together.
-    pub fn settle(&mut self, together: Vec<Arc<Work>>) {
-        if !together.is_empty() {
-            self.settled.push(together);
-        }
+    pub fn settle(&mut self, together: &[Arc<Work>]) {
+        let last = together.len().saturating_sub(1);
+        let settled = together.iter().enumerate();
+        self.settled.extend(settled.map(|(index, work)| Settled {
+            seq: work.seq,
+            at: work.at,
+            is_last: index == last,
+        }));
     }
+}
+
+/// A statement whose effects are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Its place in the order.
+    pub seq: Seq,
+    /// Where it came from.
+    pub at: Position,
+    /// Whether it is the last of those that became final together: a transaction's.
+    pub is_last: bool,
 }
 
 /// How a statement ended, for the account.

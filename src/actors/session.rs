@@ -88,7 +88,7 @@ impl Surroundings {
         let ended = ended.map(|work| (work.clone(), Settlement::Not(fate))).collect();
         let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
         let mut progress = Progress { ended, settled: Vec::new() };
-        progress.settle(settled);
+        progress.settle(&settled);
         self.progress.do_send(progress);
     }
 }
@@ -400,7 +400,7 @@ impl SessionActor {
         {
             self.around.sequencer.do_send(Finished(seq));
         }
-        self.progress.settle(answered.settled);
+        self.progress.settle(&answered.settled);
     }
 
     // ---- The turn ----

@@ -18,6 +18,7 @@ use known::Known;
 use lexer::{Lexer, Token};
 pub use read_only::{kept_read_only, names_setting};
 use shape::ShapeHasher;
+use smallvec::SmallVec;
 pub use verb::Verb;
 use words::StatementWords;
 
@@ -98,8 +99,8 @@ pub struct Part {
 /// What a string of statements holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// Its statements, in order; none where it is empty or only a comment.
-    pub parts: Vec<Part>,
+    /// Its statements, in order; none where it is empty or only a comment. Nearly always one.
+    pub parts: SmallVec<[Part; 1]>,
     /// Whether it calls `pg_cancel_backend` or `pg_terminate_backend`.
     pub signals_backend: bool,
     /// Whether it may make its session or transaction able to write where the default is that it is
@@ -154,13 +155,7 @@ impl Outline {
     fn end(&mut self, sql: &str, statement: StatementWords) {
         self.lifts_read_only |= statement.lifts_read_only();
         self.binds_connection |= statement.binds_connection();
-        if let Some(part) = statement.finish(sql) {
-            if self.parts.is_empty() {
-                // Nearly always the only one.
-                self.parts.reserve_exact(1);
-            }
-            self.parts.push(part);
-        }
+        self.parts.extend(statement.finish(sql));
     }
 
     /// What the string is counted as: its first statement.

@@ -9,6 +9,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
@@ -225,7 +227,7 @@ pub struct Answered {
     /// The statement whose turn is over.
     pub finished: Option<Seq>,
     /// Statements whose effects are final.
-    pub settled: Vec<Arc<Work>>,
+    pub settled: SmallVec<[Arc<Work>; 1]>,
 }
 
 /// An answer, as far as the session looks at it.

@@ -201,7 +201,7 @@ impl SessionActor {
         let settled = self.state_now().closed();
         self.left(why.is_the_sources());
         if why.is_the_sources() {
-            self.progress.settle(settled);
+            self.progress.settle(&settled);
             self.tell_progress();
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::manner::lifts_read_only;
 use super::{Answer, Answered, Content, Ended, Role, Session};
 use crate::pglog::SqlState;
@@ -57,7 +59,7 @@ impl Session {
             self.context.commit()
         }
         let settled = std::mem::take(&mut self.transaction);
-        Answered { settled, ..Answered::default() }
+        Answered { settled: settled.into(), ..Answered::default() }
     }
 
     pub(super) fn forget_prepared(&mut self, work: &Work) {
@@ -85,15 +87,15 @@ impl Session {
             self.newest_succeeded = target.is_ok();
         }
         self.note_context(&work, target, before);
-        let mut settled = Vec::new();
+        let mut settled = SmallVec::new();
         if self.status == Status::Idle {
             self.abort = None;
-            settled.append(&mut self.transaction);
+            settled.extend(self.transaction.drain(..));
             settled.push(work.clone());
         } else {
             if target.is_ok() && work.statement.outline.has(Command::ends_transaction) {
                 // It ended one transaction and began the next, which it has to be run for again.
-                settled.append(&mut self.transaction);
+                settled.extend(self.transaction.drain(..));
             }
             self.transaction.push(work.clone());
             // It was to be canceled, and was faster.
