@@ -280,7 +280,7 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 /// What kreplay asks a server about itself.
 #[derive(Debug, Clone, Copy)]
 enum Question {
-    Blockers,
+    Locks,
     Encodings,
     Version,
     Connections,
@@ -290,7 +290,7 @@ impl Question {
     /// Which question a text asks, if any.
     fn asked(text: &[u8]) -> Option<Self> {
         const BY_WORD: [(&[u8], Question); 4] = [
-            (b"pg_blocking_pids", Question::Blockers),
+            (b"pg_blocking_pids", Question::Locks),
             (b"pg_encoding_to_char", Question::Encodings),
             (b"server_version_num", Question::Version),
             (b"max_connections", Question::Connections),
@@ -304,8 +304,8 @@ impl Question {
     /// The body of its ParameterDescription.
     fn parameters(self) -> &'static [u8] {
         match self {
-            // One, an int4.
-            Self::Blockers => &[0, 1, 0, 0, 0, 23],
+            // One, an int4[].
+            Self::Locks => &[0, 1, 0, 0, 3, 0xef],
             _ => &[0, 0],
         }
     }
@@ -315,7 +315,7 @@ impl Question {
         const TEXT: u32 = 25;
         const INT4_ARRAY: u32 = 1007;
         let types: &[u32] = match self {
-            Self::Blockers => &[INT4_ARRAY],
+            Self::Locks => &[INT4, INT4_ARRAY],
             Self::Encodings => &[TEXT, TEXT],
             Self::Version | Self::Connections => &[INT4],
         };
@@ -331,8 +331,8 @@ impl Question {
 
     fn answer(self, session: &mut Session) {
         let columns: &[&[u8]] = match self {
-            // An array of no dimensions.
-            Self::Blockers => &[&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 23]],
+            // Nobody waits for anybody.
+            Self::Locks => return session.say(b'C', b"SELECT 0\0"),
             Self::Encodings => &[b"app", b"UTF8"],
             Self::Version => &[&150_000u32.to_be_bytes()],
             Self::Connections => &[&20_000u32.to_be_bytes()],

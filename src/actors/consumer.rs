@@ -1,24 +1,29 @@
 //! The consumer actor: reads the source, turns records into statements, gives each its place in the
 //! order, and keeps the account of what became of them. The only place that knows arrival order.
 //!
-//! - `partitions`: one order out of several partitions, and how they are given away.
+//! - `account`: what became of statements;
+//! - `commits`: how far the replay is, for the next start;
+//! - `partitions`: one order out of several partitions, and how they are given away;
+//! - `showing`: how far the replay is, for whoever watches.
 
+mod account;
+mod commits;
 mod partitions;
+mod showing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
+pub use self::commits::CommitNow;
 use self::partitions::Partitions;
 use super::load::{Load, Threads};
-use super::messages::{
-    Arrived, CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Settlement, Stop,
-};
+use super::messages::{Arrived, CloseAll, Deliver, Fatal, InputEnded, ReadOn, Relieve, Stop};
 use super::overview::Overview;
 use super::sequencer::Sequencer;
 use super::stopwatch::Stopwatch;
@@ -26,23 +31,19 @@ use super::supervisor::Supervisor;
 use super::vital::Vital;
 use crate::http::{Beating, Condition, Health};
 use crate::metrics;
-use crate::pglog::statement::SourceEnd;
 use crate::pglog::{LogRecord, Malformed, RecordKind, RecordReader};
 use crate::replay::intake::{Delivery, Intake, IntakeSettings, Noted, Parcel, Released};
 use crate::replay::ledger::Fate;
 use crate::replay::lookahead::Patience;
 use crate::replay::pace::Moment;
-use crate::replay::policy::{self, Outcome, Tally, Verdict};
-use crate::replay::progress::{self, Unit};
+use crate::replay::policy::Tally;
 use crate::replay::report::Shapes;
-use crate::replay::session::Ended;
 use crate::replay::settings::{Order, ReplaySettings};
-use crate::replay::waits::{Wait, Waits};
 use crate::replay::window::{Standstill, Window};
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
-use crate::source::kafka::{Commit, CommitMode, Offsets};
-use crate::source::{Chunk, Event, Extent, Resume, Source, SourceError};
+use crate::source::kafka::Offsets;
+use crate::source::{Chunk, Event, Resume, Source, SourceError};
 
 /// Where statements go; nowhere in a dry run.
 #[derive(Clone)]
@@ -186,12 +187,7 @@ const LOOKAHEAD_BYTES: usize = 32 << 20;
 const LONG_SILENCE: Duration = Duration::from_secs(60);
 /// How often a bar can move.
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
-/// The last commit before a stop or a hand-over failed.
-const UNCOMMITTED: &str = "the last offsets are not committed: whoever reads on repeats what was \
-                           done since the commit before, see README, Offsets and restarts";
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often offsets are committed that have not changed.
-const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Consumer {
     /// A consumer that has not begun to read.
@@ -539,116 +535,7 @@ impl Consumer {
         }
     }
 
-    // ---- What comes back ----
-
-    fn progress(&mut self, progress: Progress) {
-        self.last_progress = Instant::now();
-        let tally = self.tally.clone();
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let shapes = self.shapes.clone();
-        let mut shapes = shapes.lock().unwrap_or_else(PoisonError::into_inner);
-        for (work, settlement) in progress.ended {
-            self.window.leave(work.size());
-            self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
-            match settlement {
-                Settlement::Not(fate) => tally.records.settle(fate),
-                Settlement::Ran(ended, waited) => {
-                    tally.records.settle(policy::fate(&work.statement, ended));
-                    let outcome = tally.ended(ended);
-                    shapes.ran(&work, ended, outcome, waited, || self.names.place(work.at));
-                    if outcome != Outcome::Same {
-                        self.differs(&work, outcome, ended);
-                    }
-                    if ended.guessed {
-                        metrics::types_guessed();
-                    }
-                }
-            }
-        }
-        drop((tally, shapes));
-        for together in progress.settled.split_inclusive(|settled| settled.is_last) {
-            let records = together.iter().map(|settled| (settled.at.partition, settled.at.offset));
-            self.intake.checkpoint.settle_together(records);
-        }
-    }
-
-    fn differs(&mut self, work: &Work, outcome: Outcome, ended: Ended) {
-        let elapsed = self.first_statement.map_or(Duration::ZERO, |first| first.elapsed());
-        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let verdict = self.settings.errors.judge(outcome, ended.target, elapsed_ms);
-        if !matches!(verdict, Verdict::News | Verdict::Stop) {
-            return;
-        }
-        let place = self.names.place(work.at);
-        let target = ended.target.err().map_or("success".to_owned(), |code| code.to_string());
-        let source = match ended.source {
-            SourceEnd::Failed(code) => code.to_string(),
-            _ => "success".to_owned(),
-        };
-        let session = work.session;
-        if let Some(count) = self.worth_telling(outcome.label()) {
-            warn!(
-                %session,
-                outcome = outcome.label(),
-                count,
-                source_sqlstate = source,
-                target_sqlstate = target,
-                "a statement ended otherwise than on the source ({place}); --log kreplay=debug \
-                 tells the SQL"
-            );
-        }
-        if verdict == Verdict::Stop {
-            self.fatal.do_send(Fatal::StatementFailed(format!(
-                "session {session} ({place}): SQLSTATE {target} on the target, {source} on the \
-                 source (--on-error stop)"
-            )));
-        }
-    }
-
     // ---- Now and then ----
-
-    /// The offsets to commit, and where.
-    fn news(&mut self) -> Option<(Offsets, Vec<Commit>)> {
-        let offsets = self.offsets.clone()?;
-        let watermarks = self.intake.checkpoint.watermarks().into_iter();
-        let commits: Vec<Commit> = watermarks
-            .map(|w| Commit { partition: w.partition, offset: w.offset, metadata: w.metadata })
-            .collect();
-        (!commits.is_empty()).then_some((offsets, commits))
-    }
-
-    fn commit(&mut self) {
-        // A commit that was not waited for may have failed, and nothing new may follow it.
-        if self.committed_all.elapsed() >= COMMIT_ALL_INTERVAL {
-            self.committed_all = Instant::now();
-            self.intake.checkpoint.hand_out_again();
-        }
-        if let Some((offsets, commits)) = self.news()
-            && let Err(error) = offsets.commit(&commits, CommitMode::Async)
-        {
-            self.intake.checkpoint.hand_out_again();
-            warn!(
-                "offsets are not committed, which is tried again each second; until then a restart \
-                 repeats more: {error}"
-            );
-        }
-    }
-
-    /// Commits everything, changed or not, since a commit that was not waited for may have failed;
-    /// and waits for the broker's answer, aside: librdkafka blocks for it.
-    fn commit_in_full(&mut self) -> Option<LocalBoxFuture<'static, ()>> {
-        self.intake.checkpoint.hand_out_again();
-        let (offsets, commits) = self.news()?;
-        let commit =
-            tokio::task::spawn_blocking(move || offsets.commit(&commits, CommitMode::Sync));
-        Some(Box::pin(async move {
-            match commit.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => warn!("{UNCOMMITTED}: {error}"),
-                Err(error) => warn!("{UNCOMMITTED}: {error}"),
-            }
-        }))
-    }
 
     fn every_second(&mut self) {
         self.health.beat(Beating::Consumer);
@@ -672,61 +559,6 @@ impl Consumer {
             }
         }
     }
-
-    /// While nothing is fetched, nothing tells how much more there has come to be.
-    fn look_at_ends(&mut self) {
-        let looks = self.look_at_ends.as_ref().is_some_and(|look| !look.is_finished());
-        if !looks
-            && !self.window.has_room()
-            && let Some(offsets) = self.offsets.clone()
-        {
-            let look = tokio::task::spawn_blocking(move || offsets.look_at_ends());
-            self.look_at_ends = Some(look);
-        }
-    }
-
-    /// Shows how much has been read of what has an end.
-    fn show_extent(&self) {
-        let (unit, extent) = match (&self.offsets, self.bytes) {
-            (Some(offsets), _) => (Unit::Records, offsets.extent()),
-            (None, total) => {
-                (Unit::Bytes, total.map(|total| Extent { read: self.bytes_read, total }))
-            }
-        };
-        if let Some(Extent { read, total }) = extent {
-            self.overview.extent(progress::Extent { unit, read, total });
-        }
-    }
-
-    fn show_waits(&mut self) {
-        let credit = self.credit.elapsed();
-        let mut waits = Waits::default();
-        waits.add(Wait::Credit, 1, credit.saturating_sub(self.credit_told));
-        self.credit_told = credit;
-        self.overview.waited(&waits);
-        self.overview.bound(self.load.look(self.empty.elapsed(), self.overview.waits()));
-    }
-
-    fn show_lag(&self) {
-        self.overview.in_flight(self.window.in_flight());
-        let positions = self.offsets.iter().flat_map(Offsets::positions);
-        let partitions = positions.map(|at| metrics::Partition {
-            partition: at.partition,
-            position: Some(at.position),
-            committed: at.committed,
-            high_watermark: Some(at.high_watermark),
-        });
-        let nothing_held = self.partitions.is_empty() && self.intake.is_empty();
-        let nothing_left = self.window.in_flight() == 0 && nothing_held && self.caught_up;
-        let behind = if nothing_left || self.newest_ended_ms == 0 {
-            Duration::ZERO
-        } else {
-            let logged = u64::try_from(self.newest_ended_ms)
-                .map_or(UNIX_EPOCH, |ms| UNIX_EPOCH + Duration::from_millis(ms));
-            SystemTime::now().duration_since(logged).unwrap_or_default()
-        };
-        self.overview.lag(partitions.collect(), behind);
-    }
 }
 
 impl Actor for Consumer {
@@ -746,19 +578,6 @@ impl Actor for Consumer {
             actor.look_at_standstill();
         });
         self.read(ctx);
-    }
-}
-
-impl Handler<Progress> for Consumer {
-    type Result = ();
-
-    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
-        let had_room = self.window.has_room();
-        self.progress(progress);
-        self.release();
-        if !had_room && self.window.has_room() {
-            self.interrupt.notify_one();
-        }
     }
 }
 
@@ -784,18 +603,5 @@ impl Handler<Stop> for Consumer {
     fn handle(&mut self, _: Stop, _: &mut Self::Context) {
         self.phase = Phase::Stopped;
         self.interrupt.notify_one();
-    }
-}
-
-/// Daemon → consumer: commit what is settled, now.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct CommitNow;
-
-impl Handler<CommitNow> for Consumer {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, _: CommitNow, _: &mut Self::Context) -> Self::Result {
-        self.commit_in_full().unwrap_or_else(|| Box::pin(async {}))
     }
 }

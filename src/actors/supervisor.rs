@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use foldhash::HashMap;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::messages::{
     Cancel, CloseAll, CutOff, Deliver, Drain, Gone, HandOver, InputEnded, SharedSession, Turn, Wake,
@@ -128,8 +128,10 @@ impl Supervisor {
                 Amended::Abort => metrics::late_failure(),
                 Amended::TooLate => {
                     metrics::late_failure();
-                    info!(%session, "a statement has succeeded of which the log tells only now \
-                        that it failed on the source");
+                    warn!(%session, "a statement has succeeded of which the log tells only now \
+                        that it failed on the source: what it did is on the target alone. Where \
+                        the source logs with log_min_duration_statement = 0 instead of \
+                        log_statement, its failure is known before it runs");
                     return;
                 }
             },
@@ -337,7 +339,8 @@ impl Handler<Gone> for Supervisor {
         let Some(entry) = self.sessions.remove(&session) else { return };
         if panicked {
             metrics::session_restarted();
-            warn!(%session, "its actor panicked: a new one goes on with what was not settled");
+            warn!(%session, "its actor panicked, which is a defect of kreplay: please report what \
+                stands above this line. A new one goes on with what was not settled");
         }
         if panicked || busy {
             self.start(session, entry.partition, entry.login, entry.state);

@@ -249,7 +249,7 @@ impl Shapes {
         });
         kept.is_recent = true;
         let mut footprint = kept.template.fill(call, names);
-        if kept.template.takes_snapshot && session.minds_commits() {
+        if kept.template.reads_by_snapshot && session.minds_commits() {
             footprint.add(Access::ReadAll);
             footprint.widen(Some(Widening::Snapshot));
         }

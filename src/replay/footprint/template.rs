@@ -25,7 +25,7 @@ pub(super) struct Template {
     /// What it changes of its session.
     pub(super) effects: Vec<Effect>,
     /// Whether it reads by the snapshot of its transaction, where that keeps one.
-    pub(super) takes_snapshot: bool,
+    pub(super) reads_by_snapshot: bool,
 }
 
 /// Rows of a table that the values of a key name.
@@ -59,7 +59,7 @@ pub(super) struct Names<'a> {
 impl Template {
     /// A barrier.
     pub(super) fn everything(why: Widening) -> Self {
-        Self { footprint: Footprint::everything(why), takes_snapshot: true, ..Self::default() }
+        Self { footprint: Footprint::everything(why), reads_by_snapshot: true, ..Self::default() }
     }
 
     pub(super) fn fill(&self, call: Call<'_>, names: Names<'_>) -> Footprint {

@@ -24,7 +24,7 @@ pub(super) enum Lock {
 impl<'a> Analysis<'a> {
     /// A statement that a WITH, an EXPLAIN, a cursor may hold.
     pub(super) fn query(&mut self, node: &Node) {
-        self.template.takes_snapshot = true;
+        self.template.reads_by_snapshot = true;
         match &node.node {
             Some(NodeEnum::SelectStmt(select)) => self.select(select, None),
             Some(NodeEnum::InsertStmt(insert)) => self.insert(insert),

@@ -48,7 +48,7 @@ impl Analysis<'_> {
                 let arguments = execute.params.iter().map(argument).collect();
                 let name = (*execute.name).into();
                 self.template.effects.push(Effect::Execute { name, arguments });
-                self.template.takes_snapshot = true;
+                self.template.reads_by_snapshot = true;
             }
             N::DeallocateStmt(deallocate) => {
                 let name = (!deallocate.isall).then(|| (*deallocate.name).into());
@@ -173,7 +173,7 @@ impl Analysis<'_> {
             }
             return;
         }
-        self.template.takes_snapshot = true;
+        self.template.reads_by_snapshot = true;
         if let Some(query) = &copy.query {
             self.query(query);
         }

@@ -1,0 +1,94 @@
+//! What comes back from the sessions: what became of each statement.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tracing::warn;
+
+use super::Consumer;
+use crate::actors::messages::{Fatal, Progress, Settlement};
+use crate::metrics;
+use crate::pglog::statement::SourceEnd;
+use crate::replay::policy::{self, Outcome, Verdict};
+use crate::replay::session::Ended;
+use crate::replay::work::Work;
+
+impl Consumer {
+    fn progress(&mut self, progress: Progress) {
+        self.last_progress = Instant::now();
+        let tally = self.tally.clone();
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let shapes = self.shapes.clone();
+        let mut shapes = shapes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (work, settlement) in progress.ended {
+            self.window.leave(work.size());
+            self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
+            match settlement {
+                Settlement::Not(fate) => tally.records.settle(fate),
+                Settlement::Ran(ended, waited) => {
+                    tally.records.settle(policy::fate(&work.statement, ended));
+                    let outcome = tally.ended(ended);
+                    shapes.ran(&work, ended, outcome, waited, || self.names.place(work.at));
+                    if outcome != Outcome::Same {
+                        self.differs(&work, outcome, ended);
+                    }
+                    if ended.guessed {
+                        metrics::types_guessed();
+                    }
+                }
+            }
+        }
+        drop((tally, shapes));
+        for together in progress.settled.split_inclusive(|settled| settled.is_last) {
+            let records = together.iter().map(|settled| (settled.at.partition, settled.at.offset));
+            self.intake.checkpoint.settle_together(records);
+        }
+    }
+
+    fn differs(&mut self, work: &Work, outcome: Outcome, ended: Ended) {
+        let elapsed = self.first_statement.map_or(Duration::ZERO, |first| first.elapsed());
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let verdict = self.settings.errors.judge(outcome, ended.target, elapsed_ms);
+        if !matches!(verdict, Verdict::News | Verdict::Stop) {
+            return;
+        }
+        let place = self.names.place(work.at);
+        let target = ended.target.err().map_or("success".to_owned(), |code| code.to_string());
+        let source = match ended.source {
+            SourceEnd::Failed(code) => code.to_string(),
+            _ => "success".to_owned(),
+        };
+        let session = work.session;
+        if let Some(count) = self.worth_telling(outcome.label()) {
+            warn!(
+                %session,
+                outcome = outcome.label(),
+                count,
+                source_sqlstate = source,
+                target_sqlstate = target,
+                "a statement ended otherwise than on the source ({place}); --log kreplay=debug \
+                 tells the SQL"
+            );
+        }
+        if verdict == Verdict::Stop {
+            self.fatal.do_send(Fatal::StatementFailed(format!(
+                "session {session} ({place}): SQLSTATE {target} on the target, {source} on the \
+                 source (--on-error stop)"
+            )));
+        }
+    }
+}
+
+impl Handler<Progress> for Consumer {
+    type Result = ();
+
+    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
+        let had_room = self.window.has_room();
+        self.progress(progress);
+        self.release();
+        if !had_room && self.window.has_room() {
+            self.interrupt.notify_one();
+        }
+    }
+}
