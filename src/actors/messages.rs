@@ -199,19 +199,14 @@ impl Progress {
     pub fn settle(&mut self, together: &[Arc<Work>]) {
         let last = together.len().saturating_sub(1);
         let settled = together.iter().enumerate();
-        self.settled.extend(settled.map(|(index, work)| Settled {
-            seq: work.seq,
-            at: work.at,
-            is_last: index == last,
-        }));
+        self.settled
+            .extend(settled.map(|(index, work)| Settled { at: work.at, is_last: index == last }));
     }
 }
 
 /// A statement whose effects are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// Its place in the order.
-    pub seq: Seq,
     /// Where it came from.
     pub at: Position,
     /// Whether it is the last of those that became final together: a transaction's.

@@ -3,7 +3,7 @@
 mod conflicts;
 mod stalls;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -22,6 +22,7 @@ use crate::http::{Beating, Health};
 use crate::pglog::SessionId;
 use crate::replay::backends::Backends;
 use crate::replay::order::{SerialOrder, Start};
+use crate::replay::session::Session;
 use crate::replay::settings;
 use crate::replay::work::Seq;
 use crate::target::{Login, Target};
@@ -70,10 +71,13 @@ struct Connection {
 }
 
 impl Connection {
+    fn state(&self) -> MutexGuard<'_, Session> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The statement that a request is under way for.
     fn running(&self) -> Option<Seq> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.running().map(|work| work.seq)
+        self.state().running().map(|work| work.seq)
     }
 }
 

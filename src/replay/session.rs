@@ -335,7 +335,13 @@ impl Session {
 
     /// A transaction that was given up goes on: it has to be run again first.
     fn revive(&mut self) {
-        for work in std::mem::take(&mut self.dormant).into_iter().rev() {
+        let dormant = std::mem::take(&mut self.dormant);
+        self.put_back(dormant);
+    }
+
+    /// These come first again, in their order. They have had their turn.
+    fn put_back(&mut self, works: Vec<Arc<Work>>) {
+        for work in works.into_iter().rev() {
             self.queue.push_front(Queued { work, again: true });
         }
     }

@@ -1,7 +1,6 @@
 //! Statements that wait for the locks of sessions that wait for their turn.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -157,7 +156,7 @@ impl Sequencer {
         let stalled = self.sessions.iter().filter(|(session, _)| long(session));
         let mut stalled: Vec<(Option<Seq>, i32)> = stalled
             .filter_map(|(_, connection)| {
-                let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let state = connection.state();
                 let running = state.running().map(|work| work.seq);
                 state.is_running().then_some((running, connection.backend))
             })
@@ -200,10 +199,7 @@ impl Sequencer {
         let before: HashMap<i32, Activity> = self
             .sessions
             .values()
-            .map(|connection| {
-                let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
-                (connection.backend, state.activity())
-            })
+            .map(|connection| (connection.backend, connection.state().activity()))
             .collect();
         let finished = self.stalls.finished;
         let settings = self.settings.clone();
@@ -289,7 +285,7 @@ impl Sequencer {
         else {
             return Blocker::Stranger;
         };
-        let state = connection.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = connection.state();
         let next = match state.head() {
             None => NextOf::Nothing,
             Some(_) if state.not_before().is_some() => NextOf::Later,

@@ -57,7 +57,7 @@ impl Handler<Progress> for Above {
     fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
         let mut heard = self.0.lock().expect("no panic");
         heard.ended.extend(progress.ended.iter().map(|(work, _)| work.seq.0));
-        heard.settled.extend(progress.settled.iter().map(|settled| settled.seq.0));
+        heard.settled.extend(progress.settled.iter().map(|settled| settled.at.offset as u64));
     }
 }
 

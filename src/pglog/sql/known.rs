@@ -4,10 +4,10 @@
 //! the one that was read, so that comparing them tells all that lexing it word by word would: the lexer
 //! is asked for the literals alone.
 
+use std::hash::BuildHasher as _;
 use std::ops::Range;
 
 use foldhash::fast::FixedState;
-use std::hash::BuildHasher as _;
 
 use super::Outline;
 use super::lexer::{Lexer, Token};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::steps::Step;
-use super::{Amended, Closing, Queued, Role, Sent, Session};
+use super::{Amended, Closing, Role, Sent, Session};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::context::Context;
@@ -82,9 +82,7 @@ impl Session {
             Some(Closing::Drain) => {}
             Some(Closing::HandOver) => left = again,
             Some(Closing::Source(_) | Closing::ServerEnded | Closing::Forgotten) | None => {
-                for work in again.into_iter().rev() {
-                    self.queue.push_front(Queued { work, again: true });
-                }
+                self.put_back(again);
             }
         }
         self.disconnected();
@@ -128,9 +126,7 @@ impl Session {
     pub fn cut_off(&mut self, last: Seq) -> Vec<Arc<Work>> {
         let (under_way, _) = self.take_under_way();
         let (left, again): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|w| w.seq <= last);
-        for work in again.into_iter().rev() {
-            self.queue.push_front(Queued { work, again: true });
-        }
+        self.put_back(again);
         self.disconnected();
         left
     }
@@ -173,9 +169,7 @@ impl Session {
         if self.queue.is_empty() {
             self.dormant.extend(transaction);
         } else {
-            for work in transaction.into_iter().rev() {
-                self.queue.push_front(Queued { work, again: true });
-            }
+            self.put_back(transaction);
         }
         self.disconnected();
         Some(Evicted { rolled_back, bound })
