@@ -23,7 +23,9 @@ use tracing::{error, info, warn};
 pub use self::commits::CommitNow;
 use self::partitions::Partitions;
 use super::load::{Load, Threads};
-use super::messages::{Arrived, CloseAll, Deliver, Fatal, InputEnded, ReadOn, Relieve, Stop};
+use super::messages::{
+    Arrived, CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Stop,
+};
 use super::overview::Overview;
 use super::sequencer::Sequencer;
 use super::stopwatch::Stopwatch;
@@ -143,6 +145,8 @@ pub struct Consumer {
     /// The statements delivered and not ended.
     window: Window,
     deliveries: Vec<Delivery>,
+    /// What sessions have told and the account does not hold yet.
+    unaccounted: Vec<Progress>,
     /// What has to be committed before the source is asked for more: partitions are going.
     commit_first: Option<LocalBoxFuture<'static, ()>>,
     /// Wakes the reading from its waiting for a record, or for room.
@@ -235,6 +239,7 @@ impl Consumer {
             intake: Intake::new(settings),
             window,
             deliveries: Vec::new(),
+            unaccounted: Vec::new(),
             commit_first: None,
             interrupt: Arc::default(),
             phase: Phase::Reading,

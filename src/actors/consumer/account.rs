@@ -14,9 +14,32 @@ use crate::replay::policy::{self, Outcome, Verdict};
 use crate::replay::session::Ended;
 use crate::replay::work::Work;
 
+/// How much that sessions told is put off at the most.
+const UNACCOUNTED: usize = 64;
+
 impl Consumer {
-    fn progress(&mut self, progress: Progress) {
+    /// Accounts for what sessions have told, and goes on with the room that it made.
+    fn go_on(&mut self) {
+        let had_room = self.window.has_room();
+        self.account();
+        self.release();
+        if !had_room && self.window.has_room() {
+            self.interrupt.notify_one();
+        }
+    }
+
+    /// Accounts for what sessions have told.
+    pub(super) fn account(&mut self) {
+        if self.unaccounted.is_empty() {
+            return;
+        }
         self.last_progress = Instant::now();
+        for progress in std::mem::take(&mut self.unaccounted) {
+            self.progress(progress);
+        }
+    }
+
+    fn progress(&mut self, progress: Progress) {
         let tally = self.tally.clone();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         let shapes = self.shapes.clone();
@@ -83,12 +106,17 @@ impl Consumer {
 impl Handler<Progress> for Consumer {
     type Result = ();
 
-    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
-        let had_room = self.window.has_room();
-        self.progress(progress);
-        self.release();
-        if !had_room && self.window.has_room() {
-            self.interrupt.notify_one();
+    fn handle(&mut self, progress: Progress, ctx: &mut Self::Context) {
+        self.unaccounted.push(progress);
+        match self.unaccounted.len() {
+            // In serial order the next statement is on its way before the account is kept: the other
+            // actors' turns come first.
+            1 => {
+                let others = tokio::task::yield_now().into_actor(self);
+                ctx.spawn(others.map(|(), actor, _| actor.go_on()));
+            }
+            UNACCOUNTED => self.go_on(),
+            _ => {}
         }
     }
 }

@@ -18,6 +18,7 @@ const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
 impl Consumer {
     /// The offsets to commit, and where.
     fn news(&mut self) -> Option<(Offsets, Vec<Commit>)> {
+        self.account();
         let offsets = self.offsets.clone()?;
         let watermarks = self.intake.checkpoint.watermarks().into_iter();
         let commits: Vec<Commit> = watermarks
