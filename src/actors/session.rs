@@ -104,15 +104,13 @@ pub struct SessionActor {
     connection: Option<Connection>,
     phase: Phase,
     permit: Permit,
-    /// The answers to come to the requests under way.
-    answers: VecDeque<target::Answer>,
     /// The turn that was asked for, and since when it is waited for.
     asked: Option<(Seq, Instant)>,
     /// How long statements waited for their turn that have not ended yet.
     waited: VecDeque<(Seq, Duration)>,
     /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
     progress: Progress,
-    /// Wakes [`Answers`] when an answer is to be waited for.
+    /// Wakes [`Answers`] when there is a connection to listen to.
     listener: Option<Waker>,
     /// A statement that signals a backend which no session has: it is answered for, not sent.
     unaimed: Option<Arc<Work>>,
@@ -172,7 +170,6 @@ impl SessionActor {
             connection: None,
             phase: Phase::Disconnected,
             permit: Permit::None,
-            answers: VecDeque::new(),
             asked: None,
             waited: VecDeque::new(),
             progress: Progress::default(),
@@ -331,23 +328,17 @@ impl SessionActor {
             trace_statement(self.id, work);
             self.cancel_in_time(work, ctx);
         }
-        let answer = match &request {
-            Request::Text(text) => connection.run(target::Request::Simple(text)),
+        connection.send(match &request {
+            Request::Text(text) => target::Request::Simple(text),
             Request::Simple(work) => {
                 let sql = aimed.as_deref().unwrap_or(&work.statement.sql);
-                connection.run(target::Request::Simple(sql))
+                target::Request::Simple(sql)
             }
             // An empty query stands for a statement that must not be sent.
-            Request::Extended { .. } if self.unaimed.is_some() => {
-                connection.run(target::Request::Simple(""))
-            }
-            _ => connection.run(target::Request::Batch(batch(&request, aimed.as_deref()))),
-        };
-        self.answers.push_back(answer);
+            Request::Extended { .. } if self.unaimed.is_some() => target::Request::Simple(""),
+            _ => target::Request::Batch(batch(&request, aimed.as_deref())),
+        });
         spin::stay_awake(now, self.around.spin);
-        if let Some(listener) = &self.listener {
-            listener.wake_by_ref();
-        }
     }
 
     /// A statement that the source canceled is canceled after the same time, where it is run at all.
@@ -489,9 +480,9 @@ impl ActorFuture<SessionActor> for Answers {
         // What came together is told together, and makes room for as many statements at once.
         let mut loss = None;
         let mut answered = None;
-        while let Some(answer) = actor.answers.front_mut() {
-            let Poll::Ready(answer) = Pin::new(answer).poll(task) else { break };
-            actor.answers.pop_front();
+        while let Some(connection) = &actor.connection
+            && let Poll::Ready(answer) = connection.poll_answer(task)
+        {
             match answer {
                 Ok(reply) => {
                     let now = *answered.get_or_insert_with(Instant::now);
@@ -512,7 +503,9 @@ impl ActorFuture<SessionActor> for Answers {
             actor.tell_progress();
             actor.tell_if_idle(false);
         }
-        actor.listener = Some(task.waker().clone());
+        if actor.listener.as_ref().is_none_or(|listener| !listener.will_wake(task.waker())) {
+            actor.listener = Some(task.waker().clone());
+        }
         Poll::Pending
     }
 }

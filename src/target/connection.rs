@@ -1,13 +1,12 @@
 //! Connections to the target: one for each replayed session.
 
 use std::error::Error as _;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode as TokioSslMode, SslNegotiation};
@@ -19,7 +18,7 @@ use super::reply::{Lost, Reply, ServerError, TransactionStatus};
 use super::request::Request;
 use super::settings::{Login, SslMode, TargetSettings};
 use super::transport::{Encryption, Network, Opened, Transport};
-use super::wire::{Exchange, LoginStream, Wire, lock};
+use super::wire::{LoginStream, SharedExchange, Wire};
 
 /// How long [`Connection::close`] waits for the server.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,13 +47,14 @@ impl Target {
 
     /// Opens a connection for a session.
     ///
-    /// To be called on a Tokio runtime, which the connection then lives on.
+    /// To be called in a `LocalSet` of Tokio, as each arbiter of actix is, which the connection then
+    /// lives on.
     pub async fn connect(&self, login: &Login) -> Result<Connection, ConnectError> {
         self.network
             .in_time(self.try_with_and_without_tls(async |encryption| {
-                let exchange = Arc::new(Mutex::new(Exchange::default()));
+                let exchange = SharedExchange::default();
                 let transport = self.network.open(encryption).await?;
-                let stream = LoginStream::on(Wire::new(transport, Arc::clone(&exchange)));
+                let stream = LoginStream::on(Wire::new(transport, exchange.clone()));
                 let logged_in = self.config(login).connect_raw(stream.clone(), Opened).await;
                 // What tokio-postgres keeps for a client of its own is dropped with what this holds.
                 drop(logged_in.map_err(|error| self.login_failed(login, &error))?);
@@ -63,7 +63,7 @@ impl Target {
                     reason: "the log-in has kept the connection".to_owned(),
                 })?;
                 // It ends by itself, and notes why.
-                let driver = tokio::spawn(wire.serve());
+                let driver = tokio::task::spawn_local(wire.serve());
                 Ok(Connection { exchange, driver, network: Arc::clone(&self.network) })
             }))
             .await
@@ -177,7 +177,7 @@ impl Target {
 /// Dropped, it sends what was asked for, ends the session, and waits for neither;
 /// [`close`](Self::close) waits.
 pub struct Connection {
-    exchange: Arc<Mutex<Exchange>>,
+    exchange: SharedExchange,
     driver: JoinHandle<()>,
     network: Arc<Network>,
 }
@@ -185,48 +185,62 @@ pub struct Connection {
 impl Connection {
     /// The process id of the backend that serves this connection.
     pub fn backend_pid(&self) -> i32 {
-        lock(&self.exchange).backend.pid
+        self.exchange.borrow().backend.pid
     }
 
     /// The transaction status as of the last reply.
     pub fn status(&self) -> TransactionStatus {
-        lock(&self.exchange).status
+        self.exchange.borrow().status
     }
 
-    /// Sends a request behind those that were sent before. It is on its way when this returns,
-    /// whatever becomes of the [`Answer`]. Answers come in the order of the requests.
+    /// Sends a request behind those that were sent before. It is on its way when this returns.
     ///
     /// Nothing may be sent behind a COPY FROM STDIN that has not been answered: the server would
     /// take it for its data. Where that happens the connection is lost. The COPY itself fails with
     /// 57014, since its data is not in the log.
-    pub fn run(&self, request: Request<'_>) -> Answer {
-        let mut exchange = lock(&self.exchange);
-        if let Some(lost) = exchange.ended() {
-            return Answer(Err(Some(lost.clone())));
-        }
-        let (asker, answer) = oneshot::channel();
-        exchange.ask(request, asker);
-        Answer(Ok(answer))
+    pub fn send(&self, request: Request<'_>) {
+        self.exchange.borrow_mut().ask(request);
+    }
+
+    /// Takes the next answer. They come in the order of the requests, one for each.
+    pub fn poll_answer(&self, cx: &Context<'_>) -> Poll<Result<Reply, Lost>> {
+        self.exchange.borrow_mut().poll_answer(cx)
+    }
+
+    /// Waits for the next answer.
+    pub fn answer(&self) -> impl Future<Output = Result<Reply, Lost>> {
+        poll_fn(|cx| self.poll_answer(cx))
+    }
+
+    /// Sends a request and waits for its answer; for whoever has no other one under way.
+    pub async fn run(&self, request: Request<'_>) -> Result<Reply, Lost> {
+        self.send(request);
+        self.answer().await
+    }
+
+    /// How many requests the server has not answered.
+    pub fn unanswered(&self) -> usize {
+        self.exchange.borrow().unanswered()
     }
 
     /// Asks the server to cancel what it is running for this connection, over a connection of its
     /// own. What is canceled fails with 57014; there may be nothing left to cancel.
     pub fn cancel(&self) -> impl Future<Output = Result<(), CancelError>> + Send + 'static + use<> {
-        let key = lock(&self.exchange).backend;
+        let key = self.exchange.borrow().backend;
         let network = Arc::clone(&self.network);
         async move { network.cancel(key).await.map_err(CancelError::from) }
     }
 
     /// Whether the connection has ended. An idle connection that the server closes is noticed too.
     pub fn is_closed(&self) -> bool {
-        lock(&self.exchange).ended().is_some()
+        self.exchange.borrow().ended().is_some()
     }
 
     /// Ends the session once everything sent has been answered, and waits until the server has let
     /// go of it (an open transaction is rolled back by then), for at most a few seconds. What is
     /// still running after that goes on in the server: [`cancel`](Self::cancel) it first.
     pub async fn close(mut self) {
-        lock(&self.exchange).leave();
+        self.exchange.borrow_mut().leave();
         if tokio::time::timeout(CLOSE_TIMEOUT, &mut self.driver).await.is_err() {
             self.driver.abort();
         }
@@ -235,26 +249,6 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        lock(&self.exchange).leave();
-    }
-}
-
-/// The answer to a request, to come. May be dropped: the request is carried out all the same.
-#[must_use = "the outcome of a request is lost with its answer"]
-pub struct Answer(Result<oneshot::Receiver<Result<Reply, Lost>>, Option<Lost>>);
-
-impl Future for Answer {
-    type Output = Result<Reply, Lost>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A channel without an answer: the wire answers everything before it goes, so the runtime
-        // must have gone.
-        let gone = || Lost::new("the connection was dropped", None);
-        match &mut self.0 {
-            Ok(answer) => {
-                Pin::new(answer).poll(cx).map(|answer| answer.unwrap_or_else(|_| Err(gone())))
-            }
-            Err(lost) => Poll::Ready(Err(lost.take().unwrap_or_else(gone))),
-        }
+        self.exchange.borrow_mut().leave();
     }
 }

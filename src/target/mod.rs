@@ -14,7 +14,7 @@
 //! ```text
 //!                    tokio-postgres: log-in
 //!                          │
-//! Connection::run ─────> wire ──> TLS ──> TCP or Unix socket
+//! Connection::send ────> wire ──> TLS ──> TCP or Unix socket
 //!       ^                  │
 //!       └──── Reply ───────┘
 //! ```
@@ -36,7 +36,7 @@ mod tls;
 mod transport;
 mod wire;
 
-pub use connection::{Answer, Connection, Target};
+pub use connection::{Connection, Target};
 pub use error::{CancelError, ConnectError, ObserveError, TargetError};
 pub use observer::Observer;
 pub use reply::{Lost, Reply, ServerError, TransactionStatus};

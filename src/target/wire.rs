@@ -18,11 +18,12 @@ mod incoming;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -31,22 +32,16 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
-pub(super) use exchange::{BackendKey, Exchange};
+pub(super) use exchange::{BackendKey, SharedExchange};
 use incoming::Incoming;
 
 /// How much is read at once: on the stack, so that an idle connection holds no buffer.
 const READ: usize = 16 * 1024;
 
-/// Locks the exchange. Poisoning is passed over: an exchange is consistent between any two of its
-/// methods, and a panic elsewhere must not turn into one here.
-pub(super) fn lock(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
-    exchange.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A stream to the server, and what is said on it.
 pub(super) struct Wire<S> {
     stream: S,
-    exchange: Arc<Mutex<Exchange>>,
+    exchange: SharedExchange,
     incoming: Incoming,
 }
 
@@ -60,7 +55,7 @@ enum Served {
 }
 
 impl<S> Wire<S> {
-    pub fn new(stream: S, exchange: Arc<Mutex<Exchange>>) -> Self {
+    pub fn new(stream: S, exchange: SharedExchange) -> Self {
         Self { stream, exchange, incoming: Incoming::default() }
     }
 }
@@ -71,14 +66,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let served = match poll_fn(|cx| self.poll_serve(cx)).await {
             Ok(Served::Closed) => return,
             Ok(Served::Leaves) => {
-                frontend::terminate(&mut lock(&self.exchange).outgoing);
+                frontend::terminate(&mut self.exchange.borrow_mut().outgoing);
                 poll_fn(|cx| self.poll_close(cx)).await
             }
             Err(error) => Err(error),
         };
         if let Err(error) = served {
             // The stream failed, or we failed to understand it.
-            lock(&self.exchange).end(&error.to_string());
+            self.exchange.borrow_mut().end(&error.to_string());
         }
     }
 
@@ -91,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let bytes = &buffer.filled()[before..];
-        let mut exchange = lock(&self.exchange);
+        let mut exchange = self.exchange.borrow_mut();
         let login = self.incoming.read_login(bytes, &mut exchange).map_err(io::Error::other)?;
         if let Some(login) = login {
             // What came behind it (a parameter status, say) may be half a message, whose other half
@@ -114,12 +109,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 result?;
             }
             // Not before: a COPY FROM STDIN could not be refused after the leave.
-            if lock(&self.exchange).may_leave() {
+            if self.exchange.borrow().may_leave() {
                 return Poll::Ready(Ok(Served::Leaves));
             }
             let mut read = ReadBuf::uninit(&mut space);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-            let mut exchange = lock(&self.exchange);
+            let mut exchange = self.exchange.borrow_mut();
             if read.filled().is_empty() {
                 exchange.end("the server closed the connection");
                 return Poll::Ready(Ok(Served::Closed));
@@ -134,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut exchange = lock(&self.exchange);
+        let mut exchange = self.exchange.borrow_mut();
         if exchange.writer.as_ref().is_none_or(|writer| !writer.will_wake(cx.waker())) {
             exchange.writer = Some(cx.waker().clone());
         }
@@ -170,31 +165,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
 impl<S> Drop for Wire<S> {
     fn drop(&mut self) {
-        lock(&self.exchange).end("the connection was closed");
+        self.exchange.borrow_mut().end("the connection was closed");
     }
 }
 
 /// What tokio-postgres is given to log in on. Clones share one wire.
-pub(super) struct LoginStream<S>(Arc<Mutex<Option<Wire<S>>>>);
+pub(super) struct LoginStream<S>(Rc<RefCell<Option<Wire<S>>>>);
 
 impl<S> Clone for LoginStream<S> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(Rc::clone(&self.0))
     }
 }
 
 impl<S> LoginStream<S> {
     pub fn on(wire: Wire<S>) -> Self {
-        Self(Arc::new(Mutex::new(Some(wire))))
+        Self(Rc::new(RefCell::new(Some(wire))))
     }
 
     /// The wire, which no clone has from now on; `None` if it was taken before.
     pub fn into_wire(self) -> Option<Wire<S>> {
-        self.wire().take()
-    }
-
-    fn wire(&self) -> MutexGuard<'_, Option<Wire<S>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.take()
     }
 
     /// Does something with the wire, as long as it is here.
@@ -202,7 +193,7 @@ impl<S> LoginStream<S> {
         &self,
         something: impl FnOnce(&mut Wire<S>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let mut wire = self.wire();
+        let mut wire = self.0.borrow_mut();
         let gone = || Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         wire.as_mut().map_or_else(gone, something)
     }
@@ -238,6 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LoginStream<S> {
 
 impl<S: TlsStream + Unpin> TlsStream for LoginStream<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        self.wire().as_ref().map_or_else(ChannelBinding::none, |wire| wire.stream.channel_binding())
+        let wire = self.0.borrow();
+        wire.as_ref().map_or_else(ChannelBinding::none, |wire| wire.stream.channel_binding())
     }
 }

@@ -202,12 +202,12 @@ async fn assert_read(version: u32) {
     assert_eq!(world.told("finder", "SELECT FROM away"), "read tucked.away");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn an_old_server_tells_what_its_statements_depend_on() {
     assert_read(15).await;
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_collation_that_takes_unlike_texts_for_equal_tells_no_rows() {
     // The one of 18 is built without ICU.
     let server = Server::start(15);
@@ -220,7 +220,7 @@ async fn a_collation_that_takes_unlike_texts_for_equal_tells_no_rows() {
     assert_eq!(world.told("postgres", "SELECT FROM loose WHERE t = 'x'"), "read loose");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_new_server_tells_what_its_statements_depend_on() {
     assert_read(18).await;
 }

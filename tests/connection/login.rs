@@ -44,7 +44,7 @@ fn password(password: &str) -> Option<Password> {
     Some(Password::from(password.to_owned()))
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_session_starts_as_its_log_in_and_the_settings_say() {
     let server = Server::start(15);
     let target = Target::new(TargetSettings {
@@ -64,7 +64,7 @@ async fn a_session_starts_as_its_log_in_and_the_settings_say() {
     assert_eq!(outcome(&simple(&connection, "CREATE TABLE t ()").await).0, "25006");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_wrong_password_is_permanent_and_never_shown() {
     let server = with_alice();
     accepted(TargetSettings { password: password("wonderland"), ..settings(&server) }, "alice")
@@ -77,7 +77,7 @@ async fn a_wrong_password_is_permanent_and_never_shown() {
     assert!(!text.contains("hunter2"), "{text}");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn the_password_file_is_asked_where_no_password_is_given() {
     let server = with_alice();
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -95,7 +95,7 @@ async fn the_password_file_is_asked_where_no_password_is_given() {
     assert!(error.is_permanent());
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn what_no_retry_can_help_is_permanent_and_the_rest_is_not() {
     let server = with_alice();
     for (user, database, sqlstate) in
@@ -114,7 +114,7 @@ async fn what_no_retry_can_help_is_permanent_and_the_rest_is_not() {
     assert!(error.is_full() && !error.is_permanent(), "{error}");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_server_that_is_away_or_silent_is_worth_another_try() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("a port").port();
@@ -132,7 +132,7 @@ async fn a_server_that_is_away_or_silent_is_worth_another_try() {
     assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_directory_as_host_is_a_unix_socket() {
     let server = Server::start_with(15, |data| {
         configure(data, &format!("unix_socket_directories = '{}'", data.display()));
@@ -200,7 +200,7 @@ fn with_tls(certificates: &Path, hba: &str) -> Server {
     server
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn each_sslmode_verifies_what_libpq_verifies() {
     let certificates = tempfile::tempdir().expect("a temporary directory");
     make_certificates(certificates.path());
@@ -256,7 +256,7 @@ async fn each_sslmode_verifies_what_libpq_verifies() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn large_requests_and_results_pass_through_tls() {
     let certificates = tempfile::tempdir().expect("a temporary directory");
     make_certificates(certificates.path());
@@ -271,7 +271,7 @@ async fn large_requests_and_results_pass_through_tls() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_server_without_tls_is_taken_only_by_those_who_do_not_insist() {
     let server = Server::start(15);
     accepted(TargetSettings { sslmode: SslMode::Prefer, ..settings(&server) }, "postgres").await;
@@ -281,7 +281,7 @@ async fn a_server_without_tls_is_taken_only_by_those_who_do_not_insist() {
     assert!(error.is_permanent());
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn prefer_gives_up_tls_where_the_server_wants_none() {
     let certificates = tempfile::tempdir().expect("a temporary directory");
     make_certificates(certificates.path());

@@ -59,7 +59,7 @@ fn outcome(reply: &Reply) -> (&str, u32, u64) {
     (sqlstate(reply), reply.completed, reply.rows)
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_statement_is_answered_with_its_rows_and_the_transaction_status() {
     for version in [15, 18] {
         let server = Server::start(version);
@@ -77,7 +77,7 @@ async fn a_statement_is_answered_with_its_rows_and_the_transaction_status() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_commit_that_becomes_a_rollback_shows_in_the_status_before_it() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -93,7 +93,7 @@ async fn a_commit_that_becomes_a_rollback_shows_in_the_status_before_it() {
     assert_eq!(simple(&connection, "SELECT * FROM t").await.rows, 0);
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_statement_prepared_under_its_name_can_be_executed_from_sql() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -119,7 +119,7 @@ async fn a_statement_prepared_under_its_name_can_be_executed_from_sql() {
     assert_eq!(sqlstate(&reply), "26000");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_portal_is_a_cursor_to_sql() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -140,7 +140,7 @@ async fn a_portal_is_a_cursor_to_sql() {
     assert_eq!(outcome(&reply), ("00000", 1, 7));
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn executes_under_one_sync_are_one_transaction_and_counted_up_to_the_error() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -158,7 +158,7 @@ async fn executes_under_one_sync_are_one_transaction_and_counted_up_to_the_error
     assert_eq!(simple(&connection, "SELECT * FROM t").await.rows, 0);
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn copy_from_stdin_fails_and_leaves_the_connection_usable() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -176,7 +176,7 @@ async fn copy_from_stdin_fails_and_leaves_the_connection_usable() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn copy_to_stdout_counts_its_rows() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -189,19 +189,19 @@ async fn copy_to_stdout_counts_its_rows() {
     assert_eq!(outcome(&reply), ("00000", 1, 1000));
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn statements_sent_behind_a_copy_lose_the_connection() {
     let server = Server::start(15);
     let connection = connect(&server).await;
     simple(&connection, "CREATE TABLE t (id int)").await;
-    let copy = connection.run(Request::Simple("COPY t FROM STDIN"));
-    let behind = connection.run(Request::Simple("SELECT 1"));
-    assert!(copy.await.expect_err("lost").reason.contains("COPY"));
-    behind.await.expect_err("lost");
+    connection.send(Request::Simple("COPY t FROM STDIN"));
+    connection.send(Request::Simple("SELECT 1"));
+    assert!(connection.answer().await.expect_err("lost").reason.contains("COPY"));
+    connection.answer().await.expect_err("lost");
     assert!(connection.is_closed());
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_result_of_200_megabytes_costs_no_memory() {
     // In a process of its own, whose memory is not that of the tests beside it.
     const ALONE: &str = "KREPLAY_TEST_ALONE";
@@ -234,55 +234,52 @@ fn peak_memory() -> u64 {
     kilobytes.parse::<u64>().expect("a number") * 1024
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(15);
     let connection = connect(&server).await;
-    let answers: Vec<_> = (1..=64)
-        .map(|n| match n % 4 {
-            0 => connection.run(Request::Simple("SELECT * FROM nowhere")),
-            1 => connection.run(Request::Simple(&format!("SELECT generate_series(1, {n})"))),
-            _ => connection.run(batch(|batch| {
+    for n in 1..=64 {
+        let series = format!("SELECT generate_series(1, {n})");
+        connection.send(match n % 4 {
+            0 => Request::Simple("SELECT * FROM nowhere"),
+            1 => Request::Simple(&series),
+            _ => batch(|batch| {
                 batch
                     .parse("", "SELECT generate_series(1, $1::int)", &[])
                     .bind("", "", &[Some(n.to_string())])
                     .execute("", 0);
-            })),
-        })
-        .collect();
-    for (n, answer) in (1..).zip(answers) {
-        // Some are not waited for; the others don't mind.
-        if n % 3 == 0 {
-            drop(answer);
-            continue;
-        }
-        let reply = answer.await.expect("an answer");
+            }),
+        });
+    }
+    for n in 1..=64 {
+        let reply = connection.answer().await.expect("an answer");
         let expected = if n % 4 == 0 { ("42P01", 0, 0) } else { ("00000", 1, n) };
         assert_eq!(outcome(&reply), expected, "request {n}");
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn what_is_asked_for_is_carried_out_even_if_nobody_waits() {
     let server = Server::start(15);
     let connection = connect(&server).await;
-    drop(connection.run(Request::Simple("CREATE TABLE t (id int)")));
-    drop(connection.run(Request::Simple("INSERT INTO t VALUES (1)")));
+    connection.send(Request::Simple("CREATE TABLE t (id int)"));
+    connection.send(Request::Simple("INSERT INTO t VALUES (1)"));
     connection.close().await;
     assert_eq!(server.query("SELECT count(*) FROM t"), "1");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_running_statement_can_be_canceled() {
     let server = Server::start(15);
     let connection = connect(&server).await;
-    let mut answer = connection.run(Request::Simple("SELECT pg_sleep(600)"));
+    connection.send(Request::Simple("SELECT pg_sleep(600)"));
     let deadline = Instant::now() + PATIENCE;
     // The first may come before the statement does.
     let reply = loop {
         assert!(Instant::now() < deadline, "it was not canceled");
         connection.cancel().await.expect("the request is delivered");
-        if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), &mut answer).await {
+        let waiting = tokio::time::timeout(Duration::from_millis(100), connection.answer());
+        if let Ok(answer) = waiting.await {
             break answer.expect("an answer");
         }
     };
@@ -292,16 +289,15 @@ async fn a_running_statement_can_be_canceled() {
     connection.close().await;
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_server_that_dies_loses_everything_under_way() {
     let mut server = Server::start(15);
     let connection = connect(&server).await;
     simple(&connection, "SELECT 1").await;
-    let answers: Vec<_> =
-        (0..3).map(|_| connection.run(Request::Simple("SELECT pg_sleep(600)"))).collect();
+    (0..3).for_each(|_| connection.send(Request::Simple("SELECT pg_sleep(600)")));
     server.kill();
-    for answer in answers {
-        let lost = answer.await.expect_err("lost");
+    for _ in 0..3 {
+        let lost = connection.answer().await.expect_err("lost");
         assert!(!lost.reason.is_empty());
     }
     assert!(connection.is_closed());
@@ -310,25 +306,25 @@ async fn a_server_that_dies_loses_everything_under_way() {
     connection.close().await;
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_terminated_session_says_so() {
     let server = Server::start(15);
     let connection = connect(&server).await;
-    let answer = connection.run(Request::Simple("SELECT pg_sleep(600)"));
+    connection.send(Request::Simple("SELECT pg_sleep(600)"));
     let pid = connection.backend_pid();
     // The server has to be asked while the connection is driven.
     let terminated = tokio::task::spawn_blocking(move || {
         // It must not stop before the backend has said why it ends.
         (server.query(&format!("SELECT pg_terminate_backend({pid})")), server)
     });
-    let lost = answer.await.expect_err("lost");
+    let lost = connection.answer().await.expect_err("lost");
     let error = lost.error.as_ref().expect("what the server said");
     assert_eq!(error.sqlstate.as_str(), "57P01");
     assert!(error.severity_fatal && lost.to_string().contains("57P01"), "{lost}");
     assert_eq!(terminated.await.expect("psql").0, "t");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn an_idle_session_that_is_terminated_is_noticed() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -342,7 +338,7 @@ async fn an_idle_session_that_is_terminated_is_noticed() {
     assert_eq!(lost.error.expect("what the server said").sqlstate.as_str(), "57P01");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_closed_session_is_gone_from_the_server_and_rolled_back() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -355,7 +351,7 @@ async fn a_closed_session_is_gone_from_the_server_and_rolled_back() {
     assert_eq!(server.query("BEGIN; SET lock_timeout = 1; LOCK t; SELECT 1; COMMIT"), "1");
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_database_that_is_not_utf8_gets_its_own_encoding() {
     let server = Server::start(15);
     server.query("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'");
@@ -375,33 +371,32 @@ async fn a_database_that_is_not_utf8_gets_its_own_encoding() {
     assert!(reply.error.expect("an error").message.contains("größe"));
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn long_statements_arrive_whole() {
     let server = Server::start(15);
     let connection = connect(&server).await;
     for length in [10_000, 1 << 20, 20 << 20] {
         let text = "x".repeat(length);
         let sql = format!("SELECT 1 WHERE length('{text}') = {length}");
-        let answers = [
-            connection.run(Request::Simple(&sql)),
-            connection.run(batch(|batch| {
-                batch.command(&sql);
-            })),
-            connection.run(batch(|batch| {
-                batch
-                    .parse("", &format!("SELECT 1 WHERE length($1) = {length}"), &[])
-                    .bind("", "", &[Some(&text)])
-                    .execute("", 0);
-            })),
-            connection.run(Request::Simple("SELECT 1")),
-        ];
-        for answer in answers {
-            assert_eq!(outcome(&answer.await.expect("an answer")), ("00000", 1, 1));
+        connection.send(Request::Simple(&sql));
+        connection.send(batch(|batch| {
+            batch.command(&sql);
+        }));
+        connection.send(batch(|batch| {
+            batch
+                .parse("", &format!("SELECT 1 WHERE length($1) = {length}"), &[])
+                .bind("", "", &[Some(&text)])
+                .execute("", 0);
+        }));
+        connection.send(Request::Simple("SELECT 1"));
+        for _ in 0..4 {
+            let reply = connection.answer().await.expect("an answer");
+            assert_eq!(outcome(&reply), ("00000", 1, 1));
         }
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_flood_of_notices_is_passed_over() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -414,7 +409,7 @@ async fn a_flood_of_notices_is_passed_over() {
     assert_eq!(outcome(&simple(&connection, settings).await), ("00000", 3, 1));
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn what_the_protocol_cannot_carry_fails_on_the_server() {
     let server = Server::start(15);
     let connection = connect(&server).await;
@@ -431,7 +426,7 @@ async fn what_the_protocol_cannot_carry_fails_on_the_server() {
     assert_eq!(outcome(&simple(&connection, "SELECT 1").await), ("00000", 1, 1));
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn parameters_that_the_server_cannot_type_are_typed_by_their_values() {
     let server = Server::start(15);
     server.query(

@@ -26,14 +26,14 @@ async fn blockers(observer: &Observer, waiter: i32, holder: i32) -> Vec<i32> {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn who_blocks_whom_is_told_by_process_id() {
     let server = Server::start(15);
     let observer = observe(&server).await;
     let (holder, waiter) = (connect(&server).await, connect(&server).await);
     simple(&holder, "CREATE TABLE t (id int)").await;
     simple(&holder, "BEGIN; LOCK t").await;
-    let answer = waiter.run(Request::Simple("SELECT * FROM t"));
+    waiter.send(Request::Simple("SELECT * FROM t"));
     let pids = (waiter.backend_pid(), holder.backend_pid());
     assert_eq!(blockers(&observer, pids.0, pids.1).await, [pids.1]);
 
@@ -41,10 +41,10 @@ async fn who_blocks_whom_is_told_by_process_id() {
     assert_eq!(blockers(&observer, pids.0, pids.1).await, [0], "a prepared transaction");
     simple(&holder, "ROLLBACK PREPARED 'limbo'").await;
     // The table was created before the transaction.
-    assert!(answer.await.expect("an answer").error.is_none());
+    assert!(waiter.answer().await.expect("an answer").error.is_none());
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn encodings_and_version_are_those_of_the_server() {
     let server = Server::start(15);
     server.query("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'");
@@ -55,14 +55,14 @@ async fn encodings_and_version_are_those_of_the_server() {
     assert_eq!(observer.server_version().await.expect("an answer") / 10_000, 15);
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_backend_can_be_terminated() {
     let mut server = Server::start(15);
     let observer = observe(&server).await;
     let victim = connect(&server).await;
-    let answer = victim.run(Request::Simple("SELECT pg_sleep(600)"));
+    victim.send(Request::Simple("SELECT pg_sleep(600)"));
     assert!(observer.terminate(victim.backend_pid()).await.expect("an answer"));
-    let lost = answer.await.expect_err("lost");
+    let lost = victim.answer().await.expect_err("lost");
     assert_eq!(lost.error.expect("what the server said").sqlstate.as_str(), "57P01");
 
     server.restart();

@@ -119,6 +119,9 @@ impl SessionActor {
             login: self.login.clone(),
         });
         self.connection = Some(connection);
+        if let Some(listener) = &self.listener {
+            listener.wake_by_ref();
+        }
         self.phase = Phase::Connected;
         self.state_now().connected();
         self.pump(ctx);
@@ -173,7 +176,6 @@ impl SessionActor {
     pub(super) fn forget_connection(&mut self) -> Option<Connection> {
         let connection = self.connection.take()?;
         self.phase = Phase::Disconnected;
-        self.answers.clear();
         self.canceling = false;
         self.around.backends.disconnected(self.id, connection.backend_pid());
         self.around.sequencer.do_send(Disconnected(self.id));
@@ -255,8 +257,8 @@ impl SessionActor {
     /// Cancels what is under way, and closes the connection without hearing what came of it: whatever
     /// that is, the next owner of the partition runs it again.
     pub(super) fn cut_off(&mut self, last: Seq, ctx: &mut Context<Self>) {
-        let in_flight = self.answers.len();
         let Some(connection) = self.forget_connection() else { return };
+        let in_flight = connection.unanswered();
         let left = self.state().cut_off(last);
         warn!(session = %self.id, statements = left.len(),
             "cut off: its partition goes to another process");

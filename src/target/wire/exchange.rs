@@ -1,12 +1,13 @@
 //! What a connection's handle and its wire share: the requests under way.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::sync::oneshot;
 
 use crate::target::reply::{Lost, Reply, ServerError, Took, TransactionStatus};
 use crate::target::request::Request;
@@ -14,27 +15,28 @@ use crate::target::request::Request;
 /// How large a buffer an idle connection keeps.
 const KEPT: usize = 1024;
 
-/// Where the answer to a request goes.
-pub(in crate::target) type Asker = oneshot::Sender<Result<Reply, Lost>>;
+/// An exchange as handle and wire have it: they live on one thread. Neither keeps it borrowed while it
+/// awaits anything.
+pub(in crate::target) type SharedExchange = Rc<RefCell<Exchange>>;
 
 /// The requests under way, oldest first, and what is known of the connection.
-///
-/// It is shared as `Arc<std::sync::Mutex<Exchange>>`, and the mutex is not Tokio's: nothing awaits
-/// while it is held, and it is never contended, because handle and wire live on one thread. It is
-/// there because the wire has to be `Send`.
 // No Debug: what goes out holds parameters, which no log may show.
 #[derive(Default)]
 pub(in crate::target) struct Exchange {
     under_way: VecDeque<UnderWay>,
-    /// Answers of the read at hand. They are handed over together, when it is known how many they
-    /// are.
-    answered: Vec<(Asker, Reply)>,
+    /// Answers that have not been taken, in the order of the requests.
+    answers: VecDeque<Result<Reply, Lost>>,
+    /// How many of them are of the read at hand. They are handed over together, when it is known how
+    /// many they are.
+    fresh: usize,
     /// When answers were last read, before the read at hand.
     last_read: Option<Instant>,
     /// What has to be written. It does not grow without bound: a session has few requests under way.
     pub outgoing: BytesMut,
     /// Wakes the wire's task, to write or to leave.
     pub writer: Option<Waker>,
+    /// Wakes who waits for an answer.
+    reader: Option<Waker>,
     /// The backend's process id and the key that a cancel request needs.
     pub backend: BackendKey,
     /// As of the last ReadyForQuery.
@@ -59,19 +61,45 @@ struct UnderWay {
     extended: bool,
     /// When the writing of it began.
     written: Option<Instant>,
-    asker: Asker,
 }
 
 impl Exchange {
-    /// Adds a request, to be written behind those that were added before.
-    pub fn ask(&mut self, request: Request<'_>, asker: Asker) {
+    /// Adds a request, to be written behind those that were added before. It is answered for even
+    /// where the connection has ended.
+    pub fn ask(&mut self, request: Request<'_>) {
+        if let Some(lost) = &self.end {
+            self.answers.push_back(Err(lost.clone()));
+            self.wake_reader();
+            return;
+        }
         let extended = request.is_extended();
-        self.under_way.push_back(UnderWay { extended, written: None, asker });
+        self.under_way.push_back(UnderWay { extended, written: None });
         let idle = self.outgoing.is_empty();
         request.write_to(&mut self.outgoing);
         // Otherwise it has been woken already, or waits until the server takes more.
         if idle && let Some(writer) = &self.writer {
             writer.wake_by_ref();
+        }
+    }
+
+    /// Takes the next answer.
+    pub fn poll_answer(&mut self, cx: &Context<'_>) -> Poll<Result<Reply, Lost>> {
+        if let Some(answer) = self.answers.pop_front() {
+            return Poll::Ready(answer);
+        }
+        // An idle connection keeps next to nothing.
+        if self.under_way.is_empty() && size_of::<Reply>() * self.answers.capacity() > KEPT {
+            self.answers = VecDeque::new();
+        }
+        if self.reader.as_ref().is_none_or(|reader| !reader.will_wake(cx.waker())) {
+            self.reader = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = &self.reader {
+            reader.wake_by_ref();
         }
     }
 
@@ -113,31 +141,25 @@ impl Exchange {
         let began = request.written.max(self.last_read).unwrap_or(now);
         let at_most = now.saturating_duration_since(began);
         let took = Took { at_most, together: 1 };
-        self.answered.push((request.asker, Reply { took, ..reply }));
+        self.answers.push_back(Ok(Reply { took, ..reply }));
+        self.fresh += 1;
         true
     }
 
     /// The read at hand, of `now`, is through: hands over what it answered.
     pub fn hand_over(&mut self, now: Instant) {
-        if self.answered.is_empty() {
+        if self.fresh == 0 {
             return;
         }
         self.last_read = Some(now);
-        let together = u32::try_from(self.answered.len()).unwrap_or(u32::MAX);
-        for (asker, mut reply) in self.answered.drain(..) {
+        let together = u32::try_from(self.fresh).unwrap_or(u32::MAX);
+        for reply in self.answers.iter_mut().rev().take(self.fresh).flatten() {
             reply.took.together = together;
-            // Nobody may be interested any more; the answer has to be taken off the wire all the
-            // same.
-            let _ = asker.send(Ok(reply));
         }
-        if self.under_way.is_empty() {
-            // An idle connection keeps next to nothing.
-            if self.outgoing.capacity() > KEPT {
-                self.outgoing = BytesMut::new();
-            }
-            if self.answered.capacity() * size_of::<(Asker, Reply)>() > KEPT {
-                self.answered = Vec::new();
-            }
+        self.fresh = 0;
+        self.wake_reader();
+        if self.under_way.is_empty() && self.outgoing.capacity() > KEPT {
+            self.outgoing = BytesMut::new();
         }
     }
 
@@ -151,10 +173,9 @@ impl Exchange {
     pub fn end(&mut self, reason: &str) {
         if self.end.is_none() {
             let lost = Lost::new(reason, self.fatal.take());
-            for request in self.under_way.drain(..) {
-                let _ = request.asker.send(Err(lost.clone()));
-            }
+            self.answers.extend(self.under_way.drain(..).map(|_| Err(lost.clone())));
             self.end = Some(lost);
+            self.wake_reader();
         }
     }
 

@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tokio::sync::oneshot;
 
+use super::exchange::Exchange;
 use super::*;
 use crate::target::reply::{Lost, Reply, ServerError, Took, TransactionStatus};
 use crate::target::request::{Batch, Request};
@@ -87,16 +87,20 @@ fn written(request: Request<'_>) -> Vec<u8> {
     bytes.to_vec()
 }
 
-type Answers = Vec<oneshot::Receiver<Result<Reply, Lost>>>;
-
 fn logged_in(script: Script) -> Wire<Script> {
-    Wire::new(script, Arc::default())
+    Wire::new(script, SharedExchange::default())
 }
 
-fn ask(wire: &Wire<Script>, request: Request<'_>) -> oneshot::Receiver<Result<Reply, Lost>> {
-    let (asker, answer) = oneshot::channel();
-    lock(&wire.exchange).ask(request, asker);
-    answer
+fn ask(wire: &Wire<Script>, request: Request<'_>) {
+    wire.exchange.borrow_mut().ask(request);
+}
+
+/// The next answer, which is there.
+fn answer(exchange: &mut Exchange) -> Result<Reply, Lost> {
+    match exchange.poll_answer(&context()) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("no answer"),
+    }
 }
 
 const SIMPLE: Request<'static> = Request::Simple("SELECT 1");
@@ -116,7 +120,7 @@ fn serve(wire: &mut Wire<Script>) -> io::Result<()> {
     match wire.poll_serve(&mut context()) {
         Poll::Pending | Poll::Ready(Ok(_)) => Ok(()),
         Poll::Ready(Err(error)) => {
-            lock(&wire.exchange).end(&error.to_string());
+            wire.exchange.borrow_mut().end(&error.to_string());
             Err(error)
         }
     }
@@ -139,9 +143,9 @@ fn log_in(stream: &mut LoginStream<Script>, login: usize, sizes: &[usize]) -> Ve
 /// Asks once and gives the answer to `says`.
 fn answer_to(request: Request<'_>, says: &[Vec<u8>]) -> Result<Reply, Lost> {
     let mut wire = logged_in(Script { says: [says.concat()].into(), ..Script::default() });
-    let mut answer = ask(&wire, request);
+    ask(&wire, request);
     let _ = serve(&mut wire);
-    answer.try_recv().expect("an answer")
+    answer(&mut wire.exchange.borrow_mut())
 }
 
 #[test]
@@ -171,26 +175,24 @@ fn a_request_takes_from_its_writing_or_the_answer_before_it_to_its_own_answer() 
     let mut exchange = Exchange::default();
     let mut incoming = Incoming::default();
     let ask = |exchange: &mut Exchange, at| {
-        let (asker, answer) = oneshot::channel();
-        exchange.ask(SIMPLE, asker);
+        exchange.ask(SIMPLE);
         exchange.writes(began + at);
-        answer
     };
-    let mut answers = vec![ask(&mut exchange, ms(0)), ask(&mut exchange, ms(1))];
+    ask(&mut exchange, ms(0));
+    ask(&mut exchange, ms(1));
     let mut read = |exchange: &mut Exchange, bytes: &[u8], at| {
         incoming.read(bytes, began + at, exchange).expect("answers");
     };
     read(&mut exchange, &ready(b'I'), ms(5));
     read(&mut exchange, &message(b'D', b"row"), ms(6));
     read(&mut exchange, &ready(b'I'), ms(7));
-    answers.push(ask(&mut exchange, ms(20)));
-    answers.push(ask(&mut exchange, ms(21)));
+    ask(&mut exchange, ms(20));
+    ask(&mut exchange, ms(21));
     read(&mut exchange, &[ready(b'I'), ready(b'I')].concat(), ms(30));
-    let took = answers.iter_mut().map(|answer| {
-        let took = answer.try_recv().expect("an answer").expect("a reply").took;
+    let took = [(); 4].map(|()| {
+        let took = answer(&mut exchange).expect("a reply").took;
         (took.at_most, took.together)
     });
-    let took: Vec<_> = took.collect();
     assert_eq!(took, [(ms(5), 1), (ms(2), 1), (ms(10), 2), (ms(9), 2)]);
 }
 
@@ -231,10 +233,11 @@ fn a_fatal_error_is_told_to_everybody_who_waits() {
     let script =
         Script { says: [error("FATAL", "57P01")].into(), then_closes: true, ..Script::default() };
     let mut wire = logged_in(script);
-    let mut answers: Answers = (0..3).map(|_| ask(&wire, SIMPLE)).collect();
+    (0..2).for_each(|_| ask(&wire, SIMPLE));
     serve(&mut wire).expect("the end of the stream");
-    for answer in &mut answers {
-        let lost = answer.try_recv().expect("an answer").expect_err("lost");
+    ask(&wire, SIMPLE);
+    for _ in 0..3 {
+        let lost = answer(&mut wire.exchange.borrow_mut()).expect_err("lost");
         assert_eq!(lost.error.expect("the error").sqlstate.as_str(), "57P01");
         assert_eq!(&*lost.reason, "the server closed the connection");
     }
@@ -245,8 +248,8 @@ fn copy_data_is_refused_with_a_sync_only_in_the_extended_protocol() {
     let copy = message(b'G', b"\0\0\0");
     for (request, syncs) in [(SIMPLE, 0), (extended("SELECT 1"), 1)] {
         let mut wire = logged_in(Script { says: [copy.clone()].into(), ..Script::default() });
-        let _answer = ask(&wire, request);
-        let sent = lock(&wire.exchange).outgoing.len();
+        ask(&wire, request);
+        let sent = wire.exchange.borrow().outgoing.len();
         serve(&mut wire).expect("nothing");
         let refusal = &wire.stream.heard[sent..];
         assert!(refusal.starts_with(b"f\0\0\0"), "{refusal:?}");
@@ -258,10 +261,10 @@ fn copy_data_is_refused_with_a_sync_only_in_the_extended_protocol() {
 fn statements_behind_a_copy_end_the_connection_instead_of_mixing_up_the_answers() {
     let script = Script { says: [message(b'G', b"\0\0\0")].into(), ..Script::default() };
     let mut wire = logged_in(script);
-    let mut answers: Answers = (0..2).map(|_| ask(&wire, SIMPLE)).collect();
+    (0..2).for_each(|_| ask(&wire, SIMPLE));
     assert!(serve(&mut wire).is_err());
-    for answer in &mut answers {
-        let lost = answer.try_recv().expect("an answer").expect_err("lost");
+    for _ in 0..2 {
+        let lost = answer(&mut wire.exchange.borrow_mut()).expect_err("lost");
         assert!(lost.reason.contains("COPY"), "{lost}");
     }
 }
@@ -285,9 +288,10 @@ fn a_huge_row_and_a_huge_error_are_not_stored() {
     let script =
         Script { says: bytes.chunks(10_000).map(Vec::from).collect(), ..Script::default() };
     let mut wire = logged_in(script);
-    let mut answer = ask(&wire, SIMPLE);
+    ask(&wire, SIMPLE);
     serve(&mut wire).expect("an answer");
-    let error = answer.try_recv().expect("an answer").expect("a reply").error.expect("an error");
+    let reply = answer(&mut wire.exchange.borrow_mut()).expect("a reply");
+    let error = reply.error.expect("an error");
     assert_eq!(error.sqlstate.as_str(), "22001");
     assert!(error.message.len() <= 64 * 1024);
 }
@@ -295,9 +299,10 @@ fn a_huge_row_and_a_huge_error_are_not_stored() {
 #[test]
 fn a_wire_that_is_dropped_leaves_nobody_waiting() {
     let wire = logged_in(Script::default());
-    let mut answer = ask(&wire, SIMPLE);
+    ask(&wire, SIMPLE);
+    let exchange = wire.exchange.clone();
     drop(wire);
-    assert!(answer.try_recv().expect("an answer").is_err());
+    assert!(answer(&mut exchange.borrow_mut()).is_err());
 }
 
 #[test]
@@ -305,23 +310,24 @@ fn who_takes_leave_waits_for_the_answers_to_what_was_asked_before() {
     let says = [message(b'C', b"SELECT 1\0"), ready(b'I')].concat();
     let (early, late) = says.split_at(3);
     let mut wire = logged_in(Script { says: [early.to_vec()].into(), ..Script::default() });
-    let mut answer = ask(&wire, SIMPLE);
-    lock(&wire.exchange).leave();
+    ask(&wire, SIMPLE);
+    wire.exchange.borrow_mut().leave();
     assert!(wire.poll_serve(&mut context()).is_pending());
-    assert!(answer.try_recv().is_err(), "it is not whole");
+    let early = wire.exchange.borrow_mut().poll_answer(&context());
+    assert!(early.is_pending(), "it is not whole");
 
     wire.stream.says.push_back(late.to_vec());
     let served = wire.poll_serve(&mut context());
     assert!(matches!(served, Poll::Ready(Ok(Served::Leaves))), "{served:?}");
-    assert!(answer.try_recv().expect("an answer").is_ok());
+    assert!(answer(&mut wire.exchange.borrow_mut()).is_ok());
     assert_eq!(wire.stream.heard, written(SIMPLE));
 }
 
 #[test]
 fn who_leaves_says_so_and_waits_for_the_server_to_close() {
-    let exchange: Arc<Mutex<Exchange>> = Arc::default();
-    let wire = Wire::new(Script::default(), Arc::clone(&exchange));
-    lock(&exchange).leave();
+    let exchange = SharedExchange::default();
+    let wire = Wire::new(Script::default(), exchange.clone());
+    exchange.borrow_mut().leave();
     let mut serving = Box::pin(wire.serve());
     assert!(serving.as_mut().poll(&mut context()).is_pending(), "the server has not closed");
     drop(serving);
@@ -371,18 +377,19 @@ fn run(
     script: Script,
 ) -> (Vec<u8>, Vec<Result<Reply, Lost>>) {
     let mut wire = logged_in(script);
-    let ask = |(extends, sql, _): &(bool, String, Vec<u8>)| {
-        ask(&wire, if *extends { extended(sql) } else { Request::Simple(sql) })
-    };
-    let mut answers: Answers = exchanges.iter().map(ask).collect();
+    for (extends, sql, _) in exchanges {
+        ask(&wire, if *extends { extended(sql) } else { Request::Simple(sql) });
+    }
     while wire.poll_send(&mut context()).is_pending() {}
     serve(&mut wire).expect("a stream without violations");
-    let replies = answers.iter_mut().map(|answer| {
-        let reply = answer.try_recv().expect("an answer");
+    let mut exchange = wire.exchange.borrow_mut();
+    let replies = exchanges.iter().map(|_| {
         // How long it took is no two times the same.
-        reply.map(|reply| Reply { took: Took::default(), ..reply })
+        answer(&mut exchange).map(|reply| Reply { took: Took::default(), ..reply })
     });
-    (std::mem::take(&mut wire.stream.heard), replies.collect())
+    let replies = replies.collect();
+    drop(exchange);
+    (std::mem::take(&mut wire.stream.heard), replies)
 }
 
 proptest! {
@@ -423,13 +430,13 @@ proptest! {
         let behind = [message(b'S', b"TimeZone\0UTC\0"), message(b'C', b"SELECT 4\0"), ready(b'I')];
         let says = in_pieces(&[login.clone(), behind.concat()].concat(), &sizes);
         let wire = logged_in(Script { says, ..Script::default() });
-        let mut answer = ask(&wire, SIMPLE);
+        ask(&wire, SIMPLE);
         let mut stream = LoginStream::on(wire);
         let got = log_in(&mut stream, login.len(), &reads);
         prop_assert_eq!(got, login);
         let mut wire = stream.into_wire().expect("it is there");
         serve(&mut wire).expect("an answer");
-        prop_assert_eq!(answer.try_recv().expect("an answer").expect("a reply").rows, 4);
-        prop_assert_eq!(lock(&wire.exchange).backend, BackendKey { pid: 12345, secret: 7 });
+        prop_assert_eq!(answer(&mut wire.exchange.borrow_mut()).expect("a reply").rows, 4);
+        prop_assert_eq!(wire.exchange.borrow().backend, BackendKey { pid: 12345, secret: 7 });
     }
 }
