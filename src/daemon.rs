@@ -72,7 +72,7 @@ const RETRY: Duration = Duration::from_secs(1);
 ///
 /// What is neither the source's nor the target's refusal: a port that is taken, a file that can't be
 /// written.
-pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
+pub async fn run(config: Config, screen: Screen) -> anyhow::Result<Ended> {
     let recorder = metrics::install().context("metrics")?;
     let health = Health::default();
     let tally: Arc<Mutex<Tally>> = Arc::default();
@@ -81,7 +81,7 @@ pub async fn run(config: Config, screen: &Screen) -> anyhow::Result<Ended> {
     serve(&config, recorder, &health, &overview, &reporting)?;
     let gauges = Gauges { tally: tally.clone(), overview: overview.clone(), began: Instant::now() };
     actix_rt::spawn(service::tell_systemd(health.clone(), gauges.clone()));
-    let _shown = status::show(&config, gauges, screen);
+    let _shown = status::show(&config, gauges, &screen);
     let (fatal, mut failures) = mpsc::unbounded_channel();
     let fatal = Herald { to: fatal }.start().recipient();
     let mut signals = Signals::new().context("signals")?;

@@ -1,6 +1,7 @@
 //! The `kreplay` command: the command line, the log, the daemon, the exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use kreplay::cli::{CheckOptions, Cli, Command, Exit, LogFormat};
@@ -51,8 +52,10 @@ fn main() -> ExitCode {
         }
     };
     daemon::greet(&config);
-    let ended = actix_rt::System::new().block_on(daemon::run(config, &screen));
-    match ended {
+    // What the system itself waits for is looked at each time an actor is: something small.
+    let replay = actix_rt::System::new()
+        .block_on(async { actix_rt::spawn(daemon::run(config, screen)).await });
+    match replay.unwrap_or_else(|failed| resume_unwind(failed.into_panic())) {
         Ok(ended) => {
             print(&ended.report.tally.summary());
             print(&ended.report.table());

@@ -265,9 +265,9 @@ async fn large_requests_and_results_pass_through_tls() {
     let target = Target::new(settings).expect("usable settings");
     let connection = target.connect(&login("postgres", "postgres")).await.expect("a connection");
     let long = format!("SELECT '{}', repeat('y', 5000000)", "x".repeat(5_000_000));
-    let answers: Vec<_> = (0..8).map(|_| connection.run(Request::Simple(&long))).collect();
-    for answer in answers {
-        assert_eq!(outcome(&answer.await.expect("an answer")), ("00000", 1, 1));
+    (0..8).for_each(|_| connection.send(Request::Simple(&long)));
+    for _ in 0..8 {
+        assert_eq!(outcome(&connection.answer().await.expect("an answer")), ("00000", 1, 1));
     }
 }
 

@@ -19,23 +19,18 @@ const UNACCOUNTED: usize = 64;
 
 impl Consumer {
     /// Accounts for what sessions have told, and goes on with the room that it made.
-    fn go_on(&mut self) {
-        let had_room = self.window.has_room();
-        self.account();
-        self.release();
-        if !had_room && self.window.has_room() {
-            self.interrupt.notify_one();
-        }
-    }
-
-    /// Accounts for what sessions have told.
     pub(super) fn account(&mut self) {
         if self.unaccounted.is_empty() {
             return;
         }
+        let had_room = self.window.has_room();
         self.last_progress = Instant::now();
         for progress in std::mem::take(&mut self.unaccounted) {
             self.progress(progress);
+        }
+        self.release();
+        if !had_room && self.window.has_room() {
+            self.interrupt.notify_one();
         }
     }
 
@@ -113,9 +108,9 @@ impl Handler<Progress> for Consumer {
             // actors' turns come first.
             1 => {
                 let others = tokio::task::yield_now().into_actor(self);
-                ctx.spawn(others.map(|(), actor, _| actor.go_on()));
+                ctx.spawn(others.map(|(), actor, _| actor.account()));
             }
-            UNACCOUNTED => self.go_on(),
+            UNACCOUNTED => self.account(),
             _ => {}
         }
     }
