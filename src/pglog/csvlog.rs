@@ -125,7 +125,7 @@ impl CsvlogReader {
     /// Finds the fields of the payload's only record; gives their number. Fields with doubled quotes
     /// go to the scratch buffer, with single ones.
     fn split(&mut self, payload: &[u8]) -> Result<usize, Malformed> {
-        self.unescaped.clear();
+        self.unescaped.begin(payload);
         // One pass over all quotes: a field of SQL may hold one every few bytes.
         let mut quotes = Quotes::of(payload);
         let mut columns = 0;
