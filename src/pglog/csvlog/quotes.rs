@@ -71,9 +71,9 @@ impl Unescaped {
     /// Forgets what has been pushed. What is pushed now is in all no more than this text.
     pub(super) fn begin(&mut self, text: &[u8]) {
         self.filled = 0;
-        let room = text.len() + PIECE;
+        let room = (text.len() + PIECE).next_power_of_two();
         if self.buffer.len() < room || self.buffer.len() > room.max(KEPT) {
-            self.buffer = vec![0; room.next_power_of_two()];
+            self.buffer = vec![0; room];
         }
     }
 
