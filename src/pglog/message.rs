@@ -83,7 +83,8 @@ pub fn read_message(message: &str) -> Logged<'_> {
 
 /// The number of `duration: X ms`, and what follows.
 fn split_duration(message: &str) -> Option<(f64, &str)> {
-    let (number, rest) = message.strip_prefix("duration: ")?.split_once(" ms")?;
+    let (number, rest) = message.strip_prefix("duration: ")?.split_once(' ')?;
+    let rest = rest.strip_prefix("ms")?;
     let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     Some((number.parse().ok().filter(|_| plain)?, rest))
 }

@@ -1,6 +1,6 @@
 //! What a session has set up on its connection, to set it up again on a new one.
 
-use crate::pglog::sql::{self, Command};
+use crate::pglog::sql::{self, Command, Part};
 use crate::pglog::statement::{Protocol, Statement};
 
 /// Settings, prepared statements and channels of one session, in the order they were made.
@@ -87,13 +87,10 @@ impl Context {
     /// Notes what a statement that succeeded on the target set up.
     pub fn note(&mut self, statement: &Statement) {
         self.bound |= statement.outline.binds_connection;
-        for part in &statement.outline.parts {
-            if let Some(change) =
-                change(&statement.sql[part.range.clone()], part.command, statement)
-            {
-                self.staged.push(change);
-            }
-        }
+        // Few statements do, and the text of the others is not looked at again.
+        let parts = statement.outline.parts.iter().filter(|part| part.command.sets_up_session());
+        let text = |part: &Part| &statement.sql[part.range.clone()];
+        self.staged.extend(parts.filter_map(|part| change(text(part), part.command, statement)));
     }
 
     /// Notes a statement that was prepared by a Parse message.
@@ -171,9 +168,6 @@ impl Context {
 }
 
 fn change(text: &str, command: Command, statement: &Statement) -> Option<Change> {
-    if !command.sets_up_session() {
-        return None;
-    }
     let put = |key| Some(Change::Put(Entry { key, restore: Restore::by(text, statement) }));
     let words = sql::key(text, 3);
     let word = |at: usize| words.split(' ').nth(at).unwrap_or_default().to_owned();
