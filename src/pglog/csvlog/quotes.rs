@@ -51,8 +51,9 @@ fn first_quotes(text: &[u8]) -> u64 {
 #[inline]
 fn quotes(block: &[u8; BLOCK]) -> u64 {
     let (lanes, _) = block.as_chunks();
-    let found = lanes.iter().map(|lane| u8x16::new(*lane).simd_eq(u8x16::splat(b'"')).to_bitmask());
-    found.rev().fold(0, |all, lane| all << 16 | u64::from(lane))
+    let found = lanes.iter().map(|lane| u8x16::new(*lane).cmp_eq(u8x16::splat(b'"')).move_mask());
+    // A mask has a bit for each of its sixteen bytes.
+    found.rev().fold(0, |all, mask| all << 16 | u64::from(mask as u16))
 }
 
 /// Fields without their doubled quotes. Its buffer is used again.
