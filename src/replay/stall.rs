@@ -160,6 +160,8 @@ impl Locks {
 pub struct Overtaking {
     /// The statement.
     pub start: Start,
+    /// Whether it ends its transaction, and with it the locks.
+    pub ends: bool,
     /// Who blocks the others: its session's backend, or 0.
     pub blocker: i32,
     /// The first of the statements that wait for the blocker.
@@ -190,9 +192,9 @@ pub fn overtaking(
     mut all: Vec<Overtaking>,
     locks: &Locks,
     waits_for: impl Fn(Seq, Seq) -> bool,
-) -> Vec<Start> {
+) -> Vec<Overtaking> {
     all.sort_unstable_by_key(|it| it.start.seq);
-    let mut starts: Vec<Start> = Vec::new();
+    let mut starts: Vec<&Overtaking> = Vec::new();
     let all_ahead = |it: &Overtaking, freed: &dyn Fn(&HashSet<i32>) -> bool| {
         it.ahead.iter().all(|ahead| match ahead {
             Ahead::Runs(backend) => freed(&locks.ahead_of(*backend)),
@@ -201,9 +203,8 @@ pub fn overtaking(
     };
     for it in &all {
         let alone = all_ahead(it, &|blockers| blockers.contains(&it.blocker));
-        let start = it.start;
-        if alone && !starts.iter().any(|earlier| waits_for(start.seq, earlier.seq)) {
-            starts.push(start);
+        if alone && !starts.iter().any(|earlier| waits_for(it.start.seq, earlier.start.seq)) {
+            starts.push(it);
         }
     }
     if starts.is_empty() {
@@ -214,9 +215,9 @@ pub fn overtaking(
                 !blockers.is_empty() && blockers.iter().filter(last).all(blocks)
             })
         };
-        starts.extend(all.iter().filter(together).min_by_key(|it| it.waiter).map(|it| it.start));
+        starts.extend(all.iter().filter(together).min_by_key(|it| it.waiter));
     }
-    starts
+    starts.into_iter().cloned().collect()
 }
 
 #[cfg(test)]
@@ -275,7 +276,8 @@ mod tests {
     fn head(backend: i32, seq: u64, waiter: u64, ahead: &[Ahead]) -> Overtaking {
         let session = SessionId { start: 1, pid: backend.unsigned_abs() };
         let start = Start { session, seq: Seq(seq) };
-        Overtaking { start, blocker: backend, waiter: Seq(waiter), ahead: ahead.to_vec() }
+        let (waiter, ahead) = (Seq(waiter), ahead.to_vec());
+        Overtaking { start, ends: true, blocker: backend, waiter, ahead }
     }
 
     fn locks(waits: &[(i32, &[i32])]) -> Locks {
@@ -287,7 +289,7 @@ mod tests {
     /// The places of those that start; none waits for another in the order.
     fn start(all: &[Overtaking], locks: &Locks) -> Vec<u64> {
         let starts = overtaking(all.to_vec(), locks, |_, _| false);
-        starts.into_iter().map(|start| start.seq.0).collect()
+        starts.into_iter().map(|it| it.start.seq.0).collect()
     }
 
     #[test]
@@ -315,7 +317,7 @@ mod tests {
         let both = || vec![head(9, 20, 10, &[Ahead::Runs(1)]), head(8, 30, 10, &[Ahead::Runs(1)])];
         assert_eq!(start(&both(), &locks), [20, 30]);
         let starts = overtaking(both(), &locks, |seq, other| (seq, other) == (Seq(30), Seq(20)));
-        assert_eq!(starts, [both()[0].start]);
+        assert_eq!(starts, [both()[0].clone()]);
     }
 
     #[test]

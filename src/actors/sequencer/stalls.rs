@@ -304,75 +304,83 @@ impl Sequencer {
             Order::Conflict(_) => true,
             Order::Session => false,
         };
-        let lost_patience = waited >= self.settings.patience;
+        let patience = self.settings.patience;
         let mut relieved = false;
-        let mut reasons = HashMap::new();
         let mut may_overtake = Vec::new();
         for (backend, waiters) in seen.locks.blockers() {
             let blocker = self.blocker(backend, seen);
-            if blocker == Blocker::Stranger && !self.stalls.warned_of_strangers {
-                self.stalls.warned_of_strangers = true;
-                warn!(
-                    backend,
-                    "statements wait for the locks of a connection to the target \
-                    that is not kreplay's: end its transaction there \
-                    (pg_terminate_backend), or wait; until then the replay may stand still"
-                );
+            if blocker == Blocker::Stranger {
+                self.warn_of_stranger(backend);
             }
-            let (start, reason) = match relief(
-                blocker,
-                waited,
-                self.settings.patience,
-                self.input_ended,
-            ) {
-                Relief::EndEarly(start) => (Some(start), StallBreak::EarlyEnd),
-                Relief::Advance(start) => (Some(start), StallBreak::EarlyAdvance),
-                Relief::StartNext => (self.first_waiting(), StallBreak::EarlyAdvance),
+            let (start, ends) = match relief(blocker, waited, patience, self.input_ended) {
+                Relief::EndEarly(start) => (Some(start), true),
+                Relief::Advance(start) => (Some(start), false),
+                Relief::StartNext => (self.first_waiting(), false),
                 Relief::Wait => continue,
                 Relief::ReadOn(_) => {
                     self.ask_for_more();
                     continue;
                 }
                 Relief::GiveUp(session) => {
-                    self.overview.stall_broken(StallBreak::BlockerClosed);
-                    info!(%session, "closed its connection: others wait for its locks, and no record of it is left \
-                            that would free them; what its open transaction did is rolled back");
-                    relieved |= self.tell(session, Turn::GiveUp);
+                    relieved |= self.give_up(session);
                     continue;
                 }
             };
             match start.filter(|_| in_turns) {
                 Some(start) => {
-                    reasons.insert(start.seq, reason);
                     let running = waiters.iter().filter_map(|waiter| self.running_on(*waiter));
                     may_overtake.push(Overtaking {
                         start,
+                        ends,
                         blocker: backend,
                         waiter: running.min().unwrap_or(start.seq),
-                        ahead: self.ahead_of(start, lost_patience),
+                        ahead: self.ahead_of(start, waited >= patience),
                     });
                 }
                 None if backend == 0 => self.ask_for_more(),
                 None => {}
             }
         }
+        relieved | self.let_overtake(may_overtake, &seen.locks)
+    }
+
+    /// Lets those start that nothing else brings on. Returns whether one does.
+    fn let_overtake(&self, may_overtake: Vec<Overtaking>, locks: &Locks) -> bool {
         let unread = may_overtake.iter().any(|it| it.ahead.contains(&Ahead::Unread));
         let waits_for = |seq, other| match &self.order {
             Order::Conflict(conflicts) => conflicts.order().waits_for(seq, other),
             Order::Serial(_) | Order::Session => seq > other,
         };
-        let starts = overtaking(may_overtake, &seen.locks, waits_for);
-        if starts.is_empty() && unread {
+        let overtaking = overtaking(may_overtake, locks, waits_for);
+        if overtaking.is_empty() && unread {
             self.ask_for_more();
         }
-        for Start { session, seq } in starts {
-            if let Some(reason) = reasons.get(&seq) {
-                self.overview.stall_broken(*reason);
-            }
+        let mut relieved = false;
+        for Overtaking { start: Start { session, seq }, ends, .. } in overtaking {
+            let reason = if ends { StallBreak::EarlyEnd } else { StallBreak::EarlyAdvance };
+            self.overview.stall_broken(reason);
             debug!(%session, "goes on ahead of its turn: others wait for its locks");
             relieved |= self.tell(session, Turn::RunAhead(seq));
         }
         relieved
+    }
+
+    fn give_up(&self, session: SessionId) -> bool {
+        self.overview.stall_broken(StallBreak::BlockerClosed);
+        info!(%session, "closed its connection: others wait for its locks, and no record of it is left \
+            that would free them; what its open transaction did is rolled back");
+        self.tell(session, Turn::GiveUp)
+    }
+
+    fn warn_of_stranger(&mut self, backend: i32) {
+        if !std::mem::replace(&mut self.stalls.warned_of_strangers, true) {
+            warn!(
+                backend,
+                "statements wait for the locks of a connection to the target that is not kreplay's: \
+                end its transaction there (pg_terminate_backend), or wait; until then the replay may \
+                stand still"
+            );
+        }
     }
 
     /// What this statement waits for in the order, as far as it can still be waited for.

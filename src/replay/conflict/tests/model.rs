@@ -275,6 +275,7 @@ impl<'a> Replay<'a> {
             let seq = Seq(*self.queues[holder].front()? as u64 + 1);
             Some(Overtaking {
                 start: Start { session: session(holder as u32), seq },
+                ends: self.log[seq.0 as usize - 1].op == Op::Commit,
                 blocker: holder as i32 + 1,
                 waiter: Seq(waiter as u64 + 1),
                 ahead: self.order.awaited_by(seq).into_iter().map(|it| self.ahead(it)).collect(),
@@ -282,8 +283,8 @@ impl<'a> Replay<'a> {
         });
         let waits_for = |one, other| self.order.waits_for(one, other);
         let starts = overtaking(all.collect(), &locks, waits_for);
-        for Start { seq, .. } in &starts {
-            let at = seq.0 as usize - 1;
+        for Overtaking { start, .. } in &starts {
+            let at = start.seq.0 as usize - 1;
             self.ahead[self.log[at].session] = Some(at);
         }
         self.stalls += starts.len();
