@@ -138,6 +138,8 @@ metrics! {
         "The offset that is read next.";
     CONSUMER_COMMITTED_OFFSET: Gauge, "kreplay_consumer_committed_offset", ["partition"], Count,
         "The offset that a restart goes on from.";
+    CONSUMER_LOW_WATERMARK: Gauge, "kreplay_consumer_low_watermark", ["partition"], Count,
+        "The oldest offset that the partition still holds.";
     CONSUMER_HIGH_WATERMARK: Gauge, "kreplay_consumer_high_watermark", ["partition"], Count,
         "The offset that the partition's next record will have.";
     CONSUMER_LAG: Gauge, "kreplay_consumer_lag", ["partition"], Count,

@@ -96,6 +96,7 @@ impl Overview {
             partition: at.partition,
             position: at.position,
             committed: at.committed,
+            low_watermark: at.low_watermark,
             high_watermark: at.high_watermark,
         });
         Lag {

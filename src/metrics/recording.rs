@@ -7,11 +7,11 @@ use metrics::{counter, gauge, histogram};
 use super::{
     BEHIND_SOURCE_SECONDS, BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONNECTIONS,
     CONNECTIONS_BEYOND, CONNECTIONS_REFUSED, CONSUMER_COMMITTED_OFFSET, CONSUMER_HIGH_WATERMARK,
-    CONSUMER_LAG, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT, LATE_FAILURES, MERGED_LATE,
-    OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED, READ_BEYOND, RECONNECTS, RESTARTS,
-    SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS,
-    STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, Side,
-    StallBreak, TYPE_GUESSES, WAITED_SECONDS,
+    CONSUMER_LAG, CONSUMER_LOW_WATERMARK, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT,
+    LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED, READ_BEYOND,
+    RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY,
+    SILENT_ROLLBACKS, STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd,
+    SessionState, Side, StallBreak, TYPE_GUESSES, WAITED_SECONDS,
 };
 use crate::replay::bottleneck::{Bound, Shares};
 use crate::replay::footprint::Widening;
@@ -26,6 +26,8 @@ pub struct Partition {
     pub position: Option<i64>,
     /// The offset that a restart goes on from.
     pub committed: Option<i64>,
+    /// The oldest offset that the partition still holds.
+    pub low_watermark: Option<i64>,
     /// The offset that the next record of the partition will have.
     pub high_watermark: Option<i64>,
 }
@@ -43,6 +45,7 @@ pub fn partition(at: &Partition) {
     let numbers = [
         (CONSUMER_POSITION, at.position),
         (CONSUMER_COMMITTED_OFFSET, at.committed),
+        (CONSUMER_LOW_WATERMARK, at.low_watermark),
         (CONSUMER_HIGH_WATERMARK, at.high_watermark),
         (CONSUMER_LAG, at.lag()),
     ];

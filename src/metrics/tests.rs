@@ -66,8 +66,13 @@ fn the_process_is_described_as_by_every_prometheus_client() {
 
 #[test]
 fn promtool_has_nothing_to_object_to() {
-    let at =
-        Partition { position: Some(1), committed: Some(1), high_watermark: Some(2), partition: 0 };
+    let at = Partition {
+        partition: 0,
+        position: Some(1),
+        committed: Some(1),
+        low_watermark: Some(0),
+        high_watermark: Some(2),
+    };
     let scrape = scrape(|| partition(&at));
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -180,8 +185,8 @@ fn delays_are_sorted_into_buckets_of_their_own() {
 
 #[test]
 fn the_lag_of_a_partition_is_what_was_not_read_of_it() {
-    let at =
-        Partition { partition: 3, position: Some(40), high_watermark: Some(42), committed: None };
+    let (position, high_watermark) = (Some(40), Some(42));
+    let at = Partition { partition: 3, position, high_watermark, ..Partition::default() };
     let scrape = scrape(|| partition(&at));
     assert_eq!(value(&scrape, "kreplay_consumer_lag{partition=\"3\"}"), 2.0);
     assert!(!scrape.contains("kreplay_consumer_committed_offset{"));

@@ -277,6 +277,8 @@ pub struct PartitionLag {
     pub position: Option<i64>,
     /// The first record that is not settled, as committed.
     pub committed: Option<i64>,
+    /// The oldest record that the partition still holds.
+    pub low_watermark: Option<i64>,
     /// The end of the partition.
     pub high_watermark: Option<i64>,
 }

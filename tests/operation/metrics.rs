@@ -59,6 +59,24 @@ fn what_was_replayed_from_a_topic_is_counted_by_what_it_was_and_then_the_source_
     assert!(waited.is_some_and(|seconds| seconds > 0.0), "{finished}");
 }
 
+#[test]
+fn what_the_topic_drops_raises_the_low_watermark() {
+    let (server, broker) = (Server::start(15), kafka::shared());
+    let topic = broker.topic("dropped", 1);
+    let log = Log::new().ended(1, ["select 1", "select 2", "select 3"]);
+    broker.produce(&topic, 0, log.records().iter().map(Vec::as_slice));
+    let source = ["-t", &topic, "-b", broker.address()];
+    let mut replay = Kreplay::new().args(source).target(&server).spawn();
+    let low = "kreplay_consumer_low_watermark{partition=\"0\"}";
+    replay.wait_for(|metrics| {
+        metrics["kreplay_records_consumed_total"] == log.records().len() as f64
+            && metrics.get(low) == Some(&0.0)
+    });
+    broker.delete_records(&topic, 0, 2);
+    replay.wait_for(|metrics| metrics[low] == 2.0);
+    replay.kill();
+}
+
 /// Sessions that take turns at statements which take long on the target.
 fn slow_log() -> Log {
     (1..=60).fold(Log::new(), |log, place| {

@@ -51,6 +51,7 @@ impl Consumer {
             partition: at.partition,
             position: Some(at.position),
             committed: at.committed,
+            low_watermark: Some(at.low_watermark),
             high_watermark: Some(at.high_watermark),
         });
         let nothing_held = self.partitions.is_empty() && self.intake.is_empty();

@@ -123,17 +123,18 @@ impl Offsets {
         self.client.context().positions.with(|positions| positions.values().copied().collect())
     }
 
-    /// Asks the broker where the partitions end: nothing else tells while fetching is paused. Blocks,
+    /// Asks the broker where the partitions begin and end: nothing else tells while fetching is paused. Blocks,
     /// for some seconds where the broker is away.
     pub fn look_at_ends(&self) {
         for PartitionPosition { partition, .. } in self.positions() {
             match self.client.fetch_watermarks(&self.topic, partition, ENDS_TIMEOUT) {
-                Ok((_, end)) => self.client.context().positions.with(|positions| {
+                Ok((oldest, end)) => self.client.context().positions.with(|positions| {
                     if let Some(position) = positions.get_mut(&partition) {
+                        position.low_watermark = position.low_watermark.max(oldest);
                         position.high_watermark = position.high_watermark.max(end);
                     }
                 }),
-                Err(error) => debug!(partition, "can't ask where it ends: {error}"),
+                Err(error) => debug!(partition, "can't ask where it begins and ends: {error}"),
             }
         }
     }
