@@ -1,6 +1,6 @@
 //! What a session has set up on its connection, to set it up again on a new one.
 
-use crate::pglog::sql::{self, Command, Part};
+use crate::pglog::sql::{self, Command};
 use crate::pglog::statement::{Protocol, Statement};
 
 /// Settings, prepared statements and channels of one session, in the order they were made.
@@ -51,12 +51,7 @@ pub enum Restore {
 impl Restore {
     /// What a statement sets up, without the rest of it.
     pub fn of(statement: &Statement) -> impl Iterator<Item = Self> {
-        let parts = statement.outline.parts.iter();
-        parts.filter_map(|part| {
-            let text = &statement.sql[part.range.clone()];
-            change(text, part.command, statement)?;
-            Some(Self::by(text, statement))
-        })
+        changes(statement).map(|(text, _)| Self::by(text, statement))
     }
 
     fn by(text: &str, statement: &Statement) -> Self {
@@ -87,10 +82,7 @@ impl Context {
     /// Notes what a statement that succeeded on the target set up.
     pub fn note(&mut self, statement: &Statement) {
         self.bound |= statement.outline.binds_connection;
-        // Few statements do, and the text of the others is not looked at again.
-        let parts = statement.outline.parts.iter().filter(|part| part.command.sets_up_session());
-        let text = |part: &Part| &statement.sql[part.range.clone()];
-        self.staged.extend(parts.filter_map(|part| change(text(part), part.command, statement)));
+        self.staged.extend(changes(statement).map(|(_, change)| change));
     }
 
     /// Notes a statement that was prepared by a Parse message.
@@ -165,6 +157,16 @@ impl Context {
             }
         }
     }
+}
+
+/// What a statement sets up, each with the part of its text that does. Few do anything, and the text of the
+/// others is not looked at again.
+fn changes(statement: &Statement) -> impl Iterator<Item = (&str, Change)> {
+    let parts = statement.outline.parts.iter().filter(|part| part.command.sets_up_session());
+    parts.filter_map(|part| {
+        let text = &statement.sql[part.range.clone()];
+        Some((text, change(text, part.command, statement)?))
+    })
 }
 
 fn change(text: &str, command: Command, statement: &Statement) -> Option<Change> {

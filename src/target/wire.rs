@@ -130,9 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut exchange = self.exchange.borrow_mut();
-        if exchange.writer.as_ref().is_none_or(|writer| !writer.will_wake(cx.waker())) {
-            exchange.writer = Some(cx.waker().clone());
-        }
+        exchange.written_by(cx);
         if !exchange.outgoing.is_empty() {
             exchange.writes(Instant::now());
         }

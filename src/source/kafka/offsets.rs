@@ -123,8 +123,8 @@ impl Offsets {
         self.client.context().positions.with(|positions| positions.values().copied().collect())
     }
 
-    /// Asks the broker where the partitions begin and end: nothing else tells while fetching is paused. Blocks,
-    /// for some seconds where the broker is away.
+    /// Asks the broker where the partitions begin and end: nothing else tells while fetching is
+    /// paused. Blocks, for some seconds where the broker is away.
     pub fn look_at_ends(&self) {
         for PartitionPosition { partition, .. } in self.positions() {
             match self.client.fetch_watermarks(&self.topic, partition, ENDS_TIMEOUT) {

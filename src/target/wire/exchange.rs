@@ -34,7 +34,7 @@ pub(in crate::target) struct Exchange {
     /// What has to be written. It does not grow without bound: a session has few requests under way.
     pub outgoing: BytesMut,
     /// Wakes the wire's task, to write or to leave.
-    pub writer: Option<Waker>,
+    writer: Option<Waker>,
     /// Wakes who waits for an answer.
     reader: Option<Waker>,
     /// The backend's process id and the key that a cancel request needs.
@@ -91,10 +91,13 @@ impl Exchange {
         if self.under_way.is_empty() && size_of::<Reply>() * self.answers.capacity() > KEPT {
             self.answers = VecDeque::new();
         }
-        if self.reader.as_ref().is_none_or(|reader| !reader.will_wake(cx.waker())) {
-            self.reader = Some(cx.waker().clone());
-        }
+        note(&mut self.reader, cx);
         Poll::Pending
+    }
+
+    /// The wire's task is the one to be woken when there is something to write.
+    pub fn written_by(&mut self, cx: &Context<'_>) {
+        note(&mut self.writer, cx);
     }
 
     fn wake_reader(&self) {
@@ -182,5 +185,12 @@ impl Exchange {
     /// Why the connection ended, if it did.
     pub fn ended(&self) -> Option<&Lost> {
         self.end.as_ref()
+    }
+}
+
+/// Notes whom to wake; a waker is copied only where it is somebody else's.
+fn note(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    if waker.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
+        *waker = Some(cx.waker().clone());
     }
 }

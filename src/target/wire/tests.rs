@@ -233,10 +233,11 @@ fn a_fatal_error_is_told_to_everybody_who_waits() {
     let script =
         Script { says: [error("FATAL", "57P01")].into(), then_closes: true, ..Script::default() };
     let mut wire = logged_in(script);
-    (0..2).for_each(|_| ask(&wire, SIMPLE));
+    (0..3).for_each(|_| ask(&wire, SIMPLE));
     serve(&mut wire).expect("the end of the stream");
+    // And to who comes too late.
     ask(&wire, SIMPLE);
-    for _ in 0..3 {
+    for _ in 0..4 {
         let lost = answer(&mut wire.exchange.borrow_mut()).expect_err("lost");
         assert_eq!(lost.error.expect("the error").sqlstate.as_str(), "57P01");
         assert_eq!(&*lost.reason, "the server closed the connection");
