@@ -30,12 +30,12 @@ use crate::actors::admission::{Admission, Pressure};
 use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream, SourceNames};
 use crate::actors::load::Threads;
 use crate::actors::messages::{Drain, Fatal, Stop};
-use crate::actors::outage::Outage;
 use crate::actors::overview::Overview;
+use crate::actors::panic_guard::PanicGuard;
 use crate::actors::sequencer::{ReadsOn, Sequencer, SequencerSettings};
-use crate::actors::session::Surroundings;
-use crate::actors::supervisor::{Supervisor, SupervisorSettings, Surround};
-use crate::actors::vital::Vital;
+use crate::actors::session::SessionDeps;
+use crate::actors::supervisor::{SetSessionDeps, Supervisor, SupervisorSettings};
+use crate::actors::target_reachability::TargetReachability;
 use crate::cli::{DeadLetter, Exit, VERSION};
 use crate::config::{self, Config, Order};
 use crate::http::{self, Condition, Health, Views};
@@ -83,7 +83,7 @@ pub async fn run(config: Config, screen: Screen) -> anyhow::Result<Ended> {
     actix_rt::spawn(service::tell_systemd(health.clone(), gauges.clone()));
     let _shown = status::show(&config, gauges, &screen);
     let (fatal, mut failures) = mpsc::unbounded_channel();
-    let fatal = Herald { to: fatal }.start().recipient();
+    let fatal = FatalForwarder { to: fatal }.start().recipient();
     let mut signals = Signals::new().context("signals")?;
 
     let starting = start(&config, &health, &reporting, fatal);
@@ -195,7 +195,7 @@ async fn start(
     } else {
         let target = Target::new(config.target.clone())
             .map_err(|error| StartFailure::Target(error.to_string()))?;
-        let outage = Arc::new(Outage::new(health.clone()));
+        let outage = Arc::new(TargetReachability::new(health.clone()));
         let probe = probe(&target, config, &outage).await?;
         encodings = probe.encodings;
         let known_login: Arc<OnceLock<Arc<Login>>> = Arc::default();
@@ -214,12 +214,12 @@ async fn start(
             backends.clone(),
             health.clone(),
             overview.clone(),
-            Vital::new("sequencer", fatal.clone()),
+            PanicGuard::new("sequencer", fatal.clone()),
         )
         .start();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let turns = match settings.order {
-            Order::Serial => Turns::InARow,
+            Order::Serial => Turns::Serial,
             Order::Conflict => Turns::Granted,
             Order::Session => Turns::None,
         };
@@ -236,12 +236,12 @@ async fn start(
             (1..settings.threads(cores)).map(|_| more_threads(&threads)).collect(),
             health.clone(),
             overview.clone(),
-            Vital::new("supervisor", fatal.clone()),
+            PanicGuard::new("supervisor", fatal.clone()),
         )
         .start();
         let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
-        let (pressure, one_by_one) = (Pressure::default(), turns == Turns::InARow);
-        let vital = Vital::new("admission", fatal.clone());
+        let (pressure, one_by_one) = (Pressure::default(), turns == Turns::Serial);
+        let vital = PanicGuard::new("admission", fatal.clone());
         let admission = Admission::new(limit, one_by_one, pressure.clone(), vital).start();
         let admission = (admission, pressure);
         started =
@@ -283,7 +283,7 @@ async fn start(
             round_trip::measure(target.clone(), login.clone(), pressure.clone(), shapes);
         measuring = Some(round_trip);
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
-        supervisor.do_send(Surround(Surroundings {
+        supervisor.do_send(SetSessionDeps(SessionDeps {
             target,
             backends,
             sequencer,
@@ -340,7 +340,11 @@ struct Probe {
 }
 
 /// Waits until the target can be reached, and finds out what it can tell.
-async fn probe(target: &Target, config: &Config, outage: &Outage) -> Result<Probe, StartFailure> {
+async fn probe(
+    target: &Target,
+    config: &Config,
+    outage: &TargetReachability,
+) -> Result<Probe, StartFailure> {
     let identity = &config.replay.identity;
     let login = Login {
         user: identity.one_user().unwrap_or("postgres").to_owned(),
@@ -509,15 +513,15 @@ pub fn greet(config: &Config) {
 }
 
 /// Carries what ends a replay from the actors to here.
-struct Herald {
+struct FatalForwarder {
     to: mpsc::UnboundedSender<Fatal>,
 }
 
-impl Actor for Herald {
+impl Actor for FatalForwarder {
     type Context = Context<Self>;
 }
 
-impl Handler<Fatal> for Herald {
+impl Handler<Fatal> for FatalForwarder {
     type Result = ();
 
     fn handle(&mut self, fatal: Fatal, _: &mut Self::Context) {

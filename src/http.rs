@@ -16,7 +16,7 @@ use actix_web::{App, HttpResponse, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::error;
 
-pub use self::health::{Beating, Condition, Health};
+pub use self::health::{Condition, Health, MonitoredActor};
 use self::page::Shown;
 pub use self::page::{Now, Sessions, file};
 use crate::metrics::render;
@@ -246,11 +246,11 @@ mod tests {
         let health = Health::default();
         let views = views(&health);
         assert_eq!(get(&views, "/livez").await.0, StatusCode::OK);
-        health.beat(Beating::Consumer);
+        health.beat(MonitoredActor::Consumer);
         assert_eq!(get(&views, "/livez").await.0, StatusCode::OK);
         let later = Instant::now() + Health::PATIENCE + Duration::from_secs(1);
         assert!(health.alive(later).unwrap_err().contains("consumer"));
-        health.left(Beating::Consumer);
+        health.left(MonitoredActor::Consumer);
         assert_eq!(health.alive(later), Ok(()));
     }
 

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tracing::{debug, warn};
 
-use super::messages::{Admit, Leave, Moved, Refused, SharedSession, Stay, Turn};
-use super::vital::Vital;
+use super::messages::{
+    AcquireConnection, BecameIdle, KeepConnection, Refused, ReleaseConnection, SharedSession, Turn,
+};
+use super::panic_guard::PanicGuard;
 use crate::metrics;
 use crate::pglog::SessionId;
-use crate::replay::permits::{Permits, Quiet, Standing, Step};
+use crate::replay::permits::{ConnectionState, Permits, Quiet, Step};
 
 /// Knows who has a connection and who waits for one.
 pub struct Admission {
@@ -28,7 +30,7 @@ pub struct Admission {
     /// How often the limit was passed, and how often the server refused.
     exceeded: u64,
     refused: u64,
-    _vital: Vital,
+    _vital: PanicGuard,
 }
 
 struct Member {
@@ -65,7 +67,7 @@ const LONG: Duration = Duration::from_secs(10);
 
 impl Admission {
     /// Lets in so many sessions. `in_turns` says that statements run one at a time.
-    pub fn new(limit: usize, in_turns: bool, pressure: Pressure, vital: Vital) -> Self {
+    pub fn new(limit: usize, in_turns: bool, pressure: Pressure, vital: PanicGuard) -> Self {
         Self {
             permits: Permits::new(limit, in_turns),
             limit,
@@ -88,8 +90,9 @@ impl Admission {
 
     fn go_on(&mut self, quiet: Quiet) {
         let sessions = &self.sessions;
-        let standing = |session| sessions.get(&session).map_or(GONE, Member::standing);
-        for step in self.permits.steps(standing, quiet) {
+        let connection_state =
+            |session| sessions.get(&session).map_or(GONE, Member::connection_state);
+        for step in self.permits.steps(connection_state, quiet) {
             self.take(step);
         }
         self.pressure.on.store(self.permits.is_pressed(), Ordering::Relaxed);
@@ -115,7 +118,7 @@ impl Admission {
             }
             Step::Evict { session, roll_back } => {
                 debug!(%session, roll_back, "gives its connection to another session");
-                self.tell(session, Turn::MakeRoom { roll_back });
+                self.tell(session, Turn::Evict { roll_back });
             }
         }
     }
@@ -144,7 +147,7 @@ impl Admission {
 }
 
 /// How a session stands that has gone without a word; its permit is about to be returned.
-const GONE: Standing = Standing {
+const GONE: ConnectionState = ConnectionState {
     connected: false,
     running: false,
     in_transaction: false,
@@ -154,8 +157,8 @@ const GONE: Standing = Standing {
 };
 
 impl Member {
-    fn standing(&self) -> Standing {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).standing()
+    fn connection_state(&self) -> ConnectionState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).connection_state()
     }
 }
 
@@ -167,11 +170,11 @@ impl Actor for Admission {
     }
 }
 
-impl Handler<Admit> for Admission {
+impl Handler<AcquireConnection> for Admission {
     type Result = ();
 
-    fn handle(&mut self, admit: Admit, _: &mut Self::Context) {
-        let Admit { session, needed_by, state, turns } = admit;
+    fn handle(&mut self, admit: AcquireConnection, _: &mut Self::Context) {
+        let AcquireConnection { session, needed_by, state, turns } = admit;
         match needed_by {
             Some(seq) => self.permits.want(session, seq),
             None if self.permits.take_spare(session) => turns.do_send(Turn::Connect),
@@ -183,29 +186,29 @@ impl Handler<Admit> for Admission {
     }
 }
 
-impl Handler<Leave> for Admission {
+impl Handler<ReleaseConnection> for Admission {
     type Result = ();
 
-    fn handle(&mut self, Leave(session): Leave, _: &mut Self::Context) {
+    fn handle(&mut self, ReleaseConnection(session): ReleaseConnection, _: &mut Self::Context) {
         self.sessions.remove(&session);
         self.permits.release(session);
         self.changed();
     }
 }
 
-impl Handler<Stay> for Admission {
+impl Handler<KeepConnection> for Admission {
     type Result = ();
 
-    fn handle(&mut self, Stay(session): Stay, _: &mut Self::Context) {
+    fn handle(&mut self, KeepConnection(session): KeepConnection, _: &mut Self::Context) {
         self.permits.stays(session);
         self.go_on(Quiet::Not);
     }
 }
 
-impl Handler<Moved> for Admission {
+impl Handler<BecameIdle> for Admission {
     type Result = ();
 
-    fn handle(&mut self, Moved { connected }: Moved, _: &mut Self::Context) {
+    fn handle(&mut self, BecameIdle { connected }: BecameIdle, _: &mut Self::Context) {
         if connected && !self.backing_off {
             self.backoff = FIRST_BACKOFF;
         }

@@ -24,24 +24,26 @@ pub use self::commits::CommitNow;
 use self::partitions::Partitions;
 use super::load::{Load, Threads};
 use super::messages::{
-    Arrived, CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Relieve, Stop,
+    Arrived, BreakStall, CloseAll, Deliver, Fatal, InputEnded, Progress, ReadOn, Stop,
 };
 use super::overview::Overview;
+use super::panic_guard::PanicGuard;
 use super::sequencer::Sequencer;
 use super::stopwatch::Stopwatch;
 use super::supervisor::Supervisor;
-use super::vital::Vital;
-use crate::http::{Beating, Condition, Health};
+use crate::http::{Condition, Health, MonitoredActor};
 use crate::metrics;
 use crate::pglog::{LogRecord, Malformed, RecordKind, RecordReader};
-use crate::replay::intake::{Delivery, Intake, IntakeSettings, Noted, Parcel, Released};
+use crate::replay::intake::{
+    Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent,
+};
 use crate::replay::ledger::Fate;
-use crate::replay::lookahead::Patience;
+use crate::replay::lookahead::LookaheadLimits;
 use crate::replay::pace::Moment;
 use crate::replay::policy::Tally;
 use crate::replay::report::Shapes;
 use crate::replay::settings::{Order, ReplaySettings};
-use crate::replay::window::{Standstill, Window};
+use crate::replay::window::{StallTimer, Window};
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::Offsets;
@@ -162,16 +164,16 @@ pub struct Consumer {
     newest_due: Option<Moment>,
     first_statement: Option<Instant>,
     last_progress: Instant,
-    standstill: Standstill,
+    standstill: StallTimer,
     /// The broker is being asked where the partitions end.
     look_at_ends: Option<tokio::task::JoinHandle<()>>,
     /// When offsets were last committed whether or not they had changed.
     committed_all: Instant,
     /// When the newest statement that has ended was logged, in Unix milliseconds.
     newest_ended_ms: i64,
-    /// How often each kind of trouble was met: see [`Consumer::worth_telling`].
+    /// How often each kind of trouble was met: see [`Consumer::should_log`].
     told: HashMap<&'static str, u64>,
-    _vital: Vital,
+    _vital: PanicGuard,
 }
 
 /// What the consumer is about.
@@ -199,7 +201,7 @@ impl Consumer {
         let settings = IntakeSettings {
             filters: parts.settings.filters.clone(),
             identity: parts.settings.identity.clone(),
-            patience: Patience {
+            patience: LookaheadLimits {
                 entries: LOOKAHEAD_RECORDS,
                 bytes: LOOKAHEAD_BYTES.min(parts.settings.max_in_flight_bytes),
                 wait_ms: u64::try_from(parts.settings.lookahead.as_millis()).unwrap_or(u64::MAX),
@@ -214,7 +216,7 @@ impl Consumer {
             Source::Files(files) => files.bytes(),
             Source::Kafka(_) => None,
         };
-        let vital = Vital::new("consumer", parts.fatal.clone());
+        let vital = PanicGuard::new("consumer", parts.fatal.clone());
         Self {
             source: Some(parts.source),
             names: parts.names,
@@ -250,7 +252,7 @@ impl Consumer {
             newest_due: None,
             first_statement: None,
             last_progress: now,
-            standstill: Standstill::default(),
+            standstill: StallTimer::default(),
             look_at_ends: None,
             committed_all: now,
             newest_ended_ms: 0,
@@ -384,7 +386,7 @@ impl Consumer {
 
     fn reject(&mut self, at: Position, malformed: &Malformed, payload: &[u8]) {
         let reason = malformed.reason();
-        if let Some(count) = self.worth_telling(reason) {
+        if let Some(count) = self.should_log(reason) {
             let place = self.names.place(at);
             let remedy = malformed.remedy().unwrap_or("none known");
             warn!(reason, count, remedy, "rejected a record ({place}): {malformed}");
@@ -400,7 +402,7 @@ impl Consumer {
 
     /// How often something has been told by now, if it is worth telling again: the first few times
     /// and then ever fewer. A broken shipper must not flood the log.
-    fn worth_telling(&mut self, what: &'static str) -> Option<u64> {
+    fn should_log(&mut self, what: &'static str) -> Option<u64> {
         let seen = self.told.entry(what).or_default();
         *seen += 1;
         (*seen <= 10 || seen.is_power_of_two()).then_some(*seen)
@@ -408,9 +410,9 @@ impl Consumer {
 
     fn record(&mut self, at: Position, record: &LogRecord<'_>, now_ms: u64) {
         let noted = self.intake.record(at, record, now_ms);
-        let Noted { fate, kind, joined, missing, session_error, server_ended } = noted;
+        let IntakeResult { fate, kind, joined, missing, session_error, server_ended } = noted;
         self.records.read(kind.unwrap_or(RecordKind::LeftOut));
-        if !record.log_time.zone_known && self.worth_telling("zone") == Some(1) {
+        if !record.log_time.zone_known && self.should_log("zone") == Some(1) {
             warn!(
                 "the source logs times with a zone abbreviation, which is ambiguous, and they are \
                  read as UTC: set log_timezone = 'UTC' on the source"
@@ -421,7 +423,7 @@ impl Consumer {
         }
         if missing > 0 {
             metrics::sequence_gap();
-            if let Some(count) = self.worth_telling("gap") {
+            if let Some(count) = self.should_log("gap") {
                 let (session, place) = (record.session, self.names.place(at));
                 warn!(%session, missing, count, "records of a session are missing before {place}, and \
                     what they did is missing on the target: the shipper lost them, or the topic \
@@ -498,7 +500,7 @@ impl Consumer {
         match released {
             Released::Left(fate) => self.tally().records.settle(fate),
             Released::Delivery(delivery) => {
-                if let Parcel::Work(work) = &delivery.parcel {
+                if let SessionEvent::Work(work) = &delivery.event {
                     self.note_silence(work);
                     self.window.enter(work.size());
                     self.first_statement.get_or_insert_with(Instant::now);
@@ -513,7 +515,7 @@ impl Consumer {
         let Some(due) = work.due else { return };
         let before = self.newest_due.unwrap_or_else(|| Moment::after(self.began.elapsed()));
         let silence = due.since(before);
-        if silence >= LONG_SILENCE && self.worth_telling("silence").is_some() {
+        if silence >= LONG_SILENCE && self.should_log("silence").is_some() {
             let place = self.names.place(work.at);
             info!(
                 ?silence,
@@ -530,8 +532,8 @@ impl Consumer {
         {
             if self.settings.order == Order::Conflict {
                 // Before a session can ask for its turn, the order knows the statement.
-                let arrived = deliveries.iter().filter_map(|delivery| match &delivery.parcel {
-                    Parcel::Work(work) => Some((work.clone(), delivery.login.clone())),
+                let arrived = deliveries.iter().filter_map(|delivery| match &delivery.event {
+                    SessionEvent::Work(work) => Some((work.clone(), delivery.login.clone())),
                     _ => None,
                 });
                 downstream.sequencer.do_send(Arrived(arrived.collect()));
@@ -543,7 +545,7 @@ impl Consumer {
     // ---- Now and then ----
 
     fn every_second(&mut self) {
-        self.health.beat(Beating::Consumer);
+        self.health.beat(MonitoredActor::Consumer);
         self.commit();
         self.look_at_ends();
         self.show_lag();
@@ -560,7 +562,7 @@ impl Consumer {
                 self.release();
                 self.interrupt.notify_one();
             } else if let Some(downstream) = &self.downstream {
-                downstream.sequencer.do_send(Relieve);
+                downstream.sequencer.do_send(BreakStall);
             }
         }
     }
@@ -570,7 +572,7 @@ impl Actor for Consumer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.health.beat(Beating::Consumer);
+        self.health.beat(MonitoredActor::Consumer);
         ctx.run_interval(COMMIT_INTERVAL, |actor, _| actor.every_second());
         ctx.run_interval(SHOW_INTERVAL, |actor, _| actor.show_extent());
         let wait = self.settings.lookahead / 4;

@@ -41,12 +41,12 @@ pub struct Drain;
 /// hand back what has not started, roll back and disconnect.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct HandOver(pub Vec<i32>);
+pub struct RevokePartitions(pub Vec<i32>);
 
 /// Consumer → supervisor: cut off what still runs of these partitions' sessions.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct CutOff(pub Vec<i32>);
+pub struct Abort(pub Vec<i32>);
 
 /// Daemon → consumer: read no more, and commit what is settled when the sessions have ended.
 #[derive(Debug, Clone, Copy, Message)]
@@ -77,9 +77,9 @@ pub enum Turn {
     Connect,
     /// Its partition goes to another process: what is under way is not waited for. Up to this
     /// statement.
-    CutOff(Seq),
+    Abort(Seq),
     /// Another session needs its connection: close it, unless there is something to do.
-    MakeRoom {
+    Evict {
         /// Whether an open transaction is rolled back for it.
         roll_back: bool,
     },
@@ -88,7 +88,7 @@ pub enum Turn {
 /// Session → admission: it would have a connection.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Admit {
+pub struct AcquireConnection {
     /// The session.
     pub session: SessionId,
     /// The place of the statement that it is for; `None`: if there is one to spare.
@@ -102,17 +102,17 @@ pub struct Admit {
 /// Session → admission: its connection is closed, or it needs none any more.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Leave(pub SessionId);
+pub struct ReleaseConnection(pub SessionId);
 
 /// Session → admission: it can't close its connection now.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Stay(pub SessionId);
+pub struct KeepConnection(pub SessionId);
 
 /// Session → admission, while others wait: it has nothing under way now.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Moved {
+pub struct BecameIdle {
     /// Whether that is because it has just been let in.
     pub connected: bool,
 }
@@ -232,7 +232,7 @@ pub struct ReadOn;
 /// everything in flight waits for something that has not been read?
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Relieve;
+pub struct BreakStall;
 
 /// Session → supervisor: its actor has ended.
 #[derive(Debug, Clone, Copy, Message)]

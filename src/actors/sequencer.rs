@@ -13,12 +13,12 @@ use stalls::Stalls;
 use tracing::debug;
 
 use super::messages::{
-    Arrived, Ask, Connected, Disconnected, Finished, InputEnded, Left, ReadOn, Relieve,
+    Arrived, Ask, BreakStall, Connected, Disconnected, Finished, InputEnded, Left, ReadOn,
     SharedSession, Turn,
 };
 use super::overview::Overview;
-use super::vital::Vital;
-use crate::http::{Beating, Health};
+use super::panic_guard::PanicGuard;
+use crate::http::{Health, MonitoredActor};
 use crate::pglog::SessionId;
 use crate::replay::backends::Backends;
 use crate::replay::order::{SerialOrder, Start};
@@ -38,7 +38,7 @@ pub struct Sequencer {
     input_ended: bool,
     health: Health,
     overview: Arc<Overview>,
-    _vital: Vital,
+    _vital: PanicGuard,
 }
 
 /// What statements wait for.
@@ -88,7 +88,7 @@ impl Sequencer {
         backends: Arc<Backends>,
         health: Health,
         overview: Arc<Overview>,
-        vital: Vital,
+        vital: PanicGuard,
     ) -> Self {
         let order = match settings.order {
             settings::Order::Serial => Order::Serial(SerialOrder::default()),
@@ -144,9 +144,9 @@ impl Actor for Sequencer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.health.beat(Beating::Sequencer);
+        self.health.beat(MonitoredActor::Sequencer);
         ctx.run_interval(Duration::from_secs(1), |actor, _| {
-            actor.health.beat(Beating::Sequencer);
+            actor.health.beat(MonitoredActor::Sequencer);
             actor.look_after_conflicts();
         });
     }
@@ -256,10 +256,10 @@ impl Handler<InputEnded> for Sequencer {
     }
 }
 
-impl Handler<Relieve> for Sequencer {
+impl Handler<BreakStall> for Sequencer {
     type Result = ();
 
-    fn handle(&mut self, _: Relieve, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: BreakStall, ctx: &mut Self::Context) {
         self.look_at_all(ctx);
     }
 }

@@ -18,12 +18,12 @@ use tracing::{debug, info, warn};
 use self::requests::{batch, trace_statement, work_of};
 use super::admission::{Admission, Pressure};
 use super::messages::{
-    Ask, Cancel, Fatal, Finished, Gone, Leave, Moved, Progress, Settlement, SharedSession, Turn,
-    Wake,
+    Ask, BecameIdle, Cancel, Fatal, Finished, Gone, Progress, ReleaseConnection, Settlement,
+    SharedSession, Turn, Wake,
 };
-use super::outage::Outage;
 use super::sequencer::Sequencer;
 use super::spin;
+use super::target_reachability::TargetReachability;
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
@@ -39,7 +39,7 @@ use crate::target::{self, Connection, Login, Reply, Target};
 
 /// What all sessions share.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct SessionDeps {
     /// The server that is replayed on.
     pub target: Target,
     /// Which backend serves which session.
@@ -57,7 +57,7 @@ pub struct Surroundings {
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
     /// Whether the target can be reached.
-    pub outage: Arc<Outage>,
+    pub outage: Arc<TargetReachability>,
     /// Who can log in, as the first session to do so shows.
     pub known_login: Arc<OnceLock<Arc<Login>>>,
     /// Where statements are measured.
@@ -72,7 +72,7 @@ pub struct Surroundings {
     pub paced: bool,
 }
 
-impl Surroundings {
+impl SessionDeps {
     /// Tells everybody of statements that will not be run. What goes to another process is not
     /// settled: the other one begins with it.
     pub fn give_back(&self, works: Vec<Arc<Work>>, fate: Fate) {
@@ -84,7 +84,7 @@ impl Surroundings {
                 self.sequencer.do_send(Finished(work.seq));
             }
         }
-        let ended = works.iter().filter(|work| work.tell());
+        let ended = works.iter().filter(|work| work.mark_reported());
         let ended = ended.map(|work| (work.clone(), Settlement::Not(fate))).collect();
         let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
         let mut progress = Progress { ended, settled: Vec::new() };
@@ -100,7 +100,7 @@ pub struct SessionActor {
     number: u64,
     login: Arc<Login>,
     state: SharedSession,
-    around: Surroundings,
+    around: SessionDeps,
     connection: Option<Connection>,
     phase: Phase,
     permit: Permit,
@@ -113,7 +113,7 @@ pub struct SessionActor {
     /// Wakes [`Answers`] when there is a connection to listen to.
     listener: Option<Waker>,
     /// A statement that signals a backend which no session has: it is answered for, not sent.
-    unaimed: Option<Arc<Work>>,
+    unmapped_signal: Option<Arc<Work>>,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
     canceling: bool,
     /// When it looks again whether its next statement is due.
@@ -121,7 +121,7 @@ pub struct SessionActor {
     backoff: Duration,
     lost_before: bool,
     /// A statement has ended on this connection that had not before.
-    fruitful: bool,
+    made_progress: bool,
     /// The target has refused its connection for good.
     refused: bool,
 }
@@ -159,7 +159,7 @@ impl SessionActor {
         number: u64,
         login: Arc<Login>,
         state: SharedSession,
-        around: Surroundings,
+        around: SessionDeps,
     ) -> Self {
         Self {
             id,
@@ -174,12 +174,12 @@ impl SessionActor {
             waited: VecDeque::new(),
             progress: Progress::default(),
             listener: None,
-            unaimed: None,
+            unmapped_signal: None,
             canceling: false,
             alarm: None,
             backoff: FIRST_BACKOFF,
             lost_before: false,
-            fruitful: false,
+            made_progress: false,
             refused: false,
         }
     }
@@ -240,7 +240,7 @@ impl SessionActor {
             }
             Phase::Connected => {}
         }
-        while !self.canceling && self.unaimed.is_none() {
+        while !self.canceling && self.unmapped_signal.is_none() {
             match self.next_step(now) {
                 Next::Send(request) => {
                     if let Some(delay) = self.take_delay() {
@@ -312,12 +312,12 @@ impl SessionActor {
 
     fn send(&mut self, request: Request, now: Instant, ctx: &mut Context<Self>) {
         let Some(connection) = &self.connection else { return };
-        let aimed = match work_of(&request) {
+        let rewritten = match work_of(&request) {
             Some(work) if work.statement.outline.signals_backend => {
-                match self.around.backends.aim(&work.statement.sql) {
-                    Some(aimed) => Some(aimed),
+                match self.around.backends.rewrite_backend_pids(&work.statement.sql) {
+                    Some(rewritten) => Some(rewritten),
                     None => {
-                        self.unaimed = Some(work.clone());
+                        self.unmapped_signal = Some(work.clone());
                         Some(String::new())
                     }
                 }
@@ -331,12 +331,14 @@ impl SessionActor {
         connection.send(match &request {
             Request::Text(text) => target::Request::Simple(text),
             Request::Simple(work) => {
-                let sql = aimed.as_deref().unwrap_or(&work.statement.sql);
+                let sql = rewritten.as_deref().unwrap_or(&work.statement.sql);
                 target::Request::Simple(sql)
             }
             // An empty query stands for a statement that must not be sent.
-            Request::Extended { .. } if self.unaimed.is_some() => target::Request::Simple(""),
-            _ => target::Request::Batch(batch(&request, aimed.as_deref())),
+            Request::Extended { .. } if self.unmapped_signal.is_some() => {
+                target::Request::Simple("")
+            }
+            _ => target::Request::Batch(batch(&request, rewritten.as_deref())),
         });
         spin::stay_awake(now, self.around.spin);
     }
@@ -363,10 +365,13 @@ impl SessionActor {
         let answer = Answer { status: reply.status, error, took };
         let answered = self.state_at(now).answered(answer);
         if let Some((work, end)) = answered.ended {
-            self.fruitful = true;
+            self.made_progress = true;
             self.backoff = FIRST_BACKOFF;
-            let unaimed = self.unaimed.take_if(|unaimed| Arc::ptr_eq(unaimed, &work)).is_some();
-            if unaimed {
+            let unmapped_signal = self
+                .unmapped_signal
+                .take_if(|unmapped_signal| Arc::ptr_eq(unmapped_signal, &work))
+                .is_some();
+            if unmapped_signal {
                 info!(session = %self.id, "skipped: it signals a backend that no replayed session has");
                 let skipped = Fate::Skipped(Skipped::UnknownPid);
                 self.progress.ended.push((work, Settlement::Not(skipped)));
@@ -426,7 +431,7 @@ impl SessionActor {
     /// Others may wait for its connection.
     fn tell_if_idle(&self, connected: bool) {
         if self.around.pressure.is_on() && !self.state().is_running() {
-            self.around.admission.do_send(Moved { connected });
+            self.around.admission.do_send(BecameIdle { connected });
         }
     }
 
@@ -515,7 +520,7 @@ impl Drop for SessionActor {
         self.tell_progress();
         self.forget_connection();
         // Whatever it has asked for or been given.
-        self.around.admission.do_send(Leave(self.id));
+        self.around.admission.do_send(ReleaseConnection(self.id));
         let (session, actor) = (self.id, self.number);
         self.around.gone.do_send(Gone { session, actor, panicked: std::thread::panicking() });
     }
@@ -556,9 +561,9 @@ impl Handler<Turn> for SessionActor {
                 self.state_at(now).run_ahead(seq);
             }
             Turn::GiveUp => return self.give_up(ctx),
-            Turn::CutOff(last) => return self.cut_off(last, ctx),
+            Turn::Abort(last) => return self.cut_off(last, ctx),
             Turn::Connect => return self.admitted(ctx),
-            Turn::MakeRoom { roll_back } => return self.make_room(roll_back, ctx),
+            Turn::Evict { roll_back } => return self.make_room(roll_back, ctx),
         }
         self.pump_at(now, ctx);
     }

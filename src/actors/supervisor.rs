@@ -12,19 +12,20 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::messages::{
-    Cancel, CloseAll, CutOff, Deliver, Drain, Gone, HandOver, InputEnded, SharedSession, Turn, Wake,
+    Abort, Cancel, CloseAll, Deliver, Drain, Gone, InputEnded, RevokePartitions, SharedSession,
+    Turn, Wake,
 };
 use super::overview::Overview;
-use super::session::{SessionActor, Surroundings};
-use super::vital::Vital;
-use crate::http::{Beating, Health};
+use super::panic_guard::PanicGuard;
+use super::session::{SessionActor, SessionDeps};
+use crate::http::{Health, MonitoredActor};
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
-use crate::replay::intake::{Delivery, Parcel};
+use crate::replay::intake::{Delivery, SessionEvent};
 use crate::replay::ledger::{Fate, Filtered};
 use crate::replay::pace::Moment;
+use crate::replay::parameter_types::KnownTypes;
 use crate::replay::session::{Amended, Closing, Session, SessionSettings};
-use crate::replay::types::KnownTypes;
 use crate::replay::waits::Waits;
 use crate::target::Login;
 
@@ -41,7 +42,7 @@ pub struct SupervisorSettings {
 pub struct Supervisor {
     sessions: HashMap<SessionId, Entry>,
     settings: SupervisorSettings,
-    around: Option<Surroundings>,
+    around: Option<SessionDeps>,
     known_types: Arc<KnownTypes>,
     /// The threads that sessions are spread over; none: this one.
     arbiters: Vec<ArbiterHandle>,
@@ -54,7 +55,7 @@ pub struct Supervisor {
     handed_over: Vec<(Vec<i32>, oneshot::Sender<()>)>,
     health: Health,
     overview: Arc<Overview>,
-    _vital: Vital,
+    _vital: PanicGuard,
 }
 
 struct Entry {
@@ -75,7 +76,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// Daemon → supervisor: the actors and connections around it, which know it themselves.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Surround(pub Surroundings);
+pub struct SetSessionDeps(pub SessionDeps);
 
 impl Supervisor {
     /// A supervisor of nothing yet.
@@ -84,7 +85,7 @@ impl Supervisor {
         arbiters: Vec<ArbiterHandle>,
         health: Health,
         overview: Arc<Overview>,
-        vital: Vital,
+        vital: PanicGuard,
     ) -> Self {
         Self {
             sessions: HashMap::default(),
@@ -104,8 +105,8 @@ impl Supervisor {
     }
 
     fn deliver(&mut self, delivery: Delivery, now: Instant, woken: &mut Vec<SessionId>) {
-        let Delivery { session, partition, login, parcel } = delivery;
-        if !self.sessions.contains_key(&session) && !self.open(session, partition, login, &parcel) {
+        let Delivery { session, partition, login, event } = delivery;
+        if !self.sessions.contains_key(&session) && !self.open(session, partition, login, &event) {
             return;
         }
         let Some(entry) = self.sessions.get_mut(&session) else { return };
@@ -116,12 +117,12 @@ impl Supervisor {
         if let Some(around) = &self.around {
             state.advance_to(Moment::after(now.saturating_duration_since(around.began)));
         }
-        match parcel {
-            Parcel::Open => return,
-            Parcel::Remember(statement) => return state.remember(&statement),
-            Parcel::Work(work) => state.push(work),
-            Parcel::Close(code) => state.close(Closing::Source(code)),
-            Parcel::Amend(amendment) => match state.amend(amendment) {
+        match event {
+            SessionEvent::Open => return,
+            SessionEvent::Remember(statement) => return state.remember(&statement),
+            SessionEvent::Work(work) => state.push(work),
+            SessionEvent::Close(code) => state.close(Closing::Source(code)),
+            SessionEvent::Amend(amendment) => match state.amend(amendment) {
                 Amended::Noted => return,
                 Amended::Cancel(seq) => return entry.address.do_send(Cancel(seq)),
                 Amended::Wake => {}
@@ -149,9 +150,9 @@ impl Supervisor {
         session: SessionId,
         partition: i32,
         login: Arc<Login>,
-        parcel: &Parcel,
+        event: &SessionEvent,
     ) -> bool {
-        if matches!(parcel, Parcel::Amend(_) | Parcel::Close(_)) {
+        if matches!(event, SessionEvent::Amend(_) | SessionEvent::Close(_)) {
             return false;
         }
         let state = Session::new(self.settings.sessions, self.known_types.clone());
@@ -190,7 +191,7 @@ impl Supervisor {
 
     /// Looks after all sessions, once a second.
     fn sweep(&mut self) {
-        self.health.beat(Beating::Supervisor);
+        self.health.beat(MonitoredActor::Supervisor);
         let idle_timeout = self.settings.idle_timeout;
         let now = self.around.as_ref().map(|around| Moment::after(around.began.elapsed()));
         let mut waits = Waits::default();
@@ -216,7 +217,7 @@ impl Supervisor {
             }
             if silent >= REMEMBERED {
                 // As if its source had ended it: the record that says so is lost.
-                state.close(Closing::Forgotten);
+                state.close(Closing::Expired);
                 entry.address.do_send(Wake);
             }
         }
@@ -267,15 +268,15 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.health.beat(Beating::Supervisor);
+        self.health.beat(MonitoredActor::Supervisor);
         ctx.run_interval(Duration::from_secs(1), |actor, _| actor.sweep());
     }
 }
 
-impl Handler<Surround> for Supervisor {
+impl Handler<SetSessionDeps> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Surround(around): Surround, _: &mut Self::Context) {
+    fn handle(&mut self, SetSessionDeps(around): SetSessionDeps, _: &mut Self::Context) {
         self.around = Some(around);
     }
 }
@@ -350,14 +351,18 @@ impl Handler<Gone> for Supervisor {
     }
 }
 
-impl Handler<HandOver> for Supervisor {
+impl Handler<RevokePartitions> for Supervisor {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, HandOver(partitions): HandOver, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        RevokePartitions(partitions): RevokePartitions,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
             let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
             let works = state.drop_queue();
-            state.close(Closing::HandOver);
+            state.close(Closing::Revoked);
             drop(state);
             if let Some(around) = &self.around {
                 around.give_back(works, Fate::Filtered(Filtered::HandedOver));
@@ -374,14 +379,14 @@ impl Handler<HandOver> for Supervisor {
     }
 }
 
-impl Handler<CutOff> for Supervisor {
+impl Handler<Abort> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, CutOff(partitions): CutOff, _: &mut Self::Context) {
+    fn handle(&mut self, Abort(partitions): Abort, _: &mut Self::Context) {
         for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
             let last = entry.state.lock().unwrap_or_else(PoisonError::into_inner).newest();
             if let Some(last) = last {
-                entry.address.do_send(Turn::CutOff(last));
+                entry.address.do_send(Turn::Abort(last));
             }
         }
     }

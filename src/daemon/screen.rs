@@ -42,7 +42,7 @@ impl Screen {
         let Some(done) = recent.done() else { return };
         self.bar.set_length(done.total);
         self.bar.set_position(done.done);
-        self.bar.set_message(recent.beside_bar());
+        self.bar.set_message(recent.progress_message());
     }
 
     /// Takes the bar away.

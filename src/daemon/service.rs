@@ -159,14 +159,14 @@ mod tests {
     #[test]
     fn an_actor_that_is_silent_starves_the_watchdog() {
         let health = Health::default();
-        health.beat(crate::http::Beating::Sequencer);
+        health.beat(crate::http::MonitoredActor::Sequencer);
         let mut told = Told::new(Some(WATCHDOG));
         let mut fed = |now| told.news(now, health.alive(now).is_ok(), true).feed;
         let start = Instant::now();
         assert!(fed(start));
         // Half of the watchdog's time and the actors' patience are over at the same moment.
         assert!(!fed(start + Health::PATIENCE + seconds(1)));
-        health.left(crate::http::Beating::Sequencer);
+        health.left(crate::http::MonitoredActor::Sequencer);
         assert!(fed(start + Health::PATIENCE + seconds(2)));
     }
 

@@ -17,7 +17,7 @@ struct State {
     source: Condition,
     target: Condition,
     draining: bool,
-    beats: BTreeMap<Beating, Instant>,
+    beats: BTreeMap<MonitoredActor, Instant>,
 }
 
 /// How a connection is.
@@ -36,7 +36,7 @@ pub enum Condition {
 
 /// The actors without which nothing goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Beating {
+pub enum MonitoredActor {
     /// Reads the source.
     Consumer,
     /// Gives the order.
@@ -45,7 +45,7 @@ pub enum Beating {
     Supervisor,
 }
 
-impl Beating {
+impl MonitoredActor {
     fn name(self) -> &'static str {
         match self {
             Self::Consumer => "consumer",
@@ -98,12 +98,12 @@ impl Health {
     }
 
     /// The actor lives; from the first beat on it has to go on beating.
-    pub fn beat(&self, actor: Beating) {
+    pub fn beat(&self, actor: MonitoredActor) {
         self.state().beats.insert(actor, Instant::now());
     }
 
     /// The actor has ended as it should: no beats are expected of it any more.
-    pub fn left(&self, actor: Beating) {
+    pub fn left(&self, actor: MonitoredActor) {
         self.state().beats.remove(&actor);
     }
 

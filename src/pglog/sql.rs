@@ -281,7 +281,7 @@ pub fn has_stray_backslash(sql: &str) -> bool {
 }
 
 /// Where the text goes on behind the first such word (`as`) that is neither quoted nor in brackets.
-pub fn behind_word(sql: &str, word: &str) -> Option<usize> {
+pub fn after_keyword(sql: &str, word: &str) -> Option<usize> {
     let mut depth = 0usize;
     for (token, range) in Lexer::new(sql) {
         match token {

@@ -57,7 +57,7 @@ pub enum SourceEnd {
 impl SourceEnd {
     /// Whether the failure came from what happened around the statement (a cancellation, a lock, a
     /// deadlock, a shutdown) and not from what it says and the data: running it again need not fail.
-    pub fn is_circumstantial(self) -> bool {
+    pub fn is_transient(self) -> bool {
         match self {
             Self::Failed(code) => {
                 matches!(code.class(), "40" | "53" | "57" | "58") || code.as_str() == "55P03"

@@ -55,9 +55,9 @@ impl Backends {
     /// The text with the target's process ids in its calls of `pg_cancel_backend` and
     /// `pg_terminate_backend`; `None` where one of them names no replayed session: sent as it is, it
     /// would hit a stranger.
-    pub fn aim(&self, sql: &str) -> Option<String> {
+    pub fn rewrite_backend_pids(&self, sql: &str) -> Option<String> {
         let maps = self.maps();
-        let mut aimed = String::with_capacity(sql.len() + 8);
+        let mut rewritten = String::with_capacity(sql.len() + 8);
         let mut copied = 0;
         for signal in sql::signals(sql) {
             match signal {
@@ -65,14 +65,14 @@ impl Backends {
                 Signal::Unknown => return None,
                 Signal::Pid(source, range) => {
                     let target = maps.target.get(&source)?;
-                    aimed.push_str(&sql[copied..range.start]);
-                    aimed.push_str(&target.to_string());
+                    rewritten.push_str(&sql[copied..range.start]);
+                    rewritten.push_str(&target.to_string());
                     copied = range.end;
                 }
             }
         }
-        aimed.push_str(&sql[copied..]);
-        Some(aimed)
+        rewritten.push_str(&sql[copied..]);
+        Some(rewritten)
     }
 
     fn maps(&self) -> MutexGuard<'_, Maps> {
@@ -91,15 +91,20 @@ mod tests {
         backends.connected(session, 77);
         assert_eq!(
             backends
-                .aim("select pg_cancel_backend(12415), pg_terminate_backend( 12415 )")
+                .rewrite_backend_pids(
+                    "select pg_cancel_backend(12415), pg_terminate_backend( 12415 )"
+                )
                 .as_deref(),
             Some("select pg_cancel_backend(77), pg_terminate_backend( 77 )")
         );
-        assert_eq!(backends.aim("select pg_cancel_backend(1)"), None);
-        assert_eq!(backends.aim("select pg_cancel_backend(pid) from pg_stat_activity"), None);
+        assert_eq!(backends.rewrite_backend_pids("select pg_cancel_backend(1)"), None);
+        assert_eq!(
+            backends.rewrite_backend_pids("select pg_cancel_backend(pid) from pg_stat_activity"),
+            None
+        );
         let own = "select pg_terminate_backend(pg_backend_pid())";
-        assert_eq!(backends.aim(own).as_deref(), Some(own));
+        assert_eq!(backends.rewrite_backend_pids(own).as_deref(), Some(own));
         backends.disconnected(session, 77);
-        assert_eq!(backends.aim("select pg_cancel_backend(12415)"), None);
+        assert_eq!(backends.rewrite_backend_pids("select pg_cancel_backend(12415)"), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::pglog::{LogRecord, RecordKind, SessionId, SqlState};
 use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
 use crate::replay::lines::{Line, Lines};
-use crate::replay::lookahead::{Lookahead, Patience};
+use crate::replay::lookahead::{Lookahead, LookaheadLimits};
 use crate::replay::pace::{Moment, Pace, Schedule};
 use crate::replay::settings::{Filters, Identity, Login};
 use crate::replay::work::{End, Position, Seq, Work};
@@ -47,7 +47,7 @@ pub struct IntakeSettings {
     /// As whom and to which database a session is replayed.
     pub identity: Identity,
     /// How long a statement waits for what the log may still tell of it.
-    pub patience: Patience,
+    pub patience: LookaheadLimits,
     /// The pace that is kept, if any.
     pub pace: Option<Pace>,
     /// Whether statements are only counted.
@@ -64,12 +64,12 @@ pub struct Delivery {
     /// Who the session is on the target.
     pub login: Arc<Login>,
     /// What it gets.
-    pub parcel: Parcel,
+    pub event: SessionEvent,
 }
 
 /// What a session gets.
 #[derive(Debug)]
-pub enum Parcel {
+pub enum SessionEvent {
     /// It begins: connect.
     Open,
     /// Its next statement.
@@ -93,7 +93,7 @@ pub enum Released {
 
 /// What a record turned out to be.
 #[derive(Debug, Default, PartialEq)]
-pub struct Noted {
+pub struct IntakeResult {
     /// What becomes of it; `None` for a statement, whose fate is open.
     pub fate: Option<Fate>,
     /// What it is; `None` where it was left out unread.
@@ -159,13 +159,13 @@ impl Intake {
     }
 
     /// Takes the next record. `now_ms` counts from any moment, but never backwards.
-    pub fn record(&mut self, at: Position, record: &LogRecord<'_>, now_ms: u64) -> Noted {
-        let mut noted = Noted::default();
-        noted.fate = self.read(at, record, now_ms, &mut noted);
-        if noted.fate.is_some() {
+    pub fn record(&mut self, at: Position, record: &LogRecord<'_>, now_ms: u64) -> IntakeResult {
+        let mut result = IntakeResult::default();
+        result.fate = self.read(at, record, now_ms, &mut result);
+        if result.fate.is_some() {
             self.checkpoint.pass(at.partition, at.offset);
         }
-        noted
+        result
     }
 
     /// Takes a record that can't be read.
@@ -178,7 +178,7 @@ impl Intake {
         at: Position,
         record: &LogRecord<'_>,
         now_ms: u64,
-        noted: &mut Noted,
+        result: &mut IntakeResult,
     ) -> Option<Fate> {
         if let Some(reason) = self.settings.filters.leaves_out(record) {
             return Some(Fate::Filtered(reason));
@@ -189,12 +189,12 @@ impl Intake {
         known.partition = at.partition;
         match known.lines.see(record.line) {
             Line::Next | Line::Late => {}
-            Line::Joined => noted.joined = true,
-            Line::Gap(missing) => noted.missing = missing,
+            Line::Joined => result.joined = true,
+            Line::Gap(missing) => result.missing = missing,
             Line::Repeat => return Some(Fate::Filtered(Filtered::Duplicate)),
         }
         let reading = known.log.read(record);
-        noted.kind = Some(known.log.kind());
+        result.kind = Some(known.log.kind());
         let open = known.log.may_tell_more();
         if known.login.is_none() && !record.user.is_empty() && !record.database.is_empty() {
             known.login = Some(Arc::new(self.settings.identity.login(record)));
@@ -220,11 +220,11 @@ impl Intake {
             (This::Statement { .. }, None) => return Some(Fate::Filtered(Filtered::Noise)),
             (This::Opened, login) => {
                 if let Some(login) = login {
-                    self.deliver_at_once(session, login, Parcel::Open);
+                    self.deliver_at_once(session, login, SessionEvent::Open);
                 }
             }
             (This::Closed(code), login) => {
-                noted.session_error = code;
+                result.session_error = code;
                 if login.is_some() {
                     self.lookahead.push(session, Held::Close { code }, 0, false, now_ms);
                 }
@@ -232,7 +232,7 @@ impl Intake {
             (This::Nothing(nothing), _) => return Some(Fate::Filtered(nothing.into())),
             (This::Lost(lost), _) => return Some(Fate::Skipped(lost.into())),
             (This::ServerEnded, _) => {
-                noted.server_ended = true;
+                result.server_ended = true;
                 self.lookahead.end_all();
                 return Some(Fate::Filtered(Filtered::Noise));
             }
@@ -264,7 +264,7 @@ impl Intake {
             && let Some(login) = known.login.clone()
         {
             known.joins |= amendment == Amendment::Joined;
-            self.deliver_at_once(session, login, Parcel::Amend(amendment));
+            self.deliver_at_once(session, login, SessionEvent::Amend(amendment));
         }
     }
 
@@ -322,8 +322,8 @@ impl Intake {
             let released = match held {
                 Held::Close { .. } if !known.delivered => continue,
                 Held::Close { code } => {
-                    let parcel = Parcel::Close(code);
-                    Released::Delivery(Delivery { session, partition, login, parcel })
+                    let event = SessionEvent::Close(code);
+                    Released::Delivery(Delivery { session, partition, login, event })
                 }
                 Held::Statement { at, statement, end } => {
                     self.release_statement(session, login, at, statement, end, now_ms)
@@ -349,23 +349,23 @@ impl Intake {
             known.amends = left_out.is_none();
             known.joins = end.sync == SyncEnd::Joined && (joined || left_out.is_none());
         }
-        let parcel = match left_out {
+        let event = match left_out {
             None => {
                 self.seq = self.seq.next();
                 let now = Moment::after(Duration::from_millis(now_ms));
                 let due = self.schedule.as_mut().map(|schedule| schedule.due(&statement, now));
                 let work = Work::new(self.seq, at, session, *statement, end);
-                Parcel::Work(Arc::new(work.due_at(due)))
+                SessionEvent::Work(Arc::new(work.due_at(due)))
             }
             Some(fate) => {
                 if joined && end.sync == SyncEnd::Synced {
-                    let parcel = Parcel::Amend(Amendment::Synced);
-                    self.deliver_at_once(session, login.clone(), parcel);
+                    let event = SessionEvent::Amend(Amendment::Synced);
+                    self.deliver_at_once(session, login.clone(), event);
                 }
                 if fate == Fate::Filtered(Filtered::AlreadyDone)
                     && statement.outline.has(Command::sets_up_session)
                 {
-                    self.deliver_at_once(session, login, Parcel::Remember(statement));
+                    self.deliver_at_once(session, login, SessionEvent::Remember(statement));
                 }
                 self.checkpoint.settle(at.partition, at.offset);
                 return Released::Left(fate);
@@ -374,7 +374,7 @@ impl Intake {
         if let Some(known) = self.sessions.get_mut(&session) {
             known.delivered = true;
         }
-        Released::Delivery(Delivery { session, partition: at.partition, login, parcel })
+        Released::Delivery(Delivery { session, partition: at.partition, login, event })
     }
 
     /// What becomes of a statement that is not replayed; `None` if it is.
@@ -396,14 +396,14 @@ impl Intake {
         }
     }
 
-    fn deliver_at_once(&mut self, session: SessionId, login: Arc<Login>, parcel: Parcel) {
+    fn deliver_at_once(&mut self, session: SessionId, login: Arc<Login>, event: SessionEvent) {
         if self.settings.dry_run {
             return;
         }
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.delivered = true;
         let partition = known.partition;
-        self.at_once.push_back(Delivery { session, partition, login, parcel });
+        self.at_once.push_back(Delivery { session, partition, login, event });
     }
 
     /// Whether nothing is held.
@@ -470,7 +470,7 @@ mod tests {
         Intake::new(IntakeSettings {
             filters,
             identity: Identity::default(),
-            patience: Patience { entries: 100, bytes: 1 << 20, wait_ms: 100 },
+            patience: LookaheadLimits { entries: 100, bytes: 1 << 20, wait_ms: 100 },
             pace: None,
             dry_run: false,
         })
@@ -499,12 +499,12 @@ mod tests {
         while let Some(released) = intake.release(now_ms, true) {
             out.push(match released {
                 Released::Left(fate) => fate.reason().unwrap_or_default().to_owned(),
-                Released::Delivery(Delivery { session, parcel, .. }) => match parcel {
-                    Parcel::Work(work) => {
+                Released::Delivery(Delivery { session, event, .. }) => match event {
+                    SessionEvent::Work(work) => {
                         format!("{}:{}:{}", session.pid, work.seq.0, work.statement.sql)
                     }
-                    Parcel::Remember(statement) => format!("remember {}", statement.sql),
-                    Parcel::Close(_) => format!("{}:close", session.pid),
+                    SessionEvent::Remember(statement) => format!("remember {}", statement.sql),
+                    SessionEvent::Close(_) => format!("{}:close", session.pid),
                     other => format!("{other:?}"),
                 },
             });
@@ -643,7 +643,7 @@ mod tests {
             let mut intake = intake(Filters::default());
             intake.record(at(0), &record(A, 1, message), 0);
             intake.record(at(1), &died, 0);
-            let Some(Released::Delivery(Delivery { parcel: Parcel::Work(work), .. })) =
+            let Some(Released::Delivery(Delivery { event: SessionEvent::Work(work), .. })) =
                 intake.release(0, true)
             else {
                 panic!("a statement")

@@ -170,7 +170,7 @@ pub struct Ledger {
     /// A map, since what can be wrong with a record is the parser's to name; it stays small.
     rejected: BTreeMap<&'static str, u64>,
     given_up: [u64; GivenUp::ALL.len()],
-    oversettled: u64,
+    double_settled: u64,
 }
 
 /// A ledger at one moment.
@@ -194,11 +194,11 @@ impl Ledger {
 
     /// Notes what became of several pending records at once.
     ///
-    /// More than were pending are not entered but counted as [`Ledger::oversettled`]: a record
+    /// More than were pending are not entered but counted as [`Ledger::double_settled`]: a record
     /// that is settled twice is a mistake that must not hide as a balance of zero.
     pub fn settle_many(&mut self, fate: Fate, records: u64) {
         let entered = records.min(self.pending());
-        self.oversettled += records - entered;
+        self.double_settled += records - entered;
         *match fate {
             Fate::Replayed => &mut self.replayed,
             Fate::Failed => &mut self.failed,
@@ -232,13 +232,13 @@ impl Ledger {
     }
 
     /// How many records were settled that were not pending. Anything but 0 is a defect of kreplay.
-    pub fn oversettled(&self) -> u64 {
-        self.oversettled
+    pub fn double_settled(&self) -> u64 {
+        self.double_settled
     }
 
     /// Whether consumed = settled + pending with nothing settled twice.
     pub fn balances(&self) -> bool {
-        self.oversettled == 0 && self.consumed == self.settled() + self.pending()
+        self.double_settled == 0 && self.consumed == self.settled() + self.pending()
     }
 
     /// How many records met each fate, with the label of the fate, in the order of
@@ -298,8 +298,11 @@ impl Ledger {
             let _ = writeln!(text, "{name:names$}  {records:>digits$}");
         }
         if !self.balances() {
-            let _ =
-                writeln!(text, "DOES NOT BALANCE: {} records were settled twice", self.oversettled);
+            let _ = writeln!(
+                text,
+                "DOES NOT BALANCE: {} records were settled twice",
+                self.double_settled
+            );
         }
         text
     }
@@ -395,7 +398,7 @@ mod tests {
         assert!(ledger.balances());
         ledger.settle(Fate::Rejected("columns"));
         assert!(!ledger.balances());
-        assert_eq!((ledger.oversettled(), ledger.pending(), ledger.settled()), (1, 0, 1));
+        assert_eq!((ledger.double_settled(), ledger.pending(), ledger.settled()), (1, 0, 1));
         assert!(ledger.summary().contains("DOES NOT BALANCE: 1 records"));
     }
 

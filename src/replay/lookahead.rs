@@ -13,7 +13,7 @@ use crate::pglog::SessionId;
 
 /// How long a statement is held back at the most.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct LookaheadLimits {
     /// While more entries than this are held, the oldest is not waited for.
     pub entries: usize,
     /// Nor while these take more bytes than this.
@@ -32,7 +32,7 @@ pub struct Lookahead<T> {
     open: HashMap<SessionId, u64>,
     /// What the entries take.
     bytes: usize,
-    patience: Patience,
+    patience: LookaheadLimits,
 }
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ struct Entry<T> {
 
 impl<T> Lookahead<T> {
     /// An empty one.
-    pub fn new(patience: Patience) -> Self {
+    pub fn new(patience: LookaheadLimits) -> Self {
         Self { entries: VecDeque::new(), left: 0, open: HashMap::default(), bytes: 0, patience }
     }
 
@@ -154,7 +154,7 @@ mod tests {
     const B: SessionId = SessionId { start: 1, pid: 2 };
 
     fn lookahead() -> Lookahead<String> {
-        Lookahead::new(Patience { entries: 3, bytes: 1000, wait_ms: 100 })
+        Lookahead::new(LookaheadLimits { entries: 3, bytes: 1000, wait_ms: 100 })
     }
 
     #[test]

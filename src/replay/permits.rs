@@ -38,7 +38,7 @@ enum Hold {
 
 /// How a session stands, as far as its connection goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct ConnectionState {
     /// Whether its connection is there.
     pub connected: bool,
     /// Whether a request is under way.
@@ -53,7 +53,7 @@ pub struct Standing {
     pub used: Seq,
 }
 
-impl Standing {
+impl ConnectionState {
     fn is_free(&self) -> bool {
         self.connected && !self.running && !self.in_transaction
     }
@@ -187,9 +187,13 @@ impl Permits {
         Some(session)
     }
 
-    /// What is to be done now. `standing` tells how a session with a permit stands; it is asked only
+    /// What is to be done now. `connection_state` tells how a session with a permit stands; it is asked only
     /// where somebody has to go.
-    pub fn steps(&mut self, standing: impl Fn(SessionId) -> Standing, quiet: Quiet) -> Vec<Step> {
+    pub fn steps(
+        &mut self,
+        connection_state: impl Fn(SessionId) -> ConnectionState,
+        quiet: Quiet,
+    ) -> Vec<Step> {
         let mut steps = Vec::new();
         while !self.paused
             && self.holders.len() < self.room
@@ -203,7 +207,8 @@ impl Permits {
             return steps;
         }
         let staying = self.holders.iter().filter(|(_, hold)| **hold == Hold::Held);
-        let staying: Vec<_> = staying.map(|(&session, _)| (session, standing(session))).collect();
+        let staying: Vec<_> =
+            staying.map(|(&session, _)| (session, connection_state(session))).collect();
         steps.extend(self.evictions(&staying, beyond, leaving, quiet));
         if steps.is_empty() && leaving == 0 {
             steps.extend(self.break_standstill(&staying, quiet));
@@ -214,23 +219,27 @@ impl Permits {
     /// Whom to ask for the connections that are missing and not about to come free.
     fn evictions(
         &mut self,
-        staying: &[(SessionId, Standing)],
+        staying: &[(SessionId, ConnectionState)],
         beyond: usize,
         leaving: usize,
         quiet: Quiet,
     ) -> Vec<Step> {
         // What can't be made again is worth waiting for another one's end.
-        let may_go =
-            |standing: &Standing| standing.is_free() && (!standing.bound || quiet >= Quiet::Short);
-        let mut free: Vec<_> = staying.iter().filter(|(_, standing)| may_go(standing)).collect();
-        free.sort_by_key(|(_, standing)| std::cmp::Reverse(standing.urgency()));
+        let may_go = |connection_state: &ConnectionState| {
+            connection_state.is_free() && (!connection_state.bound || quiet >= Quiet::Short)
+        };
+        let mut free: Vec<_> =
+            staying.iter().filter(|(_, connection_state)| may_go(connection_state)).collect();
+        free.sort_by_key(|(_, connection_state)| std::cmp::Reverse(connection_state.urgency()));
         // Whoever was let in past the limit has something to do with it first.
         let first = self.waiting.first().map_or(Seq(u64::MAX), |(seq, _)| *seq);
         let beyond = std::iter::repeat_n(first, beyond);
         let needed_by = beyond.chain(self.waiting.iter().map(|(seq, _)| *seq)).skip(leaving);
         let mut steps = Vec::new();
         for seq in needed_by {
-            let Some(at) = free.iter().rposition(|(_, standing)| standing.is_needed_after(seq))
+            let Some(at) = free
+                .iter()
+                .rposition(|(_, connection_state)| connection_state.is_needed_after(seq))
             else {
                 break;
             };
@@ -246,29 +255,29 @@ impl Permits {
     /// back.
     fn break_standstill(
         &mut self,
-        staying: &[(SessionId, Standing)],
+        staying: &[(SessionId, ConnectionState)],
         quiet: Quiet,
     ) -> Option<Step> {
         let &(seq, _) = self.waiting.first()?;
-        let moves = |standing: &Standing| {
-            if standing.is_free() && standing.bound && quiet < Quiet::Short {
+        let moves = |connection_state: &ConnectionState| {
+            if connection_state.is_free() && connection_state.bound && quiet < Quiet::Short {
                 return true;
             }
-            let may_come_first = standing.next.map_or(!self.in_turns, |next| next < seq);
-            !standing.connected
-                || (standing.running && quiet < Quiet::Long)
+            let may_come_first = connection_state.next.map_or(!self.in_turns, |next| next < seq);
+            !connection_state.connected
+                || (connection_state.running && quiet < Quiet::Long)
                 || (may_come_first && quiet < Quiet::Short)
         };
-        if staying.iter().any(|(_, standing)| moves(standing)) {
+        if staying.iter().any(|(_, connection_state)| moves(connection_state)) {
             return None;
         }
         if !self.full {
             return self.admit().map(Step::Exceed);
         }
-        let idle = staying
-            .iter()
-            .filter(|(_, standing)| !standing.running && standing.is_needed_after(seq));
-        let (session, _) = *idle.min_by_key(|(_, standing)| standing.urgency())?;
+        let idle = staying.iter().filter(|(_, connection_state)| {
+            !connection_state.running && connection_state.is_needed_after(seq)
+        });
+        let (session, _) = *idle.min_by_key(|(_, connection_state)| connection_state.urgency())?;
         self.holders.insert(session, Hold::Leaving);
         Some(Step::Evict { session, roll_back: true })
     }

@@ -185,7 +185,7 @@ impl Recent {
     }
 
     /// What stands beside the progress bar: how far, how fast, how long.
-    pub fn beside_bar(&self) -> String {
+    pub fn progress_message(&self) -> String {
         let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
             return String::new();
         };
@@ -328,14 +328,14 @@ mod tests {
     fn beside_the_bar_stand_rate_lag_errors_and_eta() {
         let later = Sample { new_errors: 1, ..topic(10, 800, 200) };
         assert_eq!(
-            recent([topic(0, 0, 0), later]).beside_bar(),
+            recent([topic(0, 0, 0), later]).progress_message(),
             "lag 800 records, 20 statements/s, 1 new error, ETA 40s"
         );
         let file = |read| Some(Extent { unit: Unit::Bytes, read, total: 45_600_000 });
         let begun = Sample { extent: file(0), ..at(0) };
         let standing = Sample { extent: file(0), new_errors: 1200, ..at(10) };
         assert_eq!(
-            recent([begun, standing]).beside_bar(),
+            recent([begun, standing]).progress_message(),
             "0 B of 45.6 MB, 0 statements/s, 1,200 new errors, ETA unknown"
         );
     }

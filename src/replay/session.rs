@@ -16,20 +16,20 @@ use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
 use crate::replay::pace::Moment;
-use crate::replay::permits::Standing;
+use crate::replay::parameter_types::{KnownTypes, ParamTyping};
+use crate::replay::permits::ConnectionState;
 use crate::replay::request::{ParseMode, Request, Took, TransactionStatus as Status};
 use crate::replay::stall::Activity;
-use crate::replay::types::{KnownTypes, Rung};
 use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
 
 mod answers;
 mod interruptions;
-mod manner;
+mod replay_mode;
 mod steps;
 
 pub use interruptions::{Evicted, Interrupted};
-use manner::{Manner, raise};
+use replay_mode::{ReplayMode, raise};
 use steps::Current;
 
 /// The replay of one session.
@@ -46,7 +46,7 @@ pub struct Session {
     transaction: Vec<Arc<Work>>,
     /// The open transaction of a session that was given up for being silent: it is run again if the
     /// session goes on after all.
-    dormant: Vec<Arc<Work>>,
+    suspended_transaction: Vec<Arc<Work>>,
     /// Whether the open transaction block is ours and stands for the source's implicit one.
     implicit: bool,
     /// The transaction status that the last answer told.
@@ -105,7 +105,7 @@ pub enum Turns {
     /// Nothing.
     None,
     /// For its turn in a row of all statements: the one behind the session's own needs no other.
-    InARow,
+    Serial,
     /// Until it is granted.
     Granted,
 }
@@ -158,11 +158,11 @@ enum Content {
 }
 
 impl Content {
-    fn of(manner: &Manner) -> Self {
-        match manner {
-            Manner::Simple | Manner::Extended => Self::Itself,
-            Manner::Text(_) | Manner::ParseOnly => Self::Other,
-            Manner::RollBack => Self::RollBack,
+    fn of(mode: &ReplayMode) -> Self {
+        match mode {
+            ReplayMode::Simple | ReplayMode::Extended => Self::Itself,
+            ReplayMode::Text(_) | ReplayMode::ParseOnly => Self::Other,
+            ReplayMode::RollBack => Self::RollBack,
         }
     }
 }
@@ -175,17 +175,17 @@ pub enum Closing {
     /// The source's server ended, and all its sessions with it.
     ServerEnded,
     /// The session has been silent for so long that the record of its end must be lost.
-    Forgotten,
+    Expired,
     /// kreplay stops.
     Drain,
     /// Its partition goes to another kreplay, which goes on behind its last transaction.
-    HandOver,
+    Revoked,
 }
 
 impl Closing {
     /// Whether the source's session is over, not only kreplay's part in it.
     pub fn is_the_sources(self) -> bool {
-        matches!(self, Self::Source(_) | Self::ServerEnded | Self::Forgotten)
+        matches!(self, Self::Source(_) | Self::ServerEnded | Self::Expired)
     }
 }
 
@@ -266,7 +266,7 @@ impl Session {
             sent: VecDeque::new(),
             current: None,
             transaction: Vec::new(),
-            dormant: Vec::new(),
+            suspended_transaction: Vec::new(),
             implicit: false,
             status: Status::Idle,
             prepared: HashMap::new(),
@@ -335,8 +335,8 @@ impl Session {
 
     /// A transaction that was given up goes on: it has to be run again first.
     fn revive(&mut self) {
-        let dormant = std::mem::take(&mut self.dormant);
-        self.put_back(dormant);
+        let suspended_transaction = std::mem::take(&mut self.suspended_transaction);
+        self.put_back(suspended_transaction);
     }
 
     /// These come first again, in their order. They have had their turn.
@@ -363,7 +363,7 @@ impl Session {
 
     /// Whether kreplay stops, or gives the session away, and nothing is left to be done before.
     pub fn has_only_to_stop(&self) -> bool {
-        !self.is_busy() && matches!(self.closing, Some(Closing::Drain | Closing::HandOver))
+        !self.is_busy() && matches!(self.closing, Some(Closing::Drain | Closing::Revoked))
     }
 
     /// Whether a transaction is open on the target.
@@ -373,18 +373,18 @@ impl Session {
 
     /// Whether something would be lost if the session were forgotten.
     pub fn has_memory(&self) -> bool {
-        !self.context.is_empty() || !self.dormant.is_empty()
+        !self.context.is_empty() || !self.suspended_transaction.is_empty()
     }
 
     /// The place of the next statement that something may wait for: one that has not been run.
     pub fn next(&self) -> Option<Seq> {
         let mut queued = self.queue.iter().map(|queued| &queued.work);
-        queued.find(|work| !work.is_told()).map(|work| work.seq)
+        queued.find(|work| !work.is_reported()).map(|work| work.seq)
     }
 
     /// How it stands, as far as its connection goes.
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn connection_state(&self) -> ConnectionState {
+        ConnectionState {
             connected: self.connected,
             running: self.is_running() || self.abort.is_some() || self.ends_implicit,
             in_transaction: self.in_transaction() || !self.transaction.is_empty(),
@@ -438,7 +438,7 @@ impl Session {
         self.waits.take()
     }
 
-    fn waiting(&self) -> waits::Standing {
+    fn waiting(&self) -> waits::QueueState {
         let sent = self.sent.len().max(usize::from(self.current.is_some()));
         let head = self.queue.front().and_then(|front| {
             let seq = front.work.seq;
@@ -450,7 +450,7 @@ impl Session {
                 () => (sent > 0).then_some(Wait::Session),
             }
         });
-        waits::Standing { sent, queued: self.queue.len(), head }
+        waits::QueueState { sent, queued: self.queue.len(), head }
     }
 
     /// When the next statement is due, if it is not: as of the last [`Session::advance_to`].
@@ -509,9 +509,9 @@ impl Session {
         }
         let work = front.work.clone();
         let end = work.end();
-        let manner = Manner::of(&work, end, self.status, &self.settings);
-        let steps = self.takes_steps(&work, end, &manner);
-        let alone = steps || self.wants_solitude(&work, end, &manner);
+        let mode = ReplayMode::of(&work, end, self.status, &self.settings);
+        let steps = self.takes_steps(&work, end, &mode);
+        let alone = steps || self.must_run_alone(&work, end, &mode);
         if alone && !self.sent.is_empty() {
             return Next::Wait;
         }
@@ -533,14 +533,14 @@ impl Session {
         }
         self.queue.pop_front();
         if steps {
-            return self.begin_steps(work, end, manner);
+            return self.begin_steps(work, end, mode);
         }
-        let content = Content::of(&manner);
-        let rung = match manner {
-            Manner::Extended => self.known_types.get(&work.statement.sql).unwrap_or_default(),
-            _ => Rung::Untyped,
+        let content = Content::of(&mode);
+        let typing = match mode {
+            ReplayMode::Extended => self.known_types.get(&work.statement.sql).unwrap_or_default(),
+            _ => ParamTyping::Untyped,
         };
-        let request = self.request(&work, manner, rung);
+        let request = self.request(&work, mode, typing);
         self.sent.push_back(Sent { role: Role::Whole(work, content), alone });
         Next::Send(request)
     }
@@ -566,20 +566,20 @@ impl Session {
         match self.settings.turns {
             Turns::None => true,
             Turns::Granted => seq <= self.granted,
-            Turns::InARow => {
+            Turns::Serial => {
                 seq <= self.granted || (self.in_turn > Seq(0) && seq == self.in_turn.next())
             }
         }
     }
 
     /// Whether nothing may be under way before it or sent behind it.
-    fn wants_solitude(&self, work: &Work, end: End, manner: &Manner) -> bool {
+    fn must_run_alone(&self, work: &Work, end: End, mode: &ReplayMode) -> bool {
         self.implicit
             // Where an implicit transaction begins is known once the status is.
             || end.sync != SyncEnd::Synced
-            || *manner != Manner::Simple && self.parses_by_name(work)
+            || *mode != ReplayMode::Simple && self.parses_by_name(work)
             // It is to be canceled, and must not take what follows with it.
-            || end.source.is_circumstantial() && matches!(manner, Manner::Simple | Manner::Extended)
+            || end.source.is_transient() && matches!(mode, ReplayMode::Simple | ReplayMode::Extended)
             || work.statement.outline.has(|command| {
                 matches!(
                     command,
@@ -599,17 +599,17 @@ impl Session {
             && self.prepared.get(name).is_none_or(|known| known.sql != work.statement.sql)
     }
 
-    fn request(&mut self, work: &Arc<Work>, manner: Manner, rung: Rung) -> Request {
-        match manner {
-            Manner::Simple => Request::Simple(work.clone()),
-            Manner::Text(text) => Request::Text(text),
-            Manner::RollBack => Request::Text("ROLLBACK".into()),
-            Manner::ParseOnly => Request::ParseOnly(work.clone()),
-            Manner::Extended => self.extended_request(work, rung),
+    fn request(&mut self, work: &Arc<Work>, mode: ReplayMode, typing: ParamTyping) -> Request {
+        match mode {
+            ReplayMode::Simple => Request::Simple(work.clone()),
+            ReplayMode::Text(text) => Request::Text(text),
+            ReplayMode::RollBack => Request::Text("ROLLBACK".into()),
+            ReplayMode::ParseOnly => Request::ParseOnly(work.clone()),
+            ReplayMode::Extended => self.extended_request(work, typing),
         }
     }
 
-    fn extended_request(&mut self, work: &Arc<Work>, rung: Rung) -> Request {
+    fn extended_request(&mut self, work: &Arc<Work>, typing: ParamTyping) -> Request {
         let Protocol::Extended { name, parameters, .. } = &work.statement.protocol else {
             return Request::Simple(work.clone());
         };
@@ -625,7 +625,7 @@ impl Session {
             self.prepared.insert(name.clone(), Prepared { sql, noted: false });
             ParseMode::Named
         };
-        Request::Extended { work: work.clone(), parse, types: rung.types(parameters) }
+        Request::Extended { work: work.clone(), parse, types: typing.types(parameters) }
     }
 }
 

@@ -50,7 +50,7 @@ pub enum Blocker {
         still: bool,
     },
     /// A connection that is not ours.
-    Stranger,
+    ForeignBackend,
 }
 
 /// The next statement of a session, as far as it matters to those who wait for its locks.
@@ -68,7 +68,7 @@ pub enum NextOf {
 
 /// What is done about a stall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relief {
+pub enum StallAction {
     /// Let the session end its transaction ahead of its turn.
     EndEarly(Start),
     /// Let the session alone go on, with this statement, ahead of its turn.
@@ -87,25 +87,30 @@ pub enum Relief {
 ///
 /// `no_more` says that nothing more will be read; otherwise a blocker without a next statement is
 /// given up after `patience`.
-pub fn relief(blocker: Blocker, waited: Duration, patience: Duration, no_more: bool) -> Relief {
+pub fn relief(
+    blocker: Blocker,
+    waited: Duration,
+    patience: Duration,
+    no_more: bool,
+) -> StallAction {
     match blocker {
         Blocker::Session { rests: false, .. }
         | Blocker::Session { next: NextOf::Later, .. }
         | Blocker::Prepared { still: false }
-        | Blocker::Stranger => Relief::Wait,
+        | Blocker::ForeignBackend => StallAction::Wait,
         Blocker::Session { session, next: NextOf::End(seq), .. } => {
-            Relief::EndEarly(Start { session, seq })
+            StallAction::EndEarly(Start { session, seq })
         }
         Blocker::Session { session, next: NextOf::Statement(seq), .. } => {
-            Relief::Advance(Start { session, seq })
+            StallAction::Advance(Start { session, seq })
         }
         Blocker::Session { session, next: NextOf::Nothing, .. }
             if no_more || waited >= patience =>
         {
-            Relief::GiveUp(session)
+            StallAction::GiveUp(session)
         }
-        Blocker::Session { session, next: NextOf::Nothing, .. } => Relief::ReadOn(session),
-        Blocker::Prepared { still: true } => Relief::StartNext,
+        Blocker::Session { session, next: NextOf::Nothing, .. } => StallAction::ReadOn(session),
+        Blocker::Prepared { still: true } => StallAction::StartNext,
     }
 }
 
@@ -157,7 +162,7 @@ impl Locks {
 /// A statement that could start ahead of its turn: others wait for locks of its session, or it is the
 /// next in the order and they wait for a prepared transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overtaking {
+pub struct OutOfTurnStart {
     /// The statement.
     pub start: Start,
     /// Whether it ends its transaction, and with it the locks.
@@ -189,13 +194,13 @@ pub enum Ahead {
 /// in the order, directly or through others. Where they wait for nothing but what each other's locks
 /// hold up, the waiter that is the first in the log decides, as with one statement after the other.
 pub fn overtaking(
-    mut all: Vec<Overtaking>,
+    mut all: Vec<OutOfTurnStart>,
     locks: &Locks,
     waits_for: impl Fn(Seq, Seq) -> bool,
-) -> Vec<Overtaking> {
+) -> Vec<OutOfTurnStart> {
     all.sort_unstable_by_key(|it| it.start.seq);
-    let mut starts: Vec<&Overtaking> = Vec::new();
-    let all_ahead = |it: &Overtaking, freed: &dyn Fn(&HashSet<i32>) -> bool| {
+    let mut starts: Vec<&OutOfTurnStart> = Vec::new();
+    let all_ahead = |it: &OutOfTurnStart, freed: &dyn Fn(&HashSet<i32>) -> bool| {
         it.ahead.iter().all(|ahead| match ahead {
             Ahead::Runs(backend) => freed(&locks.ahead_of(*backend)),
             Ahead::Unsent | Ahead::Unread => false,
@@ -209,7 +214,7 @@ pub fn overtaking(
     }
     if starts.is_empty() {
         let blocks = |backend: &i32| all.iter().any(|it| it.blocker == *backend);
-        let together = |it: &&Overtaking| {
+        let together = |it: &&OutOfTurnStart| {
             all_ahead(it, &|blockers| {
                 let last = |backend: &&i32| !locks.waits(**backend);
                 !blockers.is_empty() && blockers.iter().filter(last).all(blocks)
@@ -230,15 +235,18 @@ mod tests {
 
     const HEAD: Start = Start { session: A, seq: Seq(7) };
 
-    fn blocked_by(next: NextOf, waited: Duration, no_more: bool) -> Relief {
+    fn blocked_by(next: NextOf, waited: Duration, no_more: bool) -> StallAction {
         relief(Blocker::Session { session: A, rests: true, next }, waited, LONG, no_more)
     }
 
     #[test]
     fn a_blocker_ends_early_or_goes_on_alone() {
-        assert_eq!(blocked_by(NextOf::End(HEAD.seq), SHORT, false), Relief::EndEarly(HEAD));
-        assert_eq!(blocked_by(NextOf::Statement(HEAD.seq), SHORT, false), Relief::Advance(HEAD));
-        assert_eq!(blocked_by(NextOf::Later, LONG, true), Relief::Wait);
+        assert_eq!(blocked_by(NextOf::End(HEAD.seq), SHORT, false), StallAction::EndEarly(HEAD));
+        assert_eq!(
+            blocked_by(NextOf::Statement(HEAD.seq), SHORT, false),
+            StallAction::Advance(HEAD)
+        );
+        assert_eq!(blocked_by(NextOf::Later, LONG, true), StallAction::Wait);
     }
 
     #[test]
@@ -253,31 +261,31 @@ mod tests {
         assert!(!resting.has_rested_since(None), "it was not connected then");
         for next in [NextOf::Statement(HEAD.seq), NextOf::End(HEAD.seq), NextOf::Nothing] {
             let moved = Blocker::Session { session: A, rests: false, next };
-            assert_eq!(relief(moved, LONG, LONG, true), Relief::Wait);
+            assert_eq!(relief(moved, LONG, LONG, true), StallAction::Wait);
         }
     }
 
     #[test]
     fn a_blocker_without_a_record_left_is_given_up_in_the_end() {
-        assert_eq!(blocked_by(NextOf::Nothing, SHORT, false), Relief::ReadOn(A));
-        assert_eq!(blocked_by(NextOf::Nothing, LONG, false), Relief::GiveUp(A));
-        assert_eq!(blocked_by(NextOf::Nothing, SHORT, true), Relief::GiveUp(A));
+        assert_eq!(blocked_by(NextOf::Nothing, SHORT, false), StallAction::ReadOn(A));
+        assert_eq!(blocked_by(NextOf::Nothing, LONG, false), StallAction::GiveUp(A));
+        assert_eq!(blocked_by(NextOf::Nothing, SHORT, true), StallAction::GiveUp(A));
     }
 
     #[test]
     fn a_prepared_transaction_is_finished_by_somebody_further_on() {
         let prepared = |still| relief(Blocker::Prepared { still }, SHORT, LONG, false);
-        assert_eq!(prepared(true), Relief::StartNext);
-        assert_eq!(prepared(false), Relief::Wait, "that may have been its end");
-        assert_eq!(relief(Blocker::Stranger, LONG, LONG, true), Relief::Wait);
+        assert_eq!(prepared(true), StallAction::StartNext);
+        assert_eq!(prepared(false), StallAction::Wait, "that may have been its end");
+        assert_eq!(relief(Blocker::ForeignBackend, LONG, LONG, true), StallAction::Wait);
     }
 
     /// A head of session `backend` at `seq`, that would free a waiter at `waiter`.
-    fn head(backend: i32, seq: u64, waiter: u64, ahead: &[Ahead]) -> Overtaking {
+    fn head(backend: i32, seq: u64, waiter: u64, ahead: &[Ahead]) -> OutOfTurnStart {
         let session = SessionId { start: 1, pid: backend.unsigned_abs() };
         let start = Start { session, seq: Seq(seq) };
         let (waiter, ahead) = (Seq(waiter), ahead.to_vec());
-        Overtaking { start, ends: true, blocker: backend, waiter, ahead }
+        OutOfTurnStart { start, ends: true, blocker: backend, waiter, ahead }
     }
 
     fn locks(waits: &[(i32, &[i32])]) -> Locks {
@@ -287,7 +295,7 @@ mod tests {
     }
 
     /// The places of those that start; none waits for another in the order.
-    fn start(all: &[Overtaking], locks: &Locks) -> Vec<u64> {
+    fn start(all: &[OutOfTurnStart], locks: &Locks) -> Vec<u64> {
         let starts = overtaking(all.to_vec(), locks, |_, _| false);
         starts.into_iter().map(|it| it.start.seq.0).collect()
     }

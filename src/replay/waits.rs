@@ -77,7 +77,7 @@ impl Waits {
 
 /// Where a session's statements stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct QueueState {
     /// How many are under way.
     pub sent: usize,
     /// How many are not sent.
@@ -96,13 +96,13 @@ pub struct WaitAccount {
 
 impl WaitAccount {
     /// The session's statements have stood like this since the last time.
-    pub fn advance(&mut self, now: Moment, standing: Standing) {
+    pub fn advance(&mut self, now: Moment, standing: QueueState) {
         let time = now.since(self.until);
         if time.is_zero() {
             return;
         }
         self.until = now;
-        let Standing { sent, queued, head } = standing;
+        let QueueState { sent, queued, head } = standing;
         if sent > 0 {
             self.waits.add(Wait::Target, 1, time);
         }
@@ -137,26 +137,26 @@ mod tests {
     #[test]
     fn of_what_is_under_way_the_first_runs_and_the_others_wait_for_their_session() {
         let mut account = WaitAccount::default();
-        account.advance(at(100), Standing::default());
+        account.advance(at(100), QueueState::default());
         assert_eq!(ms(&mut account), [0; 6], "nothing was there to wait");
-        account.advance(at(110), Standing { sent: 3, queued: 2, head: Some(Wait::Session) });
+        account.advance(at(110), QueueState { sent: 3, queued: 2, head: Some(Wait::Session) });
         assert_eq!(ms(&mut account), [0, 20 + 20, 0, 0, 0, 10]);
     }
 
     #[test]
     fn the_first_that_is_not_sent_waits_for_what_holds_it_up_and_the_others_for_it() {
         let mut account = WaitAccount::default();
-        account.advance(at(10), Standing { sent: 0, queued: 3, head: Some(Wait::Order) });
-        account.advance(at(14), Standing { sent: 0, queued: 1, head: Some(Wait::Connection) });
-        account.advance(at(15), Standing { sent: 0, queued: 1, head: Some(Wait::Schedule) });
-        account.advance(at(99), Standing { sent: 0, queued: 1, head: None });
+        account.advance(at(10), QueueState { sent: 0, queued: 3, head: Some(Wait::Order) });
+        account.advance(at(14), QueueState { sent: 0, queued: 1, head: Some(Wait::Connection) });
+        account.advance(at(15), QueueState { sent: 0, queued: 1, head: Some(Wait::Schedule) });
+        account.advance(at(99), QueueState { sent: 0, queued: 1, head: None });
         assert_eq!(ms(&mut account), [10, 20, 0, 4, 1, 0]);
     }
 
     #[test]
     fn no_time_is_counted_twice_and_none_that_goes_backwards() {
         let mut account = WaitAccount::default();
-        let running = Standing { sent: 1, ..Standing::default() };
+        let running = QueueState { sent: 1, ..QueueState::default() };
         account.advance(at(10), running);
         account.advance(at(10), running);
         account.advance(at(4), running);

@@ -76,7 +76,7 @@ impl Window {
 /// When to look at what holds everything up: soon, and then less and less often, since it may as well
 /// be statements that take their time.
 #[derive(Debug)]
-pub struct Standstill {
+pub struct StallTimer {
     next: Duration,
     /// For how long nothing had ended when that was told last.
     still_for: Duration,
@@ -87,13 +87,13 @@ const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// So much lies between two looks at the most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-impl Default for Standstill {
+impl Default for StallTimer {
     fn default() -> Self {
         Self { next: FIRST_LOOK, still_for: Duration::ZERO }
     }
 }
 
-impl Standstill {
+impl StallTimer {
     /// Whether to look, when nothing has ended for so long.
     pub fn is_due(&mut self, still_for: Duration) -> bool {
         if still_for < self.still_for {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_standstill_is_looked_at_soon_and_then_less_and_less_often() {
-        let mut standstill = Standstill::default();
+        let mut standstill = StallTimer::default();
         let mut looks = |range: std::ops::Range<u64>| -> Vec<u64> {
             let due = |ms: &u64| standstill.is_due(Duration::from_millis(*ms));
             range.step_by(10).filter(due).collect()

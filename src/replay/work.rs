@@ -49,7 +49,7 @@ pub struct Work {
     /// a std mutex, held for a copy.
     end: Mutex<End>,
     /// Whether its outcome has been told: a statement that is run again is not counted again.
-    told: AtomicBool,
+    reported: AtomicBool,
     /// How often its connection was lost while it was under way.
     losses: AtomicU8,
 }
@@ -111,7 +111,7 @@ impl Work {
             statement,
             due: None,
             end: Mutex::new(end),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
             losses: AtomicU8::new(0),
         }
     }
@@ -152,12 +152,12 @@ impl Work {
     }
 
     /// Whether its outcome has been told: if it is run again, nothing waits for it.
-    pub fn is_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed)
+    pub fn is_reported(&self) -> bool {
+        self.reported.load(Ordering::Relaxed)
     }
 
     /// Whether its outcome is told for the first time.
-    pub fn tell(&self) -> bool {
-        !self.told.swap(true, Ordering::Relaxed)
+    pub fn mark_reported(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
     }
 }

@@ -7,7 +7,7 @@ mod observer;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kreplay::replay::types::Rung;
+use kreplay::replay::parameter_types::ParamTyping;
 use kreplay::target::{
     Batch, Connection, Login, Reply, Request, Target, TargetSettings, TransactionStatus,
 };
@@ -442,16 +442,16 @@ async fn parameters_that_the_server_cannot_type_are_typed_by_their_values() {
         ("SELECT round($1, $2)", vec![Some("2.5"), Some("1")], vec![]),
         ("SELECT * FROM half($1, $2)", vec![Some("8"), None], vec!["42883", "42883"]),
     ] {
-        let mut rung = Rung::default();
+        let mut typing = ParamTyping::default();
         let mut seen = Vec::new();
         loop {
             let reply = extended(&connection, |batch| {
-                batch.parse("", sql, &rung.types(&params)).bind("", "", &params).execute("", 0);
+                batch.parse("", sql, &typing.types(&params)).bind("", "", &params).execute("", 0);
             })
             .await;
             let Some(error) = reply.error else { break };
             assert!(error.before_execute, "{sql}: {error}");
-            rung = rung.next(error.sqlstate).unwrap_or_else(|| panic!("{sql}: {error}"));
+            typing = typing.next(error.sqlstate).unwrap_or_else(|| panic!("{sql}: {error}"));
             seen.push(error.sqlstate.to_string());
         }
         assert_eq!(seen, refusals, "{sql}");

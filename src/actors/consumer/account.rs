@@ -78,7 +78,7 @@ impl Consumer {
             _ => "success".to_owned(),
         };
         let session = work.session;
-        if let Some(count) = self.worth_telling(outcome.label()) {
+        if let Some(count) = self.should_log(outcome.label()) {
             warn!(
                 %session,
                 outcome = outcome.label(),

@@ -9,7 +9,7 @@ use actix::prelude::*;
 use tracing::{info, warn};
 
 use super::Consumer;
-use crate::actors::messages::{CutOff, HandOver};
+use crate::actors::messages::{Abort, RevokePartitions};
 use crate::actors::stopwatch::Stopwatch;
 use crate::metrics;
 use crate::pglog::LogPlace;
@@ -198,7 +198,7 @@ impl Consumer {
         let consumer = ctx.address();
         self.commit_first = Some(Box::pin(async move {
             if let Some(downstream) = downstream {
-                let ended = downstream.supervisor.send(HandOver(partitions.clone()));
+                let ended = downstream.supervisor.send(RevokePartitions(partitions.clone()));
                 if tokio::time::timeout(patience, ended).await.is_err() {
                     warn!(
                         ?partitions,
@@ -206,7 +206,7 @@ impl Consumer {
                          canceled, and the next owner of the partitions runs their transactions; \
                          what ends in spite of that comes twice"
                     );
-                    downstream.supervisor.do_send(CutOff(partitions.clone()));
+                    downstream.supervisor.do_send(Abort(partitions.clone()));
                 }
             }
             // Behind all that the sessions have said.

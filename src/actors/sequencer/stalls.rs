@@ -13,7 +13,7 @@ use crate::pglog::SessionId;
 use crate::replay::conflict::Awaited;
 use crate::replay::order::Start;
 use crate::replay::stall::{
-    Activity, Ahead, Blocker, Locks, NextOf, Overtaking, Relief, overtaking, relief,
+    Activity, Ahead, Blocker, Locks, NextOf, OutOfTurnStart, StallAction, overtaking, relief,
 };
 use crate::replay::work::Seq;
 use crate::target::Observer;
@@ -283,7 +283,7 @@ impl Sequencer {
         let Some((session, connection)) =
             known.and_then(|session| Some((session, self.sessions.get(&session)?)))
         else {
-            return Blocker::Stranger;
+            return Blocker::ForeignBackend;
         };
         let state = connection.state();
         let next = match state.head() {
@@ -309,19 +309,19 @@ impl Sequencer {
         let mut may_overtake = Vec::new();
         for (backend, waiters) in seen.locks.blockers() {
             let blocker = self.blocker(backend, seen);
-            if blocker == Blocker::Stranger {
+            if blocker == Blocker::ForeignBackend {
                 self.warn_of_stranger(backend);
             }
             let (start, ends) = match relief(blocker, waited, patience, self.input_ended) {
-                Relief::EndEarly(start) => (Some(start), true),
-                Relief::Advance(start) => (Some(start), false),
-                Relief::StartNext => (self.first_waiting(), false),
-                Relief::Wait => continue,
-                Relief::ReadOn(_) => {
+                StallAction::EndEarly(start) => (Some(start), true),
+                StallAction::Advance(start) => (Some(start), false),
+                StallAction::StartNext => (self.first_waiting(), false),
+                StallAction::Wait => continue,
+                StallAction::ReadOn(_) => {
                     self.ask_for_more();
                     continue;
                 }
-                Relief::GiveUp(session) => {
+                StallAction::GiveUp(session) => {
                     relieved |= self.give_up(session);
                     continue;
                 }
@@ -329,7 +329,7 @@ impl Sequencer {
             match start.filter(|_| in_turns) {
                 Some(start) => {
                     let running = waiters.iter().filter_map(|waiter| self.running_on(*waiter));
-                    may_overtake.push(Overtaking {
+                    may_overtake.push(OutOfTurnStart {
                         start,
                         ends,
                         blocker: backend,
@@ -345,7 +345,7 @@ impl Sequencer {
     }
 
     /// Lets those start that nothing else brings on. Returns whether one does.
-    fn let_overtake(&self, may_overtake: Vec<Overtaking>, locks: &Locks) -> bool {
+    fn let_overtake(&self, may_overtake: Vec<OutOfTurnStart>, locks: &Locks) -> bool {
         let unread = may_overtake.iter().any(|it| it.ahead.contains(&Ahead::Unread));
         let waits_for = |seq, other| match &self.order {
             Order::Conflict(conflicts) => conflicts.order().waits_for(seq, other),
@@ -356,7 +356,7 @@ impl Sequencer {
             self.ask_for_more();
         }
         let mut relieved = false;
-        for Overtaking { start: Start { session, seq }, ends, .. } in overtaking {
+        for OutOfTurnStart { start: Start { session, seq }, ends, .. } in overtaking {
             let reason = if ends { StallBreak::EarlyEnd } else { StallBreak::EarlyAdvance };
             self.overview.stall_broken(reason);
             debug!(%session, "goes on ahead of its turn: others wait for its locks");

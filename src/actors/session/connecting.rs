@@ -6,7 +6,10 @@ use actix::prelude::*;
 use tracing::{info, warn};
 
 use super::{Permit, Phase, SessionActor};
-use crate::actors::messages::{Admit, Connected, Disconnected, Fatal, Leave, Left, Refused, Stay};
+use crate::actors::messages::{
+    AcquireConnection, Connected, Disconnected, Fatal, KeepConnection, Left, Refused,
+    ReleaseConnection,
+};
 use crate::metrics::{self, Eviction, SessionEnd};
 use crate::pglog::SessionId;
 use crate::replay::ledger::{Fate, Filtered, GivenUp};
@@ -34,7 +37,7 @@ impl SessionActor {
     }
 
     pub(super) fn ask_for_connection(&self, needed_by: Option<Seq>, ctx: &Context<Self>) {
-        self.around.admission.do_send(Admit {
+        self.around.admission.do_send(AcquireConnection {
             session: self.id,
             needed_by,
             state: self.state.clone(),
@@ -45,7 +48,7 @@ impl SessionActor {
     pub(super) fn return_permit(&mut self) {
         if matches!(self.permit, Permit::Asked(_) | Permit::Held) {
             self.permit = Permit::None;
-            self.around.admission.do_send(Leave(self.id));
+            self.around.admission.do_send(ReleaseConnection(self.id));
         }
     }
 
@@ -105,7 +108,7 @@ impl SessionActor {
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.around.outage.reached();
         self.around.known_login.get_or_init(|| self.login.clone());
-        (self.fruitful, self.refused) = (false, false);
+        (self.made_progress, self.refused) = (false, false);
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
         }
@@ -150,8 +153,8 @@ impl SessionActor {
             "lost the connection: it is opened again, and what was open is run again; what is in \
             doubt may come twice: {}", lost.reason);
         self.lost_before = true;
-        self.unaimed = None;
-        if !self.fruitful {
+        self.unmapped_signal = None;
+        if !self.made_progress {
             // It may be our own doing: what is sent again ends the connection each time.
             self.phase = Phase::Connecting;
             self.connect_later(ctx);
@@ -161,9 +164,9 @@ impl SessionActor {
 
     /// Puts back what was under way. Returns how many statements of it are in doubt.
     pub(super) fn interrupted(&mut self) -> usize {
-        let Interrupted { in_doubt, hopeless, left } = self.state_now().lost();
+        let Interrupted { in_doubt, poison_statement, left } = self.state_now().lost();
         (0..in_doubt).for_each(|_| metrics::in_doubt());
-        if let Some(work) = hopeless {
+        if let Some(work) = poison_statement {
             warn!(session = %self.id, seq = work.seq.0,
                 "given up: each time this statement ran, the connection was lost; it may crash the \
                 server, whose own log tells");
@@ -211,12 +214,12 @@ impl SessionActor {
     pub(super) fn end(&self, why: Closing) -> SessionEnd {
         match why {
             Closing::Drain => SessionEnd::Drained,
-            Closing::HandOver => SessionEnd::HandedOver,
+            Closing::Revoked => SessionEnd::HandedOver,
             _ if self.refused => SessionEnd::Refused,
             Closing::Source(None) => SessionEnd::Disconnected,
             Closing::Source(Some(_)) => SessionEnd::Terminated,
             Closing::ServerEnded => SessionEnd::ServerEnded,
-            Closing::Forgotten => SessionEnd::Lost,
+            Closing::Expired => SessionEnd::Lost,
         }
     }
 
@@ -262,7 +265,7 @@ impl SessionActor {
         let left = self.state().cut_off(last);
         warn!(session = %self.id, statements = left.len(),
             "cut off: its partition goes to another process");
-        self.unaimed = None;
+        self.unmapped_signal = None;
         self.left(false);
         self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
         actix::spawn(cancel_all(self.id, connection, in_flight));
@@ -276,7 +279,7 @@ impl SessionActor {
             _ => None,
         };
         let Some(Evicted { rolled_back, bound }) = evicted else {
-            self.around.admission.do_send(Stay(self.id));
+            self.around.admission.do_send(KeepConnection(self.id));
             return;
         };
         let Some(connection) = self.forget_connection() else { return };

@@ -28,14 +28,14 @@ pub(super) fn trace_statement(session: SessionId, work: &Work) {
 }
 
 /// The messages of a request that is not a simple query.
-pub(super) fn batch(request: &Request, aimed: Option<&str>) -> Batch {
+pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
     let mut batch = Batch::new();
     match request {
         Request::Extended { work, parse, types } => {
             let Protocol::Extended { name, portal, parameters } = &work.statement.protocol else {
                 return batch;
             };
-            let sql = aimed.unwrap_or(&work.statement.sql);
+            let sql = rewritten.unwrap_or(&work.statement.sql);
             match parse {
                 ParseMode::Unnamed => drop(batch.parse("", sql, types)),
                 ParseMode::Named => drop(batch.close_statement(name).parse(name, sql, types)),

@@ -4,8 +4,8 @@ use std::net::{TcpListener, TcpStream};
 use super::*;
 use crate::actors::admission::{Admission, Pressure};
 use crate::actors::messages::{Fatal, Progress};
-use crate::actors::outage::Outage;
 use crate::actors::sequencer::{Sequencer, SequencerSettings};
+use crate::actors::target_reachability::TargetReachability;
 use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::backends::Backends;
@@ -157,7 +157,7 @@ fn work(seq: u64, sql: &str) -> Delivery {
         session: SESSION,
         partition: 0,
         login: Arc::new(login),
-        parcel: Parcel::Work(Arc::new(work)),
+        event: SessionEvent::Work(Arc::new(work)),
     }
 }
 
@@ -196,14 +196,14 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         backends.clone(),
         health.clone(),
         overview.clone(),
-        Vital::new("sequencer", fatal.clone()),
+        PanicGuard::new("sequencer", fatal.clone()),
     );
     let sequencer = sequencer.start();
     let supervisor = Supervisor::new(
         SupervisorSettings {
             sessions: SessionSettings {
                 depth: 16,
-                turns: Turns::InARow,
+                turns: Turns::Serial,
                 replay_cancels: false,
                 read_only: false,
             },
@@ -212,13 +212,13 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         Vec::new(),
         health.clone(),
         overview,
-        Vital::new("supervisor", fatal.clone()),
+        PanicGuard::new("supervisor", fatal.clone()),
     );
     let supervisor = supervisor.start();
     let pressure = Pressure::default();
-    let vital = Vital::new("admission", fatal.clone());
+    let vital = PanicGuard::new("admission", fatal.clone());
     let admission = Admission::new(10, true, pressure.clone(), vital).start();
-    supervisor.do_send(Surround(Surroundings {
+    supervisor.do_send(SetSessionDeps(SessionDeps {
         known_login: Arc::default(),
         target,
         backends,
@@ -226,7 +226,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         progress: upwards.recipient(),
         gone: supervisor.clone().recipient(),
         fatal,
-        outage: Arc::new(Outage::new(health)),
+        outage: Arc::new(TargetReachability::new(health)),
         admission,
         pressure,
         statements: metrics::Statements::new(),

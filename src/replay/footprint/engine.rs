@@ -103,7 +103,7 @@ impl Footprints {
             }
         };
         let source = work.end().source;
-        if source.is_circumstantial() {
+        if source.is_transient() {
             session.fail();
             return Footprint::default();
         }
@@ -167,7 +167,7 @@ fn changes_catalog(statement: &str) -> bool {
             .any(|word| sql::key(statement, 2).ends_with(&format!(" {word}"))),
         "alter" | "drop" | "import" | "reindex" => true,
         // SELECT INTO.
-        "select" | "with" => sql::behind_word(statement, "into").is_some(),
+        "select" | "with" => sql::after_keyword(statement, "into").is_some(),
         _ => false,
     }
 }
@@ -249,7 +249,7 @@ impl Shapes {
         });
         kept.is_recent = true;
         let mut footprint = kept.template.fill(call, names);
-        if kept.template.reads_by_snapshot && session.minds_commits() {
+        if kept.template.reads_by_snapshot && session.uses_fixed_snapshot() {
             footprint.add(Access::ReadAll);
             footprint.widen(Some(Widening::Snapshot));
         }
@@ -318,6 +318,6 @@ fn make_room(kept: &mut HashMap<(u64, u64), Kept>) {
 
 /// The statement in `PREPARE name (types) AS statement`.
 fn prepared_query(sql: &str) -> Option<&str> {
-    let start = sql::behind_word(sql, "as")?;
+    let start = sql::after_keyword(sql, "as")?;
     Some(&sql[start..])
 }

@@ -224,7 +224,7 @@ impl Session {
     /// Whether it matters to this statement which transactions have been committed before: the first
     /// one fixes what its transaction sees from now on, and of a serializable one each may fail for
     /// what others have committed meanwhile, whatever it reads.
-    pub(super) fn minds_commits(&self) -> bool {
+    pub(super) fn uses_fixed_snapshot(&self) -> bool {
         self.transaction.as_ref().is_some_and(|transaction| transaction.keeps_snapshot)
     }
 

@@ -8,7 +8,7 @@ fn session(pid: u32) -> SessionId {
     SessionId { start: 1, pid }
 }
 
-const IDLE: Standing = Standing {
+const IDLE: ConnectionState = ConnectionState {
     connected: true,
     running: false,
     in_transaction: false,
@@ -21,8 +21,8 @@ const IDLE: Standing = Standing {
 /// statement at place 10.
 fn taken(
     in_turns: bool,
-    standings: &[Standing],
-) -> (Permits, impl Fn(SessionId) -> Standing + use<>) {
+    standings: &[ConnectionState],
+) -> (Permits, impl Fn(SessionId) -> ConnectionState + use<>) {
     let mut permits = Permits::new(standings.len(), in_turns);
     for pid in 0..standings.len() {
         assert!(permits.take_spare(session(pid as u32)));
@@ -38,55 +38,59 @@ fn evict(pid: u32) -> Vec<Step> {
 
 #[test]
 fn the_least_recently_used_of_those_with_nothing_to_do_goes() {
-    let used = |seq| Standing { used: Seq(seq), ..IDLE };
-    let (mut permits, standing) = taken(true, &[used(5), used(3), used(4)]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), evict(1));
-    assert_eq!(permits.steps(&standing, Quiet::Not), [], "one is enough for one");
+    let used = |seq| ConnectionState { used: Seq(seq), ..IDLE };
+    let (mut permits, connection_state) = taken(true, &[used(5), used(3), used(4)]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), evict(1));
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [], "one is enough for one");
     permits.release(session(1));
-    assert_eq!(permits.steps(&standing, Quiet::Not), [Step::Connect(session(99))]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [Step::Connect(session(99))]);
 }
 
 #[test]
 fn whoever_is_needed_later_goes_before_whoever_is_needed_sooner() {
-    let next = |seq| Standing { next: Some(Seq(seq)), ..IDLE };
-    let (mut permits, standing) = taken(true, &[next(9), next(20), next(30)]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), evict(2));
-    let (mut permits, standing) = taken(true, &[next(8), next(9)]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), [], "both come before the one that waits");
+    let next = |seq| ConnectionState { next: Some(Seq(seq)), ..IDLE };
+    let (mut permits, connection_state) = taken(true, &[next(9), next(20), next(30)]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), evict(2));
+    let (mut permits, connection_state) = taken(true, &[next(8), next(9)]);
+    assert_eq!(
+        permits.steps(&connection_state, Quiet::Not),
+        [],
+        "both come before the one that waits"
+    );
 }
 
 #[test]
 fn a_busy_session_and_one_in_a_transaction_keep_their_connections() {
-    let running = Standing { running: true, ..IDLE };
-    let in_transaction = Standing { in_transaction: true, ..IDLE };
-    let connecting = Standing { connected: false, ..IDLE };
+    let running = ConnectionState { running: true, ..IDLE };
+    let in_transaction = ConnectionState { in_transaction: true, ..IDLE };
+    let connecting = ConnectionState { connected: false, ..IDLE };
     for standings in [[running, in_transaction], [connecting, in_transaction]] {
-        let (mut permits, standing) = taken(true, &standings);
-        assert_eq!(permits.steps(&standing, Quiet::Short), []);
+        let (mut permits, connection_state) = taken(true, &standings);
+        assert_eq!(permits.steps(&connection_state, Quiet::Short), []);
     }
 }
 
 #[test]
 fn a_session_with_what_cannot_be_made_again_goes_last() {
-    let bound = Standing { bound: true, used: Seq(1), ..IDLE };
-    let soon = Standing { next: Some(Seq(11)), ..IDLE };
-    let (mut permits, standing) = taken(true, &[bound, soon]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), evict(1));
-    let running = Standing { running: true, ..IDLE };
-    let (mut permits, standing) = taken(true, &[bound, running]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), [], "the other one is about to end");
-    assert_eq!(permits.steps(&standing, Quiet::Short), evict(0));
+    let bound = ConnectionState { bound: true, used: Seq(1), ..IDLE };
+    let soon = ConnectionState { next: Some(Seq(11)), ..IDLE };
+    let (mut permits, connection_state) = taken(true, &[bound, soon]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), evict(1));
+    let running = ConnectionState { running: true, ..IDLE };
+    let (mut permits, connection_state) = taken(true, &[bound, running]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [], "the other one is about to end");
+    assert_eq!(permits.steps(&connection_state, Quiet::Short), evict(0));
 }
 
 #[test]
 fn where_all_are_in_transactions_the_next_in_turn_goes_past_the_limit_until_somebody_ends() {
-    let open = Standing { in_transaction: true, next: Some(Seq(11)), ..IDLE };
-    let (mut permits, standing) = taken(true, &[open, open]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), [Step::Exceed(session(99))]);
+    let open = ConnectionState { in_transaction: true, next: Some(Seq(11)), ..IDLE };
+    let (mut permits, connection_state) = taken(true, &[open, open]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [Step::Exceed(session(99))]);
     assert!(permits.is_pressed(), "there is one too many");
     let ended = |of: SessionId| match of.pid {
         1 => IDLE,
-        99 => Standing { running: true, ..IDLE },
+        99 => ConnectionState { running: true, ..IDLE },
         _ => open,
     };
     assert_eq!(permits.steps(ended, Quiet::Not), evict(1));
@@ -96,45 +100,49 @@ fn where_all_are_in_transactions_the_next_in_turn_goes_past_the_limit_until_some
 
 #[test]
 fn without_turns_an_open_transaction_may_go_on_at_any_moment() {
-    let open = Standing { in_transaction: true, ..IDLE };
-    let (mut permits, standing) = taken(false, &[open]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), []);
-    assert_eq!(permits.steps(&standing, Quiet::Short), [Step::Exceed(session(99))]);
+    let open = ConnectionState { in_transaction: true, ..IDLE };
+    let (mut permits, connection_state) = taken(false, &[open]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), []);
+    assert_eq!(permits.steps(&connection_state, Quiet::Short), [Step::Exceed(session(99))]);
 }
 
 #[test]
 fn a_statement_that_does_not_end_holds_nobody_up_for_ever() {
-    let (mut permits, standing) = taken(true, &[Standing { running: true, ..IDLE }]);
-    assert_eq!(permits.steps(&standing, Quiet::Short), []);
-    assert_eq!(permits.steps(&standing, Quiet::Long), [Step::Exceed(session(99))]);
+    let (mut permits, connection_state) = taken(true, &[ConnectionState { running: true, ..IDLE }]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Short), []);
+    assert_eq!(permits.steps(&connection_state, Quiet::Long), [Step::Exceed(session(99))]);
 }
 
 #[test]
 fn a_server_without_more_connections_gets_a_transaction_rolled_back() {
-    let open = |next| Standing { in_transaction: true, next: Some(Seq(next)), ..IDLE };
-    let (mut permits, standing) = taken(true, &[open(20), open(30), open(25)]);
-    assert_eq!(permits.steps(&standing, Quiet::Not), [Step::Exceed(session(99))]);
+    let open = |next| ConnectionState { in_transaction: true, next: Some(Seq(next)), ..IDLE };
+    let (mut permits, connection_state) = taken(true, &[open(20), open(30), open(25)]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [Step::Exceed(session(99))]);
     permits.refused(session(99));
     permits.want(session(99), Seq(10));
     let furthest = Step::Evict { session: session(1), roll_back: true };
-    assert_eq!(permits.steps(&standing, Quiet::Not), [furthest]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [furthest]);
     permits.release(session(1));
-    assert_eq!(permits.steps(&standing, Quiet::Not), [Step::Connect(session(99))]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [Step::Connect(session(99))]);
 }
 
 #[test]
 fn a_server_that_refuses_is_asked_again_when_somebody_has_left_or_later() {
-    let (mut permits, standing) = taken(true, &[IDLE, IDLE, IDLE]);
-    assert!(permits.steps(&standing, Quiet::Not).len() == 1);
+    let (mut permits, connection_state) = taken(true, &[IDLE, IDLE, IDLE]);
+    assert!(permits.steps(&connection_state, Quiet::Not).len() == 1);
     for pid in 0..3 {
         permits.release(session(pid));
     }
-    assert_eq!(permits.steps(&standing, Quiet::Not), [Step::Connect(session(99))]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [Step::Connect(session(99))]);
     permits.refused(session(99));
     permits.want(session(99), Seq(10));
-    assert_eq!(permits.steps(&standing, Quiet::Long), [], "nobody has left, and nobody can");
+    assert_eq!(
+        permits.steps(&connection_state, Quiet::Long),
+        [],
+        "nobody has left, and nobody can"
+    );
     permits.retry();
-    assert_eq!(permits.steps(&standing, Quiet::Not), [Step::Connect(session(99))]);
+    assert_eq!(permits.steps(&connection_state, Quiet::Not), [Step::Connect(session(99))]);
 }
 
 // ---- A model: sessions that run a log in serial order ----
@@ -172,8 +180,8 @@ impl Model {
         (self.ended..self.read).find(|&at| self.log[at].0 == pid)
     }
 
-    fn standing(&self, pid: u32) -> Standing {
-        Standing {
+    fn connection_state(&self, pid: u32) -> ConnectionState {
+        ConnectionState {
             connected: self.connections.get(&pid) == Some(&Phase::Connected),
             running: self.running && self.log[self.ended].0 == pid,
             in_transaction: self.in_transaction.get(&pid).copied().unwrap_or_default(),
@@ -248,7 +256,7 @@ impl Model {
     }
 
     fn decide(&mut self, quiet: Quiet) {
-        let standings: Vec<_> = (0..SESSIONS).map(|pid| self.standing(pid)).collect();
+        let standings: Vec<_> = (0..SESSIONS).map(|pid| self.connection_state(pid)).collect();
         for step in self.permits.steps(|of| standings[of.pid as usize], quiet) {
             match step {
                 Step::Connect(of) => {
@@ -262,9 +270,9 @@ impl Model {
                     self.exceeded += 1;
                 }
                 Step::Evict { session, roll_back } => {
-                    let standing = standings[session.pid as usize];
-                    assert!(standing.connected && !standing.running);
-                    assert_eq!(standing.in_transaction, roll_back);
+                    let connection_state = standings[session.pid as usize];
+                    assert!(connection_state.connected && !connection_state.running);
+                    assert_eq!(connection_state.in_transaction, roll_back);
                     self.rolled_back += usize::from(roll_back);
                     self.in_transaction.insert(session.pid, false);
                     self.connections.insert(session.pid, Phase::Closing);
@@ -274,8 +282,11 @@ impl Model {
         // Nobody waits while somebody has a connection without a use for it.
         if !self.permits.waiting.is_empty() && !self.permits.paused {
             assert!(!self.connections.keys().any(|&pid| {
-                let standing = self.standing(pid);
-                standing.is_free() && !standing.bound && standing.next.is_none() && !self.leaves()
+                let connection_state = self.connection_state(pid);
+                connection_state.is_free()
+                    && !connection_state.bound
+                    && connection_state.next.is_none()
+                    && !self.leaves()
             }));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::manner::lifts_read_only;
+use super::replay_mode::lifts_read_only;
 use super::{Answer, Answered, Content, Ended, Role, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{Command, prepared_name};
@@ -100,13 +100,13 @@ impl Session {
             self.transaction.push(work.clone());
             // It was to be canceled, and was faster.
             if let (Ok(()), SourceEnd::Failed(code)) = (target, source)
-                && source.is_circumstantial()
+                && source.is_transient()
             {
                 self.abort = Some(code);
             }
         }
         let finished = Some(work.seq);
-        let ended = work.tell().then_some((work, Ended { source, target, guessed, took }));
+        let ended = work.mark_reported().then_some((work, Ended { source, target, guessed, took }));
         Answered { ended, finished, settled }
     }
 

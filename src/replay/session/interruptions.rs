@@ -7,7 +7,7 @@ use super::{Amended, Closing, Role, Sent, Session};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::context::Context;
-use crate::replay::permits::Standing;
+use crate::replay::permits::ConnectionState;
 use crate::replay::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
 
@@ -21,7 +21,7 @@ pub struct Interrupted {
     /// How many statements were under way that may or may not have been committed.
     pub in_doubt: usize,
     /// The statement that will not be run again.
-    pub hopeless: Option<Arc<Work>>,
+    pub poison_statement: Option<Arc<Work>>,
     /// The statements that are left to the next owner of the session's partition.
     pub left: Vec<Arc<Work>>,
 }
@@ -41,8 +41,9 @@ impl Session {
         let Some(work) = self.newest.clone() else { return Amended::Noted };
         work.amend(amendment);
         let queued = self.queue.back().is_some_and(|queued| Arc::ptr_eq(&queued.work, &work));
-        let dormant = self.dormant.last().is_some_and(|last| Arc::ptr_eq(last, &work));
-        if queued || dormant {
+        let suspended_transaction =
+            self.suspended_transaction.last().is_some_and(|last| Arc::ptr_eq(last, &work));
+        if queued || suspended_transaction {
             return Amended::Noted;
         }
         let under_way =
@@ -56,7 +57,7 @@ impl Session {
                 Amended::Wake
             }
             (_, SourceEnd::Failed(_) | SourceEnd::Terminated) if running => {
-                if source.is_circumstantial() { Amended::Cancel(work.seq) } else { Amended::Noted }
+                if source.is_transient() { Amended::Cancel(work.seq) } else { Amended::Noted }
             }
             (_, SourceEnd::Failed(code)) if self.newest_succeeded => {
                 if self.status != Status::InTransaction {
@@ -73,20 +74,25 @@ impl Session {
     /// The connection is gone, or was never there: everything that was not settled is in the queue
     /// again, but for a statement that has taken its connection with it too often.
     pub fn lost(&mut self) -> Interrupted {
-        let hopeless = self.running().filter(|work| work.loses_connection() >= ATTEMPTS).cloned();
+        let poison_statement =
+            self.running().filter(|work| work.loses_connection() >= ATTEMPTS).cloned();
         let (mut again, in_doubt) = self.take_under_way();
-        again.retain(|work| hopeless.as_ref().is_none_or(|hopeless| !Arc::ptr_eq(work, hopeless)));
+        again.retain(|work| {
+            poison_statement
+                .as_ref()
+                .is_none_or(|poison_statement| !Arc::ptr_eq(work, poison_statement))
+        });
         let mut left = Vec::new();
         match self.closing {
             // Whoever stops leaves it to the next start.
             Some(Closing::Drain) => {}
-            Some(Closing::HandOver) => left = again,
-            Some(Closing::Source(_) | Closing::ServerEnded | Closing::Forgotten) | None => {
+            Some(Closing::Revoked) => left = again,
+            Some(Closing::Source(_) | Closing::ServerEnded | Closing::Expired) | None => {
                 self.put_back(again);
             }
         }
         self.disconnected();
-        Interrupted { in_doubt, hopeless, left }
+        Interrupted { in_doubt, poison_statement, left }
     }
 
     /// Everything that was not settled; and how much of it may have been committed.
@@ -135,7 +141,7 @@ impl Session {
     /// source. Returns what is settled by that.
     pub fn closed(&mut self) -> Vec<Arc<Work>> {
         self.closing = None;
-        let mut settled = std::mem::take(&mut self.dormant);
+        let mut settled = std::mem::take(&mut self.suspended_transaction);
         settled.append(&mut self.transaction);
         self.context = Context::default();
         self.disconnected();
@@ -151,7 +157,7 @@ impl Session {
             return None;
         }
         let rolled_back = self.transaction.len();
-        self.dormant.append(&mut self.transaction);
+        self.suspended_transaction.append(&mut self.transaction);
         self.disconnected();
         Some(rolled_back)
     }
@@ -160,14 +166,15 @@ impl Session {
     /// is queued stays so. An open transaction keeps the connection unless it is to be rolled back; it
     /// is run again before the session goes on then.
     pub fn make_room(&mut self, roll_back: bool) -> Option<Evicted> {
-        let Standing { connected, running, in_transaction, bound, .. } = self.standing();
+        let ConnectionState { connected, running, in_transaction, bound, .. } =
+            self.connection_state();
         if !connected || running || (in_transaction && !roll_back) {
             return None;
         }
         let transaction = std::mem::take(&mut self.transaction);
         let rolled_back = transaction.len();
         if self.queue.is_empty() {
-            self.dormant.extend(transaction);
+            self.suspended_transaction.extend(transaction);
         } else {
             self.put_back(transaction);
         }

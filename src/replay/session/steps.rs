@@ -4,20 +4,20 @@
 use std::sync::Arc;
 
 use super::answers::Ran;
-use super::manner::Manner;
+use super::replay_mode::ReplayMode;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd, SyncEnd};
+use crate::replay::parameter_types::{ParamTyping, is_inference_failure};
 use crate::replay::request::{Request, Took, TransactionStatus as Status};
-use crate::replay::types::{Rung, is_inference_failure};
 use crate::replay::work::{End, Work};
 
 /// A statement that takes several requests.
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) work: Arc<Work>,
-    manner: Manner,
-    rung: Rung,
+    mode: ReplayMode,
+    typing: ParamTyping,
     pub(super) step: Step,
     /// The answer that will count, once the steps after it are through.
     result: Option<Result<(), SqlState>>,
@@ -45,10 +45,10 @@ pub(super) enum Step {
 
 impl Session {
     /// Whether the statement takes more than one request.
-    pub(super) fn takes_steps(&self, work: &Work, end: End, manner: &Manner) -> bool {
+    pub(super) fn takes_steps(&self, work: &Work, end: End, mode: &ReplayMode) -> bool {
         self.implicit
             || self.starts_implicit(work, end)
-            || (*manner == Manner::Extended && self.types_unknown(work, end))
+            || (*mode == ReplayMode::Extended && self.types_unknown(work, end))
     }
 
     /// Whether the source's implicit transaction begins with it, and did not end with it.
@@ -65,20 +65,20 @@ impl Session {
             && self.known_types.get(&work.statement.sql).is_none()
     }
 
-    pub(super) fn begin_steps(&mut self, work: Arc<Work>, end: End, manner: Manner) -> Next {
+    pub(super) fn begin_steps(&mut self, work: Arc<Work>, end: End, mode: ReplayMode) -> Next {
         let step = if !self.implicit && self.starts_implicit(&work, end) {
             Step::Begin
         } else {
-            self.first_step(&work, &manner)
+            self.first_step(&work, &mode)
         };
-        let rung = self.known_types.get(&work.statement.sql).unwrap_or_default();
-        self.current = Some(Current { work, manner, rung, step, result: None, took: None });
+        let typing = self.known_types.get(&work.statement.sql).unwrap_or_default();
+        self.current = Some(Current { work, mode, typing, step, result: None, took: None });
         self.send_step()
     }
 
     /// The step that a statement begins with once its transaction is open.
-    fn first_step(&self, work: &Work, manner: &Manner) -> Step {
-        let unknown = *manner == Manner::Extended && self.types_unknown(work, work.end());
+    fn first_step(&self, work: &Work, mode: &ReplayMode) -> Step {
+        let unknown = *mode == ReplayMode::Extended && self.types_unknown(work, work.end());
         if self.status == Status::InTransaction && unknown { Step::Guard } else { Step::Run }
     }
 
@@ -92,9 +92,9 @@ impl Session {
             Step::Commit => Request::Text("COMMIT".into()),
             Step::RollBack => Request::Text("ROLLBACK".into()),
             Step::Run => {
-                let (work, manner, rung) =
-                    (current.work.clone(), current.manner.clone(), current.rung);
-                self.request(&work, manner, rung)
+                let (work, mode, typing) =
+                    (current.work.clone(), current.mode.clone(), current.typing);
+                self.request(&work, mode, typing)
             }
         };
         self.sent.push_back(Sent { role: Role::Step, alone: true });
@@ -107,7 +107,7 @@ impl Session {
         let next = match current.step {
             Step::Begin if result.is_ok() => {
                 self.implicit = true;
-                Some(self.first_step(&current.work, &current.manner))
+                Some(self.first_step(&current.work, &current.mode))
             }
             Step::Guard if result.is_ok() => Some(Step::Run),
             Step::Begin | Step::Guard => {
@@ -133,9 +133,9 @@ impl Session {
         if answer.status == Status::Idle {
             self.implicit = false;
         }
-        let guessed = current.rung != Rung::Untyped;
+        let guessed = current.typing != ParamTyping::Untyped;
         let result = current.result.unwrap_or(Ok(()));
-        let rolled_back = current.manner == Manner::RollBack;
+        let rolled_back = current.mode == ReplayMode::RollBack;
         let ran = Ran { target: result, guessed, took: current.took };
         self.end(current.work, ran, rolled_back, before)
     }
@@ -147,10 +147,10 @@ impl Session {
         answer: Answer,
         before: Status,
     ) -> Option<Step> {
-        let unknown = current.manner == Manner::Extended
+        let unknown = current.mode == ReplayMode::Extended
             && self.types_unknown(&current.work, current.work.end());
         let guarded = before == Status::InTransaction && unknown;
-        if Content::of(&current.manner) == Content::Itself {
+        if Content::of(&current.mode) == Content::Itself {
             current.took = Some(answer.took);
         }
         if let Some((code, before_execute)) = answer.error {
@@ -160,9 +160,9 @@ impl Session {
             if unknown
                 && before_execute
                 && is_inference_failure(code)
-                && let Some(rung) = current.rung.next(code)
+                && let Some(typing) = current.typing.next(code)
             {
-                current.rung = rung;
+                current.typing = typing;
                 match answer.status {
                     Status::Failed if guarded => return Some(Step::Retry),
                     Status::Idle => return Some(Step::Run),
@@ -174,7 +174,7 @@ impl Session {
         }
         current.result = Some(Ok(()));
         if unknown {
-            self.known_types.put(&current.work.statement.sql, current.rung);
+            self.known_types.put(&current.work.statement.sql, current.typing);
         }
         if guarded { Some(Step::Release) } else { self.after_run(&current.work, Ok(())) }
     }

@@ -164,9 +164,9 @@ impl Replay {
     fn lose(&mut self) -> usize {
         self.wire.clear();
         self.server.disconnect();
-        let Interrupted { in_doubt, hopeless, left } = self.session.lost();
+        let Interrupted { in_doubt, poison_statement, left } = self.session.lost();
         assert!(left.is_empty(), "nobody takes the session over");
-        assert!(hopeless.is_none(), "{hopeless:?}");
+        assert!(poison_statement.is_none(), "{poison_statement:?}");
         self.session.connected();
         in_doubt
     }
@@ -226,7 +226,7 @@ fn simple_statements_are_sent_ahead_up_to_the_depth() {
 
 #[test]
 fn in_serial_order_a_turn_is_asked_for_once_and_covers_the_places_behind_it() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
     for seq in [3, 4, 7] {
         replay.seq = seq - 1;
         replay.simple(&format!("insert {seq}"), ok());
@@ -247,7 +247,7 @@ fn in_serial_order_a_turn_is_asked_for_once_and_covers_the_places_behind_it() {
 
 #[test]
 fn running_ahead_starts_one_statement_and_no_more() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
     replay.seq = 4;
     replay.simple("insert 5", ok());
     replay.simple("insert 6", ok());
@@ -274,7 +274,7 @@ fn what_stands_behind_a_statement_that_had_its_turn_meanwhile_does_not_run_ahead
 #[test]
 fn a_statement_is_not_sent_before_it_is_due_and_asks_for_its_turn_when_it_is() {
     let ms = |ms| Moment::after(Duration::from_millis(ms));
-    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
     for due in [0, 10, 10] {
         replay.seq += 1;
         let work = Arc::into_inner(work(replay.seq, "insert", Protocol::Simple, ok()));
@@ -499,7 +499,7 @@ fn in_a_transaction_a_savepoint_guards_it_against_types_that_are_not_inferred() 
 #[test]
 fn types_that_one_session_found_out_are_known_to_all() {
     let known = Arc::new(KnownTypes::default());
-    known.put("untypable insert 1", Rung::Guessed);
+    known.put("untypable insert 1", ParamTyping::Guessed);
     let mut replay = Replay::new(settings());
     replay.session = Session::new(settings(), known);
     replay.session.connected();

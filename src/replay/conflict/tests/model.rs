@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::store::{Blocked, Op, Store};
 use super::*;
 use crate::replay::footprint::Key;
-use crate::replay::stall::{Ahead, Locks, Overtaking, overtaking};
+use crate::replay::stall::{Ahead, Locks, OutOfTurnStart, overtaking};
 
 const TABLES: u32 = 2;
 
@@ -273,7 +273,7 @@ impl<'a> Replay<'a> {
         let all = holders.filter_map(|holder| {
             let waiter = blocked.iter().filter(|(_, by)| *by == holder).map(|(at, _)| *at).min()?;
             let seq = Seq(*self.queues[holder].front()? as u64 + 1);
-            Some(Overtaking {
+            Some(OutOfTurnStart {
                 start: Start { session: session(holder as u32), seq },
                 ends: self.log[seq.0 as usize - 1].op == Op::Commit,
                 blocker: holder as i32 + 1,
@@ -283,7 +283,7 @@ impl<'a> Replay<'a> {
         });
         let waits_for = |one, other| self.order.waits_for(one, other);
         let starts = overtaking(all.collect(), &locks, waits_for);
-        for Overtaking { start, .. } in &starts {
+        for OutOfTurnStart { start, .. } in &starts {
             let at = start.seq.0 as usize - 1;
             self.ahead[self.log[at].session] = Some(at);
         }

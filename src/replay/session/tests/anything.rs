@@ -312,7 +312,7 @@ proptest! {
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let settings = SessionSettings { turns: if serial { Turns::InARow } else { Turns::None }, depth, ..settings() };
+        let settings = SessionSettings { turns: if serial { Turns::Serial } else { Turns::None }, depth, ..settings() };
         let (replay, _) = replayed(&source, &events, settings);
         prop_assert_eq!(&replay.server.committed, &source.committed);
         each_once(&source, replay.ended.iter().map(|(seq, _)| *seq))?;

@@ -29,7 +29,7 @@ fn what_is_cut_off_is_handed_back_and_never_settled_by_what_comes_of_it() {
     replay.simple("insert 2", ok());
     replay.simple("begin", ok());
     replay.send();
-    replay.session.close(Closing::HandOver);
+    replay.session.close(Closing::Revoked);
     // The partition has come back meanwhile, and with it what follows.
     replay.simple("insert 4", ok());
     let left = replay.session.cut_off(Seq(3));
@@ -128,7 +128,7 @@ fn a_statement_that_can_not_be_restored_is_prepared_again() {
 
 #[test]
 fn in_serial_order_what_is_run_again_has_had_its_turn() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
     replay.simple("begin", ok());
     replay.simple("insert 1", ok());
     replay.run();
@@ -142,7 +142,7 @@ fn in_serial_order_what_is_run_again_has_had_its_turn() {
 
 #[test]
 fn a_turn_that_was_asked_for_is_asked_for_again_on_a_new_connection() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::InARow, ..settings() });
+    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
     replay.seq = 4;
     replay.simple("insert 1", ok());
     assert_eq!(replay.send(), Next::Ask(Seq(5)));
@@ -221,16 +221,16 @@ fn a_statement_that_takes_its_connection_with_it_each_time_is_not_sent_for_ever(
     replay.simple("crash", ok());
     replay.simple("insert 2", ok());
     let mut losses = 0;
-    let hopeless = loop {
+    let poison_statement = loop {
         while let Next::Send(_) = replay.session.next_step() {}
         losses += 1;
         let interrupted = replay.session.lost();
         replay.session.connected();
-        if let Some(hopeless) = interrupted.hopeless {
-            break hopeless;
+        if let Some(poison_statement) = interrupted.poison_statement {
+            break poison_statement;
         }
     };
-    assert_eq!((losses, hopeless.seq), (5, Seq(1)));
+    assert_eq!((losses, poison_statement.seq), (5, Seq(1)));
     assert_eq!(replay.ran(), ["insert 2"]);
 }
 
@@ -269,8 +269,8 @@ fn a_session_that_is_handed_over_ends_behind_its_last_transaction() {
     replay.send();
     replay.simple("insert 3", ok());
     assert_eq!(replay.session.drop_queue().len(), 1, "what has not started");
-    replay.session.close(Closing::HandOver);
-    assert_eq!(replay.run(), Next::Close(Closing::HandOver));
+    replay.session.close(Closing::Revoked);
+    assert_eq!(replay.run(), Next::Close(Closing::Revoked));
     assert_eq!(replay.settled, [1], "the open transaction is the next owner's");
     let open: Vec<u64> = replay.session.closed().iter().map(|work| work.seq.0).collect();
     assert_eq!(open, [2, 3]);
@@ -283,7 +283,7 @@ fn what_a_session_that_is_handed_over_had_under_way_is_not_run_again_here() {
     replay.run();
     replay.simple("insert 1", ok());
     replay.send();
-    replay.session.close(Closing::HandOver);
+    replay.session.close(Closing::Revoked);
     let left = replay.session.lost().left;
     assert_eq!(left.iter().map(|work| work.seq.0).collect::<Vec<_>>(), [1, 2]);
     assert!(replay.session.has_only_to_stop());

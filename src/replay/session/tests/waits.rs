@@ -30,7 +30,7 @@ fn each_statement_of_a_pipeline_but_the_first_waits_for_its_session() {
 
 #[test]
 fn a_statement_waits_for_the_order_from_when_it_asks_until_its_turn() {
-    let turns = Turns::InARow;
+    let turns = Turns::Serial;
     let mut replay = Replay::new(SessionSettings { turns, ..settings() });
     replay.simple("select 1", ok());
     replay.simple("select 2", ok());

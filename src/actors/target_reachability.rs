@@ -11,7 +11,7 @@ use crate::http::{Condition, Health};
 
 /// What everybody who connects to the target knows together.
 #[derive(Debug)]
-pub struct Outage {
+pub struct TargetReachability {
     /// A std mutex, held for a few assignments.
     silence: Mutex<Option<Silence>>,
     /// Whether anybody was ever let in.
@@ -28,7 +28,7 @@ struct Silence {
     tell_after: Duration,
 }
 
-impl Outage {
+impl TargetReachability {
     /// Nobody has tried yet.
     pub fn new(health: Health) -> Self {
         Self { silence: Mutex::default(), ever_reached: AtomicBool::new(false), health }

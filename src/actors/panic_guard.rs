@@ -7,19 +7,19 @@ use super::messages::Fatal;
 /// Held by an actor: tells when it goes down with a panic. actix does not: the address closes, and
 /// whoever sent it something waits.
 #[derive(Debug)]
-pub struct Vital {
+pub struct PanicGuard {
     name: &'static str,
     fatal: Recipient<Fatal>,
 }
 
-impl Vital {
+impl PanicGuard {
     /// For the actor of this name.
     pub fn new(name: &'static str, fatal: Recipient<Fatal>) -> Self {
         Self { name, fatal }
     }
 }
 
-impl Drop for Vital {
+impl Drop for PanicGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.fatal.do_send(Fatal::ActorFailed(self.name));

@@ -11,7 +11,7 @@ use crate::replay::work::{End, Work};
 
 /// How a statement is replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum ReplayMode {
     Simple,
     Extended,
     ParseOnly,
@@ -21,13 +21,13 @@ pub(super) enum Manner {
     RollBack,
 }
 
-impl Manner {
+impl ReplayMode {
     /// How it is replayed where the connection stands like this.
     pub(super) fn of(work: &Work, end: End, status: Status, settings: &SessionSettings) -> Self {
         let statement = &work.statement;
         match (&statement.protocol, end.source) {
             (_, SourceEnd::Failed(code))
-                if end.source.is_circumstantial()
+                if end.source.is_transient()
                     && !(settings.replay_cancels && code == SqlState::QUERY_CANCELED) =>
             {
                 return instead(work, end, code);
@@ -84,10 +84,10 @@ fn kept_read_only(statement: &Statement) -> Option<String> {
 ///
 /// A COMMIT is rolled back. Anything else fails with the same code, so that its transaction is
 /// aborted as it was there; of a string of statements, those before the one that failed are run.
-fn instead(work: &Work, end: End, code: SqlState) -> Manner {
+fn instead(work: &Work, end: End, code: SqlState) -> ReplayMode {
     let statement = &work.statement;
     if statement.only_ends_transaction() {
-        return Manner::RollBack;
+        return ReplayMode::RollBack;
     }
     let parts = &statement.outline.parts;
     let failed = end.failure.and_then(|failure| failure.part).unwrap_or(parts.len().max(1) - 1);
@@ -97,7 +97,7 @@ fn instead(work: &Work, end: End, code: SqlState) -> Manner {
         }
         _ => raise(code),
     };
-    Manner::Text(text.into())
+    ReplayMode::Text(text.into())
 }
 
 /// Fails with this code, in a transaction or outside of one.

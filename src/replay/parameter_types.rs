@@ -2,7 +2,7 @@
 //!
 //! A driver says what it sends (`$1` is a `bigint`) or leaves it to the server to infer from where
 //! the parameter stands. The log holds the values alone. So the server is asked first; where it can't
-//! tell, the statement is prepared again one [`Rung`] up the ladder, until it is accepted or the
+//! tell, the statement is prepared again one [`ParamTyping`] up the ladder, until it is accepted or the
 //! ladder ends.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::pglog::SqlState;
 
 /// A way to choose the parameters' types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Rung {
+pub enum ParamTyping {
     /// None given: the server infers them.
     #[default]
     Untyped,
@@ -24,8 +24,8 @@ pub enum Rung {
     VoidNulls,
 }
 
-impl Rung {
-    /// The rung to try after the server has refused this one with `sqlstate`; `None` if no other
+impl ParamTyping {
+    /// The typing to try after the server has refused this one with `sqlstate`; `None` if no other
     /// choice of types would help.
     pub fn next(self, sqlstate: SqlState) -> Option<Self> {
         match self {
@@ -49,35 +49,35 @@ impl Rung {
     }
 }
 
-/// Which rung each statement text was accepted on. Shared by all sessions: one that has found out
+/// Which typing each statement text was accepted on. Shared by all sessions: one that has found out
 /// spares the others the savepoint.
 #[derive(Debug, Default)]
 pub struct KnownTypes {
     /// By a hash of the text; a collision costs a failed statement its second chance, no more. A std
     /// mutex, held for a look-up.
-    rungs: Mutex<HashMap<u64, Rung>>,
+    typings: Mutex<HashMap<u64, ParamTyping>>,
 }
 
 impl KnownTypes {
     /// How many texts are kept; past it all are forgotten and found out again.
     const KEPT: usize = 100_000;
 
-    /// The rung that this text was accepted on.
-    pub fn get(&self, sql: &str) -> Option<Rung> {
+    /// The typing that this text was accepted on.
+    pub fn get(&self, sql: &str) -> Option<ParamTyping> {
         self.lock().get(&hash(sql)).copied()
     }
 
-    /// This text was accepted on this rung.
-    pub fn put(&self, sql: &str, rung: Rung) {
-        let mut rungs = self.lock();
-        if rungs.len() >= Self::KEPT {
-            rungs.clear();
+    /// This text was accepted on this typing.
+    pub fn put(&self, sql: &str, typing: ParamTyping) {
+        let mut typings = self.lock();
+        if typings.len() >= Self::KEPT {
+            typings.clear();
         }
-        rungs.insert(hash(sql), rung);
+        typings.insert(hash(sql), typing);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Rung>> {
-        self.rungs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, ParamTyping>> {
+        self.typings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -286,19 +286,19 @@ mod tests {
     #[test]
     fn the_ladder_is_climbed_only_where_types_are_the_trouble() {
         let state = |code: &str| code.parse::<SqlState>().expect("a SQLSTATE");
-        assert_eq!(Rung::Untyped.next(state("42P18")), Some(Rung::Guessed));
-        assert_eq!(Rung::Untyped.next(state("22P02")), Some(Rung::Guessed));
-        assert_eq!(Rung::Untyped.next(state("23505")), None);
-        assert_eq!(Rung::Guessed.next(state("42883")), Some(Rung::VoidNulls));
-        assert_eq!(Rung::Guessed.next(state("42P18")), None);
-        assert_eq!(Rung::VoidNulls.next(state("42883")), None);
+        assert_eq!(ParamTyping::Untyped.next(state("42P18")), Some(ParamTyping::Guessed));
+        assert_eq!(ParamTyping::Untyped.next(state("22P02")), Some(ParamTyping::Guessed));
+        assert_eq!(ParamTyping::Untyped.next(state("23505")), None);
+        assert_eq!(ParamTyping::Guessed.next(state("42883")), Some(ParamTyping::VoidNulls));
+        assert_eq!(ParamTyping::Guessed.next(state("42P18")), None);
+        assert_eq!(ParamTyping::VoidNulls.next(state("42883")), None);
     }
 
     #[test]
     fn each_rung_types_the_parameters_its_way() {
         let params = [Some("7"), None, Some("x")];
-        assert_eq!(Rung::Untyped.types(&params), [0_u32; 0]);
-        assert_eq!(Rung::Guessed.types(&params), [oid::INT4, oid::UNKNOWN, oid::TEXT]);
-        assert_eq!(Rung::VoidNulls.types(&params), [oid::INT4, oid::VOID, oid::TEXT]);
+        assert_eq!(ParamTyping::Untyped.types(&params), [0_u32; 0]);
+        assert_eq!(ParamTyping::Guessed.types(&params), [oid::INT4, oid::UNKNOWN, oid::TEXT]);
+        assert_eq!(ParamTyping::VoidNulls.types(&params), [oid::INT4, oid::VOID, oid::TEXT]);
     }
 }
