@@ -1,5 +1,6 @@
 //! The integration tests: one binary, against real servers. `tests/run` installs what they need.
 
+mod cases;
 mod check;
 mod connection;
 mod fixtures;
