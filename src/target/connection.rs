@@ -15,7 +15,7 @@ use super::credentials::{Key, PasswordFile};
 use super::error::{CancelError, ConnectError, ObserveError, TargetError, chain};
 use super::observer::Observer;
 use super::reply::{Lost, Reply, ServerError, TransactionStatus};
-use super::request::Request;
+use super::request::{Request, ResultRows};
 use super::settings::{Login, SslMode, TargetSettings};
 use super::transport::{Encryption, Network, Opened, Transport};
 use super::wire::{LoginStream, SharedExchange, Wire};
@@ -199,7 +199,12 @@ impl Connection {
     /// take it for its data. Where that happens the connection is lost. The COPY itself fails with
     /// 57014, since its data is not in the log.
     pub fn send(&self, request: Request<'_>) {
-        self.exchange.borrow_mut().ask(request);
+        self.exchange.borrow_mut().ask(request, ResultRows::Drop);
+    }
+
+    /// The same for a request whose rows are wanted.
+    pub fn send_for_rows(&self, request: Request<'_>) {
+        self.exchange.borrow_mut().ask(request, ResultRows::Keep);
     }
 
     /// Takes the next answer. They come in the order of the requests, one for each.

@@ -40,5 +40,5 @@ pub use connection::{Connection, Target};
 pub use error::{CancelError, ConnectError, ObserveError, TargetError};
 pub use observer::Observer;
 pub use reply::{Lost, Reply, ServerError, TransactionStatus};
-pub use request::{Batch, Request};
+pub use request::{Batch, Request, ResultRows};
 pub use settings::{Login, Password, SslMode, TargetSettings};

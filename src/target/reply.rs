@@ -6,6 +6,26 @@ use std::sync::Arc;
 use crate::pglog::SqlState;
 pub use crate::replay::request::{Took, TransactionStatus};
 
+/// The values of one row as text; `None` stands for a NULL.
+pub type ResultRow = Vec<Option<Box<str>>>;
+
+/// Reads a DataRow. `None` where it is not whole.
+pub(super) fn row_of_data(body: &[u8]) -> Option<ResultRow> {
+    let (count, mut rest) = body.split_first_chunk::<2>()?;
+    let values = (0..u16::from_be_bytes(*count)).map(|_| {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        // -1 stands for a NULL.
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            rest = after;
+            return Some(None);
+        };
+        let (value, after) = after.split_at_checked(length)?;
+        rest = after;
+        Some(Some(String::from_utf8_lossy(value).into()))
+    });
+    values.collect()
+}
+
 /// Reads the status byte of a ReadyForQuery.
 pub(super) fn status_from_byte(byte: u8) -> Option<TransactionStatus> {
     match byte {
@@ -28,6 +48,12 @@ pub struct Reply {
     pub completed: u32,
     /// How many rows those commands returned or changed, as their command tags say.
     pub rows: u64,
+    /// The rows of a request that was sent with [`ResultRows::Keep`](super::ResultRows::Keep), as
+    /// text.
+    pub result: Vec<ResultRow>,
+    /// Whether text in UTF-8 is not what the server takes from us any more: something has set
+    /// `client_encoding`.
+    pub foreign_encoding: bool,
     /// The error that ended the request early.
     pub error: Option<ServerError>,
     /// How long the server took.
@@ -163,6 +189,16 @@ mod tests {
         assert_eq!(rows_of_command_tag(b"BEGIN\0"), 0);
         assert_eq!(rows_of_command_tag(b""), 0);
         assert_eq!(rows_of_command_tag(b"SELECT 99999999999999999999999\0"), u64::MAX);
+    }
+
+    #[test]
+    fn a_row_is_read_by_value_and_only_whole() {
+        let body = b"\0\x03\0\0\0\x01a\xff\xff\xff\xff\0\0\0\0";
+        let row = vec![Some("a".into()), None, Some("".into())];
+        assert_eq!(row_of_data(body), Some(row));
+        for end in 0..body.len() {
+            assert_eq!(row_of_data(&body[..end]), None, "{end}");
+        }
     }
 
     #[test]

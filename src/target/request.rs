@@ -36,6 +36,15 @@ impl Request<'_> {
     }
 }
 
+/// What becomes of the rows that a request returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultRows {
+    /// They are thrown away as they come: a result of any size costs no memory.
+    Drop,
+    /// They are kept for the answer, up to a bound: [`Reply::result`](super::Reply::result).
+    Keep,
+}
+
 /// Messages of the extended protocol that share a Sync: one implicit transaction outside of an
 /// explicit one. After an error the server skips the rest of them.
 ///

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use crate::target::reply::{Lost, Reply, ServerError, Took, TransactionStatus};
-use crate::target::request::Request;
+use crate::target::request::{Request, ResultRows};
 
 /// How large a buffer an idle connection keeps.
 const KEPT: usize = 1024;
@@ -41,6 +41,8 @@ pub(in crate::target) struct Exchange {
     pub backend: BackendKey,
     /// As of the last ReadyForQuery.
     pub status: TransactionStatus,
+    /// Whether `client_encoding` is not UTF-8, as of the last ParameterStatus.
+    pub foreign_encoding: bool,
     fatal: Option<Arc<ServerError>>,
     /// Whether nothing more will be asked.
     leaving: bool,
@@ -59,6 +61,7 @@ pub(in crate::target) struct BackendKey {
 struct UnderWay {
     /// Whether it is answered in the extended protocol.
     extended: bool,
+    rows: ResultRows,
     /// When the writing of it began.
     written: Option<Instant>,
 }
@@ -66,14 +69,14 @@ struct UnderWay {
 impl Exchange {
     /// Adds a request, to be written behind those that were added before. It is answered for even
     /// where the connection has ended.
-    pub fn ask(&mut self, request: Request<'_>) {
+    pub fn ask(&mut self, request: Request<'_>, rows: ResultRows) {
         if let Some(lost) = &self.end {
             self.answers.push_back(Err(lost.clone()));
             self.wake_reader();
             return;
         }
         let extended = request.is_extended();
-        self.under_way.push_back(UnderWay { extended, written: None });
+        self.under_way.push_back(UnderWay { extended, rows, written: None });
         let idle = self.outgoing.is_empty();
         request.write_to(&mut self.outgoing);
         // Otherwise it has been woken already, or waits until the server takes more.
@@ -137,6 +140,11 @@ impl Exchange {
         self.under_way.front().is_some_and(|request| request.extended)
     }
 
+    /// Whether the rows of the request that is being answered are kept.
+    pub fn keeps_rows(&self) -> bool {
+        self.under_way.front().is_some_and(|request| request.rows == ResultRows::Keep)
+    }
+
     /// The server is through with the oldest request, as was read at `now`. `false` if there is none.
     pub fn answer(&mut self, reply: Reply, now: Instant) -> bool {
         let Some(request) = self.under_way.pop_front() else { return false };
@@ -144,7 +152,11 @@ impl Exchange {
         let began = request.written.max(self.last_read).unwrap_or(now);
         let at_most = now.saturating_duration_since(began);
         let took = Took { at_most, together: 1 };
-        self.answers.push_back(Ok(Reply { took, ..reply }));
+        self.answers.push_back(Ok(Reply {
+            took,
+            foreign_encoding: self.foreign_encoding,
+            ..reply
+        }));
         self.fresh += 1;
         true
     }

@@ -8,11 +8,14 @@ use postgres_protocol::message::frontend;
 
 use super::exchange::{BackendKey, Exchange};
 use crate::target::reply::{
-    Reply, ServerError, TransactionStatus, rows_of_command_tag, status_from_byte,
+    Reply, ServerError, TransactionStatus, row_of_data, rows_of_command_tag, status_from_byte,
 };
 
 /// How much of an error report or command tag is kept; the rest of it is skipped.
 const KEPT_BODY: usize = 64 * 1024;
+
+/// How many rows are kept where they are: what is asked for by kreplay itself has few.
+const KEPT_ROWS: usize = 10_000;
 
 /// What the server said is not the protocol as we know it; the connection can't go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +67,7 @@ impl Incoming {
         exchange: &mut Exchange,
     ) -> Result<Option<usize>, Violation> {
         let mut rest = bytes;
-        while let Some((tag, body)) = self.framing.next(&mut rest)? {
+        while let Some((tag, body)) = self.framing.next(&mut rest, false)? {
             match (tag, body) {
                 (b'K', [p0, p1, p2, p3, s0, s1, s2, s3, ..]) => {
                     exchange.backend = BackendKey {
@@ -102,9 +105,14 @@ impl Incoming {
         let mut rest = bytes;
         let mut copy_in = None;
         let progress = &mut self.progress;
-        while let Some((tag, body)) = self.framing.next(&mut rest)? {
+        while let Some((tag, body)) = self.framing.next(&mut rest, exchange.keeps_rows())? {
             match tag {
-                b'D' => progress.data_rows += 1,
+                b'D' => {
+                    progress.data_rows += 1;
+                    if exchange.keeps_rows() && progress.reply.result.len() < KEPT_ROWS {
+                        progress.reply.result.extend(row_of_data(body));
+                    }
+                }
                 b'C' => progress.complete(rows_of_command_tag(body)),
                 // PortalSuspended carries no count.
                 b's' => progress.complete(progress.data_rows),
@@ -114,9 +122,15 @@ impl Incoming {
                 b'1' | b'3' => progress.bound = false,
                 // BindComplete
                 b'2' => progress.bound = true,
-                // RowDescription, NoData, ParameterDescription; notice, notification, parameter
-                // status; the stages of a COPY TO STDOUT
-                b'T' | b'n' | b't' | b'N' | b'A' | b'S' | b'H' | b'd' | b'c' => {}
+                // ParameterStatus
+                b'S' => {
+                    if let Some(encoding) = body.strip_prefix(b"client_encoding\0") {
+                        exchange.foreign_encoding = encoding != b"UTF8\0";
+                    }
+                }
+                // RowDescription, NoData, ParameterDescription; notice, notification; the stages
+                // of a COPY TO STDOUT
+                b'T' | b'n' | b't' | b'N' | b'A' | b'H' | b'd' | b'c' => {}
                 b'E' => {
                     let mut error = ServerError::parse(body);
                     error.before_execute = exchange.is_extended() && !progress.bound;
@@ -188,11 +202,12 @@ struct Framing {
 }
 
 impl Framing {
-    /// Takes a whole message off `bytes`: its type and, where [`needs_body`] says so, its body.
-    /// `None` once `bytes` are used up; then their end is remembered.
+    /// Takes a whole message off `bytes`: its type and, where [`needs_body`] says so or it is a row
+    /// that is kept, its body. `None` once `bytes` are used up; then their end is remembered.
     fn next<'s, 'b: 's>(
         &'s mut self,
         bytes: &mut &'b [u8],
+        keeps_rows: bool,
     ) -> Result<Option<(u8, &'s [u8])>, Violation> {
         // The common case: header and body are all there.
         if self.have == 0
@@ -204,12 +219,13 @@ impl Framing {
                 return Ok(Some((*tag, body)));
             }
         }
-        self.next_of_pieces(bytes)
+        self.next_of_pieces(bytes, keeps_rows)
     }
 
     fn next_of_pieces<'s>(
         &'s mut self,
         bytes: &mut &[u8],
+        keeps_rows: bool,
     ) -> Result<Option<(u8, &'s [u8])>, Violation> {
         while self.have < self.header.len() {
             let Some((byte, rest)) = bytes.split_first() else { return Ok(None) };
@@ -226,7 +242,7 @@ impl Framing {
         let (piece, rest) = bytes.split_at(self.left.min(bytes.len()));
         *bytes = rest;
         self.left -= piece.len();
-        if needs_body(tag) {
+        if needs_body(tag) || (tag == b'D' && keeps_rows) {
             let room = KEPT_BODY - self.body.len();
             self.body.extend_from_slice(&piece[..piece.len().min(room)]);
         }
@@ -239,7 +255,7 @@ impl Framing {
 }
 
 fn needs_body(tag: u8) -> bool {
-    matches!(tag, b'C' | b'E' | b'Z' | b'K')
+    matches!(tag, b'C' | b'E' | b'Z' | b'K' | b'S')
 }
 
 fn body_length(bytes: [u8; 4]) -> Result<usize, Violation> {

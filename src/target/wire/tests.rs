@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::exchange::Exchange;
 use super::*;
 use crate::target::reply::{Lost, Reply, ServerError, Took, TransactionStatus};
-use crate::target::request::{Batch, Request};
+use crate::target::request::{Batch, Request, ResultRows};
 
 /// A server that says what it was told to, in pieces, and notes what it hears.
 #[derive(Default)]
@@ -92,7 +92,7 @@ fn logged_in(script: Script) -> Wire<Script> {
 }
 
 fn ask(wire: &Wire<Script>, request: Request<'_>) {
-    wire.exchange.borrow_mut().ask(request);
+    wire.exchange.borrow_mut().ask(request, ResultRows::Drop);
 }
 
 /// The next answer, which is there.
@@ -169,13 +169,53 @@ fn a_simple_query_is_answered_with_its_commands_rows_and_status() {
 }
 
 #[test]
+fn rows_are_kept_for_the_request_that_wants_them_alone() {
+    let row = |value: &[u8]| message(b'D', &[&[0, 1, 0, 0, 0, 1], value].concat());
+    let one = |value: &[u8]| [row(value), message(b'C', b"SELECT 1\0"), ready(b'I')].concat();
+    // Cut wherever a read may cut them.
+    for cut in 1..one(b"x").len() {
+        let mut says: VecDeque<Vec<u8>> = VecDeque::new();
+        for value in [b"a", b"b", b"c"] {
+            let whole = one(value);
+            let (first, second) = whole.split_at(cut);
+            says.extend([first.to_vec(), second.to_vec()]);
+        }
+        let mut wire = logged_in(Script { says, ..Script::default() });
+        for rows in [ResultRows::Drop, ResultRows::Keep, ResultRows::Drop] {
+            wire.exchange.borrow_mut().ask(SIMPLE, rows);
+        }
+        serve(&mut wire).expect("served");
+        let mut exchange = wire.exchange.borrow_mut();
+        let results = [(); 3].map(|()| answer(&mut exchange).expect("a reply").result);
+        assert_eq!(results, [vec![], vec![vec![Some("b".into())]], vec![]], "{cut}");
+    }
+}
+
+#[test]
+fn an_answer_tells_that_the_server_no_longer_takes_utf_8() {
+    let set = |encoding: &str| message(b'S', format!("client_encoding\0{encoding}\0").as_bytes());
+    let says = [
+        ready(b'I'),
+        [set("LATIN1"), ready(b'I')].concat(),
+        [message(b'S', b"TimeZone\0UTC\0"), ready(b'I')].concat(),
+        [set("UTF8"), ready(b'I')].concat(),
+    ];
+    let mut wire = logged_in(Script { says: says.into(), ..Script::default() });
+    (0..4).for_each(|_| ask(&wire, SIMPLE));
+    serve(&mut wire).expect("served");
+    let mut exchange = wire.exchange.borrow_mut();
+    let foreign = [(); 4].map(|()| answer(&mut exchange).expect("a reply").foreign_encoding);
+    assert_eq!(foreign, [false, true, true, false]);
+}
+
+#[test]
 fn a_request_takes_from_its_writing_or_the_answer_before_it_to_its_own_answer() {
     let ms = std::time::Duration::from_millis;
     let began = Instant::now();
     let mut exchange = Exchange::default();
     let mut incoming = Incoming::default();
     let ask = |exchange: &mut Exchange, at| {
-        exchange.ask(SIMPLE);
+        exchange.ask(SIMPLE, ResultRows::Drop);
         exchange.writes(began + at);
     };
     ask(&mut exchange, ms(0));
