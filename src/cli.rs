@@ -4,6 +4,7 @@
 //! Every option is optional here, since its value may come from the environment; the texts name
 //! the default.
 
+mod exit;
 mod man;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use exit::Exit;
 pub use man::manual;
 pub(crate) use values::{
     at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,
@@ -30,68 +32,6 @@ pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KREPLAY
 /// The git revision that the program was built from; `unknown` outside a checkout.
 pub const REVISION: &str = env!("KREPLAY_REVISION");
 
-/// How the process ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Everything was read to its end, or a signal asked to stop.
-    Done = 0,
-    /// Something unexpected failed.
-    Unexpected = 1,
-    /// The command line, the environment or the configuration file is wrong.
-    Usage = 2,
-    /// The target refused: bad password, unknown database or role, TLS.
-    TargetRefused = 3,
-    /// Kafka refused: unknown topic, authentication, authorization.
-    KafkaRefused = 4,
-    /// The committed offset is no longer in the topic, and --on-gap is stop.
-    OffsetGone = 5,
-    /// A statement failed, and --on-error is stop.
-    StatementFailed = 6,
-    /// `kreplay check` found an error.
-    CheckFailed = 7,
-}
-
-impl Exit {
-    /// Every way to end, by code.
-    pub const ALL: [Self; 8] = [
-        Self::Done,
-        Self::Unexpected,
-        Self::Usage,
-        Self::TargetRefused,
-        Self::KafkaRefused,
-        Self::OffsetGone,
-        Self::StatementFailed,
-        Self::CheckFailed,
-    ];
-
-    /// What the code says.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::Done => "Everything was read to its end, or a signal asked to stop.",
-            Self::Unexpected => "Something unexpected failed.",
-            Self::Usage => "The command line, the environment or the configuration file is wrong.",
-            Self::TargetRefused => {
-                "The target refused: bad password, unknown database or role, TLS."
-            }
-            Self::KafkaRefused => "Kafka refused: unknown topic, authentication, authorization.",
-            Self::OffsetGone => {
-                "The committed offset is no longer in the topic, and --on-gap is stop."
-            }
-            Self::StatementFailed => {
-                "A statement failed that had not failed on the source, and --on-error is stop."
-            }
-            Self::CheckFailed => "kreplay check found an error.",
-        }
-    }
-}
-
-impl From<Exit> for std::process::ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
 const ENVIRONMENT: &str = "\
 Every option can be set in the environment as KREPLAY_ and its long name: KREPLAY_DB_HOST for \
 --db-host; lists are separated by commas (--kafka-property: by line feeds). The command line \
@@ -101,7 +41,8 @@ of --config, where the long names are the keys.";
 const OUTPUT: &str = "\
 The log goes to standard error, the summary to standard output. Exit codes: 0 done, 1 unexpected, \
 2 wrong usage, 3 the target refused, 4 Kafka refused, 5 the committed offset is gone, 6 a \
-statement failed and --on-error is stop, 7 `kreplay check` found an error.";
+statement failed and --on-error is stop, 7 `kreplay check` found an error, 8 a replay with an end has \
+ended, but not everything could be replayed.";
 
 const USAGE: &str = "\
 kreplay [OPTIONS] --topic <NAME>
@@ -219,6 +160,10 @@ pub struct TargetOptions {
     /// Certificates of the authorities to trust, PEM [default: the system's] [env: PGSSLROOTCERT]
     #[arg(long, value_name = "FILE")]
     pub sslrootcert: Option<PathBuf>,
+    /// How long a start waits for a target that can't be reached before it gives up (exit code 3); 0:
+    /// for ever [default: 30s with --input or --until-end, else 0]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub connect_timeout: Option<Duration>,
     /// Let the target refuse every write (default_transaction_read_only)
     /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
@@ -327,6 +272,11 @@ pub struct ErrorOptions {
     /// [default: nowhere, they are counted and logged]
     #[arg(long, value_name = "FILE|topic:NAME", value_parser = dead_letter)]
     pub dead_letter: Option<DeadLetter>,
+    /// A replay with an end (--input, --until-end) that had to reject or give up records ends with exit
+    /// code 0 too, instead of 8 [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub allow_losses: Option<bool>,
 }
 
 /// How the process runs.
@@ -349,8 +299,8 @@ pub struct OperationOptions {
     /// run before it rolls them back [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub shutdown_timeout: Option<Duration>,
-    /// Serve /metrics, /livez, /readyz, /report and a page here, or off
-    /// [default: 127.0.0.1:11432]
+    /// Serve /metrics, /livez, /readyz, /report and a page here, or off. A replay with an end takes
+    /// another port where the default one is taken [default: 127.0.0.1:11432]
     #[arg(long, value_name = "ADDR:PORT|off", value_parser = listen)]
     pub listen: Option<Listen>,
     /// Read, classify and count without touching a database, and print the summary

@@ -6,12 +6,12 @@
 
 mod file;
 mod lookup;
+mod start;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 pub use self::file::ConfigFile;
 pub use self::lookup::Origin;
 use self::lookup::{Environment, Given, Lookup};
+pub use self::start::{DEFAULT_LISTEN, Listen};
 use crate::cli::{self, Cli};
 pub use crate::cli::{DeadLetter, LogFormat, OnError};
 use crate::pglog::Format;
@@ -28,12 +29,6 @@ use crate::replay::policy::{ErrorPolicy, Tolerance};
 pub use crate::replay::settings::{Filters, Identity, Order, ReplaySettings};
 use crate::source::kafka::{KafkaSettings, OnGap, Start};
 use crate::target::{Password, SslMode, TargetSettings};
-
-/// Port 11432: 9100 to 9999 are allocated, every one, to Prometheus exporters in that project's
-/// list; IANA has registered 11432 to nobody, and it lies below the ports that systems hand out
-/// to clients, so none of those can hold it.
-pub const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11432);
 
 /// What is logged. The HTTP server tells of its threads at info.
 pub const DEFAULT_LOG: &str = "info,actix_server=warn";
@@ -92,8 +87,12 @@ pub struct Config {
     pub replay: ReplaySettings,
     /// Where records go that cannot be read; `None`: they are counted and logged alone.
     pub dead_letter: Option<DeadLetter>,
-    /// Where HTTP is served; `None`: nowhere.
-    pub listen: Option<SocketAddr>,
+    /// How long a start waits for a target that can't be reached; `None`: as long as it takes.
+    pub connect_timeout: Option<Duration>,
+    /// Whether a replay with an end that lost something ends as one that did not.
+    pub allow_losses: bool,
+    /// Where HTTP is served.
+    pub listen: Listen,
     /// Where the summary is written as JSON.
     pub report: Option<PathBuf>,
     /// How many query shapes are told apart.
@@ -114,6 +113,16 @@ pub enum Source {
     Kafka(KafkaSettings),
     /// Files, one log in the order given; `-` is standard input.
     Files(Vec<PathBuf>),
+}
+
+impl Source {
+    /// Whether the replay ends by itself.
+    pub fn has_end(&self) -> bool {
+        match self {
+            Self::Kafka(kafka) => kafka.until_end,
+            Self::Files(_) => true,
+        }
+    }
 }
 
 /// How much is logged, and how it looks.
@@ -167,6 +176,8 @@ impl Config {
             });
         }
         let identity = identity(&look, &cli.target, &mut warnings)?;
+        let connect_timeout =
+            start::connect_timeout(&look, cli.target.connect_timeout, source.has_end())?;
         let max_sessions = look.or("max-sessions", cli.target.max_sessions, 0, cli::count)?;
         let target = target(&look, cli.target, &mut warnings)?;
         let idle_timeout =
@@ -220,11 +231,8 @@ impl Config {
                 .map(|given| given.value),
             spin: spin(&look, cli.order.spin)?,
         };
-        let listen = cli::Listen::On(DEFAULT_LISTEN);
-        let listen = match look.or("listen", cli.operation.listen, listen, cli::listen)? {
-            cli::Listen::On(address) => Some(address),
-            cli::Listen::Off => None,
-        };
+        let listen = start::listen(&look, cli.operation.listen, source.has_end())?;
+        let allow_losses = look.or("allow-losses", cli.errors.allow_losses, false, cli::switch)?;
         let report = look.one("report", cli.operation.report, &[], cli::path)?;
         let shapes = cli.operation.report_shapes;
         let report_shapes = look.or("report-shapes", shapes, 500, cli::at_least_one)?;
@@ -237,6 +245,8 @@ impl Config {
             target,
             replay,
             dead_letter: dead_letter.map(|given| given.value),
+            connect_timeout,
+            allow_losses,
             listen,
             report: report.map(|given| given.value),
             report_shapes,

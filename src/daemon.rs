@@ -11,6 +11,7 @@ mod service;
 mod status;
 
 use std::future::pending;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,8 +38,8 @@ use crate::actors::session::SessionDeps;
 use crate::actors::supervisor::{SetSessionDeps, Supervisor, SupervisorSettings};
 use crate::actors::target_reachability::TargetReachability;
 use crate::cli::{DeadLetter, Exit, VERSION};
-use crate::config::{self, Config, Order};
-use crate::http::{self, Condition, Health, Views};
+use crate::config::{self, Config, Listen, Order};
+use crate::http::{self, Condition, Health, HttpError, Views};
 use crate::metrics;
 use crate::pglog::{Encodings, RecordReader};
 use crate::replay::backends::Backends;
@@ -46,6 +47,7 @@ use crate::replay::policy::Tally;
 use crate::replay::report::Report;
 use crate::replay::session::{SessionSettings, Turns};
 use crate::source::dead_letters::DeadLetters;
+use crate::source::kafka::KafkaSettings;
 use crate::source::{FileSource, KafkaSource, Source, SourceError};
 use crate::target::{ConnectError, Login, Observer, Target};
 
@@ -120,7 +122,7 @@ pub async fn run(config: Config, screen: Screen) -> anyhow::Result<Ended> {
         reporting::write(&report, path)?;
     }
     let (exit, reason) = match failure {
-        None => (Exit::Done, None),
+        None => ended_well(&config, &report),
         Some(Fatal::TargetRefused(reason)) => (Exit::TargetRefused, Some(reason)),
         Some(Fatal::StatementFailed(reason)) => (Exit::StatementFailed, Some(reason)),
         Some(Fatal::ActorFailed(name)) => (
@@ -133,6 +135,22 @@ pub async fn run(config: Config, screen: Screen) -> anyhow::Result<Ended> {
         Some(Fatal::Source(error)) => (source_exit(&error), Some(error.to_string())),
     };
     Ok(Ended { exit, reason, report })
+}
+
+/// How a replay that nothing stopped ends: by default, one with an end that lost something does not
+/// end like one that did not.
+fn ended_well(config: &Config, report: &Report) -> (Exit, Option<String>) {
+    let counts = config.source.has_end() && !config.allow_losses;
+    match report.tally.records.losses().filter(|_| counts) {
+        None => (Exit::Done, None),
+        Some(losses) => {
+            let reason = format!(
+                "ended, but not everything could be replayed (--allow-losses ends with 0 all the \
+                 same): {losses}"
+            );
+            (Exit::Incomplete, Some(reason))
+        }
+    }
 }
 
 fn take(tally: &Mutex<Tally>) -> Tally {
@@ -188,6 +206,11 @@ async fn start(
     let (spin, began, paced) = (settings.spin, Instant::now(), settings.pace.is_some());
     let threads = Threads::default();
     threads.add_this();
+    // What is wrong with a file is told before anything is waited for.
+    let files = match &config.source {
+        config::Source::Files(paths) => Some(open_files(paths)?),
+        config::Source::Kafka(_) => None,
+    };
     let mut encodings = Encodings::default();
     let mut started = None;
     if settings.dry_run {
@@ -196,7 +219,7 @@ async fn start(
         let target = Target::new(config.target.clone())
             .map_err(|error| StartFailure::Target(error.to_string()))?;
         let outage = Arc::new(TargetReachability::new(health.clone()));
-        let probe = probe(&target, config, &outage).await?;
+        let probe = probe_in_time(&target, config, &outage).await?;
         encodings = probe.encodings;
         let known_login: Arc<OnceLock<Arc<Login>>> = Arc::default();
         if let Some(login) = &probe.login {
@@ -248,7 +271,14 @@ async fn start(
             Some((target, backends, sequencer, supervisor, admission, turns, outage, known_login));
     }
 
-    let (source, names, offsets) = open_source(config, health).await?;
+    let (source, names, offsets) = match (files, &config.source) {
+        (Some(files), _) => files,
+        (None, config::Source::Kafka(kafka)) => connect_kafka(kafka).await?,
+        (None, config::Source::Files(paths)) => open_files(paths)?,
+    };
+    if offsets.is_none() {
+        health.source(Condition::Connected);
+    }
     let dead_letters = dead_letters(config).map_err(|e| StartFailure::Other(e.into()))?;
     let downstream = started.as_ref().map(|(_, _, sequencer, supervisor, ..)| Downstream {
         supervisor: supervisor.clone(),
@@ -339,6 +369,23 @@ struct Probe {
     encodings: Encodings,
 }
 
+/// Probes the target, for as long as a start may wait for it.
+async fn probe_in_time(
+    target: &Target,
+    config: &Config,
+    outage: &TargetReachability,
+) -> Result<Probe, StartFailure> {
+    let probing = probe(target, config, outage);
+    let Some(limit) = config.connect_timeout else { return probing.await };
+    tokio::time::timeout(limit, probing).await.unwrap_or_else(|_| {
+        let why = outage.last_failure().map_or_else(String::new, |failure| format!(": {failure}"));
+        Err(StartFailure::Target(format!(
+            "the target {} could not be reached within {limit:?} (--connect-timeout){why}",
+            target.address()
+        )))
+    })
+}
+
 /// Waits until the target can be reached, and finds out what it can tell.
 async fn probe(
     target: &Target,
@@ -425,28 +472,24 @@ fn is_final(error: &ConnectError, config: &Config) -> bool {
 
 // ---- The source ----
 
-async fn open_source(
-    config: &Config,
-    health: &Health,
-) -> Result<(Source, SourceNames, Option<crate::source::kafka::Offsets>), StartFailure> {
-    match &config.source {
-        config::Source::Kafka(kafka) => {
-            let names = SourceNames::Topic(kafka.topic.clone());
-            let source = KafkaSource::connect(kafka.clone()).await.map_err(StartFailure::Source)?;
-            let offsets = source.offsets();
-            Ok((Source::Kafka(source), names, Some(offsets)))
-        }
-        config::Source::Files(paths) => {
-            let shown = |path: &PathBuf| match path.to_str() {
-                Some("-") => "standard input".to_owned(),
-                _ => path.display().to_string(),
-            };
-            let names = SourceNames::Files(paths.iter().map(shown).collect());
-            let source = FileSource::open(paths.clone()).map_err(StartFailure::Source)?;
-            health.source(Condition::Connected);
-            Ok((Source::Files(source), names, None))
-        }
-    }
+/// What is read, what it is called, and where its offsets are committed.
+type Opened = (Source, SourceNames, Option<crate::source::kafka::Offsets>);
+
+fn open_files(paths: &[PathBuf]) -> Result<Opened, StartFailure> {
+    let shown = |path: &PathBuf| match path.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => path.display().to_string(),
+    };
+    let names = SourceNames::Files(paths.iter().map(shown).collect());
+    let source = FileSource::open(paths.to_vec()).map_err(StartFailure::Source)?;
+    Ok((Source::Files(source), names, None))
+}
+
+async fn connect_kafka(kafka: &KafkaSettings) -> Result<Opened, StartFailure> {
+    let names = SourceNames::Topic(kafka.topic.clone());
+    let source = KafkaSource::connect(kafka.clone()).await.map_err(StartFailure::Source)?;
+    let offsets = source.offsets();
+    Ok((Source::Kafka(source), names, Some(offsets)))
 }
 
 fn dead_letters(
@@ -480,7 +523,10 @@ fn serve(
             upkeep.run_upkeep();
         }
     });
-    let Some(address) = config.listen else { return Ok(()) };
+    let address = match config.listen {
+        Listen::Off => return Ok(()),
+        Listen::On(address) | Listen::Preferably(address) => address,
+    };
     let (tally, connections) = (reporting.tally.clone(), health.clone());
     let refresh = move || {
         let tally = take(&tally);
@@ -498,7 +544,13 @@ fn serve(
         report: Arc::new(move || reporting.report()),
         sessions: Arc::new(move || overview.count_sessions()),
     };
-    let (server, address) = http::serve(address, views)?;
+    let (server, address) = match http::serve(address, views.clone()) {
+        Err(taken @ HttpError::Taken { .. }) if matches!(config.listen, Listen::Preferably(_)) => {
+            warn!("{taken}; this replay has an end and takes a free port");
+            http::serve(SocketAddr::new(address.ip(), 0), views)?
+        }
+        served => served?,
+    };
     info!("HTTP on http://{address}: /metrics, /livez, /readyz, /report and a page at /");
     actix_rt::spawn(server);
     Ok(())

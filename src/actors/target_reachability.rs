@@ -24,6 +24,8 @@ pub struct TargetReachability {
 struct Silence {
     since: Instant,
     attempts: u64,
+    /// Why the last attempt failed.
+    last_failure: String,
     /// When it is told next, by the time without an answer.
     tell_after: Duration,
 }
@@ -36,14 +38,17 @@ impl TargetReachability {
 
     /// An attempt to connect has failed, and is repeated.
     pub fn failed(&self, error: &dyn Display) {
-        self.health.target(Condition::Disconnected(error.to_string()));
+        let failure = error.to_string();
+        self.health.target(Condition::Disconnected(failure.clone()));
         let mut silence = self.silence();
         let silence = silence.get_or_insert_with(|| Silence {
             since: Instant::now(),
             attempts: 0,
+            last_failure: String::new(),
             tell_after: Duration::ZERO,
         });
         silence.attempts += 1;
+        silence.last_failure = failure;
         let waited = silence.since.elapsed();
         if waited >= silence.tell_after {
             silence.tell_after = (waited * 2).max(Duration::from_secs(1));
@@ -52,6 +57,11 @@ impl TargetReachability {
                 "waiting for the target (--db-host, --db-port), which is tried again and again: {error}"
             );
         }
+    }
+
+    /// Why the last attempt failed, where the target has not answered since.
+    pub fn last_failure(&self) -> Option<String> {
+        self.silence().as_ref().map(|silence| silence.last_failure.clone())
     }
 
     /// The target answers, be it that it does not let this one in.

@@ -46,7 +46,7 @@ fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
     let config = config("", &[]);
     assert_eq!((config.target.host.as_str(), config.target.port), ("localhost", 5432));
     assert_eq!(config.target.sslmode, SslMode::Prefer);
-    assert_eq!(config.listen, Some("127.0.0.1:11432".parse().unwrap()));
+    assert_eq!(config.listen, Listen::On("127.0.0.1:11432".parse().unwrap()));
     let replay = &config.replay;
     assert_eq!(replay.order, Order::Serial);
     assert_eq!(replay.filters, Filters::default());
@@ -364,4 +364,29 @@ fn the_command_line_is_shown_with_long_names_and_all_that_is_no_secret() {
         "kreplay --topic=log --brokers=a:1 --brokers=b:2 \
          --kafka-property=security.protocol=SSL --skip-selects=true --idle-timeout=2m"
     );
+}
+
+#[test]
+fn a_replay_with_an_end_does_not_wait_for_ever_and_makes_do_with_another_port() {
+    for end in ["--input a.csv", "-t log --until-end"] {
+        let config = resolve(end, &[]).unwrap();
+        assert_eq!(config.connect_timeout, Some(Duration::from_secs(30)), "{end}");
+        assert_eq!(config.listen, Listen::Preferably(DEFAULT_LISTEN), "{end}");
+        assert!(!config.allow_losses, "{end}");
+    }
+    let daemon = resolve("-t log", &[]).unwrap();
+    assert_eq!((daemon.connect_timeout, daemon.listen), (None, Listen::On(DEFAULT_LISTEN)));
+}
+
+#[test]
+fn what_was_given_goes_before_what_a_replay_with_an_end_does_by_default() {
+    let given = "--input a.csv --connect-timeout 0 --listen 127.0.0.1:11432 --allow-losses";
+    let config = resolve(given, &[]).unwrap();
+    assert_eq!((config.connect_timeout, config.listen), (None, Listen::On(DEFAULT_LISTEN)));
+    assert!(config.allow_losses);
+    let given = [("KREPLAY_LISTEN", "127.0.0.1:11432"), ("KREPLAY_CONNECT_TIMEOUT", "5s")];
+    let config = resolve("--input a.csv", &given).unwrap();
+    assert_eq!(config.connect_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(config.listen, Listen::On(DEFAULT_LISTEN));
+    assert_eq!(resolve("--input a.csv --listen off", &[]).unwrap().listen, Listen::Off);
 }

@@ -278,6 +278,21 @@ impl Ledger {
         fates.map(|fate| (fate, self.count(fate)))
     }
 
+    /// How many records were lost, by reason: `2 rejected (torn 2), 1 given up (connect_failed 1)`. `None` where none was.
+    pub fn losses(&self) -> Option<String> {
+        let mut losses = Vec::new();
+        for (fate, records) in self.by_fate() {
+            if records == 0 || !matches!(fate, "rejected" | "given_up") {
+                continue;
+            }
+            let reasons = self.by_reason().filter(|(of, n)| of.label() == fate && *n > 0);
+            let reasons = reasons.map(|(of, n)| format!("{} {n}", of.reason().unwrap_or_default()));
+            let (fate, reasons) = (fate.replace('_', " "), reasons.collect::<Vec<_>>().join(", "));
+            losses.push(format!("{records} {fate} ({reasons})"));
+        }
+        (!losses.is_empty()).then(|| losses.join(", "))
+    }
+
     /// The summary of a run as an aligned table, one line a fate, its reasons indented below it.
     pub fn summary(&self) -> String {
         let mut rows = vec![("consumed".to_owned(), self.consumed)];
@@ -424,6 +439,22 @@ consumed            120
   pending            10
 "
         );
+    }
+
+    #[test]
+    fn what_was_rejected_or_given_up_is_lost_and_what_failed_or_was_filtered_is_not() {
+        let mut ledger = Ledger::new();
+        ledger.consume(9);
+        ledger.settle(Fate::Failed);
+        ledger.settle(Fate::Filtered(Filtered::Duplicate));
+        ledger.settle(Fate::Skipped(Skipped::CopyData));
+        assert_eq!(ledger.losses(), None);
+        ledger.settle_many(Fate::Rejected("torn"), 2);
+        ledger.settle(Fate::Rejected("stray_quote"));
+        ledger.settle(Fate::GivenUp(GivenUp::ConnectFailed));
+        let losses = ledger.losses();
+        let expected = "3 rejected (stray_quote 1, torn 2), 1 given up (connect_failed 1)";
+        assert_eq!(losses.as_deref(), Some(expected));
     }
 
     #[test]

@@ -4,3 +4,4 @@ mod log;
 mod metrics;
 mod progress;
 mod service;
+mod start;

@@ -194,9 +194,17 @@ fn a_torn_end_of_a_file_is_told_with_its_place_and_counted() {
     let half = &torn.records()[1];
     let torn = Log::new().ended(1, ["select 1"]).raw(&half[..half.len() - 30]);
     let file = torn.file();
-    let finished = Kreplay::new().target(&server).arg("--input").arg(file.path()).run().well();
+    let replay = || Kreplay::new().target(&server).arg("--input").arg(file.path());
+    let finished = replay().run().incomplete();
     assert_eq!(finished.count("/records/replayed"), 1, "{finished}");
     assert_eq!(finished.count("/records/rejected/total"), 1, "{finished}");
+    let last = finished.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("not everything could be replayed"), "{finished}");
+    assert!(
+        last.contains("--allow-losses") && last.ends_with(": 1 rejected (column_count 1)"),
+        "{last}"
+    );
+    replay().arg("--allow-losses").run().well();
     let path = file.path().to_str().expect("UTF-8");
     let told = finished.stderr.lines().find(|line| line.contains("WARN")).unwrap_or_default();
     assert!(told.contains(path) && told.contains("line 2"), "{finished}");
@@ -214,7 +222,7 @@ fn a_record_that_can_t_be_read_is_put_aside_as_it_was() {
     broker.produce(&topic, 0, [first, unreadable.as_bytes(), second]);
     let source = ["-t", &topic, "-b", broker.address(), "--until-end"];
     let replay = Kreplay::new().args(source).target(&server).arg("--dead-letter").arg(&letters);
-    let finished = replay.run().well();
+    let finished = replay.run().incomplete();
     assert_eq!(finished.count("/records/rejected/total"), 1, "{finished}");
     assert_eq!(finished.count("/records/replayed"), 2, "{finished}");
     assert!(finished.stderr.contains("offset 1"), "{finished}");

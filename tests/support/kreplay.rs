@@ -25,6 +25,19 @@ pub struct Kreplay {
     arguments: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     on_terminal: bool,
+    listen: Listen,
+}
+
+/// Where it serves HTTP.
+#[derive(Debug, Default, Clone)]
+enum Listen {
+    /// Where the test needs it: nowhere, or on a free port.
+    #[default]
+    AsNeeded,
+    /// Where it does by itself.
+    ByDefault,
+    /// On this address.
+    On(String),
 }
 
 impl Kreplay {
@@ -63,6 +76,16 @@ impl Kreplay {
         Self { on_terminal: true, ..self }.env("TERM", "xterm")
     }
 
+    /// Has it listen where it does by itself.
+    pub fn default_port(self) -> Self {
+        Self { listen: Listen::ByDefault, ..self }
+    }
+
+    /// Has it listen on this address.
+    pub fn listen(self, address: &str) -> Self {
+        Self { listen: Listen::On(address.to_owned()), ..self }
+    }
+
     /// Runs it to its end, which has to come by itself.
     pub fn run(self) -> Finished {
         self.start("off").wait()
@@ -82,7 +105,11 @@ impl Kreplay {
         let directory = tempfile::tempdir().expect("a directory for the report");
         let mut line: Vec<OsString> = vec![env!("CARGO_BIN_EXE_kreplay").into()];
         line.extend(self.subcommand.map(OsString::from));
-        line.extend(["--listen", listen].map(OsString::from));
+        match &self.listen {
+            Listen::AsNeeded => line.extend(["--listen", listen].map(OsString::from)),
+            Listen::ByDefault => {}
+            Listen::On(address) => line.extend(["--listen", address].map(OsString::from)),
+        }
         if !self.arguments.iter().any(|argument| argument == "--report") {
             line.extend(["--report".into(), directory.path().join("report.json").into()]);
         }
@@ -127,7 +154,18 @@ impl Finished {
     /// Checks that it ended well and that its ledger balances with nothing pending.
     #[track_caller]
     pub fn well(self) -> Self {
-        assert_eq!(self.code, Some(0), "{self}");
+        self.ended(0)
+    }
+
+    /// The same of a run that had to reject or give up something.
+    #[track_caller]
+    pub fn incomplete(self) -> Self {
+        self.ended(8)
+    }
+
+    #[track_caller]
+    fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
         assert_eq!(self.report["records"]["balances"], true, "{self}");
         assert_eq!(self.report["records"]["pending"], 0, "{self}");
         self
