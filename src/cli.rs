@@ -4,6 +4,7 @@
 //! Every option is optional here, since its value may come from the environment; the texts name
 //! the default.
 
+pub(crate) mod conninfo;
 mod exit;
 mod man;
 #[cfg(test)]
@@ -131,7 +132,13 @@ pub struct SourceOptions {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Target")]
 pub struct TargetOptions {
-    /// The target's host, address or socket directory [default: localhost] [env: dbHost, PGHOST]
+    /// The target as a connection string of libpq's, postgres://HOST:PORT or keyword=value pairs;
+    /// a user or database in it counts for every session, as with -u and -d. The other options go
+    /// before what it says; a password is better kept out of it [default: the other options]
+    #[arg(long, value_name = "URI")]
+    pub target: Option<String>,
+    /// The target's host, address or socket directory; several, separated by commas, are tried in
+    /// their order [default: localhost] [env: dbHost, PGHOST]
     #[arg(short = 'H', long, value_name = "HOST")]
     pub db_host: Option<String>,
     /// The target's port [default: 5432] [env: dbPort, PGPORT]
@@ -157,9 +164,22 @@ pub struct TargetOptions {
     /// Whether connections are encrypted and whom they trust [default: prefer] [env: PGSSLMODE]
     #[arg(long, value_name = "MODE")]
     pub sslmode: Option<SslMode>,
-    /// Certificates of the authorities to trust, PEM [default: the system's] [env: PGSSLROOTCERT]
+    /// Certificates of the authorities to trust, PEM, or system
+    /// [default: ~/.postgresql/root.crt, else the system's] [env: PGSSLROOTCERT]
     #[arg(long, value_name = "FILE")]
     pub sslrootcert: Option<PathBuf>,
+    /// The client's certificate, PEM, for servers that ask for one
+    /// [default: ~/.postgresql/postgresql.crt] [env: PGSSLCERT]
+    #[arg(long, value_name = "FILE")]
+    pub sslcert: Option<PathBuf>,
+    /// The private key of --sslcert, unencrypted and for its owner alone (mode 0600)
+    /// [default: ~/.postgresql/postgresql.key] [env: PGSSLKEY]
+    #[arg(long, value_name = "FILE")]
+    pub sslkey: Option<PathBuf>,
+    /// Whether a log-in by password is tied to the server's certificate [default: prefer]
+    /// [env: PGCHANNELBINDING]
+    #[arg(long, value_name = "MODE")]
+    pub channel_binding: Option<ChannelBinding>,
     /// How long a start waits for a target that can't be reached before it gives up (exit code 3); 0:
     /// for ever [default: 30s with --input or --until-end, else 0]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -441,6 +461,8 @@ pub enum Speed {
 pub enum SslMode {
     /// Never encrypted
     Disable,
+    /// Encrypted only if the server insists
+    Allow,
     /// Encrypted where the server can, its certificate unchecked
     Prefer,
     /// Encrypted, the certificate unchecked unless --sslrootcert is given
@@ -449,6 +471,17 @@ pub enum SslMode {
     VerifyCa,
     /// The same, and the certificate names the host
     VerifyFull,
+}
+
+/// Whether a log-in is tied to the server's certificate, in libpq's terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChannelBinding {
+    /// Never
+    Disable,
+    /// Where the server can
+    Prefer,
+    /// Always: a log-in without fails
+    Require,
 }
 
 /// What the log looks like.
@@ -528,6 +561,7 @@ fn shown(matches: &ArgMatches) -> String {
             let value = value.to_string_lossy();
             let value = match long {
                 "db-password" => "***".into(),
+                "target" => conninfo::redacted(&value),
                 "kafka-property" => blanked_property(&value),
                 _ => value.into_owned(),
             };

@@ -3,10 +3,15 @@
 //!
 //! A value comes from the first of: the command line, `KREPLAY_<FLAG>`, the names that the first
 //! kreplay had (`topic`, `brokers`, `dbHost`, …), libpq's `PG*`, the configuration file, the default.
+//! What concerns the connection to the target comes from `--target` and libpq's service file too
+//! (`libpq`).
 
 mod file;
+mod libpq;
 mod lookup;
+mod service;
 mod start;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +23,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 pub use self::file::ConfigFile;
+use self::libpq::ConnectionLookup;
 pub use self::lookup::Origin;
 use self::lookup::{Environment, Given, Lookup};
 pub use self::start::{DEFAULT_LISTEN, Listen};
@@ -28,7 +34,7 @@ use crate::replay::pace::Pace;
 use crate::replay::policy::{ErrorPolicy, Tolerance};
 pub use crate::replay::settings::{Filters, Identity, Order, ReplaySettings};
 use crate::source::kafka::{KafkaSettings, OnGap, Start};
-use crate::target::{Password, SslMode, TargetSettings};
+use crate::target::TargetSettings;
 
 /// What is logged. The HTTP server tells of its threads at info.
 pub const DEFAULT_LOG: &str = "info,actix_server=warn";
@@ -146,8 +152,8 @@ impl Config {
         Self::resolve_with(cli, environment, &file)
     }
 
-    /// What `cli` means in this environment and with this file. Pure: the environment is what
-    /// `environment` says.
+    /// What `cli` means in this environment and with this file. The environment is what
+    /// `environment` says; a service file is read where a service is named.
     fn resolve_with(
         cli: Cli,
         environment: Environment<'_>,
@@ -175,11 +181,12 @@ impl Config {
                     .into(),
             });
         }
-        let identity = identity(&look, &cli.target, &mut warnings)?;
+        let connection = ConnectionLookup::new(&look, cli.target.target.clone())?;
+        let identity = identity(&connection, &cli.target, &mut warnings)?;
         let connect_timeout =
             start::connect_timeout(&look, cli.target.connect_timeout, source.has_end())?;
         let max_sessions = look.or("max-sessions", cli.target.max_sessions, 0, cli::count)?;
-        let target = target(&look, cli.target, &mut warnings)?;
+        let target = target::settings(&connection, cli.target, &mut warnings)?;
         let idle_timeout =
             idle_timeout(&look, cli.operation.timeout_ms, cli.operation.idle_timeout)?;
         let second = Duration::from_secs(1);
@@ -329,59 +336,17 @@ fn properties(look: &Lookup<'_>, typed: Vec<String>) -> Result<Vec<(String, Stri
     Ok(properties)
 }
 
-fn target(
-    look: &Lookup<'_>,
-    cli: cli::TargetOptions,
-    warnings: &mut Vec<String>,
-) -> Result<TargetSettings, ConfigError> {
-    let host = look.one("db-host", cli.db_host, &["dbHost", "PGHOST"], cli::text)?;
-    let port = look.one("db-port", cli.db_port, &["dbPort", "PGPORT"], cli::port)?;
-    let password = look.one("db-password", cli.db_password, &["PGPASSWORD"], cli::text)?;
-    if password.as_ref().is_some_and(|given| given.origin.is_flag()) {
-        warnings.push(
-            "The password is on the command line, where the process list shows it to every user \
-             of this machine and kreplay cannot take it away: use PGPASSWORD, PGPASSFILE or \
-             ~/.pgpass instead of --db-password."
-                .into(),
-        );
-    }
-    let sslmode = look.one("sslmode", cli.sslmode, &["PGSSLMODE"], cli::name)?;
-    let sslmode = match sslmode.map_or(cli::SslMode::Prefer, |given| given.value) {
-        cli::SslMode::Disable => SslMode::Disable,
-        cli::SslMode::Prefer => SslMode::Prefer,
-        cli::SslMode::Require => SslMode::Require,
-        cli::SslMode::VerifyCa => SslMode::VerifyCa,
-        cli::SslMode::VerifyFull => SslMode::VerifyFull,
-    };
-    let sslrootcert = look.one("sslrootcert", cli.sslrootcert, &["PGSSLROOTCERT"], cli::path)?;
-    Ok(TargetSettings {
-        host: host.map_or_else(|| "localhost".into(), |given| given.value),
-        port: port.map_or(5432, |given| given.value),
-        sslmode,
-        // libpq's word for the operating system's authorities, which are the default here.
-        sslrootcert: sslrootcert
-            .map(|given| given.value)
-            .filter(|file| file.as_os_str() != "system"),
-        password: password.map(|given| Password::from(given.value)),
-        // Without it the target looks for ~/.pgpass itself, and does not mind if there is none.
-        passfile: look.variable("PGPASSFILE").map(PathBuf::from),
-        options: look.variable("PGOPTIONS"),
-        read_only: look.or("read-only", cli.read_only, false, cli::switch)?,
-        ..TargetSettings::default()
-    })
-}
-
 fn identity(
-    look: &Lookup<'_>,
+    connection: &ConnectionLookup<'_>,
     cli: &cli::TargetOptions,
     warnings: &mut Vec<String>,
 ) -> Result<Identity, ConfigError> {
+    let look = connection.look;
     let remedy = "the first replays everything to one, the second each to its own";
-    let mut database =
-        look.one("db-name", cli.db_name.clone(), &["dbName", "PGDATABASE"], cli::text)?;
+    let mut database = connection.one(target::DATABASE, cli.db_name.clone(), cli::text)?;
     let mut databases = look.many("map-db", cli.map_db.clone(), &[], ',', cli::renaming)?;
     leave_one(&mut database, &mut databases, remedy, warnings)?;
-    let mut user = look.one("db-user", cli.db_user.clone(), &["dbUser", "PGUSER"], cli::text)?;
+    let mut user = connection.one(target::USER, cli.db_user.clone(), cli::text)?;
     let mut users = look.many("map-user", cli.map_user.clone(), &[], ',', cli::renaming)?;
     leave_one(&mut user, &mut users, remedy, warnings)?;
     // An empty name on the command line takes back what the environment or the file says.

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, Origin};
+use crate::cli::conninfo::Conninfo;
 use crate::cli::{Cli, holds_secret};
 
 /// Nobody writes a longer one by hand.
@@ -169,6 +170,10 @@ impl ConfigFile {
         let has_secret =
             self.settings.iter().any(|(flag, setting)| match (&**flag, &setting.value) {
                 ("db-password", _) => true,
+                // What is no connection string may be anything.
+                ("target", Value::One(text)) => {
+                    Conninfo::parse(text).map_or(true, |info| info.holds_secret())
+                }
                 ("kafka-property", Value::One(text)) => text.lines().any(secret),
                 ("kafka-property", Value::List(properties)) => properties.iter().any(|p| secret(p)),
                 _ => false,

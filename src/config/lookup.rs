@@ -22,6 +22,20 @@ pub enum Origin {
         /// The flag that would say the same.
         flag: &'static str,
     },
+    /// A keyword in the connection string of `--target`.
+    Keyword {
+        /// The keyword.
+        keyword: &'static str,
+        /// Where the connection string came from.
+        target: Box<Origin>,
+    },
+    /// A keyword of a service in libpq's service file.
+    Service {
+        /// The keyword.
+        keyword: &'static str,
+        /// The service.
+        service: String,
+    },
     /// A line of the configuration file.
     File {
         /// The file.
@@ -41,9 +55,12 @@ impl Origin {
     /// The higher wins.
     pub(super) fn rank(&self) -> u8 {
         match self {
-            Self::Flag(_) => 2,
-            Self::Variable { .. } => 1,
-            Self::File { .. } => 0,
+            Self::Flag(_) => 6,
+            Self::Variable { .. } => 4,
+            Self::Service { .. } => 3,
+            Self::File { .. } => 2,
+            // A flag of its own goes before it.
+            Self::Keyword { target, .. } => target.rank().saturating_sub(1),
         }
     }
 }
@@ -54,6 +71,10 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => write!(f, "--{flag}"),
             Self::Variable { name, flag } => {
                 write!(f, "the environment variable {name} (--{flag})")
+            }
+            Self::Keyword { keyword, target } => write!(f, "{keyword} in {target}"),
+            Self::Service { keyword, service } => {
+                write!(f, "{keyword} in the service {service} (PGSERVICE)")
             }
             Self::File { path, line, flag } => {
                 write!(f, "{}:{line}: {flag} (--{flag})", path.display())
@@ -154,13 +175,22 @@ impl Lookup<'_> {
         (self.environment)(name).filter(|text| !text.is_empty())
     }
 
+    /// The first of these variables that is set and not empty.
+    pub fn variables<'n>(
+        &self,
+        flag: &'static str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Option<(String, Origin)> {
+        names.into_iter().find_map(|name| {
+            let text = self.variable(name)?;
+            Some((text, Origin::Variable { name: name.to_owned(), flag }))
+        })
+    }
+
     fn set(&self, flag: &'static str, others: &[&str]) -> Option<(Value, Origin)> {
         let own = variable(flag);
-        let variable = std::iter::once(own.as_str()).chain(others.iter().copied());
-        let mut variable = variable.filter_map(|name| {
-            let text = self.variable(name)?;
-            Some((Value::One(text), Origin::Variable { name: name.to_owned(), flag }))
-        });
-        variable.next().or_else(|| self.file.get(flag))
+        let names = std::iter::once(own.as_str()).chain(others.iter().copied());
+        let set = self.variables(flag, names);
+        set.map(|(text, origin)| (Value::One(text), origin)).or_else(|| self.file.get(flag))
     }
 }

@@ -1,10 +1,15 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write as _;
 
 use clap::CommandFactory;
 
 use super::*;
+use crate::target::{
+    CertificateFiles, ChannelBinding, ClientCertificate, Host, RootCertificates, SslMode,
+    TargetSessionAttrs, TargetSettings,
+};
 
 /// The environment of a test: these variables and no others.
 fn environment(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
@@ -44,7 +49,7 @@ fn kafka(config: Config) -> KafkaSettings {
 #[test]
 fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
     let config = config("", &[]);
-    assert_eq!((config.target.host.as_str(), config.target.port), ("localhost", 5432));
+    assert_eq!(config.target.hosts, [Host::new("localhost", 5432)]);
     assert_eq!(config.target.sslmode, SslMode::Prefer);
     assert_eq!(config.listen, Listen::On("127.0.0.1:11432".parse().unwrap()));
     let replay = &config.replay;
@@ -66,13 +71,15 @@ fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
 
 #[test]
 fn the_flag_wins_over_kreplay_over_the_older_name_over_libpqs() {
+    let host =
+        |line, variables: &[(&str, &str)]| config(line, variables).target.hosts[0].name.clone();
     let all = [("KREPLAY_DB_HOST", "own"), ("dbHost", "older"), ("PGHOST", "libpq")];
-    assert_eq!(config("-H typed", &all).target.host, "typed");
-    assert_eq!(config("", &all).target.host, "own");
-    assert_eq!(config("", &all[1..]).target.host, "older");
-    assert_eq!(config("", &all[2..]).target.host, "libpq");
-    assert_eq!(config("", &[("dbHost", ""), ("PGHOST", "libpq")]).target.host, "libpq");
-    assert_eq!(config("", &[]).target.host, "localhost");
+    assert_eq!(host("-H typed", &all), "typed");
+    assert_eq!(host("", &all), "own");
+    assert_eq!(host("", &all[1..]), "older");
+    assert_eq!(host("", &all[2..]), "libpq");
+    assert_eq!(host("", &[("dbHost", ""), ("PGHOST", "libpq")]), "libpq");
+    assert_eq!(host("", &[]), "localhost");
 }
 
 #[test]
@@ -94,7 +101,7 @@ fn every_older_name_of_the_environment_is_read() {
         ],
     )
     .unwrap();
-    assert_eq!((config.target.host.as_str(), config.target.port), ("target", 5433));
+    assert_eq!(config.target.hosts, [Host::new("target", 5433)]);
     assert_eq!(config.replay.identity.database("other"), "app");
     assert_eq!(config.replay.identity.user("other"), "joe");
     assert_eq!(config.replay.idle_timeout, Some(Duration::from_millis(1500)));
@@ -128,16 +135,16 @@ fn libpqs_names_of_the_environment_are_read() {
             ("PGPASSFILE", "/pass"),
         ],
     );
-    assert_eq!(config.target.port, 6000);
+    assert_eq!(config.target.hosts, [Host::new("localhost", 6000)]);
     assert_eq!(config.replay.identity.one_database(), Some("app"));
     assert_eq!(config.replay.identity.one_user(), Some("joe"));
     assert!(config.target.password.is_some());
     assert_eq!(config.target.sslmode, SslMode::VerifyFull);
-    assert_eq!(config.target.sslrootcert, Some("/ca.pem".into()));
+    assert_eq!(config.target.sslrootcert, RootCertificates::File("/ca.pem".into()));
     assert_eq!(config.target.passfile, Some("/pass".into()));
     assert_eq!(config.warnings, Vec::<String>::new());
     let system = self::config("", &[("PGSSLROOTCERT", "system")]);
-    assert_eq!(system.target.sslrootcert, None);
+    assert_eq!(system.target.sslrootcert, RootCertificates::System);
 }
 
 #[test]
@@ -186,7 +193,7 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--spin 50", "--spin", "unit"),
         ("--spin 1s", "--spin", "10ms at the most"),
         ("--map-db ab", "--map-db", "="),
-        ("--sslmode allow", "--sslmode", "prefer"),
+        ("--sslmode always", "--sslmode", "prefer"),
         ("--dead-letter topic:", "--dead-letter", "name"),
         ("--log kreplay=loud", "--log", "level"),
         ("-X group.id=x", "--kafka-property", "--group-id"),
@@ -202,7 +209,7 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("KREPLAY_DB_PORT", "0", "1 to 65535"),
         ("skipSelects", "maybe", "true or false"),
         ("timeoutMS", "5s", "whole number"),
-        ("PGSSLMODE", "allow", "disable, prefer"),
+        ("PGSSLMODE", "always", "disable, allow, prefer"),
         ("KREPLAY_ORDER", "parallel", "serial, conflict, session"),
         ("RUST_LOG", "kreplay=loud", "level"),
         ("KREPLAY_MAP_USER", "a=b,c", "source"),
@@ -322,6 +329,132 @@ fn the_bound_on_connections_is_the_targets_unless_one_is_given() {
     assert_eq!(config("--max-sessions 40", &[]).replay.max_sessions, Some(40));
 }
 
+// ---- The connection to the target ----
+
+fn target(line: &str, variables: &[(&str, &str)]) -> TargetSettings {
+    config(line, variables).target
+}
+
+#[test]
+fn a_connection_string_says_where_the_target_is_and_as_whom_everything_is_replayed() {
+    let config = config(
+        "--target postgres://ann:hunter2@a:1,b/shop?target_session_attrs=read-write\
+         &sslmode=require&connect_timeout=3&options=-c%20a.b%3D1&keepalives=0\
+         &channel_binding=require&load_balance_hosts=random",
+        &[],
+    );
+    let target = &config.target;
+    assert_eq!(target.hosts, [Host::new("a", 1), Host::new("b", 5432)]);
+    assert_eq!(target.target_session_attrs, TargetSessionAttrs::ReadWrite);
+    assert_eq!(target.sslmode, SslMode::Require);
+    assert_eq!(target.connect_timeout, Duration::from_secs(3));
+    assert_eq!(target.options.as_deref(), Some("-c a.b=1"));
+    assert_eq!(target.channel_binding, ChannelBinding::Require);
+    assert!(target.load_balance && !target.keepalives && target.password.is_some());
+    assert_eq!(config.replay.identity.one_user(), Some("ann"));
+    assert_eq!(config.replay.identity.one_database(), Some("shop"));
+    assert!(config.warnings[0].contains("process list"), "{:?}", config.warnings);
+    let own = self::config("-u= -d= --target postgres://ann@db/shop", &[]);
+    assert_eq!((own.replay.identity.one_user(), own.replay.identity.one_database()), (None, None));
+    assert_eq!(own.warnings, [""; 0]);
+    let one_port = self::target("-P 7 --target postgres://a,%2Frun", &[]);
+    assert_eq!(one_port.hosts, [Host::new("a", 7), Host::new("/run", 7)]);
+    let address = self::target("--target hostaddr=127.0.0.9", &[]).hosts;
+    let address = address.first().expect("one");
+    assert_eq!((&*address.name, address.address), ("127.0.0.9", "127.0.0.9".parse().ok()));
+}
+
+#[test]
+fn each_level_goes_before_the_next_and_in_it_the_flag_before_the_connection_string() {
+    let mut levels = vec![
+        ("KREPLAY_SSLMODE", "require"),
+        ("KREPLAY_TARGET", "sslmode=verify-ca sslrootcert=/ca"),
+        ("PGSSLMODE", "disable"),
+    ];
+    let mode = |line: &str, variables: &[(&str, &str)]| target(line, variables).sslmode;
+    assert_eq!(mode("--sslmode allow --target sslmode=verify-full", &levels), SslMode::Allow);
+    assert_eq!(mode("--target sslmode=verify-full", &levels), SslMode::VerifyFull);
+    assert_eq!(mode("", &levels), SslMode::Require);
+    levels.remove(0);
+    assert_eq!(mode("", &levels), SslMode::VerifyCa);
+    // What was typed takes the place of the variable of the same name, whole.
+    assert_eq!(mode("--target host=db", &levels), SslMode::Disable);
+    levels.remove(0);
+    assert_eq!(mode("", &levels), SslMode::Disable);
+    assert_eq!(mode("--target sslmode=", &levels), SslMode::Disable);
+}
+
+#[test]
+fn a_service_goes_before_libpqs_variables_and_after_the_connection_string() {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(b"[t]\nhost=service\nport=7\nsslmode=hunter2\n[u]\nuser=ann\n")
+        .expect("written");
+    let path = file.path().to_str().expect("UTF-8");
+    let named =
+        [("PGSERVICE", "t"), ("PGSERVICEFILE", path), ("PGHOST", "variable"), ("PGPORT", "9")];
+    let wrong = error("", &named);
+    assert!(wrong.contains("sslmode in the service t"), "{wrong}");
+    assert!(wrong.contains("prefer") && !wrong.contains("hunter2"), "{wrong}");
+    assert_eq!(target("--sslmode disable", &named).hosts, [Host::new("service", 7)]);
+    let string = target("--target postgres://string/?sslmode=disable", &named);
+    assert_eq!(string.hosts, [Host::new("string", 7)]);
+    let other = format!("--target postgres:///?service=u&servicefile={path}");
+    let other = config(&other, &[("PGSERVICE", "t"), ("PGHOST", "variable")]);
+    assert_eq!(other.target.hosts, [Host::new("variable", 5432)]);
+    assert_eq!(other.replay.identity.one_user(), Some("ann"));
+    assert!(error("", &[("PGSERVICE", "x"), ("PGSERVICEFILE", path)]).contains("no service x"));
+}
+
+#[test]
+fn a_client_certificate_is_the_given_one_or_libpqs_default() {
+    let home = ("HOME", "/home/ann");
+    let files = |certificate: &str, key: &str| CertificateFiles {
+        certificate: certificate.into(),
+        key: key.into(),
+    };
+    let certificate = |line: &str, variables: &[(&str, &str)]| target(line, variables).certificate;
+    let default = "/home/ann/.postgresql/postgresql";
+    let (crt, key) = (format!("{default}.crt"), format!("{default}.key"));
+    assert_eq!(certificate("", &[home]), ClientCertificate::IfPresent(files(&crt, &key)));
+    assert_eq!(certificate("", &[]), ClientCertificate::None);
+    let given = certificate("--sslcert /a.crt", &[home, ("PGSSLKEY", "/a.key")]);
+    assert_eq!(given, ClientCertificate::File(files("/a.crt", "/a.key")));
+    let given = certificate("--target sslcert=/b.crt", &[home]);
+    assert_eq!(given, ClientCertificate::File(files("/b.crt", &key)));
+    let none = certificate("--sslcert /a.crt --target sslcertmode=disable", &[home]);
+    assert_eq!(none, ClientCertificate::None);
+    assert!(error("--sslcert /a.crt", &[]).contains("--sslkey"));
+    let root = target("", &[home]).sslrootcert;
+    assert_eq!(root, RootCertificates::IfPresent("/home/ann/.postgresql/root.crt".into()));
+}
+
+#[test]
+fn what_is_wrong_with_a_connection_is_told_with_where_it_was_said() {
+    for (line, place, right) in [
+        ("--target postgres://db?hots=x", "--target", "no keyword hots"),
+        ("--target db", "--target", "postgres://"),
+        ("--target postgres://db:x", "port in --target", "1 to 65535"),
+        ("--target postgres://db?sslmode=x", "sslmode in --target", "verify-full"),
+        ("--target postgres://db?target_session_attrs=x", "target_session_attrs", "prefer-standby"),
+        ("--target postgres://db?connect_timeout=x", "connect_timeout", "whole number"),
+        ("--target postgres://db?hostaddr=db", "hostaddr in --target", "IP address"),
+        ("--target postgres://db?gssencmode=require", "gssencmode", "GSSAPI"),
+        ("--target postgres://db?sslnegotiation=direct", "sslnegotiation", "require"),
+        ("--target postgres://db?ssl_max_protocol_version=TLSv1", "ssl_max", "TLSv1.2"),
+        ("-H a,b,c --target port=1,2", "port", "2 ports"),
+        ("--target postgres://a,b?hostaddr=::1", "host", "2 hosts"),
+        ("--sslrootcert system --sslmode require", "--sslrootcert", "verify-full"),
+        ("--target sslkey=engine:x", "sslkey in --target", "engines"),
+    ] {
+        let error = error(line, &[]);
+        assert!(error.contains(place) && error.contains(right), "{line}: {error}");
+    }
+    let variable = error("", &[("KREPLAY_TARGET", "postgres://ann:hunter2@db?hots=x")]);
+    assert!(variable.contains("KREPLAY_TARGET") && !variable.contains("hunter2"), "{variable}");
+    let unused = config("--target application_name=x", &[("PGSSLCRL", "/crl")]).warnings.join("\n");
+    assert!(unused.contains("application_name in --target") && unused.contains("PGSSLCRL"));
+}
+
 const SECRET: &str = "hunter2";
 
 #[test]
@@ -329,6 +462,8 @@ fn no_secret_is_shown_however_it_was_given() {
     for line in [
         "-p hunter2",
         "-phunter2",
+        "--target postgres://ann:hunter2@db/shop",
+        "--target password=hunter2",
         "-p=hunter2",
         "--db-password hunter2",
         "--db-password=hunter2",

@@ -96,7 +96,7 @@ pub(super) fn source(config: &Config) -> String {
 
 /// What is written to, in words.
 pub(super) fn target(config: &Config) -> String {
-    format!("{}:{}", config.target.host, config.target.port)
+    config.target.address()
 }
 
 /// RFC 3339, to the millisecond.

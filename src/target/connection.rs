@@ -8,16 +8,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::Config;
-use tokio_postgres::config::{SslMode as TokioSslMode, SslNegotiation};
+use tokio_postgres::config::{
+    ChannelBinding as TokioChannelBinding, SslMode as TokioSslMode, SslNegotiation,
+};
+use tokio_postgres::{Client, Config};
 
 use super::credentials::{Key, PasswordFile};
 use super::error::{CancelError, ConnectError, ObserveError, TargetError, chain};
 use super::observer::Observer;
 use super::reply::{Lost, Reply, ServerError, TransactionStatus};
 use super::request::{Request, ResultRows};
-use super::settings::{Login, SslMode, TargetSettings};
-use super::transport::{Encryption, Network, Opened, Transport};
+use super::settings::{ChannelBinding, Login, TargetSessionAttrs, TargetSettings};
+use super::transport::{Encryption, Endpoint, Network, Opened, Transport};
 use super::wire::{LoginStream, SharedExchange, Wire};
 
 /// How long [`Connection::close`] waits for the server.
@@ -40,7 +42,7 @@ impl Target {
         Ok(Self { network: Arc::new(Network::new(settings)?), passwords: Arc::new(passwords) })
     }
 
-    /// `host:port`, or the path of the Unix socket.
+    /// `host:port`, or the path of the Unix socket; of several servers all.
     pub fn address(&self) -> String {
         self.network.settings().address()
     }
@@ -51,66 +53,82 @@ impl Target {
     /// lives on.
     pub async fn connect(&self, login: &Login) -> Result<Connection, ConnectError> {
         self.network
-            .in_time(self.try_with_and_without_tls(async |encryption| {
-                let exchange = SharedExchange::default();
-                let transport = self.network.open(encryption).await?;
-                let stream = LoginStream::on(Wire::new(transport, exchange.clone()));
-                let logged_in = self.config(login).connect_raw(stream.clone(), Opened).await;
-                // What tokio-postgres keeps for a client of its own is dropped with what this holds.
-                drop(logged_in.map_err(|error| self.login_failed(login, &error))?);
-                let wire = stream.into_wire().ok_or_else(|| ConnectError::Ended {
-                    address: self.address(),
-                    reason: "the log-in has kept the connection".to_owned(),
-                })?;
-                // It ends by itself, and notes why.
-                let driver = tokio::task::spawn_local(wire.serve());
-                Ok(Connection { exchange, driver, network: Arc::clone(&self.network) })
-            }))
+            .connect_to_first(async |endpoint, encryption, wanted| {
+                let connection = self.connect_at(endpoint, encryption, login).await?;
+                let Some(sql) = self.network.settings().suitability(wanted) else {
+                    return Ok(connection);
+                };
+                let ended = |reason: String| ended(endpoint, reason);
+                let reply = connection.run(Request::Simple(sql)).await;
+                let reply = reply.map_err(|lost| ended(lost.reason.to_string()))?;
+                match reply.error {
+                    Some(error) => Err(refused(endpoint, login, error)),
+                    None if reply.rows == 0 => Err(unsuitable(endpoint, wanted)),
+                    None => Ok(connection),
+                }
+            })
             .await
+    }
+
+    async fn connect_at(
+        &self,
+        endpoint: &Endpoint,
+        encryption: Encryption,
+        login: &Login,
+    ) -> Result<Connection, ConnectError> {
+        let exchange = SharedExchange::default();
+        let transport = self.network.open(endpoint, encryption).await?;
+        let stream = LoginStream::on(Wire::new(transport, exchange.clone()));
+        let config = self.config(endpoint, login);
+        let logged_in = config.connect_raw(stream.clone(), Opened).await;
+        // What tokio-postgres keeps for a client of its own is dropped with what this holds.
+        drop(logged_in.map_err(|error| login_failed(endpoint, login, &error))?);
+        let wire = stream
+            .into_wire()
+            .ok_or_else(|| ended(endpoint, "the log-in has kept the connection".to_owned()))?;
+        // It ends by itself, and notes why.
+        let driver = tokio::task::spawn_local(wire.serve());
+        let network = Arc::clone(&self.network);
+        Ok(Connection { exchange, driver, network, endpoint: endpoint.clone() })
     }
 
     /// Opens a connection that looks at the server from outside the sessions.
     pub async fn observe(&self, login: &Login) -> Result<Observer, ConnectError> {
-        let client = self
-            .network
-            .in_time(self.try_with_and_without_tls(async |encryption| {
-                let transport: Transport = self.network.open(encryption).await?;
-                let (client, connection) = self
-                    .config(login)
-                    .connect_raw(transport, Opened)
-                    .await
-                    .map_err(|error| self.login_failed(login, &error))?;
-                tokio::spawn(connection);
-                Ok(client)
-            }))
-            .await?;
-        Observer::new(client).await.map_err(|error| match error {
-            ObserveError::Refused(error) => self.refused(login, error),
-            ObserveError::Lost(lost) => {
-                ConnectError::Ended { address: self.address(), reason: lost.reason.to_string() }
-            }
-        })
+        self.network
+            .connect_to_first(async |endpoint, encryption, wanted| {
+                let client = self.observe_at(endpoint, encryption, login).await?;
+                let failed = |error| match error {
+                    ObserveError::Refused(error) => refused(endpoint, login, error),
+                    ObserveError::Lost(lost) => ended(endpoint, lost.reason.to_string()),
+                };
+                if let Some(sql) = self.network.settings().suitability(wanted) {
+                    let rows = client.query(sql, &[]).await;
+                    let rows = rows.map_err(|error| failed(error.into()))?;
+                    if rows.is_empty() {
+                        return Err(unsuitable(endpoint, wanted));
+                    }
+                }
+                Observer::new(client).await.map_err(failed)
+            })
+            .await
     }
 
-    /// With `prefer` the server may insist on a connection without TLS (`hostnossl`), which shows
-    /// only when it refuses the log-in.
-    async fn try_with_and_without_tls<T>(
+    async fn observe_at(
         &self,
-        connect: impl AsyncFn(Encryption) -> Result<T, ConnectError>,
-    ) -> Result<T, ConnectError> {
-        let result = connect(Encryption::AsSet).await;
-        match &result {
-            Err(ConnectError::Refused { error, .. })
-                if self.network.settings().sslmode == SslMode::Prefer
-                    && error.sqlstate.as_str() == "28000" =>
-            {
-                connect(Encryption::Without).await.or(result)
-            }
-            _ => result,
-        }
+        endpoint: &Endpoint,
+        encryption: Encryption,
+        login: &Login,
+    ) -> Result<Client, ConnectError> {
+        let transport: Transport = self.network.open(endpoint, encryption).await?;
+        let config = self.config(endpoint, login);
+        let logged_in = config.connect_raw(transport, Opened).await;
+        let (client, connection) =
+            logged_in.map_err(|error| login_failed(endpoint, login, &error))?;
+        tokio::spawn(connection);
+        Ok(client)
     }
 
-    fn config(&self, login: &Login) -> Config {
+    fn config(&self, endpoint: &Endpoint, login: &Login) -> Config {
         let settings = self.network.settings();
         let mut config = Config::new();
         config
@@ -119,13 +137,18 @@ impl Target {
             .application_name(&login.application_name)
             // See `Opened`.
             .ssl_mode(TokioSslMode::Require)
-            .ssl_negotiation(SslNegotiation::Direct);
+            .ssl_negotiation(SslNegotiation::Direct)
+            .channel_binding(match settings.channel_binding {
+                ChannelBinding::Disable => TokioChannelBinding::Disable,
+                ChannelBinding::Prefer => TokioChannelBinding::Prefer,
+                ChannelBinding::Require => TokioChannelBinding::Require,
+            });
         if let Some(options) = settings.startup_options() {
             config.options(options);
         }
         let key = Key {
-            host: &settings.host,
-            port: settings.port,
+            host: &endpoint.host.name,
+            port: endpoint.host.port,
             database: &login.database,
             user: &login.user,
         };
@@ -134,42 +157,50 @@ impl Target {
         }
         config
     }
+}
 
-    fn login_failed(&self, login: &Login, error: &tokio_postgres::Error) -> ConnectError {
-        let address = self.address();
-        if let Some(refused) = error.as_db_error() {
-            return self.refused(login, refused.into());
-        }
-        let transient = |error: &io::Error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionAborted
-                    | io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::UnexpectedEof
-                    | io::ErrorKind::TimedOut
-            )
-        };
-        let cause = error.source();
-        if error.is_closed() || cause.and_then(|e| e.downcast_ref()).is_some_and(transient) {
-            return ConnectError::Ended { address, reason: chain(error) };
-        }
-        let (user, database) = (login.user.clone(), login.database.clone());
-        // tokio-postgres has no other way of saying it.
-        if cause.is_some_and(|cause| cause.to_string() == "password missing") {
-            return ConnectError::PasswordMissing { address, user, database };
-        }
-        ConnectError::Authentication { address, user, database, reason: chain(error) }
+fn login_failed(endpoint: &Endpoint, login: &Login, error: &tokio_postgres::Error) -> ConnectError {
+    let address = endpoint.host.address();
+    if let Some(error) = error.as_db_error() {
+        return refused(endpoint, login, error.into());
     }
+    let transient = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::TimedOut
+        )
+    };
+    let cause = error.source();
+    if error.is_closed() || cause.and_then(|e| e.downcast_ref()).is_some_and(transient) {
+        return ended(endpoint, chain(error));
+    }
+    let (user, database) = (login.user.clone(), login.database.clone());
+    // tokio-postgres has no other way of saying it.
+    if cause.is_some_and(|cause| cause.to_string() == "password missing") {
+        return ConnectError::PasswordMissing { address, user, database };
+    }
+    ConnectError::Authentication { address, user, database, reason: chain(error) }
+}
 
-    fn refused(&self, login: &Login, error: ServerError) -> ConnectError {
-        ConnectError::Refused {
-            address: self.address(),
-            user: login.user.clone(),
-            database: login.database.clone(),
-            error: Box::new(error),
-        }
+fn refused(endpoint: &Endpoint, login: &Login, error: ServerError) -> ConnectError {
+    ConnectError::Refused {
+        address: endpoint.host.address(),
+        user: login.user.clone(),
+        database: login.database.clone(),
+        error: Box::new(error),
     }
+}
+
+fn ended(endpoint: &Endpoint, reason: String) -> ConnectError {
+    ConnectError::Ended { address: endpoint.host.address(), reason }
+}
+
+fn unsuitable(endpoint: &Endpoint, wanted: TargetSessionAttrs) -> ConnectError {
+    ConnectError::Unsuitable { address: endpoint.host.address(), wanted: wanted.name() }
 }
 
 /// A connection to the target.
@@ -180,6 +211,8 @@ pub struct Connection {
     exchange: SharedExchange,
     driver: JoinHandle<()>,
     network: Arc<Network>,
+    /// Where it leads, for whoever wants to cancel.
+    endpoint: Endpoint,
 }
 
 impl Connection {
@@ -232,8 +265,8 @@ impl Connection {
     /// own. What is canceled fails with 57014; there may be nothing left to cancel.
     pub fn cancel(&self) -> impl Future<Output = Result<(), CancelError>> + Send + 'static + use<> {
         let key = self.exchange.borrow().backend;
-        let network = Arc::clone(&self.network);
-        async move { network.cancel(key).await.map_err(CancelError::from) }
+        let (network, endpoint) = (Arc::clone(&self.network), self.endpoint.clone());
+        async move { network.cancel(&endpoint, key).await.map_err(CancelError::from) }
     }
 
     /// Whether the connection has ended. An idle connection that the server closes is noticed too.

@@ -25,6 +25,14 @@ pub enum TargetError {
         /// What was found.
         reason: String,
     },
+    /// The client's certificate or its key can't be used.
+    #[error("the client's certificate {}: {reason}", path.display())]
+    ClientCertificate {
+        /// The file that something is wrong with.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// TLS can't be set up.
     #[error("can't set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -99,6 +107,20 @@ pub enum ConnectError {
         /// What is in the way.
         reason: String,
     },
+    /// The server is not what `target_session_attrs` asks for.
+    #[error("{address} is not what target_session_attrs={wanted} asks for")]
+    Unsuitable {
+        /// Host and port.
+        address: String,
+        /// What is asked for.
+        wanted: &'static str,
+    },
+    /// None of several servers can be used.
+    #[error("none of the target's hosts can be used: {}", list(failures))]
+    NoHost {
+        /// Why, for each of them.
+        failures: Vec<ConnectError>,
+    },
     /// The connection ended during the log-in.
     #[error("the connection to {address} ended during the log-in: {reason}")]
     Ended {
@@ -115,6 +137,8 @@ impl ConnectError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Ended { .. } => false,
+            // A standby may be promoted, a server may come back.
+            Self::Unsuitable { .. } | Self::NoHost { .. } => false,
             // A server that goes down in the middle of a handshake says so in the kind; what
             // rustls finds wrong with a certificate is InvalidData.
             Self::Tls { source, .. } => source.kind() == io::ErrorKind::InvalidData,
@@ -136,6 +160,10 @@ impl ConnectError {
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Refused { error, .. } if error.sqlstate.as_str() == "53300")
     }
+}
+
+fn list(failures: &[ConnectError]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A cancel request could not be delivered.

@@ -82,7 +82,9 @@ impl From<&ConnectError> for Refused {
         let why = match error {
             ConnectError::Unreachable { .. }
             | ConnectError::Timeout { .. }
-            | ConnectError::Ended { .. } => Why::Unreachable,
+            | ConnectError::Ended { .. }
+            | ConnectError::Unsuitable { .. }
+            | ConnectError::NoHost { .. } => Why::Unreachable,
             ConnectError::TlsUnsupported { .. } | ConnectError::Tls { .. } => Why::Tls,
             ConnectError::PasswordMissing { .. } => Why::NoPassword,
             ConnectError::Authentication { .. } => Why::Password,

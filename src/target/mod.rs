@@ -20,13 +20,15 @@
 //! ```
 //!
 //! The `wire` writes the requests and reads the answers, in a task of its own for each connection.
-//! `transport` opens the stream below it, `tls` decides which
-//! certificates are trusted, `credentials` finds the password.
+//! `transport` opens the stream below it, `hosts` chooses among several servers, `tls` decides
+//! which certificates are trusted, `certificate` finds our own, `credentials` finds the password.
 
 mod catalog;
+mod certificate;
 mod connection;
 mod credentials;
 mod error;
+mod hosts;
 mod inspect;
 mod observer;
 mod reply;
@@ -41,4 +43,7 @@ pub use error::{CancelError, ConnectError, ObserveError, TargetError};
 pub use observer::Observer;
 pub use reply::{Lost, Reply, ServerError, TransactionStatus};
 pub use request::{Batch, Request, ResultRows};
-pub use settings::{Login, Password, SslMode, TargetSettings};
+pub use settings::{
+    CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, Login, Password,
+    RootCertificates, SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
+};

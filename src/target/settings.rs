@@ -1,6 +1,7 @@
 //! Where the target is and how to log in to it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,14 +11,26 @@ pub use crate::replay::settings::Login;
 /// and application name, which stand in [`Login`].
 #[derive(Debug, Clone)]
 pub struct TargetSettings {
-    /// A host name, an address, or the directory of a Unix socket (starts with `/`).
-    pub host: String,
-    /// The port, which is part of a Unix socket's name too.
-    pub port: u16,
+    /// The servers to try, in this order.
+    pub hosts: Vec<Host>,
+    /// Try the servers, and the addresses of each, in an order of their own each time.
+    pub load_balance: bool,
+    /// What a server has to be to be taken.
+    pub target_session_attrs: TargetSessionAttrs,
     /// Whether to use TLS and what to verify.
     pub sslmode: SslMode,
-    /// The certificate authorities that are trusted, PEM. Without it the operating system's are.
-    pub sslrootcert: Option<PathBuf>,
+    /// Start with the TLS handshake, without asking the server first: PostgreSQL 17 and later.
+    pub direct_tls: bool,
+    /// The certificate authorities that are trusted.
+    pub sslrootcert: RootCertificates,
+    /// The client's own certificate.
+    pub certificate: ClientCertificate,
+    /// Which versions of TLS may be spoken.
+    pub tls_versions: TlsVersions,
+    /// Tell the server in the TLS handshake which host is meant.
+    pub sslsni: bool,
+    /// Whether the log-in is tied to the server's certificate.
+    pub channel_binding: ChannelBinding,
     /// The password of every user. Without it the password file is asked.
     pub password: Option<Password>,
     /// The password file. Without it `$PGPASSFILE` or `~/.pgpass`.
@@ -26,12 +39,16 @@ pub struct TargetSettings {
     pub read_only: bool,
     /// Command-line options for every session, as in libpq's `options`: `-c statement_timeout=0`.
     pub options: Option<String>,
-    /// How long opening a connection may take, log-in included. Zero: as long as it takes.
+    /// How long opening a connection to one address may take, log-in included. Zero: as long as it
+    /// takes.
     pub connect_timeout: Duration,
     /// How long sent bytes may stay unacknowledged before the connection counts as lost. Zero:
     /// the operating system's default. Linux only.
     pub tcp_user_timeout: Duration,
-    /// How long a connection is silent before the first keepalive. Zero: no keepalives.
+    /// Whether an idle connection is kept alive.
+    pub keepalives: bool,
+    /// How long a connection is silent before the first keepalive. Zero: the operating system's
+    /// default.
     pub keepalives_idle: Duration,
     /// How long until the next keepalive. Zero: the operating system's default.
     pub keepalives_interval: Duration,
@@ -43,16 +60,23 @@ pub struct TargetSettings {
 impl Default for TargetSettings {
     fn default() -> Self {
         Self {
-            host: "localhost".to_owned(),
-            port: 5432,
+            hosts: vec![Host::new("localhost", DEFAULT_PORT)],
+            load_balance: false,
+            target_session_attrs: TargetSessionAttrs::Any,
             sslmode: SslMode::Prefer,
-            sslrootcert: None,
+            direct_tls: false,
+            sslrootcert: RootCertificates::System,
+            certificate: ClientCertificate::None,
+            tls_versions: TlsVersions::default(),
+            sslsni: true,
+            channel_binding: ChannelBinding::Prefer,
             password: None,
             passfile: None,
             read_only: false,
             options: None,
             connect_timeout: Duration::from_secs(10),
             tcp_user_timeout: Duration::from_secs(30),
+            keepalives: true,
             keepalives_idle: Duration::from_secs(30),
             keepalives_interval: Duration::from_secs(5),
             keepalives_count: 3,
@@ -61,20 +85,9 @@ impl Default for TargetSettings {
 }
 
 impl TargetSettings {
-    /// Whether `host` is the directory of a Unix socket.
-    pub(super) fn is_unix(&self) -> bool {
-        self.host.starts_with('/')
-    }
-
-    /// `host:port`, or the path of the Unix socket.
-    pub(super) fn address(&self) -> String {
-        if self.is_unix() {
-            format!("{}/.s.PGSQL.{}", self.host.trim_end_matches('/'), self.port)
-        } else if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+    /// The servers by their addresses: `host:port`, or the path of a Unix socket.
+    pub fn address(&self) -> String {
+        self.hosts.iter().map(Host::address).collect::<Vec<_>>().join(", ")
     }
 
     /// The `options` of the start-up packet.
@@ -88,11 +101,82 @@ impl TargetSettings {
     }
 }
 
+/// The port that a PostgreSQL listens on unless it is told otherwise.
+pub const DEFAULT_PORT: u16 = 5432;
+
+/// A server that may be the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// A host name, an address, or the directory of a Unix socket (starts with `/`).
+    pub name: String,
+    /// The address to connect to, where the name is not to be looked up: libpq's `hostaddr`.
+    pub address: Option<IpAddr>,
+    /// The port, which is part of a Unix socket's name too.
+    pub port: u16,
+}
+
+impl Host {
+    /// A host whose name is looked up.
+    pub fn new(name: impl Into<String>, port: u16) -> Self {
+        Self { name: name.into(), address: None, port }
+    }
+
+    /// Whether the name is the directory of a Unix socket.
+    pub(super) fn is_unix(&self) -> bool {
+        self.name.starts_with('/')
+    }
+
+    /// `host:port`, or the path of the Unix socket.
+    pub(super) fn address(&self) -> String {
+        if self.is_unix() {
+            format!("{}/.s.PGSQL.{}", self.name.trim_end_matches('/'), self.port)
+        } else if self.name.contains(':') {
+            format!("[{}]:{}", self.name, self.port)
+        } else {
+            format!("{}:{}", self.name, self.port)
+        }
+    }
+}
+
+/// What a server has to be to be taken: libpq's `target_session_attrs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetSessionAttrs {
+    /// Whatever it is.
+    #[default]
+    Any,
+    /// Sessions may write there.
+    ReadWrite,
+    /// Sessions may not write there.
+    ReadOnly,
+    /// It is no standby.
+    Primary,
+    /// It is a standby.
+    Standby,
+    /// A standby, or else whatever there is.
+    PreferStandby,
+}
+
+impl TargetSessionAttrs {
+    /// As libpq writes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::ReadWrite => "read-write",
+            Self::ReadOnly => "read-only",
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::PreferStandby => "prefer-standby",
+        }
+    }
+}
+
 /// Whether to use TLS and what to verify: libpq's `sslmode`. Unix sockets never use TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SslMode {
     /// Never TLS.
     Disable,
+    /// TLS only if the server refuses a connection without.
+    Allow,
     /// TLS if the server can; no certificate is verified.
     #[default]
     Prefer,
@@ -103,6 +187,67 @@ pub enum SslMode {
     VerifyCa,
     /// TLS, the certificate is signed by a trusted authority and made out to the host.
     VerifyFull,
+}
+
+/// The certificate authorities that are trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootCertificates {
+    /// The operating system's.
+    System,
+    /// Those in this file, PEM; where it is missing, the operating system's.
+    IfPresent(PathBuf),
+    /// Those in this file, PEM.
+    File(PathBuf),
+}
+
+/// The certificate that the client shows where the server asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// None.
+    None,
+    /// The one in this file, PEM, if there is such a file.
+    IfPresent(CertificateFiles),
+    /// The one in this file, PEM.
+    File(CertificateFiles),
+}
+
+/// A certificate and its private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, PEM, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Which versions of TLS may be spoken; all of those that there are if neither is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TlsVersions {
+    /// The oldest.
+    pub min: Option<TlsVersion>,
+    /// The newest.
+    pub max: Option<TlsVersion>,
+}
+
+/// A version of TLS. Older ones are not spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+/// Whether the log-in is tied to the server's certificate: libpq's `channel_binding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// If the server can.
+    #[default]
+    Prefer,
+    /// Always: a log-in without fails.
+    Require,
 }
 
 /// A password. Nothing that prints it shows it.
@@ -158,10 +303,13 @@ mod tests {
 
     #[test]
     fn an_address_names_host_and_port_or_the_socket() {
-        let at = |host: &str| TargetSettings { host: host.into(), ..Default::default() }.address();
+        let at = |host: &str| Host::new(host, 5432).address();
         assert_eq!(at("db.example"), "db.example:5432");
         assert_eq!(at("::1"), "[::1]:5432");
         assert_eq!(at("/run/postgresql/"), "/run/postgresql/.s.PGSQL.5432");
+        let hosts = vec![Host::new("a", 1), Host::new("/b", 2)];
+        let settings = TargetSettings { hosts, ..Default::default() };
+        assert_eq!(settings.address(), "a:1, /b/.s.PGSQL.2");
     }
 
     #[test]

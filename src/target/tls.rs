@@ -1,4 +1,5 @@
-//! Which server certificates are trusted: libpq's `sslmode`, with rustls.
+//! Which server certificates are trusted, and what the client shows: libpq's `sslmode` and its
+//! companions, with rustls.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,37 +12,63 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::certificate;
 use super::error::TargetError;
-use super::settings::{SslMode, TargetSettings};
+use super::settings::{Host, RootCertificates, SslMode, TargetSettings, TlsVersion, TlsVersions};
 
 /// The TLS side of the connections; `None` where they don't use it.
 pub(super) fn connector(
     settings: &TargetSettings,
 ) -> Result<Option<MakeRustlsConnect>, TargetError> {
-    let rootcert = settings.sslrootcert.as_deref();
+    let roots = &settings.sslrootcert;
     let trust = match settings.sslmode {
-        _ if settings.is_unix() => return Ok(None),
+        _ if settings.hosts.iter().all(Host::is_unix) => return Ok(None),
         SslMode::Disable => return Ok(None),
         // libpq: for backward compatibility `require` verifies if there is something to verify
         // with.
-        SslMode::Require if rootcert.is_some() => Trust::Signed(Roots::load(rootcert)?),
-        SslMode::Prefer | SslMode::Require => Trust::Anyone,
-        SslMode::VerifyCa => Trust::Signed(Roots::load(rootcert)?),
-        SslMode::VerifyFull => Trust::SignedForHost(Roots::load(rootcert)?),
+        SslMode::Require if roots.file().is_some() => Trust::Signed(Roots::load(roots)?),
+        SslMode::Allow | SslMode::Prefer | SslMode::Require => Trust::Anyone,
+        SslMode::VerifyCa => Trust::Signed(Roots::load(roots)?),
+        SslMode::VerifyFull => Trust::SignedForHost(Roots::load(roots)?),
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Verifier { trust, provider: Arc::clone(&provider) });
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions(settings.tls_versions))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match certificate::load(&settings.certificate)? {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key)?,
+        None => config.with_no_client_auth(),
+    };
+    config.enable_sni = settings.sslsni;
     // What PostgreSQL 17 expects; older versions don't look at it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(Some(MakeRustlsConnect::new(config)))
+}
+
+fn versions(TlsVersions { min, max }: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
+    [(TlsVersion::V1_2, &rustls::version::TLS12), (TlsVersion::V1_3, &rustls::version::TLS13)]
+        .into_iter()
+        .filter(|(version, _)| min.is_none_or(|min| *version >= min))
+        .filter(|(version, _)| max.is_none_or(|max| *version <= max))
+        .map(|(_, version)| version)
+        .collect()
+}
+
+impl RootCertificates {
+    /// The file to read, if there is one.
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::System => None,
+            Self::IfPresent(file) => Some(file.as_path()).filter(|file| file.exists()),
+            Self::File(file) => Some(file),
+        }
+    }
 }
 
 /// Whose certificate is accepted.
@@ -63,8 +90,8 @@ struct Roots {
 }
 
 impl Roots {
-    fn load(file: Option<&Path>) -> Result<Self, TargetError> {
-        match file {
+    fn load(roots: &RootCertificates) -> Result<Self, TargetError> {
+        match roots.file() {
             Some(path) => Self::read(path),
             None => Self::native(),
         }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{ConnectError, TargetError};
-use super::settings::{SslMode, TargetSettings};
+use super::settings::{Host, SslMode, TargetSettings};
 use super::tls;
 use super::wire::BackendKey;
 
@@ -36,13 +37,23 @@ pub(super) struct Network {
     tls: Option<MakeRustlsConnect>,
 }
 
-/// Whether TLS is worth a try.
+/// Where a stream leads: one of the addresses of a host.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub host: Host,
+    /// `None`: the Unix socket.
+    pub socket: Option<SocketAddr>,
+}
+
+/// Whether a stream is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encryption {
-    /// As the settings say.
-    AsSet,
-    /// `prefer`, and the server would have nothing of it.
+    /// No.
     Without,
+    /// If the server can.
+    IfOffered,
+    /// Yes, or there is no stream.
+    Required,
 }
 
 impl Network {
@@ -56,35 +67,60 @@ impl Network {
         &self.settings
     }
 
-    /// Runs `opening` for as long as opening a connection may take.
+    /// Runs `opening`, at `host`, for as long as opening a connection may take.
     pub async fn in_time<T>(
         &self,
+        host: &Host,
         opening: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
         let after = self.settings.connect_timeout;
         if after.is_zero() {
             return opening.await;
         }
-        tokio::time::timeout(after, opening).await.unwrap_or_else(|_| {
-            Err(ConnectError::Timeout { address: self.settings.address(), after })
-        })
+        tokio::time::timeout(after, opening)
+            .await
+            .unwrap_or_else(|_| Err(ConnectError::Timeout { address: host.address(), after }))
+    }
+
+    /// Looks a host's addresses up.
+    pub async fn endpoints(&self, host: &Host) -> Result<Vec<Endpoint>, ConnectError> {
+        let endpoint = |socket| Endpoint { host: host.clone(), socket };
+        if let Some(address) = host.address {
+            return Ok(vec![endpoint(Some(SocketAddr::new(address, host.port)))]);
+        }
+        if host.is_unix() {
+            return Ok(vec![endpoint(None)]);
+        }
+        let unreachable = |source| ConnectError::Unreachable { address: host.address(), source };
+        let looked_up = self.in_time(host, async {
+            tokio::net::lookup_host((host.name.as_str(), host.port)).await.map_err(unreachable)
+        });
+        let endpoints: Vec<_> = looked_up.await?.map(|address| endpoint(Some(address))).collect();
+        if endpoints.is_empty() {
+            let failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            return Err(unreachable(failure));
+        }
+        Ok(endpoints)
     }
 
     /// Opens a stream and, where that is due, encrypts it.
-    pub async fn open(&self, encryption: Encryption) -> Result<Transport, ConnectError> {
-        if self.settings.is_unix() {
-            let socket = UnixStream::connect(self.settings.address()).await;
-            return socket.map(Transport::Unix).map_err(|error| self.unreachable(error));
-        }
-        let plain = self.open_tcp().await.map_err(|error| self.unreachable(error))?;
-        let Some(tls) = self.tls.as_ref().filter(|_| encryption == Encryption::AsSet) else {
+    pub async fn open(
+        &self,
+        endpoint: &Endpoint,
+        encryption: Encryption,
+    ) -> Result<Transport, ConnectError> {
+        let Some(address) = endpoint.socket else {
+            let socket = UnixStream::connect(endpoint.host.address()).await;
+            return socket.map(Transport::Unix).map_err(|error| endpoint.unreachable(error));
+        };
+        let plain = self.open_tcp(endpoint, address).await?;
+        let Some(tls) = self.tls.as_ref().filter(|_| encryption != Encryption::Without) else {
             return Ok(Transport::Tcp(plain));
         };
-        match self.encrypt(plain, tls.clone()).await {
+        match self.encrypt(endpoint, plain, tls.clone(), encryption).await {
             // As libpq does: a server whose TLS is broken is a server without.
-            Err(ConnectError::Tls { .. }) if self.settings.sslmode == SslMode::Prefer => {
-                let plain = self.open_tcp().await.map_err(|error| self.unreachable(error))?;
-                Ok(Transport::Tcp(plain))
+            Err(ConnectError::Tls { .. }) if encryption == Encryption::IfOffered => {
+                self.open_tcp(endpoint, address).await.map(Transport::Tcp)
             }
             result => result,
         }
@@ -92,16 +128,17 @@ impl Network {
 
     /// Asks the server to cancel what the backend of `key` is running. Gives once the server has
     /// passed that on to the backend, which it says by closing the connection.
-    pub async fn cancel(&self, key: BackendKey) -> Result<(), ConnectError> {
-        self.in_time(async {
-            let mut stream = self.open(Encryption::AsSet).await?;
+    pub async fn cancel(&self, endpoint: &Endpoint, key: BackendKey) -> Result<(), ConnectError> {
+        self.in_time(&endpoint.host, async {
+            let (encryption, _) = self.settings.sslmode.encryptions();
+            let mut stream = self.open(endpoint, encryption).await?;
             let mut request = BytesMut::new();
             frontend::cancel_request(key.pid, key.secret, &mut request);
             let sent = async {
                 stream.write_all(&request).await?;
                 stream.flush().await
             };
-            sent.await.map_err(|error| self.unreachable(error))?;
+            sent.await.map_err(|error| endpoint.unreachable(error))?;
             // However it ends: the server does not say whether it found something to cancel.
             let _ = stream.read_to_end(&mut Vec::new()).await;
             Ok(())
@@ -109,21 +146,17 @@ impl Network {
         .await
     }
 
-    /// Tries the addresses of the host one after the other, as libpq does.
-    async fn open_tcp(&self) -> io::Result<TcpStream> {
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in
-            tokio::net::lookup_host((self.settings.host.as_str(), self.settings.port)).await?
-        {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    self.tune(&stream)?;
-                    return Ok(stream);
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+    async fn open_tcp(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+    ) -> Result<TcpStream, ConnectError> {
+        let opened = async {
+            let stream = TcpStream::connect(address).await?;
+            self.tune(&stream)?;
+            Ok(stream)
+        };
+        opened.await.map_err(|error| endpoint.unreachable(error))
     }
 
     /// Without these a server that vanishes (power, cable) is waited for for hours.
@@ -132,8 +165,11 @@ impl Network {
         let settings = &self.settings;
         stream.set_nodelay(true)?;
         let socket = SockRef::from(stream);
-        if let Some(idle) = set(settings.keepalives_idle) {
-            let mut keepalive = TcpKeepalive::new().with_time(idle);
+        if settings.keepalives {
+            let mut keepalive = TcpKeepalive::new();
+            if let Some(idle) = set(settings.keepalives_idle) {
+                keepalive = keepalive.with_time(idle);
+            }
             if let Some(interval) = set(settings.keepalives_interval) {
                 keepalive = keepalive.with_interval(interval);
             }
@@ -151,41 +187,65 @@ impl Network {
 
     async fn encrypt(
         &self,
+        endpoint: &Endpoint,
         mut stream: TcpStream,
         mut tls: MakeRustlsConnect,
+        encryption: Encryption,
     ) -> Result<Transport, ConnectError> {
-        let mut request = BytesMut::new();
-        frontend::ssl_request(&mut request);
-        // One byte and no more: what follows is the handshake's.
-        let mut answer = [0];
-        let asked = async {
-            stream.write_all(&request).await?;
-            stream.read_exact(&mut answer).await
-        };
-        asked.await.map_err(|error| self.unreachable(error))?;
-        if answer != *b"S" {
-            return match self.settings.sslmode {
-                SslMode::Prefer => Ok(Transport::Tcp(stream)),
-                _ => Err(ConnectError::TlsUnsupported { address: self.settings.address() }),
+        if !self.settings.direct_tls && !ask_for_tls(endpoint, &mut stream).await? {
+            return match encryption {
+                Encryption::Required => {
+                    Err(ConnectError::TlsUnsupported { address: endpoint.host.address() })
+                }
+                Encryption::IfOffered | Encryption::Without => Ok(Transport::Tcp(stream)),
             };
         }
         // A host name that no certificate can be made out to is verified by none; its address
         // stands in for it where nobody asks.
-        let peer = stream.peer_addr().map_err(|error| self.unreachable(error))?.ip().to_string();
-        let host = self.settings.host.as_str();
+        let peer = stream.peer_addr().map_err(|error| endpoint.unreachable(error))?.ip();
+        let host = endpoint.host.name.as_str();
         let connect = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, host)
-            .or_else(|_| MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &peer))
-            .map_err(|error| self.tls_failed(io::Error::other(error)))?;
-        let encrypted = connect.connect(stream).await.map_err(|error| self.tls_failed(error))?;
+            .or_else(|_| MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &peer.to_string()))
+            .map_err(|error| endpoint.tls_failed(io::Error::other(error)))?;
+        let encrypted =
+            connect.connect(stream).await.map_err(|error| endpoint.tls_failed(error))?;
         Ok(Transport::Tls(Box::new(encrypted)))
     }
+}
 
+/// Whether the server will have TLS.
+async fn ask_for_tls(endpoint: &Endpoint, stream: &mut TcpStream) -> Result<bool, ConnectError> {
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    // One byte and no more: what follows is the handshake's.
+    let mut answer = [0];
+    let asked = async {
+        stream.write_all(&request).await?;
+        stream.read_exact(&mut answer).await
+    };
+    asked.await.map_err(|error| endpoint.unreachable(error))?;
+    Ok(answer == *b"S")
+}
+
+impl Endpoint {
     fn unreachable(&self, source: io::Error) -> ConnectError {
-        ConnectError::Unreachable { address: self.settings.address(), source }
+        ConnectError::Unreachable { address: self.host.address(), source }
     }
 
     fn tls_failed(&self, source: io::Error) -> ConnectError {
-        ConnectError::Tls { address: self.settings.address(), source }
+        ConnectError::Tls { address: self.host.address(), source }
+    }
+}
+
+impl SslMode {
+    /// What to try, and what to try then where the server refuses that.
+    pub(super) fn encryptions(self) -> (Encryption, Option<Encryption>) {
+        match self {
+            Self::Disable => (Encryption::Without, None),
+            Self::Allow => (Encryption::Without, Some(Encryption::IfOffered)),
+            Self::Prefer => (Encryption::IfOffered, Some(Encryption::Without)),
+            Self::Require | Self::VerifyCa | Self::VerifyFull => (Encryption::Required, None),
+        }
     }
 }
 

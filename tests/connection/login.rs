@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use kreplay::target::{ConnectError, Password, Request, SslMode, Target, TargetSettings};
+use kreplay::target::{
+    ConnectError, Host, Password, Request, RootCertificates, SslMode, Target, TargetSettings,
+};
 
 use super::{login, outcome, settings, simple};
 use crate::support::postgres::Server;
@@ -17,7 +19,7 @@ const ALICE_NEEDS_A_PASSWORD: &str = "host all alice 127.0.0.1/32 scram-sha-256\
                                       host all all 127.0.0.1/32 trust\n\
                                       local all all trust\n";
 
-async fn refused(settings: TargetSettings, user: &str, database: &str) -> ConnectError {
+pub(super) async fn refused(settings: TargetSettings, user: &str, database: &str) -> ConnectError {
     let target = Target::new(settings).expect("usable settings");
     match target.connect(&login(user, database)).await {
         Ok(_) => panic!("{user} got into {database}"),
@@ -25,14 +27,14 @@ async fn refused(settings: TargetSettings, user: &str, database: &str) -> Connec
     }
 }
 
-async fn accepted(settings: TargetSettings, user: &str) {
+pub(super) async fn accepted(settings: TargetSettings, user: &str) {
     let target = Target::new(settings).expect("usable settings");
     let connection = target.connect(&login(user, "postgres")).await.expect("a connection");
     assert_eq!(outcome(&simple(&connection, "SELECT 1").await), ("00000", 1, 1));
     connection.close().await;
 }
 
-fn with_alice() -> Server {
+pub(super) fn with_alice() -> Server {
     let server = Server::start_with(15, |data| {
         fs::write(data.join("pg_hba.conf"), ALICE_NEEDS_A_PASSWORD).expect("own cluster");
     });
@@ -40,7 +42,7 @@ fn with_alice() -> Server {
     server
 }
 
-fn password(password: &str) -> Option<Password> {
+pub(super) fn password(password: &str) -> Option<Password> {
     Some(Password::from(password.to_owned()))
 }
 
@@ -119,8 +121,7 @@ async fn a_server_that_is_away_or_silent_is_worth_another_try() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("a port").port();
     let settings = TargetSettings {
-        host: "127.0.0.1".into(),
-        port,
+        hosts: vec![Host::new("127.0.0.1", port)],
         connect_timeout: Duration::from_millis(100),
         ..Default::default()
     };
@@ -139,7 +140,7 @@ async fn a_directory_as_host_is_a_unix_socket() {
         fs::set_permissions(data, fs::Permissions::from_mode(0o750)).expect("own cluster");
     });
     let settings = TargetSettings {
-        host: server.data().display().to_string(),
+        hosts: vec![Host::new(server.data().display().to_string(), server.port())],
         sslmode: SslMode::VerifyFull,
         ..settings(&server)
     };
@@ -151,13 +152,13 @@ async fn a_directory_as_host_is_a_unix_socket() {
     connection.cancel().await.expect("over the socket, too");
 }
 
-fn configure(data: &Path, line: &str) {
+pub(super) fn configure(data: &Path, line: &str) {
     let path = data.join("postgresql.conf");
     let before = fs::read_to_string(&path).expect("own cluster");
     fs::write(path, format!("{before}\n{line}\n")).expect("own cluster");
 }
 
-fn openssl(directory: &Path, arguments: &[&str]) {
+pub(super) fn openssl(directory: &Path, arguments: &[&str]) {
     let output = Command::new("openssl")
         .args(arguments)
         .current_dir(directory)
@@ -168,7 +169,7 @@ fn openssl(directory: &Path, arguments: &[&str]) {
 
 /// Makes `ca.crt`, `other.crt` (an authority that signed nothing), and `server.crt` with
 /// `server.key`, made out to localhost alone.
-fn make_certificates(directory: &Path) {
+pub(super) fn make_certificates(directory: &Path) {
     let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     for name in ["ca", "other"] {
         let files = [format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}")];
@@ -185,15 +186,15 @@ fn make_certificates(directory: &Path) {
     openssl(directory, &[&new[..], &server, &signed, &leaf].concat());
 }
 
-fn with_tls(certificates: &Path, hba: &str) -> Server {
+pub(super) fn with_tls(certificates: &Path, hba: &str) -> Server {
     let server = Server::start_with(15, |data| {
-        for file in ["server.crt", "server.key"] {
+        for file in ["ca.crt", "server.crt", "server.key"] {
             fs::copy(certificates.join(file), data.join(file)).expect("own cluster");
         }
         fs::set_permissions(data.join("server.key"), fs::Permissions::from_mode(0o600))
             .expect("own file");
         Server::hand_over(&data.join("server.key"));
-        configure(data, "ssl = on");
+        configure(data, "ssl = on\nssl_ca_file = 'ca.crt'");
         fs::write(data.join("pg_hba.conf"), hba).expect("own cluster");
     });
     server.query("CREATE ROLE alice LOGIN PASSWORD 'wonderland'");
@@ -223,9 +224,11 @@ async fn each_sslmode_verifies_what_libpq_verifies() {
         (SslMode::VerifyFull, Some("other.crt"), "localhost", Err("UnknownIssuer")),
     ] {
         let settings = TargetSettings {
-            host: host.into(),
+            hosts: vec![Host::new(host, server.port())],
             sslmode,
-            sslrootcert: root.map(|file| certificates.path().join(file)),
+            sslrootcert: root.map_or(RootCertificates::System, |file| {
+                RootCertificates::File(certificates.path().join(file))
+            }),
             // With SCRAM over TLS the certificate is bound to the log-in.
             password: password("wonderland"),
             ..settings(&server)

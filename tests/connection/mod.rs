@@ -3,13 +3,14 @@
 mod catalog;
 mod login;
 mod observer;
+mod targets;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kreplay::replay::parameter_types::ParamTyping;
 use kreplay::target::{
-    Batch, Connection, Login, Reply, Request, Target, TargetSettings, TransactionStatus,
+    Batch, Connection, Host, Login, Reply, Request, Target, TargetSettings, TransactionStatus,
 };
 
 use crate::support::postgres::Server;
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const NO_PARAMS: &[Option<&str>] = &[];
 
 fn settings(server: &Server) -> TargetSettings {
-    TargetSettings { host: "127.0.0.1".into(), port: server.port(), ..Default::default() }
+    TargetSettings { hosts: vec![Host::new("127.0.0.1", server.port())], ..Default::default() }
 }
 
 fn login(user: &str, database: &str) -> Login {

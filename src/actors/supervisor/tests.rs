@@ -12,7 +12,7 @@ use crate::replay::backends::Backends;
 use crate::replay::session::Turns;
 use crate::replay::settings;
 use crate::replay::work::{End, Position, Seq, Work};
-use crate::target::{SslMode, Target, TargetSettings};
+use crate::target::{Host, SslMode, Target, TargetSettings};
 
 const SESSION: SessionId = SessionId { start: 1, pid: 1 };
 
@@ -175,8 +175,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let above = Above::default();
     let upwards = above.clone().start();
     let target = Target::new(TargetSettings {
-        host: "127.0.0.1".into(),
-        port,
+        hosts: vec![Host::new("127.0.0.1", port)],
         sslmode: SslMode::Disable,
         ..Default::default()
     });

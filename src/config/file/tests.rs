@@ -125,7 +125,9 @@ fn a_value_that_the_flag_would_refuse_is_told_with_its_line_and_the_flag() {
 fn the_file_comes_after_the_command_line_and_every_variable_and_before_the_default() {
     let file = file("topic = 'pg'\ndb-host = 'file'\nmax-sessions = 7\nreset = true");
     let host = |line, variables: &[(&str, &str)]| {
-        resolve(line, variables, &file).map(|config| config.target.host).unwrap_or_default()
+        resolve(line, variables, &file)
+            .map(|config| config.target.hosts[0].name.clone())
+            .unwrap_or_default()
     };
     let all = [("KREPLAY_DB_HOST", "own"), ("dbHost", "older"), ("PGHOST", "libpq")];
     assert_eq!(host("-H typed", &all), "typed");
@@ -178,6 +180,8 @@ fn a_file_with_secrets_that_others_may_read_is_warned_about() {
     };
     for secret in [
         "db-password = 'hunter2'",
+        "target = 'postgres://ann:hunter2@db'",
+        "target = 'password hunter2'",
         "kafka-property = ['sasl.password=hunter2']",
         "kafka-property = \"a=b\\nsasl.password=hunter2\"",
     ] {

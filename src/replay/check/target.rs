@@ -153,10 +153,14 @@ fn no_way_in(seen: &TargetSeen, refused: &Refused, asked: &Asked, lines: &mut Se
 
 fn remedy(why: Why, user: &str, database: &str) -> String {
     match why {
-        Why::Unreachable => "check --db-host and --db-port, the network, that the server runs and \
+        Why::Unreachable => {
+            "check --target or --db-host and --db-port, the network, that the server runs and \
                              that its listen_addresses lets this machine in"
-            .to_owned(),
-        Why::Tls => "check --sslmode and --sslrootcert, and ssl on the target".to_owned(),
+                .to_owned()
+        }
+        Why::Tls => {
+            "check --sslmode, --sslrootcert and --sslcert, and ssl on the target".to_owned()
+        }
         Why::NoPassword | Why::Password => format!(
             "put the password of {user} into ~/.pgpass or PGPASSFILE (mode 0600) as \
              host:port:database:user:password, or let kreplay's address in with trust in the \
