@@ -26,6 +26,7 @@ pub use self::labels::{Eviction, SessionEnd, SessionState, Side, StallBreak};
 pub use self::publishing::{publish_process, publish_tally};
 pub use self::recording::*;
 use crate::cli::REVISION;
+use crate::pglog::SqlState;
 use crate::replay::bottleneck;
 use crate::replay::footprint::Widening;
 use crate::replay::policy::Tally;
@@ -168,6 +169,8 @@ metrics! {
         "Records that the topic had dropped before they were read (--on-gap continue).";
     MERGED_LATE: Counter, "kreplay_merged_late_total", [], Count,
         "Records of several partitions that came after younger ones of others had been taken: their partition had been silent for --merge-idle.";
+    TARGET_CONFLICTS_RETRIED: Counter, "kreplay_target_conflicts_retried_total", ["sqlstate"], Count,
+        "Transactions run again because the target, and not the source, failed them for a deadlock or a serialization failure.";
     TYPE_GUESSES: Counter, "kreplay_type_guesses_total", [], Count,
         "Statements prepared again with parameter types guessed from the values.";
     IN_DOUBT: Counter, "kreplay_in_doubt_total", [], Count,
@@ -279,6 +282,9 @@ fn describe_and_touch() {
     }
     for &reason in StallBreak::ALL {
         counter!(STALLS_BROKEN.name, "reason" => reason.label()).absolute(0);
+    }
+    for code in [SqlState::DEADLOCK_DETECTED, SqlState::SERIALIZATION_FAILURE] {
+        counter!(TARGET_CONFLICTS_RETRIED.name, "sqlstate" => code.to_string()).absolute(0);
     }
     for why in Widening::ALL {
         order_widened(why, 0);

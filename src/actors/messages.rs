@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 
-use crate::pglog::SessionId;
+use crate::pglog::{SessionId, SqlState};
 use crate::replay::intake::Delivery;
 use crate::replay::ledger::Fate;
 use crate::replay::session::{Ended, Session};
@@ -185,6 +185,8 @@ pub struct Disconnected(pub SessionId);
 pub struct Progress {
     /// Statements that ended, each with what becomes of its record.
     pub ended: Vec<(Arc<Work>, Settlement)>,
+    /// Why transactions are run again that failed on the target alone.
+    pub retried: Vec<SqlState>,
     /// Statements whose effects are final, by where they came from.
     pub settled: Vec<Settled>,
 }
@@ -192,7 +194,7 @@ pub struct Progress {
 impl Progress {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.settled.is_empty()
+        self.ended.is_empty() && self.retried.is_empty() && self.settled.is_empty()
     }
 
     /// Notes statements that became final together.

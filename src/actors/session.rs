@@ -87,7 +87,7 @@ impl SessionDeps {
         let ended = works.iter().filter(|work| work.mark_reported());
         let ended = ended.map(|work| (work.clone(), Settlement::Not(fate))).collect();
         let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
-        let mut progress = Progress { ended, settled: Vec::new() };
+        let mut progress = Progress { ended, ..Progress::default() };
         progress.settle(&settled);
         self.progress.do_send(progress);
     }
@@ -390,6 +390,11 @@ impl SessionActor {
                 let waited = self.take_wait(work.seq);
                 self.progress.ended.push((work, Settlement::Ran(end, waited)));
             }
+        }
+        if let Some(code) = answered.retried {
+            debug!(session = %self.id, sqlstate = %code,
+                "its transaction failed on the target alone, and is run again");
+            self.progress.retried.push(code);
         }
         if let Some(seq) = answered.finished
             && self.around.takes_turns

@@ -24,8 +24,7 @@ use crate::pglog::SessionId;
 use crate::replay::intake::{Delivery, SessionEvent};
 use crate::replay::ledger::{Fate, Filtered};
 use crate::replay::pace::Moment;
-use crate::replay::parameter_types::KnownTypes;
-use crate::replay::session::{Amended, Closing, Session, SessionSettings};
+use crate::replay::session::{Amended, Closing, Findings, Session, SessionSettings};
 use crate::replay::waits::Waits;
 use crate::target::Login;
 
@@ -43,7 +42,7 @@ pub struct Supervisor {
     sessions: HashMap<SessionId, Entry>,
     settings: SupervisorSettings,
     around: Option<SessionDeps>,
-    known_types: Arc<KnownTypes>,
+    findings: Arc<Findings>,
     /// The threads that sessions are spread over; none: this one.
     arbiters: Vec<ArbiterHandle>,
     next_arbiter: usize,
@@ -91,7 +90,7 @@ impl Supervisor {
             sessions: HashMap::default(),
             settings,
             around: None,
-            known_types: Arc::default(),
+            findings: Arc::default(),
             arbiters,
             next_arbiter: 0,
             actors: 0,
@@ -155,7 +154,7 @@ impl Supervisor {
         if matches!(event, SessionEvent::Amend(_) | SessionEvent::Close(_)) {
             return false;
         }
-        let state = Session::new(self.settings.sessions, self.known_types.clone());
+        let state = Session::new(self.settings.sessions, self.findings.clone());
         self.start(session, partition, login, Arc::new(Mutex::new(state)));
         self.sessions.contains_key(&session)
     }

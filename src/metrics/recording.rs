@@ -11,8 +11,9 @@ use super::{
     LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED, READ_BEYOND,
     RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY,
     SILENT_ROLLBACKS, STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd,
-    SessionState, Side, StallBreak, TYPE_GUESSES, WAITED_SECONDS,
+    SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, WAITED_SECONDS,
 };
+use crate::pglog::SqlState;
 use crate::replay::bottleneck::{Bound, Shares};
 use crate::replay::footprint::Widening;
 use crate::replay::waits::Waits;
@@ -110,6 +111,11 @@ pub fn connected(side: Side, is_connected: bool) {
 /// Counts a statement that was freed from waiting for a lock.
 pub fn stall_broken(how: StallBreak) {
     counter!(STALLS_BROKEN.name, "reason" => how.label()).increment(1);
+}
+
+/// Counts a transaction that is run again since the target alone failed it for a conflict.
+pub fn target_conflict_retried(code: SqlState) {
+    counter!(TARGET_CONFLICTS_RETRIED.name, "sqlstate" => code.to_string()).increment(1);
 }
 
 /// How often footprints were widened for this reason so far.

@@ -150,6 +150,10 @@ impl SqlState {
     pub const SUCCESS: Self = Self(*b"00000");
     /// `25P02`: the transaction is aborted, the statement was not run.
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
+    /// `40001`: in conflict with another transaction, at an isolation level that does not allow it.
+    pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
+    /// `40P01`: chosen as the victim of a deadlock.
+    pub const DEADLOCK_DETECTED: Self = Self(*b"40P01");
     /// `57014`: canceled, or timed out.
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     /// `57P01`: terminated by an administrator.

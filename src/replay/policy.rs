@@ -127,6 +127,9 @@ pub struct Tally {
     pub target_errors: BTreeMap<String, u64>,
     /// Statements whose parameter types had to be guessed.
     pub types_guessed: u64,
+    /// Transactions that the target alone failed for a conflict with others, and that were run again,
+    /// by SQLSTATE.
+    pub target_conflicts_retried: BTreeMap<String, u64>,
     /// Statements that waited for a lock whose end stands later in the log, by how they were freed.
     pub stalls_broken: BTreeMap<&'static str, u64>,
 }
@@ -144,6 +147,11 @@ impl Tally {
         }
         self.types_guessed += u64::from(ended.guessed);
         outcome
+    }
+
+    /// Notes a transaction that is run again since the target alone failed it for a conflict.
+    pub fn retried(&mut self, code: SqlState) {
+        count(&mut self.target_conflicts_retried, code);
     }
 
     /// Notes a session that the source ended with an error, which was reproduced by ending it.
@@ -170,6 +178,10 @@ impl Tally {
         text.push_str(&format!("errors on the target  {}\n", codes(&self.target_errors)));
         if self.types_guessed > 0 {
             text.push_str(&format!("parameter types guessed  {}\n", self.types_guessed));
+        }
+        if !self.target_conflicts_retried.is_empty() {
+            let retried = codes(&self.target_conflicts_retried);
+            text.push_str(&format!("transactions run again after conflicts  {retried}\n"));
         }
         if !self.stalls_broken.is_empty() {
             let listed = self.stalls_broken.iter().map(|(how, n)| format!("{how} {n}"));

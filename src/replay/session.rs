@@ -16,7 +16,7 @@ use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
 use crate::replay::pace::Moment;
-use crate::replay::parameter_types::{KnownTypes, ParamTyping};
+use crate::replay::parameter_types::ParamTyping;
 use crate::replay::permits::ConnectionState;
 use crate::replay::request::{ParseMode, Request, Took, TransactionStatus as Status};
 use crate::replay::stall::Activity;
@@ -24,12 +24,16 @@ use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
 
 mod answers;
+mod findings;
 mod interruptions;
 mod replay_mode;
+mod running_again;
 mod steps;
 
+pub use findings::Findings;
 pub use interruptions::{Evicted, Interrupted};
 use replay_mode::{ReplayMode, raise};
+use running_again::Undoing;
 use steps::Current;
 
 /// The replay of one session.
@@ -47,6 +51,10 @@ pub struct Session {
     /// The open transaction of a session that was given up for being silent: it is run again if the
     /// session goes on after all.
     suspended_transaction: Vec<Arc<Work>>,
+    /// The failed transaction that is undone, to be run again.
+    undoing: Option<Undoing>,
+    /// How often the open transaction has been run again.
+    tries: u8,
     /// Whether the open transaction block is ours and stands for the source's implicit one.
     implicit: bool,
     /// The transaction status that the last answer told.
@@ -83,7 +91,7 @@ pub struct Session {
     closing: Option<Closing>,
     /// What its statements have waited for.
     waits: WaitAccount,
-    known_types: Arc<KnownTypes>,
+    findings: Arc<Findings>,
 }
 
 /// How sessions are replayed.
@@ -140,6 +148,8 @@ enum Role {
     Abort,
     /// The end of an implicit transaction whose last statement is not replayed.
     ImplicitEnd,
+    /// Part of undoing a failed transaction.
+    Undo,
     /// A step of `current`.
     Step,
     /// A statement in one request, and what that holds.
@@ -226,6 +236,8 @@ pub struct Answered {
     pub ended: Option<(Arc<Work>, Ended)>,
     /// The statement whose turn is over.
     pub finished: Option<Seq>,
+    /// Why the statement's transaction is run again, where it is.
+    pub retried: Option<SqlState>,
     /// Statements whose effects are final.
     pub settled: SmallVec<[Arc<Work>; 1]>,
 }
@@ -259,7 +271,7 @@ pub enum Amended {
 
 impl Session {
     /// A new session.
-    pub fn new(settings: SessionSettings, known_types: Arc<KnownTypes>) -> Self {
+    pub fn new(settings: SessionSettings, findings: Arc<Findings>) -> Self {
         Self {
             queue: VecDeque::new(),
             connected: false,
@@ -267,6 +279,8 @@ impl Session {
             current: None,
             transaction: Vec::new(),
             suspended_transaction: Vec::new(),
+            undoing: None,
+            tries: 0,
             implicit: false,
             status: Status::Idle,
             prepared: HashMap::new(),
@@ -287,7 +301,7 @@ impl Session {
             newest_succeeded: false,
             closing: None,
             waits: WaitAccount::default(),
-            known_types,
+            findings,
         }
     }
 
@@ -353,7 +367,7 @@ impl Session {
 
     /// Whether a request is without an answer, or a statement takes more requests.
     pub fn is_running(&self) -> bool {
-        !self.sent.is_empty() || self.current.is_some()
+        !self.sent.is_empty() || self.current.is_some() || self.undoing.is_some()
     }
 
     /// What it is about on its connection: to be compared with what it is about later.
@@ -408,7 +422,7 @@ impl Session {
     pub fn running(&self) -> Option<&Arc<Work>> {
         let whole = self.sent.iter().find_map(|sent| match &sent.role {
             Role::Whole(work, _) => Some(work),
-            Role::Step | Role::Restore(_) | Role::Abort | Role::ImplicitEnd => None,
+            Role::Step | Role::Restore(_) | Role::Abort | Role::ImplicitEnd | Role::Undo => None,
         });
         whole.or(self.current.as_ref().map(|current| &current.work))
     }
@@ -473,6 +487,9 @@ impl Session {
         {
             return Next::Wait;
         }
+        if let Some(next) = self.undo_step() {
+            return next;
+        }
         if let Some(restore) = self.restoring.pop_front() {
             let name = if let Restore::Parse { name, sql } = &restore {
                 self.prepared.insert(name.clone(), Prepared { sql: sql.clone(), noted: true });
@@ -507,7 +524,7 @@ impl Session {
             self.in_turn = Seq(0);
             return Next::WaitUntil(due);
         }
-        let work = front.work.clone();
+        let (work, again) = (front.work.clone(), front.again);
         let end = work.end();
         let mode = ReplayMode::of(&work, end, self.status, &self.settings);
         let steps = self.takes_steps(&work, end, &mode);
@@ -515,7 +532,7 @@ impl Session {
         if alone && !self.sent.is_empty() {
             return Next::Wait;
         }
-        let in_turn = front.again || self.may_start(work.seq);
+        let in_turn = again || self.may_start(work.seq);
         if !in_turn && self.ahead != Some(work.seq) {
             if self.asked >= work.seq {
                 return Next::Wait;
@@ -523,7 +540,10 @@ impl Session {
             self.asked = work.seq;
             return Next::Ask(work.seq);
         }
-        if !front.again {
+        if self.must_see_the_end() {
+            return Next::Wait;
+        }
+        if !again {
             if in_turn {
                 self.in_turn = self.in_turn.max(work.seq);
             } else {
@@ -537,7 +557,9 @@ impl Session {
         }
         let content = Content::of(&mode);
         let typing = match mode {
-            ReplayMode::Extended => self.known_types.get(&work.statement.sql).unwrap_or_default(),
+            ReplayMode::Extended => {
+                self.findings.types.get(&work.statement.sql).unwrap_or_default()
+            }
             _ => ParamTyping::Untyped,
         };
         let request = self.request(&work, mode, typing);

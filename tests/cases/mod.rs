@@ -6,6 +6,8 @@
 // Until each of its ways to set a case up is used.
 #![allow(dead_code)]
 
+mod victims;
+
 use std::path::{Path, PathBuf};
 
 use crate::support::kreplay::{Finished, Kreplay};

@@ -57,6 +57,10 @@ impl Consumer {
                 }
             }
         }
+        for code in progress.retried {
+            tally.retried(code);
+            metrics::target_conflict_retried(code);
+        }
         drop((tally, shapes));
         for together in progress.settled.split_inclusive(|settled| settled.is_last) {
             let records = together.iter().map(|settled| (settled.at.partition, settled.at.offset));

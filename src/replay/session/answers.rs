@@ -32,7 +32,8 @@ impl Session {
                 }
                 Answered::default()
             }
-            Role::Abort => Answered::default(),
+            Role::Abort | Role::Undo => Answered::default(),
+            Role::Whole(work, _) if self.undoing.is_some() => self.refused_with_it(work),
             Role::ImplicitEnd => self.implicit_ended(before),
             Role::Step => self.step_answered(answer, before),
             Role::Whole(work, content) => {
@@ -83,6 +84,14 @@ impl Session {
             (Ok(()), SourceEnd::Failed(code)) if rolled_back => Err(code),
             _ => target,
         };
+        if let Err(code) = target
+            && Self::is_victim(source, code)
+        {
+            self.findings.note_victim();
+            if self.undo(&work, before) {
+                return Answered { retried: Some(code), ..Answered::default() };
+            }
+        }
         if self.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &work)) {
             self.newest_succeeded = target.is_ok();
         }
@@ -90,11 +99,13 @@ impl Session {
         let mut settled = SmallVec::new();
         if self.status == Status::Idle {
             self.abort = None;
+            self.tries = 0;
             settled.extend(self.transaction.drain(..));
             settled.push(work.clone());
         } else {
             if target.is_ok() && work.statement.outline.has(Command::ends_transaction) {
                 // It ended one transaction and began the next, which it has to be run for again.
+                self.tries = 0;
                 settled.extend(self.transaction.drain(..));
             }
             self.transaction.push(work.clone());
@@ -107,7 +118,7 @@ impl Session {
         }
         let finished = Some(work.seq);
         let ended = work.mark_reported().then_some((work, Ended { source, target, guessed, took }));
-        Answered { ended, finished, settled }
+        Answered { ended, finished, settled, ..Answered::default() }
     }
 
     /// Whether it would let the session write, which must not.

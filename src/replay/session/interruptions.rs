@@ -40,10 +40,9 @@ impl Session {
     pub fn amend(&mut self, amendment: Amendment) -> Amended {
         let Some(work) = self.newest.clone() else { return Amended::Noted };
         work.amend(amendment);
-        let queued = self.queue.back().is_some_and(|queued| Arc::ptr_eq(&queued.work, &work));
         let suspended_transaction =
             self.suspended_transaction.last().is_some_and(|last| Arc::ptr_eq(last, &work));
-        if queued || suspended_transaction {
+        if self.is_to_run(&work) || suspended_transaction {
             return Amended::Noted;
         }
         let under_way =
@@ -98,6 +97,7 @@ impl Session {
     /// Everything that was not settled; and how much of it may have been committed.
     fn take_under_way(&mut self) -> (Vec<Arc<Work>>, usize) {
         let mut again: Vec<Arc<Work>> = std::mem::take(&mut self.transaction);
+        again.extend(self.undoing.take().into_iter().flat_map(|undoing| undoing.works));
         let mut in_doubt = 0;
         let mut in_block = self.status != Status::Idle;
         for sent in std::mem::take(&mut self.sent) {
@@ -111,7 +111,7 @@ impl Session {
                     again.push(work);
                 }
                 Role::ImplicitEnd => in_doubt += 1,
-                Role::Step | Role::Restore(_) | Role::Abort => {}
+                Role::Step | Role::Restore(_) | Role::Abort | Role::Undo => {}
             }
         }
         if let Some(current) = self.current.take() {
@@ -187,7 +187,8 @@ impl Session {
         self.sent.clear();
         self.restoring.clear();
         self.current = None;
-        self.implicit = false;
+        (self.implicit, self.tries) = (false, 0);
+        self.undoing = None;
         (self.abort, self.ends_implicit) = (None, false);
         self.status = Status::Idle;
         self.prepared.clear();

@@ -62,7 +62,7 @@ impl Session {
         let Protocol::Extended { parameters, .. } = &work.statement.protocol else { return false };
         !parameters.is_empty()
             && !matches!(end.source, SourceEnd::Failed(_))
-            && self.known_types.get(&work.statement.sql).is_none()
+            && self.findings.types.get(&work.statement.sql).is_none()
     }
 
     pub(super) fn begin_steps(&mut self, work: Arc<Work>, end: End, mode: ReplayMode) -> Next {
@@ -71,7 +71,7 @@ impl Session {
         } else {
             self.first_step(&work, &mode)
         };
-        let typing = self.known_types.get(&work.statement.sql).unwrap_or_default();
+        let typing = self.findings.types.get(&work.statement.sql).unwrap_or_default();
         self.current = Some(Current { work, mode, typing, step, result: None, took: None });
         self.send_step()
     }
@@ -174,7 +174,7 @@ impl Session {
         }
         current.result = Some(Ok(()));
         if unknown {
-            self.known_types.put(&current.work.statement.sql, current.typing);
+            self.findings.types.put(&current.work.statement.sql, current.typing);
         }
         if guarded { Some(Step::Release) } else { self.after_run(&current.work, Ok(())) }
     }

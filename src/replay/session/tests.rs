@@ -8,6 +8,7 @@ use crate::replay::work::Position;
 
 mod anything;
 mod lost;
+mod running_again;
 mod server;
 mod waits;
 
@@ -81,6 +82,7 @@ struct Replay {
     settled: Vec<u64>,
     finished: Vec<u64>,
     guessed: usize,
+    retried: Vec<String>,
 }
 
 impl Replay {
@@ -97,6 +99,7 @@ impl Replay {
             settled: Vec::new(),
             finished: Vec::new(),
             guessed: 0,
+            retried: Vec::new(),
         }
     }
 
@@ -137,6 +140,7 @@ impl Replay {
             self.ended.push((work.seq.0, ended.target));
             self.guessed += usize::from(ended.guessed);
         }
+        self.retried.extend(answered.retried.map(|code| code.to_string()));
         self.finished.extend(answered.finished.map(|seq| seq.0));
         self.settled.extend(answered.settled.iter().map(|work| work.seq.0));
     }
@@ -498,8 +502,8 @@ fn in_a_transaction_a_savepoint_guards_it_against_types_that_are_not_inferred() 
 
 #[test]
 fn types_that_one_session_found_out_are_known_to_all() {
-    let known = Arc::new(KnownTypes::default());
-    known.put("untypable insert 1", ParamTyping::Guessed);
+    let known = Arc::new(Findings::default());
+    known.types.put("untypable insert 1", ParamTyping::Guessed);
     let mut replay = Replay::new(settings());
     replay.session = Session::new(settings(), known);
     replay.session.connected();

@@ -241,7 +241,10 @@ fn any_event(lost_in_between: bool) -> impl Strategy<Value = Event> {
 /// Replays the session under these events, and then to its end. Gives the replay, and how many
 /// statements were in doubt.
 fn replayed(source: &Source, events: &[Event], settings: SessionSettings) -> (Replay, usize) {
-    let mut replay = Replay::new(settings);
+    replayed_on(Replay::new(settings), source, events)
+}
+
+fn replayed_on(mut replay: Replay, source: &Source, events: &[Event]) -> (Replay, usize) {
     let (mut in_doubt, mut losses) = (0, 0);
     let mut coming = source.sent.iter();
     let read = |replay: &mut Replay, sent: &Sent| {
@@ -315,6 +318,34 @@ proptest! {
         let settings = SessionSettings { turns: if serial { Turns::Serial } else { Turns::None }, depth, ..settings() };
         let (replay, _) = replayed(&source, &events, settings);
         prop_assert_eq!(&replay.server.committed, &source.committed);
+        each_once(&source, replay.ended.iter().map(|(seq, _)| *seq))?;
+        each_once(&source, replay.settled.iter().copied())?;
+    }
+
+    #[test]
+    fn a_transaction_that_the_target_alone_failed_is_committed_exactly_once(
+        units in prop::collection::vec(any_unit(), 0..6),
+        events in prop::collection::vec(any_event(false), 0..120),
+        victims in prop::collection::btree_map(1..20_u64, 1..3_usize, 0..6),
+        commits in 0..3_usize,
+        serial: bool,
+        depth in 1..5_usize,
+    ) {
+        let source = Source::of(&units);
+        let turns = if serial { Turns::Serial } else { Turns::None };
+        let mut replay = Replay::new(SessionSettings { turns, depth, ..settings() });
+        replay.session.findings.note_victim();
+        for (number, times) in victims {
+            replay.server.clashes(&format!("insert {number}"), "40P01", times);
+        }
+        for commit in ["commit", "COMMIT", "commit and chain"] {
+            replay.server.clashes(commit, "40P01", commits);
+        }
+        let (replay, _) = replayed_on(replay, &source, &events);
+        // Unless it was tried too often.
+        if replay.ended.iter().all(|(_, target)| *target != Err(SqlState::DEADLOCK_DETECTED)) {
+            prop_assert_eq!(&replay.server.committed, &source.committed);
+        }
         each_once(&source, replay.ended.iter().map(|(seq, _)| *seq))?;
         each_once(&source, replay.settled.iter().copied())?;
     }

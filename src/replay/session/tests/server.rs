@@ -1,13 +1,14 @@
 //! A model of a server: transactions, savepoints and prepared statements, and effects that show what
 //! was committed, how often and in which order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::pglog::sql::prepared_name;
 
 /// `insert N` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit; `untypable …`
-/// can't be parsed without types, `unparsable` never.
+/// can't be parsed without types, `unparsable` never. What
+/// [`Server::clashes`] with others fails so many times before it does what it says.
 #[derive(Debug, Default)]
 pub struct Server {
     /// The effects of committed transactions.
@@ -18,6 +19,8 @@ pub struct Server {
     deferred: Option<SqlState>,
     savepoints: Vec<usize>,
     prepared: HashSet<String>,
+    /// How statements fail for what happens around them, and how often they still will.
+    clashes: HashMap<String, (SqlState, usize)>,
 }
 
 type Failed = (SqlState, bool);
@@ -25,7 +28,16 @@ type Failed = (SqlState, bool);
 impl Server {
     /// The connection ends: what was not committed is gone.
     pub fn disconnect(&mut self) {
-        *self = Self { committed: std::mem::take(&mut self.committed), ..Self::default() };
+        *self = Self {
+            committed: std::mem::take(&mut self.committed),
+            clashes: std::mem::take(&mut self.clashes),
+            ..Self::default()
+        };
+    }
+
+    /// This statement fails so many times before it does what it says.
+    pub fn clashes(&mut self, sql: &str, code: &str, times: usize) {
+        self.clashes.insert(sql.to_owned(), (state(code), times));
     }
 
     pub fn answer(&mut self, request: &Request) -> Answer {
@@ -56,6 +68,13 @@ impl Server {
 
     fn implicit_commit(&mut self) -> Result<(), Failed> {
         if self.status == Status::Idle { self.commit() } else { Ok(()) }
+    }
+
+    fn roll_back(&mut self) {
+        self.status = Status::Idle;
+        self.open.clear();
+        self.savepoints.clear();
+        self.deferred = None;
     }
 
     fn commit(&mut self) -> Result<(), Failed> {
@@ -121,6 +140,16 @@ impl Server {
         {
             return Err((SqlState::IN_FAILED_TRANSACTION, false));
         }
+        if let Some((code, times)) = self.clashes.get_mut(sql)
+            && *times > 0
+        {
+            *times -= 1;
+            let code = *code;
+            if command.ends_transaction() {
+                self.roll_back();
+            }
+            return Err((code, false));
+        }
         match command {
             Command::Begin => self.status = Status::InTransaction,
             Command::Chain if self.status == Status::Idle => return Err((state("25P01"), false)),
@@ -149,7 +178,11 @@ impl Server {
                 Some(name) => drop(self.prepared.remove(&name)),
                 None => self.prepared.clear(),
             },
-            Command::Prepare => drop(self.prepared.insert(prepared_name(sql).expect("a name"))),
+            Command::Prepare => {
+                if !self.prepared.insert(prepared_name(sql).expect("a name")) {
+                    return Err((state("42P05"), false));
+                }
+            }
             Command::Discard => self.prepared.clear(),
             _ => return self.other(sql),
         }

@@ -1,0 +1,188 @@
+//! A transaction that failed for what happened around it on the target alone: it is undone, and run
+//! again from its beginning on the same connection.
+//!
+//! PostgreSQL ends a deadlock, and a conflict between transactions that it can't put in an order, by
+//! failing one of them. Which one, and whether there is a deadlock at all, depends on moments that no
+//! log holds, so the target may choose a victim where the source had none.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Answered, Next, Role, Sent, Session, Turns};
+use crate::pglog::SqlState;
+use crate::pglog::sql::{self, Command, prepared_name};
+use crate::pglog::statement::{SourceEnd, Statement};
+use crate::replay::request::{Request, TransactionStatus as Status};
+use crate::replay::work::Work;
+
+/// How often a transaction is run again. Whoever won a conflict goes on before the victim does, so
+/// that one more try is enough nearly always; each deadlock costs the target's `deadlock_timeout`,
+/// and the order waits for it.
+const TRIES: u8 = 5;
+
+/// A transaction that has failed and is run again once it is undone.
+#[derive(Debug)]
+pub(super) struct Undoing {
+    /// Its statements, the failed one and what had been sent behind it among them.
+    pub(super) works: Vec<Arc<Work>>,
+    /// What a rollback leaves and running it again would make: statements that it prepared by SQL.
+    prepared: VecDeque<String>,
+}
+
+impl Session {
+    /// Whether the statement's failure is the target's choice of a victim.
+    pub(super) fn is_victim(source: SourceEnd, code: SqlState) -> bool {
+        matches!(code, SqlState::DEADLOCK_DETECTED | SqlState::SERIALIZATION_FAILURE)
+            && source != SourceEnd::Failed(code)
+    }
+
+    /// Takes the failed statement's transaction to be run again, where that is possible. `before`: how
+    /// the connection stood before the statement.
+    pub(super) fn undo(&mut self, work: &Arc<Work>, before: Status) -> bool {
+        if self.tries >= TRIES || !self.is_undone_by_rollback(work, before) {
+            return false;
+        }
+        self.tries += 1;
+        let mut works = std::mem::take(&mut self.transaction);
+        works.push(work.clone());
+        let prepared = works.iter().flat_map(|work| prepared_by_sql(work)).collect();
+        self.undoing = Some(Undoing { works, prepared });
+        self.newest_succeeded = false;
+        // With which types it is prepared is not known any more.
+        self.forget_prepared(work);
+        true
+    }
+
+    /// Whether a rollback undoes all that the open transaction and the failed statement did, and
+    /// all that has been sent behind it.
+    fn is_undone_by_rollback(&self, work: &Work, before: Status) -> bool {
+        let kept = |work: &Arc<Work>| is_kept_by_rollback(&work.statement);
+        if self.transaction.iter().any(kept) || may_have_committed(&work.statement, before) {
+            return false;
+        }
+        let mut is_open = self.status != Status::Idle;
+        self.sent.iter().all(|sent| {
+            let Role::Whole(behind, _) = &sent.role else { return false };
+            let statement = &behind.statement;
+            let is_within = is_open;
+            if statement.only_ends_transaction() {
+                is_open = false;
+            }
+            is_within && is_refused_after_failure(statement)
+        })
+    }
+
+    /// An answer to what had been sent behind the failed statement: refused with it.
+    pub(super) fn refused_with_it(&mut self, work: Arc<Work>) -> Answered {
+        if let Some(undoing) = &mut self.undoing {
+            undoing.works.push(work);
+        }
+        Answered::default()
+    }
+
+    /// The next step of undoing; `None` once the transaction is in the queue again.
+    pub(super) fn undo_step(&mut self) -> Option<Next> {
+        let undoing = self.undoing.as_mut()?;
+        if !self.sent.is_empty() {
+            return Some(Next::Wait);
+        }
+        let text = if self.status != Status::Idle {
+            "ROLLBACK".to_owned()
+        } else if let Some(name) = undoing.prepared.pop_front() {
+            format!("DEALLOCATE \"{}\"", name.replace('"', "\"\""))
+        } else {
+            let works = std::mem::take(&mut undoing.works);
+            self.undoing = None;
+            self.implicit = false;
+            (self.abort, self.ends_implicit) = (None, false);
+            self.context.roll_back();
+            self.put_back(works);
+            return None;
+        };
+        self.sent.push_back(Sent { role: Role::Undo, alone: true });
+        Some(Next::Send(Request::Text(text.into())))
+    }
+
+    /// Whether what was sent last has to be answered before anything is sent behind it: it ends a
+    /// transaction, and what comes after that can't be taken back if the transaction is to be run
+    /// again.
+    ///
+    /// Where each statement has its turn, that holds for every transaction block. Otherwise, and for a
+    /// statement of its own, it does once the target has chosen a victim in any session: until then
+    /// none need ever be chosen, and sending ahead is what makes a replay fast.
+    pub(super) fn must_see_the_end(&self) -> bool {
+        let Some(Sent { role: Role::Whole(last, _), .. }) = self.sent.back() else { return false };
+        let turns = self.settings.turns != Turns::None;
+        if !turns && !self.findings.has_victims() {
+            return false;
+        }
+        if last.statement.outline.has(Command::ends_transaction) {
+            return true;
+        }
+        let begins = |sent: &Sent| match &sent.role {
+            Role::Whole(work, _) => work.statement.controls_transaction(),
+            _ => false,
+        };
+        self.findings.has_victims() && self.status == Status::Idle && !self.sent.iter().any(begins)
+    }
+
+    /// Whether the session's newest statement waits to be run, for the first time or again.
+    pub(super) fn is_to_run(&self, newest: &Arc<Work>) -> bool {
+        let undone = self.undoing.iter().flat_map(|undoing| &undoing.works);
+        let queued = self.queue.back().map(|queued| &queued.work);
+        undone.chain(queued).any(|work| Arc::ptr_eq(work, newest))
+    }
+}
+
+/// Whether a rollback leaves something that the statement did within a transaction, or running it
+/// again would do more than that.
+fn is_kept_by_rollback(statement: &Statement) -> bool {
+    let outline = &statement.outline;
+    outline.has(|command| matches!(command, Command::Deallocate | Command::Discard))
+        // It began the transaction, and ended another one that is settled.
+        || outline.has(Command::ends_transaction) && outline.single() != Some(Command::Chain)
+}
+
+/// Whether a statement that failed may have committed part of what it did.
+fn may_have_committed(statement: &Statement, before: Status) -> bool {
+    let parts = &statement.outline.parts;
+    if parts.iter().rev().skip(1).any(|part| part.command.ends_transaction()) {
+        return true;
+    }
+    if before != Status::Idle || parts.len() != 1 {
+        return false;
+    }
+    let says = |word: &str| sql::after_keyword(&statement.sql, word).is_some();
+    match &*sql::key(&statement.sql, 1) {
+        "call" => true,
+        // What its body does is a constant to the parser.
+        "do" => {
+            let body = statement.sql.to_ascii_lowercase();
+            ["commit", "rollback", "call", "execute"].iter().any(|word| body.contains(word))
+        }
+        // They take several transactions.
+        "create" | "drop" | "reindex" | "alter" | "refresh" => says("concurrently"),
+        "vacuum" | "cluster" => true,
+        _ => false,
+    }
+}
+
+/// Whether the server refuses the statement in a transaction that has failed, or ends that by it.
+fn is_refused_after_failure(statement: &Statement) -> bool {
+    let parts = &statement.outline.parts;
+    statement.only_ends_transaction()
+        // A ROLLBACK TO may make the transaction go on.
+        || !parts.first().is_some_and(|part| {
+            part.command.ends_transaction() || part.command == Command::Savepoint
+        })
+}
+
+/// The names of the statements that it has prepared, as far as is known.
+fn prepared_by_sql(work: &Work) -> Vec<String> {
+    if matches!(work.end().source, SourceEnd::Failed(_)) {
+        return Vec::new();
+    }
+    let Statement { sql, outline, .. } = &work.statement;
+    let parts = outline.parts.iter().filter(|part| part.command == Command::Prepare);
+    parts.filter_map(|part| prepared_name(&sql[part.range.clone()])).collect()
+}
