@@ -31,7 +31,13 @@ fn work(number: u64, sql: &str) -> Arc<Work> {
 fn account(shapes: &mut Shapes, work: &Work) {
     let at_most = Duration::from_micros(40 + work.seq.0 % 89 * 10);
     let took = Some(Took { at_most, together: 1 });
-    let ended = Ended { source: SourceEnd::Succeeded, target: Ok(()), guessed: false, took };
+    let ended = Ended {
+        source: SourceEnd::Succeeded,
+        target: Ok(()),
+        guessed: false,
+        may_have_drawn: false,
+        took,
+    };
     shapes.ran(work, ended, Outcome::Same, Duration::from_micros(7), String::new);
 }
 

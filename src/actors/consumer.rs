@@ -11,7 +11,7 @@ mod commits;
 mod partitions;
 mod showing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -173,6 +173,8 @@ pub struct Consumer {
     newest_ended_ms: i64,
     /// How often each kind of trouble was met: see [`Consumer::should_log`].
     told: HashMap<&'static str, u64>,
+    /// Query shapes of which it was told that they may have drawn from sequences.
+    draws_told: HashSet<u64>,
     _vital: PanicGuard,
 }
 
@@ -257,6 +259,7 @@ impl Consumer {
             committed_all: now,
             newest_ended_ms: 0,
             told: HashMap::new(),
+            draws_told: HashSet::new(),
             _vital: vital,
         }
     }

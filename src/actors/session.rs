@@ -326,7 +326,9 @@ impl SessionActor {
         };
         if let Some(work) = work_of(&request) {
             trace_statement(self.id, work);
-            self.cancel_in_time(work, ctx);
+            if !matches!(request, Request::DrawOnly { .. }) {
+                self.cancel_in_time(work, ctx);
+            }
         }
         connection.send(match &request {
             Request::Text(text) => target::Request::Simple(text),

@@ -11,7 +11,8 @@ use super::{
     LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED, READ_BEYOND,
     RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY,
     SILENT_ROLLBACKS, STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd,
-    SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, WAITED_SECONDS,
+    SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS,
+    WAITED_SECONDS,
 };
 use crate::pglog::SqlState;
 use crate::replay::bottleneck::{Bound, Shares};
@@ -167,6 +168,11 @@ pub fn merged_late() {
 /// Counts a statement that was prepared again with guessed types.
 pub fn types_guessed() {
     counter!(TYPE_GUESSES.name).increment(1);
+}
+
+/// Counts a statement that failed on the source and may have drawn there what was not drawn here.
+pub fn unknown_draws() {
+    counter!(UNKNOWN_DRAWS.name).increment(1);
 }
 
 /// Counts a statement that had succeeded when its failure on the source became known.

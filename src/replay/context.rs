@@ -113,6 +113,20 @@ impl Context {
         }
     }
 
+    /// The statement prepared under a name, as it was prepared: by SQL's PREPARE or a Parse message.
+    pub fn prepared(&self, name: &str) -> Option<&str> {
+        let staged = self.staged.iter().filter_map(|change| match change {
+            Change::Put(entry) => Some(entry),
+            _ => None,
+        });
+        let mut known = staged.rev().chain(self.entries.iter().rev());
+        let key = Key::Prepared(name.to_owned());
+        known.find(|entry| entry.key == key).map(|entry| match &entry.restore {
+            Restore::Text(text) => &**text,
+            Restore::Parse { sql, .. } | Restore::Execute { sql, .. } => &**sql,
+        })
+    }
+
     /// What to do on a new connection, in this order.
     pub fn restore(&self) -> impl Iterator<Item = &Restore> {
         self.entries.iter().map(|entry| &entry.restore)

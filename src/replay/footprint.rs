@@ -281,6 +281,20 @@ impl Footprint {
         }
     }
 
+    /// What is run and undone changes nothing that others see. But it meets what is there, which nobody
+    /// may take away before: it counts as a read of what it would write.
+    fn undo(&mut self) {
+        self.accesses.retain_mut(|access| {
+            match *access {
+                Access::WriteRow(table, key) => *access = Access::ReadRow(table, key),
+                Access::WriteTable(table) => *access = Access::ReadTable(table),
+                Access::Append(_) => return false,
+                _ => {}
+            }
+            true
+        });
+    }
+
     /// Says everything once, and where that is all there is to say, nothing else.
     fn settle(&mut self) {
         self.accesses.sort_unstable();

@@ -6,6 +6,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod conflict;
 pub mod context;
+pub mod draws;
 pub mod footprint;
 pub mod intake;
 pub mod ledger;

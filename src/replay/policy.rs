@@ -130,6 +130,8 @@ pub struct Tally {
     /// Transactions that the target alone failed for a conflict with others, and that were run again,
     /// by SQLSTATE.
     pub target_conflicts_retried: BTreeMap<String, u64>,
+    /// Statements that failed on the source, were not run here, and may have drawn from sequences there.
+    pub unknown_draws: u64,
     /// Statements that waited for a lock whose end stands later in the log, by how they were freed.
     pub stalls_broken: BTreeMap<&'static str, u64>,
 }
@@ -146,6 +148,7 @@ impl Tally {
             count(&mut self.target_errors, code);
         }
         self.types_guessed += u64::from(ended.guessed);
+        self.unknown_draws += u64::from(ended.may_have_drawn);
         outcome
     }
 
@@ -182,6 +185,12 @@ impl Tally {
         if !self.target_conflicts_retried.is_empty() {
             let retried = codes(&self.target_conflicts_retried);
             text.push_str(&format!("transactions run again after conflicts  {retried}\n"));
+        }
+        if self.unknown_draws > 0 {
+            let count = self.unknown_draws;
+            text.push_str(&format!(
+                "failed statements that may have drawn from sequences  {count}\n"
+            ));
         }
         if !self.stalls_broken.is_empty() {
             let listed = self.stalls_broken.iter().map(|(how, n)| format!("{how} {n}"));

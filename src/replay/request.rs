@@ -61,6 +61,18 @@ pub enum Request {
         /// The parameters' types by object id; empty where the server infers them.
         types: Vec<u32>,
     },
+    /// A statement that failed on the source, by Parse, Bind and Execute between two of kreplay's own:
+    /// it is run within limits, and undone by its failure.
+    DrawOnly {
+        /// The statement.
+        work: Arc<Work>,
+        /// The parameters' types by object id; empty where the server infers them.
+        types: Vec<u32>,
+        /// What limits it.
+        limits: Box<str>,
+        /// What fails as it did on the source.
+        failure: Box<str>,
+    },
     /// A statement by Parse alone.
     ParseOnly(Arc<Work>),
     /// Part of a session's context on a new connection.
@@ -90,6 +102,13 @@ impl PartialEq for Request {
                 Self::Extended { work: a, parse: parse_a, types: types_a },
                 Self::Extended { work: b, parse: parse_b, types: types_b },
             ) => Arc::ptr_eq(a, b) && parse_a == parse_b && types_a == types_b,
+            (
+                Self::DrawOnly { work: a, types: types_a, limits: limits_a, failure: failure_a },
+                Self::DrawOnly { work: b, types: types_b, limits: limits_b, failure: failure_b },
+            ) => {
+                let same = (types_a, limits_a, failure_a) == (types_b, limits_b, failure_b);
+                Arc::ptr_eq(a, b) && same
+            }
             (Self::Restore(a), Self::Restore(b)) => a == b,
             _ => false,
         }

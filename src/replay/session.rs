@@ -32,7 +32,7 @@ mod steps;
 
 pub use findings::Findings;
 pub use interruptions::{Evicted, Interrupted};
-use replay_mode::{ReplayMode, raise};
+use replay_mode::{ReplayMode, draw_only, raise};
 use running_again::Undoing;
 use steps::Current;
 
@@ -165,6 +165,8 @@ enum Content {
     Other,
     /// A rollback in its place.
     RollBack,
+    /// The statement within limits, and a failure that undoes it.
+    DrawOnly,
 }
 
 impl Content {
@@ -173,6 +175,7 @@ impl Content {
             ReplayMode::Simple | ReplayMode::Extended => Self::Itself,
             ReplayMode::Text(_) | ReplayMode::ParseOnly => Self::Other,
             ReplayMode::RollBack => Self::RollBack,
+            ReplayMode::DrawOnly { .. } => Self::DrawOnly,
         }
     }
 }
@@ -225,6 +228,8 @@ pub struct Ended {
     pub target: Result<(), SqlState>,
     /// Whether parameter types had to be guessed.
     pub guessed: bool,
+    /// Whether it may have drawn from sequences on the source what it did not here.
+    pub may_have_drawn: bool,
     /// How long it took on the target; `None` where something else was sent in its place.
     pub took: Option<Took>,
 }
@@ -368,6 +373,15 @@ impl Session {
     /// Whether a request is without an answer, or a statement takes more requests.
     pub fn is_running(&self) -> bool {
         !self.sent.is_empty() || self.current.is_some() || self.undoing.is_some()
+    }
+
+    /// Whether what the server works on ends by itself, even if it waits for a lock.
+    pub fn is_limited(&self) -> bool {
+        self.sent.front().is_some_and(|sent| match &sent.role {
+            Role::Whole(_, content) => *content == Content::DrawOnly,
+            Role::Step => self.current.as_ref().is_some_and(Current::is_limited),
+            Role::Restore(_) | Role::Abort | Role::ImplicitEnd | Role::Undo => false,
+        })
     }
 
     /// What it is about on its connection: to be compared with what it is about later.
@@ -526,7 +540,7 @@ impl Session {
         }
         let (work, again) = (front.work.clone(), front.again);
         let end = work.end();
-        let mode = ReplayMode::of(&work, end, self.status, &self.settings);
+        let mode = ReplayMode::of(&work, end, self.status, &self.settings, &self.context);
         let steps = self.takes_steps(&work, end, &mode);
         let alone = steps || self.must_run_alone(&work, end, &mode);
         if alone && !self.sent.is_empty() {
@@ -557,7 +571,7 @@ impl Session {
         }
         let content = Content::of(&mode);
         let typing = match mode {
-            ReplayMode::Extended => {
+            ReplayMode::Extended | ReplayMode::DrawOnly { .. } => {
                 self.findings.types.get(&work.statement.sql).unwrap_or_default()
             }
             _ => ParamTyping::Untyped,
@@ -628,6 +642,15 @@ impl Session {
             ReplayMode::RollBack => Request::Text("ROLLBACK".into()),
             ReplayMode::ParseOnly => Request::ParseOnly(work.clone()),
             ReplayMode::Extended => self.extended_request(work, typing),
+            ReplayMode::DrawOnly { limits, code } => match &work.statement.protocol {
+                Protocol::Extended { parameters, .. } => Request::DrawOnly {
+                    work: work.clone(),
+                    types: typing.types(parameters),
+                    limits: limits.into(),
+                    failure: raise(code).into(),
+                },
+                _ => Request::Text(draw_only(&work.statement, work.end(), &limits, code).into()),
+            },
         }
     }
 

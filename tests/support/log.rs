@@ -87,8 +87,17 @@ impl Log {
     }
 
     /// An unnamed statement with parameters, in the extended protocol.
-    pub fn executed(mut self, pid: u32, sql: &str, parameters: &[&str]) -> Self {
-        let message = format!("duration: 0.100 ms  execute <unnamed>: {sql}");
+    pub fn executed(self, pid: u32, sql: &str, parameters: &[&str]) -> Self {
+        self.extended(pid, "execute", sql, parameters)
+    }
+
+    /// The same, as far as its Bind.
+    pub fn bound(self, pid: u32, sql: &str, parameters: &[&str]) -> Self {
+        self.extended(pid, "bind", sql, parameters)
+    }
+
+    fn extended(mut self, pid: u32, step: &str, sql: &str, parameters: &[&str]) -> Self {
+        let message = format!("duration: 0.100 ms  {step} <unnamed>: {sql}");
         let parameters = parameters.iter().zip(1..).map(|(value, n)| format!("${n} = '{value}'"));
         let detail = format!("parameters: {}", parameters.collect::<Vec<_>>().join(", "));
         let said = Said { detail: detail.as_bytes(), ..Said::message(message.as_bytes()) };

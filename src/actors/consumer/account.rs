@@ -12,7 +12,14 @@ use crate::metrics;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::policy::{self, Outcome, Verdict};
 use crate::replay::session::Ended;
+use crate::replay::shape::Shape;
 use crate::replay::work::Work;
+
+/// Of how many query shapes it is told that they may have drawn from sequences.
+const DRAWS_TOLD: usize = 100;
+
+/// How much of a query shape is shown, in bytes.
+const SHAPE_SHOWN: usize = 200;
 
 /// How much that sessions told is put off at the most.
 const UNACCOUNTED: usize = 64;
@@ -54,6 +61,9 @@ impl Consumer {
                     if ended.guessed {
                         metrics::types_guessed();
                     }
+                    if ended.may_have_drawn {
+                        self.may_have_drawn(&work);
+                    }
                 }
             }
         }
@@ -65,6 +75,23 @@ impl Consumer {
         for together in progress.settled.split_inclusive(|settled| settled.is_last) {
             let records = together.iter().map(|settled| (settled.at.partition, settled.at.offset));
             self.intake.checkpoint.settle_together(records);
+        }
+    }
+
+    /// It was not run, for only the source knows how often it drew. Told once for its kind.
+    fn may_have_drawn(&mut self, work: &Work) {
+        metrics::unknown_draws();
+        if self.draws_told.len() < DRAWS_TOLD
+            && self.draws_told.insert(work.statement.outline.shape)
+        {
+            warn!(
+                session = %work.session,
+                shape = Shape::shown(&work.statement.sql, SHAPE_SHOWN),
+                "a statement that failed on the source may have drawn from sequences there ({}): how \
+                 often can't be told, it is not run, and numbers drawn later may differ; set the \
+                 sequences right by setval where that matters",
+                self.names.place(work.at)
+            );
         }
     }
 

@@ -158,7 +158,8 @@ impl Sequencer {
             .filter_map(|(_, connection)| {
                 let state = connection.state();
                 let running = state.running().map(|work| work.seq);
-                state.is_running().then_some((running, connection.backend))
+                let waits = state.is_running() && !state.is_limited();
+                waits.then_some((running, connection.backend))
             })
             .collect();
         stalled.sort_unstable();

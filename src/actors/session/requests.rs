@@ -13,9 +13,10 @@ use crate::target::Batch;
 
 pub(super) fn work_of(request: &Request) -> Option<&Arc<Work>> {
     match request {
-        Request::Simple(work) | Request::ParseOnly(work) | Request::Extended { work, .. } => {
-            Some(work)
-        }
+        Request::Simple(work)
+        | Request::ParseOnly(work)
+        | Request::Extended { work, .. }
+        | Request::DrawOnly { work, .. } => Some(work),
         Request::Text(_) | Request::Restore(_) => None,
     }
 }
@@ -46,6 +47,13 @@ pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
                 batch.close_portal(portal);
             }
             batch.bind(portal, name, parameters).execute(portal, 0);
+        }
+        Request::DrawOnly { work, types, limits, failure } => {
+            let Protocol::Extended { parameters, .. } = &work.statement.protocol else {
+                return batch;
+            };
+            batch.command(limits).parse("", &work.statement.sql, types);
+            batch.bind("", "", parameters).execute("", 0).command(failure);
         }
         Request::ParseOnly(work) => drop(batch.parse("", &work.statement.sql, &[])),
         Request::Restore(restore) => match restore {

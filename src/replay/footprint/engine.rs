@@ -13,9 +13,10 @@ use super::{Access, Footprint, Table, Widening};
 use crate::pglog::SessionId;
 use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Protocol, SourceEnd};
+use crate::replay::draws::{self, Draws};
 use crate::replay::settings::Login;
 use crate::replay::shape::Shape;
-use crate::replay::work::Work;
+use crate::replay::work::{End, Work};
 
 /// How many shapes are kept. When there are more, those go that were not met since the last time.
 const SHAPES: usize = 10_000;
@@ -102,18 +103,22 @@ impl Footprints {
                 return Footprint::default();
             }
         };
-        let source = work.end().source;
-        if source.is_transient() {
+        let end = work.end();
+        let undone = end.source.is_transient();
+        if undone && !is_run(session, work, end) {
             session.fail();
             return Footprint::default();
         }
-        let fails = matches!(source, SourceEnd::Failed(_));
+        let fails = matches!(end.source, SourceEnd::Failed(_));
         let mut footprint =
             shapes.text(session, &work.statement.sql, Parameters::Bound(parameters), fails);
         if fails {
             session.fail();
         }
         session.end_request();
+        if undone && !work.statement.outline.has(Command::ends_transaction) {
+            footprint.undo();
+        }
         footprint.settle();
         footprint
     }
@@ -157,6 +162,14 @@ impl Footprints {
         };
         worst.into_iter().map(costly).collect()
     }
+}
+
+/// Whether anything is run of a statement that failed for what happened around it: itself, for what it
+/// draws, or what stands before it in its string.
+fn is_run(session: &Session, work: &Work, end: End) -> bool {
+    let prepared = |name: &str| session.prepared(name).map(|sql| Box::from(&*sql));
+    let before = !work.statement.is_extended() && draws::failed_part(&work.statement, end) > 0;
+    before || draws::of_failed(&work.statement, end, prepared) == Draws::Repeatable
 }
 
 fn changes_catalog(statement: &str) -> bool {

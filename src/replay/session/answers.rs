@@ -9,6 +9,7 @@ use super::{Answer, Answered, Content, Ended, Role, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{Command, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
+use crate::replay::draws::{self, Draws};
 use crate::replay::request::{Took, TransactionStatus as Status};
 use crate::replay::work::Work;
 
@@ -37,13 +38,12 @@ impl Session {
             Role::ImplicitEnd => self.implicit_ended(before),
             Role::Step => self.step_answered(answer, before),
             Role::Whole(work, content) => {
-                if let Some((_, true)) = answer.error {
+                if content == Content::Itself && matches!(answer.error, Some((_, true))) {
                     self.forget_prepared(&work);
                 }
                 let result = answer.error.map_or(Ok(()), |(code, _)| Err(code));
                 let took = (content == Content::Itself).then_some(answer.took);
-                let rolls_back = content == Content::RollBack;
-                self.end(work, Ran { target: result, guessed: false, took }, rolls_back, before)
+                self.end(work, Ran { target: result, guessed: false, took }, content, before)
             }
         }
     }
@@ -73,15 +73,21 @@ impl Session {
         &mut self,
         work: Arc<Work>,
         ran: Ran,
-        rolled_back: bool,
+        content: Content,
         before: Status,
     ) -> Answered {
         let Ran { target, guessed, took } = ran;
         self.used = self.used.max(work.seq);
         let source = work.end().source;
-        let target = match (target, source) {
+        let target = match (content, target, source) {
             // The rollback stands for the COMMIT's failure.
-            (Ok(()), SourceEnd::Failed(code)) if rolled_back => Err(code),
+            (Content::RollBack, Ok(()), SourceEnd::Failed(code)) => Err(code),
+            // By whatever it was undone: it had drawn what it could.
+            (Content::DrawOnly, Err(own), SourceEnd::Failed(code))
+                if own != SqlState::IN_FAILED_TRANSACTION =>
+            {
+                Err(code)
+            }
             _ => target,
         };
         if let Err(code) = target
@@ -117,8 +123,16 @@ impl Session {
             }
         }
         let finished = Some(work.seq);
-        let ended = work.mark_reported().then_some((work, Ended { source, target, guessed, took }));
+        let ended = work.mark_reported().then(|| {
+            let may_have_drawn = content == Content::Other && self.may_have_drawn(&work);
+            (work, Ended { source, target, guessed, may_have_drawn, took })
+        });
         Answered { ended, finished, settled, ..Answered::default() }
+    }
+
+    fn may_have_drawn(&self, work: &Work) -> bool {
+        let prepared = |name: &str| self.context.prepared(name).map(Into::into);
+        draws::of_failed(&work.statement, work.end(), prepared) == Draws::Unknown
     }
 
     /// Whether it would let the session write, which must not.

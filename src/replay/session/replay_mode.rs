@@ -6,6 +6,8 @@ use super::SessionSettings;
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
+use crate::replay::context::Context;
+use crate::replay::draws::{self, Draws};
 use crate::replay::request::TransactionStatus as Status;
 use crate::replay::work::{End, Work};
 
@@ -19,17 +21,42 @@ pub(super) enum ReplayMode {
     Text(Cow<'static, str>),
     /// By a rollback: a COMMIT that failed on the source.
     RollBack,
+    /// Run within limits for what it draws from sequences, and undone by the failure that it had on
+    /// the source.
+    DrawOnly {
+        limits: String,
+        code: SqlState,
+    },
 }
+
+/// For how long a statement that is to be undone may wait for a lock, in milliseconds: what it draws,
+/// it draws before it waits for rows. Whoever holds the lock may well wait for it to end.
+const LOCK_WAIT_MS: u32 = 50;
+/// For how long it may run: as long as on the source, but within these.
+const LEAST_RUN_MS: f64 = 100.0;
+const MOST_RUN_MS: f64 = 1000.0;
 
 impl ReplayMode {
     /// How it is replayed where the connection stands like this.
-    pub(super) fn of(work: &Work, end: End, status: Status, settings: &SessionSettings) -> Self {
+    pub(super) fn of(
+        work: &Work,
+        end: End,
+        status: Status,
+        settings: &SessionSettings,
+        context: &Context,
+    ) -> Self {
         let statement = &work.statement;
         match (&statement.protocol, end.source) {
             (_, SourceEnd::Failed(code))
                 if end.source.is_transient()
                     && !(settings.replay_cancels && code == SqlState::QUERY_CANCELED) =>
             {
+                let prepared = |name: &str| context.prepared(name).map(Into::into);
+                let draws = draws::of_failed(statement, end, prepared);
+                // In a transaction that can't write, nothing is drawn.
+                if draws == Draws::Repeatable && !settings.read_only {
+                    return Self::DrawOnly { limits: limits(end), code };
+                }
                 return instead(work, end, code);
             }
             // Its session ends next, and takes with it what it did.
@@ -89,15 +116,36 @@ fn instead(work: &Work, end: End, code: SqlState) -> ReplayMode {
     if statement.only_ends_transaction() {
         return ReplayMode::RollBack;
     }
-    let parts = &statement.outline.parts;
-    let failed = end.failure.and_then(|failure| failure.part).unwrap_or(parts.len().max(1) - 1);
-    let text = match parts[..failed.min(parts.len())].last() {
-        Some(before) if !statement.is_extended() => {
-            format!("{};{}", &statement.sql[..before.range.end], raise(code))
-        }
-        _ => raise(code),
+    let text = match before_failed(statement, end) {
+        Some(before) => format!("{before};{}", raise(code)),
+        None => raise(code),
     };
     ReplayMode::Text(text.into())
+}
+
+/// What stands before the one that failed of a string of statements.
+fn before_failed(statement: &Statement, end: End) -> Option<&str> {
+    let failed = draws::failed_part(statement, end);
+    let before = statement.outline.parts[..failed].last()?;
+    (!statement.is_extended()).then(|| &statement.sql[..before.range.end])
+}
+
+/// A simple query up to the statement that failed, which is run within limits and then undone.
+pub(super) fn draw_only(statement: &Statement, end: End, limits: &str, code: SqlState) -> String {
+    let before = before_failed(statement, end).map_or(String::new(), |before| format!("{before};"));
+    let failed = statement.outline.parts.get(draws::failed_part(statement, end));
+    let failed = failed.map_or("", |part| &statement.sql[part.range.clone()]);
+    format!("{before}{limits};{failed};{}", raise(code))
+}
+
+/// Limits a statement that is to be undone. The transaction that they are local to ends with it.
+fn limits(end: End) -> String {
+    let ran_ms = end.failure.and_then(|failure| failure.after_ms).unwrap_or(MOST_RUN_MS);
+    let run_ms = ran_ms.clamp(LEAST_RUN_MS, MOST_RUN_MS);
+    format!(
+        "SELECT pg_catalog.set_config('lock_timeout', '{LOCK_WAIT_MS}ms', true), \
+         pg_catalog.set_config('statement_timeout', '{run_ms:.0}ms', true)"
+    )
 }
 
 /// Fails with this code, in a transaction or outside of one.

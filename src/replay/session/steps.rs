@@ -25,6 +25,13 @@ pub(super) struct Current {
     took: Option<Took>,
 }
 
+impl Current {
+    /// See [`Session::is_limited`].
+    pub(super) fn is_limited(&self) -> bool {
+        self.step == Step::Run && Content::of(&self.mode) == Content::DrawOnly
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// BEGIN for the source's implicit transaction.
@@ -135,9 +142,9 @@ impl Session {
         }
         let guessed = current.typing != ParamTyping::Untyped;
         let result = current.result.unwrap_or(Ok(()));
-        let rolled_back = current.mode == ReplayMode::RollBack;
+        let content = Content::of(&current.mode);
         let ran = Ran { target: result, guessed, took: current.took };
-        self.end(current.work, ran, rolled_back, before)
+        self.end(current.work, ran, content, before)
     }
 
     /// The statement itself was answered: the step that follows, if any.

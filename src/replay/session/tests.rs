@@ -83,6 +83,7 @@ struct Replay {
     finished: Vec<u64>,
     guessed: usize,
     retried: Vec<String>,
+    may_have_drawn: usize,
 }
 
 impl Replay {
@@ -100,6 +101,7 @@ impl Replay {
             finished: Vec::new(),
             guessed: 0,
             retried: Vec::new(),
+            may_have_drawn: 0,
         }
     }
 
@@ -139,6 +141,7 @@ impl Replay {
         if let Some((work, ended)) = answered.ended {
             self.ended.push((work.seq.0, ended.target));
             self.guessed += usize::from(ended.guessed);
+            self.may_have_drawn += usize::from(ended.may_have_drawn);
         }
         self.retried.extend(answered.retried.map(|code| code.to_string()));
         self.finished.extend(answered.finished.map(|seq| seq.0));
@@ -195,7 +198,7 @@ fn written(request: &Request) -> String {
     match request {
         Request::Text(text) if text.starts_with("DO $kreplay$") => "raise".to_owned(),
         Request::Text(text) => match text.split_once(";DO $kreplay$") {
-            Some((before, _)) => format!("{before};raise"),
+            Some((before, _)) => format!("{};raise", with_short_limits(before)),
             None => text.to_string(),
         },
         Request::Simple(work) => work.statement.sql.to_string(),
@@ -203,10 +206,22 @@ fn written(request: &Request) -> String {
             let typed = if types.is_empty() { "" } else { " typed" };
             format!("{parse:?}{typed}: {}", work.statement.sql)
         }
+        Request::DrawOnly { work, types, .. } => {
+            let typed = if types.is_empty() { "" } else { " typed" };
+            format!("draw only{typed}: {}", work.statement.sql)
+        }
         Request::ParseOnly(work) => format!("Parse: {}", work.statement.sql),
         Request::Restore(Restore::Text(text)) => format!("restore {text}"),
         Request::Restore(Restore::Parse { name, .. }) => format!("restore statement {name}"),
         Request::Restore(Restore::Execute { sql, .. }) => format!("restore {sql}"),
+    }
+}
+
+/// Limits are told by their name.
+fn with_short_limits(text: &str) -> String {
+    match (text.find("SELECT pg_catalog.set_config"), text.rfind(", true);")) {
+        (Some(start), Some(end)) => format!("{}limits{}", &text[..start], &text[end + 7..]),
+        _ => text.to_owned(),
     }
 }
 
@@ -534,6 +549,91 @@ fn what_failed_for_its_surroundings_is_not_run_but_fails_alike() {
         assert_eq!(replay.results(), ["ok", code, "25P02", "ok"]);
         assert!(replay.server.committed.is_empty());
     }
+}
+
+#[test]
+fn what_failed_for_its_surroundings_draws_what_it_drew_and_leaves_nothing() {
+    let mut replay = Replay::new(settings());
+    let insert = "insert into t values (1)";
+    replay.simple(insert, failed("55P03"));
+    replay.push("insert into t values (2)", extended("s", &["7"]), failed("57014"));
+    replay.simple("begin", ok());
+    replay.simple("insert into t values (3)", ok());
+    replay.simple("select 1; insert into t values (4); select 2", failed_in("40P01", Some(1)));
+    replay.simple("rollback", ok());
+    replay.simple("insert into t values (5)", ok());
+    assert_eq!(
+        replay.ran(),
+        [
+            "limits;insert into t values (1);raise",
+            "draw only: insert into t values (2)",
+            "begin",
+            "insert into t values (3)",
+            "select 1;limits;insert into t values (4);raise",
+            "rollback",
+            "insert into t values (5)",
+        ]
+    );
+    assert_eq!(replay.server.drawn, [1, 2, 3, 4, 5]);
+    assert_eq!(replay.server.committed, [5]);
+    assert_eq!(replay.results(), ["55P03", "57014", "ok", "ok", "40P01", "ok", "ok"]);
+    assert_eq!(replay.may_have_drawn, 0);
+}
+
+#[test]
+fn however_what_was_to_be_undone_failed_it_counts_as_the_sources_failure() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert into t values (1)", failed("55P03"));
+    replay.send();
+    let duplicate = Some((state("23505"), false));
+    let answer = Answer { status: Status::Idle, error: duplicate, took: Took::default() };
+    let (_, ended) = replay.session.answered(answer).ended.expect("it ended");
+    assert_eq!((ended.target, ended.took), (Err(state("55P03")), None));
+
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("fail 23505", ok());
+    replay.simple("insert into t values (1)", failed("55P03"));
+    replay.run();
+    assert_eq!(replay.results(), ["ok", "23505", "25P02"], "its transaction had failed before");
+    assert_eq!(replay.server.drawn, [0; 0]);
+}
+
+#[test]
+fn a_statement_that_is_to_be_undone_stalls_nobody() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert into t values (1)", failed("55P03"));
+    replay.simple("insert into t values (2)", ok());
+    replay.send();
+    assert!(replay.session.is_limited());
+    replay.answer();
+    assert!(!replay.session.is_limited());
+}
+
+#[test]
+fn what_may_have_drawn_is_counted_where_it_is_not_run() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert into t select n from u", failed("57014"));
+    replay.simple("select n from t", failed("57014"));
+    assert_eq!(replay.ran(), ["raise", "raise"]);
+    assert_eq!(replay.may_have_drawn, 1);
+
+    let mut replay = Replay::new(SessionSettings { read_only: true, ..settings() });
+    replay.simple("insert into t values (1)", failed("57014"));
+    assert_eq!(replay.ran(), ["raise"], "nothing could be drawn");
+
+    let mut replay = Replay::new(SessionSettings { replay_cancels: true, ..settings() });
+    replay.simple("insert into t select 1", failed("57014"));
+    assert_eq!(replay.ran(), ["insert into t select 1"]);
+    assert_eq!(replay.may_have_drawn, 0);
+}
+
+#[test]
+fn what_sql_prepared_draws_as_its_statement_does() {
+    let mut replay = Replay::new(settings());
+    replay.simple("prepare p as insert into t values (1)", ok());
+    replay.simple("execute p", failed("55P03"));
+    assert_eq!(replay.ran(), ["prepare p as insert into t values (1)", "limits;execute p;raise"]);
 }
 
 #[test]

@@ -171,6 +171,13 @@ fn only_what_runs_to_its_end_is_told() {
     let mut world = World::new();
     // Its lock was not given in time: it is not run.
     assert_eq!(world.failed("DELETE FROM orders", "55P03"), Footprint::default());
+    // These are, and undone, for what they draw.
+    let drawn = world.failed("INSERT INTO accounts (balance) VALUES (1)", "55P03");
+    assert_eq!(world.tell(&drawn), ["draw"]);
+    let drawn = world.failed("INSERT INTO notes VALUES ('a', nextval('account_ids'))", "40P01");
+    assert_eq!(world.tell(&drawn), ["draw", "read notes row"]);
+    let query = "INSERT INTO accounts (balance) SELECT 1";
+    assert_eq!(world.failed(query, "57014"), Footprint::default());
     let failed = world.failed("DELETE FROM notes WHERE id = 'a'", "23503");
     assert_eq!(world.tell(&failed), ["write notes row"]);
     assert_eq!(world.of_protocol("DELETE FROM notes", Protocol::ParseOnly), Footprint::default());

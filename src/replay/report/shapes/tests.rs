@@ -25,15 +25,20 @@ fn work(sql: &str, source_ms: Option<f64>) -> Arc<Work> {
 /// Runs a text that took so long on each side.
 fn run(shapes: &mut Shapes, sql: &str, source_ms: f64, target_ms: f64) {
     let took = Took { at_most: Duration::from_secs_f64(target_ms / 1e3), together: 1 };
-    let ended =
-        Ended { source: SourceEnd::Succeeded, target: Ok(()), guessed: false, took: Some(took) };
+    let ended = Ended {
+        source: SourceEnd::Succeeded,
+        target: Ok(()),
+        guessed: false,
+        may_have_drawn: false,
+        took: Some(took),
+    };
     let work = work(sql, Some(source_ms));
     shapes.ran(&work, ended, Outcome::Same, Duration::from_millis(2), String::new);
 }
 
 fn fail(shapes: &mut Shapes, sql: &str, source: SourceEnd, target: Result<(), SqlState>) {
     let took = Some(Took { at_most: Duration::from_millis(1), together: 1 });
-    let ended = Ended { source, target, guessed: false, took };
+    let ended = Ended { source, target, guessed: false, may_have_drawn: false, took };
     let outcome = Outcome::of(source, target);
     shapes.ran(&work(sql, None), ended, outcome, Duration::ZERO, || "topic pg".to_owned());
 }

@@ -6,13 +6,15 @@ use std::collections::{HashMap, HashSet};
 use super::*;
 use crate::pglog::sql::prepared_name;
 
-/// `insert N` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit; `untypable …`
+/// `insert N` or `insert … (N)` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit; `untypable …`
 /// can't be parsed without types, `unparsable` never. What
 /// [`Server::clashes`] with others fails so many times before it does what it says.
 #[derive(Debug, Default)]
 pub struct Server {
     /// The effects of committed transactions.
     pub committed: Vec<u64>,
+    /// The effects of all inserts that ran, which drew from a sequence.
+    pub drawn: Vec<u64>,
     status: Status,
     /// The effects of the open one.
     open: Vec<u64>,
@@ -30,6 +32,7 @@ impl Server {
     pub fn disconnect(&mut self) {
         *self = Self {
             committed: std::mem::take(&mut self.committed),
+            drawn: std::mem::take(&mut self.drawn),
             clashes: std::mem::take(&mut self.clashes),
             ..Self::default()
         };
@@ -46,6 +49,11 @@ impl Server {
             Request::Simple(work) => self.string(&work.statement.sql),
             Request::ParseOnly(work) => self.parse(&work.statement.sql, &[]),
             Request::Extended { work, parse, types } => self.extended(work, *parse, types),
+            Request::DrawOnly { work, types, limits, failure } => self
+                .string(limits)
+                .and_then(|()| self.parse(&work.statement.sql, types))
+                .and_then(|()| self.statement(&work.statement.sql))
+                .and_then(|()| self.string(failure)),
             Request::Restore(Restore::Text(text)) => self.string(text),
             Request::Restore(Restore::Execute { sql, .. }) => self.string(sql),
             Request::Restore(Restore::Parse { name, sql }) => {
@@ -194,7 +202,12 @@ impl Server {
             return Err((state(&code[..5]), false));
         }
         match sql.split_once(' ') {
-            Some(("insert", number)) => self.open.push(number.parse().expect("a number")),
+            Some(("insert", rest)) => {
+                let number = rest.trim_end_matches(')').rsplit([' ', '(']).next();
+                let number = number.and_then(|number| number.parse().ok()).expect("a number");
+                self.drawn.push(number);
+                self.open.push(number);
+            }
             Some(("fail", code)) => return Err((state(code), false)),
             Some(("defer", code)) => self.deferred = Some(state(code)),
             _ => {}
