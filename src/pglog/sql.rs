@@ -53,7 +53,7 @@ pub enum Command {
     Listen,
     /// `UNLISTEN`.
     Unlisten,
-    /// `COPY … FROM STDIN`: needs data that no log holds.
+    /// `COPY … FROM STDIN` (or `STDOUT`, which the grammar takes for it): needs data that no log holds.
     CopyFromStdin,
     /// Reads and nothing else, as far as its words tell: `SELECT` without `INTO`, `FOR UPDATE` or a
     /// function known to write; `SHOW`, `VALUES`, `TABLE`, `EXPLAIN` without `ANALYZE`.
@@ -423,7 +423,24 @@ mod tests {
     #[test]
     fn a_copy_from_the_client_is_told_from_one_that_the_server_reads() {
         assert_eq!(commands("copy t(a, b) from stdin with (format csv)"), [Command::CopyFromStdin]);
-        assert_eq!(commands("copy t from '/tmp/stdin'"), [Command::Other]);
+        for sql in [
+            "COPY t FROM stdout",
+            "copy binary s.\"from\" (a, \"stdin\") from /* c */ STDIN using delimiters ',' with null as ''",
+            "copy t from -- c\n stdin where a is distinct from 'x'",
+            "COPY t FROM STDIN BINARY",
+        ] {
+            assert_eq!(commands(sql), [Command::CopyFromStdin], "{sql}");
+        }
+        for sql in [
+            "copy t from '/tmp/stdin'",
+            "copy t from program 'cat' where a is distinct from stdin",
+            "copy t to stdin",
+            "copy (select * from stdin) to stdout",
+            "copy \"from\" to stdout",
+            "select * from stdin",
+        ] {
+            assert!(!commands(sql).contains(&Command::CopyFromStdin), "{sql}");
+        }
         assert_eq!(commands("copy t to stdout"), [Command::Other]);
     }
 

@@ -611,6 +611,9 @@ impl Session {
     /// Whether nothing may be under way before it or sent behind it.
     fn must_run_alone(&self, work: &Work, end: End, mode: &ReplayMode) -> bool {
         self.implicit
+            // It may have been its doing, or that something was sent behind it: the server ends a
+            // session that sends anything else than data while it asks for that of a COPY.
+            || work.has_lost_connection()
             // Where an implicit transaction begins is known once the status is.
             || end.sync != SyncEnd::Synced
             || *mode != ReplayMode::Simple && self.parses_by_name(work)

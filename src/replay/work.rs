@@ -151,6 +151,11 @@ impl Work {
         self.losses.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
+    /// Whether its connection was ever lost while it was under way.
+    pub fn has_lost_connection(&self) -> bool {
+        self.losses.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether its outcome has been told: if it is run again, nothing waits for it.
     pub fn is_reported(&self) -> bool {
         self.reported.load(Ordering::Relaxed)

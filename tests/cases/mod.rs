@@ -6,6 +6,7 @@
 // Until each of its ways to set a case up is used.
 #![allow(dead_code)]
 
+mod copy;
 mod sequences;
 mod victims;
 

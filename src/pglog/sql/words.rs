@@ -31,7 +31,8 @@ enum Keyword {
     Lock,
     Read,
     SetConfig,
-    Stdin,
+    /// `STDIN` or `STDOUT`: the grammar takes both for either, by the direction of the COPY.
+    StandardStream,
     Temporary,
     Write,
     /// A function of PostgreSQL that changes something although a `SELECT` calls it.
@@ -42,7 +43,7 @@ impl Keyword {
     fn of(word: &str) -> Self {
         use Keyword::{
             AdvisoryLock, Analyze, And, Atomic, Begin, Case, Chain, End, For, From, Hold, Into,
-            Lock, Read, SetConfig, Stdin, Temporary, Write, WritingFunction,
+            Lock, Read, SetConfig, StandardStream, Temporary, Write, WritingFunction,
         };
         let candidates: &[(&str, Self)] = match word.len() {
             2 => &[("no", Lock)],
@@ -59,12 +60,13 @@ impl Keyword {
                 ("begin", Begin),
                 ("chain", Chain),
                 ("share", Lock),
-                ("stdin", Stdin),
+                ("stdin", StandardStream),
                 ("write", Write),
             ],
             6 => &[
                 ("update", Lock),
                 ("atomic", Atomic),
+                ("stdout", StandardStream),
                 ("setval", WritingFunction),
                 ("lo_put", WritingFunction),
             ],
@@ -141,6 +143,9 @@ pub(super) struct StatementWords {
     writes: bool,
     sets: bool,
     chains: bool,
+    copies: bool,
+    /// How many FROM a COPY has outside of parentheses.
+    froms: u8,
     copies_stdin: bool,
     analyzes: bool,
     /// It says `READ WRITE`, or names the setting that forbids writes.
@@ -200,6 +205,7 @@ impl StatementWords {
     fn word(&mut self, text: &str, range: Range<usize>) {
         if self.words == 0 {
             self.creates = text.eq_ignore_ascii_case("create");
+            self.copies = text.eq_ignore_ascii_case("copy");
             self.declares = text.eq_ignore_ascii_case("declare");
             self.does = text.eq_ignore_ascii_case("do");
             self.has_with = text.eq_ignore_ascii_case("with");
@@ -213,6 +219,9 @@ impl StatementWords {
         if self.creates {
             self.routine_word(word);
         }
+        if self.copies && self.depth == 0 {
+            self.copy_word(word);
+        }
         match (self.last, word) {
             (_, Keyword::Into | Keyword::WritingFunction) | (Keyword::For, Keyword::Lock) => {
                 self.writes = true;
@@ -225,13 +234,19 @@ impl StatementWords {
             }
             (_, Keyword::Hold) => self.binds_connection |= self.declares,
             (Keyword::And, Keyword::Chain) => self.chains = true,
-            (Keyword::From, Keyword::Stdin) => self.copies_stdin = true,
             (_, Keyword::Analyze) => self.analyzes = true,
             (Keyword::Read, Keyword::Write) => self.lifts_read_only = true,
             (_, Keyword::None) => self.lifts_read_only |= read_only::is_setting(text),
             _ => {}
         }
         self.last = word;
+    }
+
+    /// What a COPY copies from stands behind its first FROM, unless a query is copied.
+    fn copy_word(&mut self, word: Keyword) {
+        let is_source = self.last == Keyword::From && self.froms == 1;
+        self.copies_stdin |= is_source && word == Keyword::StandardStream;
+        self.froms = self.froms.saturating_add(u8::from(word == Keyword::From));
     }
 
     /// In a routine whose body is SQL, semicolons end no statement.

@@ -137,6 +137,9 @@ fn in_serial_order_what_is_run_again_has_had_its_turn() {
     replay.log.clear();
     replay.lose();
     assert_eq!(replay.send(), Next::Wait);
+    replay.answer();
+    replay.answer();
+    assert_eq!(replay.send(), Next::Wait);
     assert_eq!(replay.log, ["begin", "insert 1", "insert 2"]);
 }
 
@@ -287,4 +290,18 @@ fn what_a_session_that_is_handed_over_had_under_way_is_not_run_again_here() {
     let left = replay.session.lost().left;
     assert_eq!(left.iter().map(|work| work.seq.0).collect::<Vec<_>>(), [1, 2]);
     assert!(replay.session.has_only_to_stop());
+}
+
+#[test]
+fn what_was_under_way_when_the_connection_was_lost_is_sent_alone_the_next_time() {
+    let mut replay = Replay::new(settings());
+    replay.simple("insert 1", ok());
+    replay.simple("insert 2", ok());
+    replay.send();
+    assert_eq!(replay.wire.len(), 2);
+    replay.lose();
+    replay.send();
+    assert_eq!(replay.wire.len(), 1, "what was sent behind it may have been the cause");
+    replay.run();
+    assert_eq!(replay.server.committed, [1, 2]);
 }
