@@ -189,7 +189,7 @@ fn source_exit(error: &SourceError) -> Exit {
         SourceError::UnknownTopic { .. }
         | SourceError::Authentication { .. }
         | SourceError::Authorization { .. } => Exit::KafkaRefused,
-        SourceError::BadProperty { .. } => Exit::Usage,
+        SourceError::BadProperty { .. } | SourceError::Columns { .. } => Exit::Usage,
         _ => Exit::Unexpected,
     }
 }

@@ -383,24 +383,36 @@ impl Consumer {
     fn payload(&mut self, reader: &mut RecordReader, at: Position, payload: &[u8], now_ms: u64) {
         match reader.read(payload) {
             Ok(record) => self.record(at, &record, now_ms),
-            Err(malformed) => self.reject(at, &malformed, payload),
+            Err(malformed) => self.unreadable(at, &malformed, payload),
         }
     }
 
-    fn reject(&mut self, at: Position, malformed: &Malformed, payload: &[u8]) {
-        let reason = malformed.reason();
-        if let Some(count) = self.should_log(reason) {
-            let place = self.names.place(at);
-            let remedy = malformed.remedy().unwrap_or("none known");
-            warn!(reason, count, remedy, "rejected a record ({place}): {malformed}");
-        }
-        if let Some(dead_letters) = &mut self.dead_letters {
-            let error = malformed.to_string();
-            dead_letters.put(at.partition, at.offset, at.line, reason, &error, payload);
+    /// A payload that holds no record.
+    fn unreadable(&mut self, at: Position, malformed: &Malformed, payload: &[u8]) {
+        let fate = Fate::of_unreadable(malformed);
+        if let Fate::Rejected(reason) = fate {
+            self.reject(at, reason, malformed, payload);
         }
         self.records.read(RecordKind::Unreadable);
         self.intake.pass(at);
-        self.tally().records.settle(Fate::Rejected(reason));
+        self.tally().records.settle(fate);
+        // Of a topic the next record may come from elsewhere; of a file all others are alike.
+        if matches!(malformed, Malformed::ColumnOrder { .. }) && self.offsets.is_none() {
+            let (place, malformed) = (self.names.place(at), malformed.clone());
+            self.failed(SourceError::Columns { place, malformed });
+        }
+    }
+
+    fn reject(&mut self, at: Position, reason: &'static str, error: &Malformed, payload: &[u8]) {
+        if let Some(count) = self.should_log(reason) {
+            let place = self.names.place(at);
+            let remedy = error.remedy().unwrap_or("none known");
+            warn!(reason, count, remedy, "rejected a record ({place}): {error}");
+        }
+        if let Some(dead_letters) = &mut self.dead_letters {
+            let error = error.to_string();
+            dead_letters.put(at.partition, at.offset, at.line, reason, &error, payload);
+        }
     }
 
     /// How often something has been told by now, if it is worth telling again: the first few times

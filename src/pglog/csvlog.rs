@@ -17,6 +17,8 @@ use super::malformed::Malformed;
 use super::record::{LogRecord, LogTime, SessionId, Severity, SqlState};
 use super::timestamp::begins_with_date;
 
+mod header;
+mod line_ends;
 mod quotes;
 
 use quotes::{Quotes, Unescaped};
@@ -63,12 +65,20 @@ struct Field {
     escaped: bool,
 }
 
+/// The fields of a record.
+#[derive(Debug, Default)]
+struct Fields {
+    columns: [Field; COLUMNS],
+    /// Fields with doubled quotes, with single ones.
+    unescaped: Unescaped,
+}
+
 /// Splits csvlog records; its buffers are used again for each.
 #[derive(Debug, Default)]
 pub(super) struct CsvlogReader {
-    fields: [Field; COLUMNS],
-    /// Fields with doubled quotes, with single ones.
-    unescaped: Unescaped,
+    fields: Fields,
+    /// A record without the CRs that a server on Windows has put into it.
+    untranslated: Vec<u8>,
     /// How many columns the last record had; 0: there was none.
     width: usize,
 }
@@ -90,38 +100,41 @@ impl CsvlogReader {
         encodings: &Encodings,
     ) -> Result<LogRecord<'a>, Malformed> {
         if !begins_with_date(payload.strip_prefix(b"\"").unwrap_or(payload)) {
-            return Err(Malformed::OtherHalf { bytes: payload.len() });
+            let other_half = Malformed::OtherHalf { bytes: payload.len() };
+            return Err(header::recognized(payload).unwrap_or(other_half));
         }
-        let width = self.split(payload)?;
+        let payload = line_ends::untranslated(payload, &mut self.untranslated);
+        let width = self.fields.split(payload)?;
         if !WIDTHS.contains(&width) {
             return Err(Malformed::ColumnCount { columns: width });
         }
         self.width = width;
-        // A column that this version does not have is an empty field.
-        self.fields[width..].fill(Field::default());
+        let Fields { columns, unescaped } = &self.fields;
 
         if let Ok(payload) = std::str::from_utf8(payload)
             && (origin == Origin::Unicode || encodings.are_utf8() || payload.is_ascii())
         {
-            let unescaped = std::str::from_utf8(self.unescaped.bytes());
+            let unescaped = std::str::from_utf8(unescaped.bytes());
             let unescaped = unescaped.expect("UTF-8 less some of its quotes is UTF-8");
             let text = |column: usize| {
-                let field = self.fields[column];
+                let field = columns[column];
                 &(if field.escaped { unescaped } else { payload })[field.start..field.end]
             };
             return record(text, Cow::Borrowed, |_, text| Ok(Cow::Borrowed(text)));
         }
 
         let bytes = |column: usize| {
-            let field = self.fields[column];
-            let buffer = if field.escaped { self.unescaped.bytes() } else { payload };
+            let field = columns[column];
+            let buffer = if field.escaped { unescaped.bytes() } else { payload };
             &buffer[field.start..field.end]
         };
         let database = String::from_utf8_lossy(bytes(DATABASE));
         let decoder = ColumnDecoder::new(encodings, &database);
         record(bytes, |bytes| decoder.lossy(bytes), |column, bytes| decoder.exact(column, bytes))
     }
+}
 
+impl Fields {
     /// Finds the fields of the payload's only record; gives their number. Fields with doubled quotes
     /// go to the scratch buffer, with single ones.
     fn split(&mut self, payload: &[u8]) -> Result<usize, Malformed> {
@@ -142,22 +155,28 @@ impl CsvlogReader {
                 let end = at + len.unwrap_or(rest.len());
                 (Field { start: at, end, escaped: false }, end)
             };
-            if let Some(slot) = self.fields.get_mut(columns) {
+            if let Some(slot) = self.columns.get_mut(columns) {
                 *slot = field;
             }
             columns += 1;
             match &payload[after..] {
                 [b',', ..] => at = after + 1,
-                [] => return Ok(columns),
+                [] => return Ok(self.filled(columns)),
                 rest @ [b'\n' | b'\r', ..] => {
                     // Further line ends do no harm; anything else is another record.
                     let only_line_ends = rest.iter().all(|byte| matches!(byte, b'\n' | b'\r'));
                     let another = Malformed::MoreThanOne { bytes: payload.len() };
-                    return only_line_ends.then_some(columns).ok_or(another);
+                    return only_line_ends.then(|| self.filled(columns)).ok_or(another);
                 }
                 _ => return Err(Malformed::StrayQuote { column: columns }),
             }
         }
+    }
+
+    /// Empties the columns that this version does not have; gives the number of those that it has.
+    fn filled(&mut self, width: usize) -> usize {
+        self.columns[width.min(COLUMNS)..].fill(Field::default());
+        width
     }
 
     /// The quoted field whose text begins at `start`, and where it is over; `None` if it is not.

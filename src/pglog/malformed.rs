@@ -44,6 +44,23 @@ pub enum Malformed {
         /// How many there are.
         columns: usize,
     },
+    /// No record but the names of the columns, in their order: the first line of an export.
+    #[error("the csv header")]
+    Header,
+    /// The names of columns, which are not those of the log or stand in another order.
+    #[error(
+        "a csv header whose column {column} is {}, where the log has {expected}: the records below \
+         it can't be told apart",
+        found.unwrap_or("missing")
+    )]
+    ColumnOrder {
+        /// The first column (from 1) that is another one.
+        column: usize,
+        /// What the log has there.
+        expected: &'static str,
+        /// What the header has there.
+        found: Option<&'static str>,
+    },
     /// A second record follows the first.
     #[error("more than one record in one payload of {bytes} bytes")]
     MoreThanOne {
@@ -120,13 +137,14 @@ fn ended(cut_off: bool) -> &'static str {
 }
 
 impl Malformed {
-    /// Every value of [`reason`](Self::reason), so that a metric can exist at zero.
-    pub const REASONS: [&'static str; 13] = [
+    /// Every value of [`reason`](Self::reason) but that of a header, which is no damage, so that a metric can exist at zero.
+    pub const REASONS: [&'static str; 14] = [
         "empty",
         "torn",
         "other_half",
         "stray_quote",
         "column_count",
+        "column_order",
         "more_than_one",
         "invalid_json",
         "invalid_msgpack",
@@ -137,7 +155,7 @@ impl Malformed {
         "undecodable",
     ];
 
-    /// The reason as a label: one of [`REASONS`](Self::REASONS).
+    /// The reason as a label: one of [`REASONS`](Self::REASONS), or `header`.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -145,6 +163,8 @@ impl Malformed {
             Self::OtherHalf { .. } => "other_half",
             Self::StrayQuote { .. } => "stray_quote",
             Self::ColumnCount { .. } => "column_count",
+            Self::Header => "header",
+            Self::ColumnOrder { .. } => "column_order",
             Self::MoreThanOne { .. } => "more_than_one",
             Self::Json { .. } => "invalid_json",
             Self::Msgpack { .. } => "invalid_msgpack",
@@ -159,7 +179,7 @@ impl Malformed {
     /// What to change, usually in the shipper's configuration, so that it does not happen again.
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
-            Self::Empty | Self::TooManyEnvelopes { .. } => None,
+            Self::Empty | Self::Header | Self::TooManyEnvelopes { .. } => None,
             Self::Torn { bytes, .. } if is_rsyslog_cut(*bytes) => Some(
                 "raise the shipper's limit on a record; rsyslog: global(maxMessageSize=\"4m\"), \
                  and escapeLF=\"off\" on the imfile input",
@@ -183,6 +203,10 @@ impl Malformed {
             Self::ColumnCount { .. } => Some(
                 "send csvlog (log_destination = 'csvlog') as PostgreSQL writes it, with all of \
                  its columns",
+            ),
+            Self::ColumnOrder { .. } => Some(
+                "export all columns in the order of the table postgres_log of PostgreSQL's manual, \
+                 as COPY postgres_log TO … (FORMAT csv, HEADER) does",
             ),
             Self::MoreThanOne { .. } => Some("the shipper must send one log record a message"),
             Self::Json { cut_off: true, .. } | Self::Msgpack { cut_off: true } => Some(

@@ -27,5 +27,5 @@ pub use encoding::{Encoding, Encodings};
 pub use error_class::{ERROR_CLASSES, OTHER_CLASS, error_class};
 pub use kind::RecordKind;
 pub use malformed::Malformed;
-pub use reader::{Format, RecordReader};
+pub use reader::{BYTE_ORDER_MARK, Format, RecordReader};
 pub use record::{LogPlace, LogRecord, LogTime, SessionId, Severity, SqlState};

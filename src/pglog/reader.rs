@@ -78,6 +78,9 @@ impl FromStr for Format {
     }
 }
 
+/// What programs on Windows put before the first line of a file in UTF-8.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads payloads. Use one for a stream: its buffers are used again, and a csv record is read
 /// without an allocation.
 #[derive(Debug)]
@@ -122,6 +125,7 @@ fn read_layer<'a>(
     csvlog: &'a mut CsvlogReader,
     buffers: &'a mut [Vec<u8>],
 ) -> Result<LogRecord<'a>, Malformed> {
+    let payload = payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload);
     if payload.iter().all(u8::is_ascii_whitespace) {
         return Err(Malformed::Empty);
     }

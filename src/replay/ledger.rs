@@ -9,6 +9,8 @@ use std::fmt::{self, Write};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use crate::pglog::Malformed;
+
 /// Defines an enum of reasons with a label for metrics and a meaning for people, from one list.
 macro_rules! reasons {
     (
@@ -51,6 +53,8 @@ reasons! {
         Noise => "noise",
         /// A parse, bind, fetch or bare duration that belongs to a statement told by another record.
         Protocol => "protocol",
+        /// The names of the columns: the first line of an exported log.
+        Header => "header",
         /// The record only tells how an earlier statement ended.
         Outcome => "outcome",
         /// The session began, was authorized or ended.
@@ -124,6 +128,14 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// What becomes of a payload that holds no record.
+    pub fn of_unreadable(malformed: &Malformed) -> Self {
+        match malformed {
+            Malformed::Header => Self::Filtered(Filtered::Header),
+            _ => Self::Rejected(malformed.reason()),
+        }
+    }
+
     /// The values of the label `fate`, in the order of the summary.
     pub const LABELS: [&str; 6] =
         ["replayed", "failed", "filtered", "skipped", "rejected", "given_up"];

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rdkafka::error::KafkaError;
 
 use super::Gap;
+use crate::pglog::Malformed;
 
 /// What keeps a source from going on. Whatever may pass by itself (an unreachable broker, a leader
 /// election) is not among these: it is logged and tried again.
@@ -57,6 +58,14 @@ pub enum SourceError {
         action: &'static str,
         /// librdkafka's error.
         source: KafkaError,
+    },
+    /// A file's header names other columns than the log has, so what its records say can't be told.
+    #[error("{place}: {malformed}; {}", malformed.remedy().unwrap_or_default())]
+    Columns {
+        /// The file and the line.
+        place: String,
+        /// What is wrong with the header.
+        malformed: Malformed,
     },
     /// A file can't be read.
     #[error("can't read {}: {source}", file.display())]

@@ -219,7 +219,20 @@ impl Window {
         }
         // The pieces are neighbours: one copy moves them all.
         chunk.buffer.extend_from_slice(&self.bytes[from..self.start]);
+        if end && splitter.ends_in_cr_lf() {
+            end_in_cr_lf(&mut chunk);
+        }
         chunk
+    }
+}
+
+/// Gives the last record of a file, where its line end is missing, the one of those before it: by it
+/// the reader tells how its line feeds were written.
+fn end_in_cr_lf(chunk: &mut Chunk) {
+    let Some(last) = chunk.records.last_mut() else { return };
+    if last.payload.end == chunk.buffer.len() && !chunk.buffer.ends_with(b"\n") {
+        chunk.buffer.extend_from_slice(b"\r\n");
+        last.payload.end = chunk.buffer.len();
     }
 }
 

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter};
 
+use crate::pglog::BYTE_ORDER_MARK;
+
 /// Cuts the bytes of one file into records, however the bytes were read.
 ///
 /// - **csvlog**: a record ends at a newline with balanced quotes. A doubled quote counts twice, so
@@ -31,6 +33,8 @@ pub struct Splitter {
     /// Lines among `scanned`.
     lines: u64,
     inside_quotes: bool,
+    /// Whether the last record ended in CR LF.
+    ends_in_cr_lf: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +46,8 @@ enum Format {
 /// A stretch of the file: a record, or blank lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// The record without its line end, relative to the bytes given; empty for blank lines.
+    /// The record without its line feed (with it where that is CR LF), relative to the bytes given;
+    /// empty for blank lines.
     pub payload: Range<usize>,
     /// How many bytes to go on from the start of the bytes given.
     pub length: usize,
@@ -63,7 +68,7 @@ impl Splitter {
     pub fn next(&mut self, bytes: &[u8], last: bool) -> Option<Piece> {
         let format = match self.format {
             Some(format) => format,
-            None => match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => match first_of_text(bytes) {
                 Some(b'{') => *self.format.insert(Format::Json),
                 Some(_) => *self.format.insert(Format::Csv),
                 None => return self.blank(bytes, last),
@@ -94,19 +99,33 @@ impl Splitter {
         }
     }
 
+    /// Whether the last record that was handed on ended in CR LF.
+    pub fn ends_in_cr_lf(&self) -> bool {
+        self.ends_in_cr_lf
+    }
+
     /// The bytes up to `length` as a piece.
     fn cut(&mut self, bytes: &[u8], length: usize) -> Option<Piece> {
         let lines = self.lines;
-        *self = Self { format: self.format, ..Self::default() };
-        let mut end = length;
-        // A carriage return before the line end belongs to the line end: no column of a record ends
-        // with one outside quotes, and JSON does not care.
-        while end > 0 && matches!(bytes[end - 1], b'\n' | b'\r') {
-            end -= 1;
+        let Self { format, ends_in_cr_lf, .. } = *self;
+        *self = Self { format, ends_in_cr_lf, ..Self::default() };
+        let piece = &bytes[..length];
+        if piece.iter().all(u8::is_ascii_whitespace) {
+            return Some(Piece { payload: 0..0, length, lines });
         }
-        if bytes[..end].iter().all(u8::is_ascii_whitespace) {
-            end = 0;
-        }
+        // A CR before the line feed tells how this record's line feeds were written, which is for
+        // its reader to know.
+        let end = match piece {
+            [.., b'\r', b'\n'] => {
+                self.ends_in_cr_lf = true;
+                length
+            }
+            [.., b'\n'] => {
+                self.ends_in_cr_lf = false;
+                length - 1
+            }
+            _ => length,
+        };
         Some(Piece { payload: 0..end, length, lines })
     }
 
@@ -131,6 +150,12 @@ impl Splitter {
         let lines = memchr_iter(b'\n', &bytes[..length]).count() as u64;
         Some(Piece { payload: 0..0, length, lines })
     }
+}
+
+/// The first byte that is neither white space nor part of a byte order mark.
+fn first_of_text(bytes: &[u8]) -> Option<&u8> {
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    text.iter().find(|byte| !byte.is_ascii_whitespace())
 }
 
 /// Whether a line begins like a csvlog record: `log_time`, ten more columns with the session id in

@@ -81,9 +81,21 @@ fn a_last_record_without_a_newline_is_complete() {
 }
 
 #[test]
-fn carriage_returns_at_the_end_of_a_record_belong_to_the_line_end() {
-    let records = [record("one\r\ntwo\r"), record("three")];
-    assert_eq!(payloads(&(records.join("\r\n") + "\r\n")), records);
+fn a_cr_before_the_line_feed_that_ends_a_record_stays_with_it() {
+    let records = [record("one\r\ntwo\r"), record("three"), record("four\n")];
+    let log = format!("{}\r\n{}\r\n{}\n", records[0], records[1], records[2]);
+    let expected = [records[0].clone() + "\r\n", records[1].clone() + "\r\n", records[2].clone()];
+    for block in [1, 2, 3, 7, 1000] {
+        let got = split(log.as_bytes(), &[block]);
+        let got: Vec<_> = got.iter().map(|it| String::from_utf8_lossy(&it.payload)).collect();
+        assert_eq!(got, expected, "{block}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_does_not_make_csv_of_json() {
+    let log = "\u{feff}{\"a\":\"\\\"\"}\n{\"b\":1}\n";
+    assert_eq!(payloads(log), ["\u{feff}{\"a\":\"\\\"\"}", "{\"b\":1}"]);
 }
 
 #[test]
@@ -103,7 +115,7 @@ fn nothing_but_blanks_holds_no_record() {
 #[test]
 fn each_line_of_a_json_log_is_a_record_whatever_its_quotes() {
     let log = "\n {\"a\":\"\\\"\"}\n{\"b\":1}\r\n\n{\"c\":";
-    assert_eq!(payloads(log), [" {\"a\":\"\\\"\"}", "{\"b\":1}", "{\"c\":"]);
+    assert_eq!(payloads(log), [" {\"a\":\"\\\"\"}", "{\"b\":1}\r\n", "{\"c\":"]);
 }
 
 #[test]

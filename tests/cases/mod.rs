@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 mod copy;
+mod files;
 mod sequences;
 mod victims;
 
@@ -24,12 +25,17 @@ struct Case {
     version: u32,
     orders: &'static [&'static str],
     arguments: &'static [&'static str],
+    files: Option<Files>,
 }
+
+/// Writes a log to files in a directory, and names them as they are given.
+type Files = fn(&[u8], &Path) -> Vec<PathBuf>;
 
 impl Case {
     /// The case with this log.
     fn new(name: &'static str) -> Self {
-        Self { name, database: "app", version: 15, orders: &["serial", "conflict"], arguments: &[] }
+        let orders = &["serial", "conflict"];
+        Self { name, database: "app", version: 15, orders, arguments: &[], files: None }
     }
 
     /// The database that the log was written for.
@@ -52,13 +58,23 @@ impl Case {
         Self { arguments, ..self }
     }
 
+    /// The log in other files than the one that the server wrote.
+    fn files(self, files: Files) -> Self {
+        Self { files: Some(files), ..self }
+    }
+
     /// Runs it in each of its orders, and has what came out judged.
     fn check(self, judge: impl Fn(&Replayed)) {
         for order in self.orders {
             let server = self.server();
             let log = data(&format!("{}.csv", self.name));
+            let directory = tempfile::tempdir().expect("a directory");
+            let files = match self.files {
+                Some(write) => write(&std::fs::read(log).expect("a log"), directory.path()),
+                None => vec![log],
+            };
             let kreplay = Kreplay::new().target(&server).args(["--order", order]);
-            let finished = kreplay.args(self.arguments).arg("--input").arg(log).run();
+            let finished = kreplay.args(self.arguments).arg("--input").args(files).run();
             judge(&Replayed { server, finished, database: self.database });
         }
     }

@@ -95,6 +95,53 @@ fn msgpack_bin(bytes: &[u8]) -> Vec<u8> {
     [&[0xc5][..], &(bytes.len() as u16).to_be_bytes(), bytes].concat()
 }
 
+/// Each line feed as a server on Windows writes it.
+fn in_text_mode(log: &str) -> String {
+    log.replace('\n', "\r\n")
+}
+
+#[test]
+fn a_record_that_ends_in_cr_lf_reads_as_the_one_with_line_feeds_alone() {
+    assert_eq!(read(in_text_mode(PG15)), read(PG15));
+    let crlf_of_the_client = PG15.replace("insert into acc\n", "insert into acc\r\n");
+    assert_eq!(read(in_text_mode(&crlf_of_the_client)), read(&crlf_of_the_client));
+    assert!(read(&crlf_of_the_client).unwrap().query.contains("acc\r\nvalues"));
+    let enveloped = serde_json::json!({ "message": in_text_mode(PG15) }).to_string();
+    assert_eq!(read(enveloped + "\r\n"), read(PG15));
+}
+
+#[test]
+fn a_record_of_another_encoding_loses_the_crs_of_the_log_too() {
+    let record = PG15.replace("\"app\",\"app\"", "\"app\",\"old\"");
+    let latin1 = |text: &str| {
+        text.replace("already", "d\u{e9}j\u{e0}")
+            .chars()
+            .map(|char| u8::try_from(u32::from(char)).unwrap())
+            .collect::<Vec<u8>>()
+    };
+    let read = |text: &str| read_with(&mut latin1_reader(), latin1(text));
+    assert_eq!(read(&in_text_mode(&record)), read(&record));
+    assert!(read(&record).unwrap().detail.contains("\nd\u{e9}j\u{e0}"));
+}
+
+#[test]
+fn a_header_is_no_damage_and_a_record_may_follow_a_byte_order_mark() {
+    let header = "\u{feff}log_time,user_name,database_name,process_id,connection_from,session_id,\
+        session_line_num,command_tag,session_start_time,virtual_transaction_id,transaction_id,\
+        error_severity,sql_state_code,message,detail,hint,internal_query,internal_query_pos,\
+        context,query,query_pos,location,application_name\r\n";
+    assert_eq!(read(header), Err(Malformed::Header));
+    assert_eq!(read(format!("\u{feff}{PG15}")), read(PG15));
+}
+
+#[test]
+fn a_record_that_was_exported_from_a_table_reads_as_the_logged_one() {
+    // As COPY postgres_log TO … (FORMAT csv) writes it: the zone as a number, quotes where needed.
+    let exported = PG12.replace("20.435 UTC,", "20.435+00,").replace(":20 UTC", ":20+00");
+    let exported = exported.replace("\"postgres\",\"app\"", "postgres,app");
+    assert_eq!(read(exported), read(PG12));
+}
+
 #[test]
 fn a_csvlog_record_is_read_column_by_column() {
     let expected = LogRecord {

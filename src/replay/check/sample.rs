@@ -11,7 +11,7 @@ use crate::pglog::parameters::{self, Detail};
 use crate::pglog::session_log::{Lost, This};
 use crate::pglog::sql::{self, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
-use crate::pglog::{Format, LogRecord, RecordReader, Severity};
+use crate::pglog::{Format, LogRecord, Malformed, RecordReader, Severity};
 use crate::replay::ledger::Filtered;
 use crate::replay::lines::Line;
 use crate::replay::settings::{Filters, Identity};
@@ -215,6 +215,11 @@ impl Sample {
                         sample.delays_ms.push(broker_ms - record.log_time.unix_ms);
                     }
                     reader.columns()
+                }
+                // The names of columns are no record, and no damage.
+                Err(Malformed::Header) => {
+                    sample.records -= 1;
+                    continue;
                 }
                 Err(malformed) => {
                     let damage = sample.malformed.entry(malformed.reason());
