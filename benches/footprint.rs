@@ -61,7 +61,7 @@ fn work(sql: &str, parameters: &[&str]) -> Work {
         Protocol::Simple
     } else {
         let parameters = parameters.iter().map(|value| Some((*value).into())).collect();
-        Protocol::Extended { name: "".into(), portal: "".into(), parameters }
+        Protocol::Extended { name: "".into(), portal: "".into(), parameters, prepared_anew: false }
     };
     let outline = Outline::of(sql);
     let statement =

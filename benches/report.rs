@@ -36,6 +36,7 @@ fn account(shapes: &mut Shapes, work: &Work) {
         target: Ok(()),
         guessed: false,
         may_have_drawn: false,
+        beyond_log: false,
         took,
     };
     shapes.ran(work, ended, Outcome::Same, Duration::from_micros(7), String::new);

@@ -33,7 +33,7 @@ use crate::replay::ledger::{Fate, Filtered, Skipped};
 use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::Request;
-use crate::replay::session::{Answer, Closing, Next, Session};
+use crate::replay::session::{Answer, Closing, Next, RunAgain, Session};
 use crate::replay::work::{Seq, Work};
 use crate::target::{self, Connection, Login, Reply, Target};
 
@@ -386,17 +386,18 @@ impl SessionActor {
                 }
                 let on_source = work.source_duration_ms().map(|ms| ms / 1e3);
                 let on_target = end.took.unwrap_or(took).share().as_secs_f64();
-                let outcome = Outcome::of(end.source, end.target);
+                let outcome = Outcome::of(end);
                 let verb = work.statement.outline.verb();
                 self.around.statements.ran(verb, on_source, on_target, outcome);
                 let waited = self.take_wait(work.seq);
                 self.progress.ended.push((work, Settlement::Ran(end, waited)));
             }
         }
-        if let Some(code) = answered.retried {
-            debug!(session = %self.id, sqlstate = %code,
-                "its transaction failed on the target alone, and is run again");
-            self.progress.retried.push(code);
+        if let Some(why) = answered.retried {
+            debug!(session = %self.id, ?why, "its transaction failed on the target alone, and is run again");
+            if let RunAgain::Conflict(code) = why {
+                self.progress.retried.push(code);
+            }
         }
         if let Some(seq) = answered.finished
             && self.around.takes_turns

@@ -150,6 +150,8 @@ impl SqlState {
     pub const SUCCESS: Self = Self(*b"00000");
     /// `25P02`: the transaction is aborted, the statement was not run.
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
+    /// `0A000`: not supported; of a Bind: the statement's result has changed since it was prepared.
+    pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
     /// `40001`: in conflict with another transaction, at an isolation level that does not allow it.
     pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
     /// `40P01`: chosen as the victim of a deadlock.

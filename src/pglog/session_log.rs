@@ -5,6 +5,7 @@
 //! that it depends on.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::pglog::message::{self, LogEvent, Logged, Name};
 use crate::pglog::parameters::{self, Detail};
@@ -23,6 +24,8 @@ pub struct SessionLog {
     last: Option<Last>,
     /// The statement text that a parse or bind record announced, with its parameters.
     bound: Option<Bound>,
+    /// Names that statements were prepared under and that have not been executed since.
+    prepared: HashSet<Box<str>>,
     /// How long parsing and binding took of the statement to come, in milliseconds. Its own duration
     /// is without.
     steps_ms: f64,
@@ -177,8 +180,10 @@ impl SessionLog {
                     return self.lost(Lost::Truncated);
                 };
                 let sql = name.text;
+                let statement = name.statement.unwrap_or_default();
                 let protocol = Protocol::Extended {
-                    name: name.statement.unwrap_or_default().into(),
+                    prepared_anew: self.prepared.remove(statement),
+                    name: statement.into(),
                     portal: name.portal.unwrap_or_default().into(),
                     parameters,
                 };
@@ -192,6 +197,9 @@ impl SessionLog {
                     sql: name.text.into(),
                     parameters: Vec::new(),
                 });
+                if let Some(bound) = self.bound.as_ref().filter(|bound| !bound.name.is_empty()) {
+                    self.prepared.insert(bound.name.clone());
+                }
                 self.steps_ms = duration_ms.unwrap_or_default();
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
@@ -393,21 +401,17 @@ impl SessionLog {
             return Protocol::Unknown;
         }
         let bound = self.bound.take().filter(|bound| *bound.sql == *record.query);
-        let extended = |bound: Option<Bound>, parameters: Vec<Option<Box<str>>>| {
-            let (name, portal) = bound.map(|b| (b.name, b.portal)).unwrap_or_default();
-            Protocol::Extended { name, portal, parameters }
-        };
         match &*record.command_tag {
             "PARSE" => Protocol::ParseOnly,
             "BIND" => match parameters::read_error_parameters(&record.context) {
-                Some(values) => extended(bound, owned(values)),
+                Some(values) => Protocol::BindOnly { parameters: owned(values) },
                 None if sql::has_parameters(&record.query) => Protocol::Unknown,
-                None => extended(bound, Vec::new()),
+                None => Protocol::BindOnly { parameters: Vec::new() },
             },
             _ => match bound {
-                Some(mut bound) => {
-                    let parameters = std::mem::take(&mut bound.parameters);
-                    extended(Some(bound), parameters)
+                Some(Bound { name, portal, parameters, .. }) => {
+                    let prepared_anew = self.prepared.remove(&name);
+                    Protocol::Extended { name, portal, parameters, prepared_anew }
                 }
                 // A simple query has no parameters, unless that was its very error.
                 None if record.sqlstate != UNDEFINED_PARAMETER

@@ -32,9 +32,16 @@ pub enum Protocol {
         portal: Box<str>,
         /// The parameters' values as text.
         parameters: Vec<Option<Box<str>>>,
+        /// Whether its name was prepared since it was executed last.
+        prepared_anew: bool,
     },
     /// As a Parse message that failed on the source: nothing was bound or executed.
     ParseOnly,
+    /// As a Bind message that failed on the source: nothing was executed.
+    BindOnly {
+        /// The parameters' values as text.
+        parameters: Vec<Option<Box<str>>>,
+    },
     /// It failed on the source and the log does not hold enough of it to run it: a Bind without its
     /// parameters, an error without its query.
     Unknown,
@@ -112,7 +119,7 @@ impl Statement {
     /// About how many bytes of memory it takes, besides itself.
     pub fn size(&self) -> usize {
         let parameters = match &self.protocol {
-            Protocol::Extended { parameters, .. } => {
+            Protocol::Extended { parameters, .. } | Protocol::BindOnly { parameters } => {
                 let text: usize = parameters.iter().flatten().map(|value| value.len()).sum();
                 text + size_of_val(parameters.as_slice())
             }
@@ -123,7 +130,35 @@ impl Statement {
 
     /// Whether it was sent in the extended protocol.
     pub fn is_extended(&self) -> bool {
-        matches!(self.protocol, Protocol::Extended { .. } | Protocol::ParseOnly)
+        match self.protocol {
+            Protocol::Extended { .. } | Protocol::ParseOnly | Protocol::BindOnly { .. } => true,
+            Protocol::Simple | Protocol::Unknown => false,
+        }
+    }
+
+    /// Whether its failure with this code may be of what its log does not hold, so that what it sent
+    /// need not fail: the types that the source's client declared for its parameters, or a name of a
+    /// prepared statement or portal that was taken, or that nothing had.
+    pub fn fails_beyond_log(&self, code: SqlState) -> bool {
+        let names = matches!(&code.0, b"42P05" | b"26000" | b"34000");
+        names
+            || match self.protocol {
+                // ambiguous, undefined and mismatching types, of operators and functions too
+                Protocol::ParseOnly => {
+                    matches!(
+                        &code.0,
+                        b"42804" | b"42883" | b"42P18" | b"42725" | b"42846" | b"42P08"
+                    ) && sql::has_parameters(&self.sql)
+                }
+                // values that are none of their type
+                Protocol::BindOnly { .. } => {
+                    matches!(
+                        &code.0,
+                        b"22P02" | b"22P03" | b"22007" | b"22008" | b"22003" | b"08P01"
+                    )
+                }
+                Protocol::Simple | Protocol::Extended { .. } | Protocol::Unknown => false,
+            }
     }
 
     /// Whether any part of it opens or ends a transaction block.

@@ -44,7 +44,7 @@ pub fn of_failed(
         part.map_or(Draws::No, |part| of_text(&statement.sql[part.range.clone()], &prepared));
     match (&statement.protocol, draws) {
         // Nothing was executed.
-        (Protocol::ParseOnly, _) => Draws::No,
+        (Protocol::ParseOnly | Protocol::BindOnly { .. }, _) => Draws::No,
         // What it was executed with is not in the log.
         (Protocol::Unknown, Draws::Repeatable) => Draws::Unknown,
         (_, draws) => draws,

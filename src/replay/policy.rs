@@ -8,6 +8,7 @@ use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{SourceEnd, Statement};
 use crate::replay::ledger::{Fate, Ledger, Skipped};
+use crate::replay::parameter_types::is_inference_failure;
 use crate::replay::session::Ended;
 
 /// A statement's outcome on the target beside the source's.
@@ -21,14 +22,32 @@ pub enum Outcome {
     FixedError,
     /// Failed on both, with different SQLSTATEs.
     OtherError,
+    /// Failed on the source for what its log does not hold: the types that the client declared, or a
+    /// name. Whether the target would have failed too can't be told.
+    CannotTell,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Same, Self::NewError, Self::FixedError, Self::OtherError];
+    pub const ALL: [Self; 5] =
+        [Self::Same, Self::NewError, Self::FixedError, Self::OtherError, Self::CannotTell];
+
+    /// Compares how a statement ended on both sides.
+    pub fn of(ended: Ended) -> Self {
+        match Self::compare(ended.source, ended.target) {
+            Self::FixedError if ended.beyond_log => Self::CannotTell,
+            // Without the types that the client declared it fails otherwise.
+            Self::OtherError
+                if ended.beyond_log && ended.target.is_err_and(is_inference_failure) =>
+            {
+                Self::CannotTell
+            }
+            outcome => outcome,
+        }
+    }
 
     /// Compares the two ends. A source's end that the log does not tell counts as success.
-    pub fn of(source: SourceEnd, target: Result<(), SqlState>) -> Self {
+    fn compare(source: SourceEnd, target: Result<(), SqlState>) -> Self {
         match (source, target) {
             (SourceEnd::Failed(source), Err(target)) if source == target => Self::Same,
             (SourceEnd::Failed(_), Err(_)) => Self::OtherError,
@@ -45,6 +64,7 @@ impl Outcome {
             Self::NewError => "new_error",
             Self::FixedError => "fixed_error",
             Self::OtherError => "other_error",
+            Self::CannotTell => "cannot_tell",
         }
     }
 }
@@ -97,7 +117,10 @@ impl ErrorPolicy {
         let Err(code) = target else { return Verdict::Fine };
         if outcome != Outcome::NewError {
             // What failed on the source too is never fatal.
-            return if outcome == Outcome::Same { Verdict::Fine } else { Verdict::News };
+            return match outcome {
+                Outcome::Same | Outcome::CannotTell => Verdict::Fine,
+                _ => Verdict::News,
+            };
         }
         let tolerated = match self.tolerance {
             Tolerance::Never => false,
@@ -139,7 +162,7 @@ pub struct Tally {
 impl Tally {
     /// Notes how a statement ended. Returns its outcome.
     pub fn ended(&mut self, ended: Ended) -> Outcome {
-        let outcome = Outcome::of(ended.source, ended.target);
+        let outcome = Outcome::of(ended);
         *self.outcomes.entry(outcome.label()).or_default() += 1;
         if let SourceEnd::Failed(code) = ended.source {
             count(&mut self.source_errors, code);
@@ -208,13 +231,13 @@ fn count(errors: &mut BTreeMap<String, u64>, code: SqlState) {
 /// What becomes of a statement's record, from its outcome.
 pub fn fate(statement: &Statement, ended: Ended) -> Fate {
     let copies = statement.outline.has(|command| command == Command::CopyFromStdin);
-    match (ended.source, Outcome::of(ended.source, ended.target)) {
+    match (ended.source, Outcome::of(ended)) {
         (SourceEnd::Terminated, _) => Fate::Skipped(Skipped::SourceTerminated),
         // It was run without its COPY, and so are the rows missing.
         (SourceEnd::Succeeded | SourceEnd::Unknown, _) if copies => {
             Fate::Skipped(Skipped::CopyData)
         }
-        (_, Outcome::Same | Outcome::FixedError) => Fate::Replayed,
+        (_, Outcome::Same | Outcome::FixedError | Outcome::CannotTell) => Fate::Replayed,
         (_, Outcome::NewError | Outcome::OtherError) => Fate::Failed,
     }
 }
@@ -227,7 +250,7 @@ mod tests {
     const SYNTAX: SqlState = SqlState(*b"42601");
 
     fn judge(policy: ErrorPolicy, source: SourceEnd, target: SqlState, after_ms: u64) -> Verdict {
-        policy.judge(Outcome::of(source, Err(target)), Err(target), after_ms)
+        policy.judge(Outcome::compare(source, Err(target)), Err(target), after_ms)
     }
 
     #[test]
@@ -250,6 +273,24 @@ mod tests {
             judge(policy(Tolerance::ForEver), SourceEnd::Succeeded, SYNTAX, 0),
             Verdict::Stop
         );
+    }
+
+    #[test]
+    fn what_the_sources_log_holds_too_little_of_is_neither_fixed_nor_an_error() {
+        let ended = |target, beyond_log| Ended {
+            source: SourceEnd::Failed(SqlState(*b"42804")),
+            target,
+            guessed: false,
+            may_have_drawn: false,
+            beyond_log,
+            took: None,
+        };
+        let untyped = Err(SqlState(*b"42P18"));
+        assert_eq!(Outcome::of(ended(Ok(()), true)), Outcome::CannotTell);
+        assert_eq!(Outcome::of(ended(untyped, true)), Outcome::CannotTell);
+        assert_eq!(Outcome::of(ended(Err(SqlState(*b"42804")), true)), Outcome::Same);
+        assert_eq!(Outcome::of(ended(Err(UNIQUE), true)), Outcome::OtherError);
+        assert_eq!(Outcome::of(ended(Ok(()), false)), Outcome::FixedError);
     }
 
     #[test]

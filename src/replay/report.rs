@@ -226,6 +226,8 @@ pub struct Outcomes {
     pub fixed_error: u64,
     /// Failed on both, otherwise.
     pub other_error: u64,
+    /// Failed on the source for what its log does not hold.
+    pub cannot_tell: u64,
 }
 
 impl Outcomes {

@@ -75,6 +75,8 @@ pub enum Request {
     },
     /// A statement by Parse alone.
     ParseOnly(Arc<Work>),
+    /// A statement by Parse and Bind.
+    BindOnly(Arc<Work>),
     /// Part of a session's context on a new connection.
     Restore(Restore),
 }
@@ -95,9 +97,9 @@ impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::Simple(a), Self::Simple(b)) | (Self::ParseOnly(a), Self::ParseOnly(b)) => {
-                Arc::ptr_eq(a, b)
-            }
+            (Self::Simple(a), Self::Simple(b))
+            | (Self::ParseOnly(a), Self::ParseOnly(b))
+            | (Self::BindOnly(a), Self::BindOnly(b)) => Arc::ptr_eq(a, b),
             (
                 Self::Extended { work: a, parse: parse_a, types: types_a },
                 Self::Extended { work: b, parse: parse_b, types: types_b },

@@ -32,7 +32,8 @@ mod steps;
 
 pub use findings::Findings;
 pub use interruptions::{Evicted, Interrupted};
-use replay_mode::{ReplayMode, draw_only, raise};
+use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
+pub use running_again::RunAgain;
 use running_again::Undoing;
 use steps::Current;
 
@@ -173,7 +174,7 @@ impl Content {
     fn of(mode: &ReplayMode) -> Self {
         match mode {
             ReplayMode::Simple | ReplayMode::Extended => Self::Itself,
-            ReplayMode::Text(_) | ReplayMode::ParseOnly => Self::Other,
+            ReplayMode::Text(_) | ReplayMode::ParseOnly | ReplayMode::BindOnly => Self::Other,
             ReplayMode::RollBack => Self::RollBack,
             ReplayMode::DrawOnly { .. } => Self::DrawOnly,
         }
@@ -230,6 +231,8 @@ pub struct Ended {
     pub guessed: bool,
     /// Whether it may have drawn from sequences on the source what it did not here.
     pub may_have_drawn: bool,
+    /// Whether the source's failure may be of what its log does not hold.
+    pub beyond_log: bool,
     /// How long it took on the target; `None` where something else was sent in its place.
     pub took: Option<Took>,
 }
@@ -242,7 +245,7 @@ pub struct Answered {
     /// The statement whose turn is over.
     pub finished: Option<Seq>,
     /// Why the statement's transaction is run again, where it is.
-    pub retried: Option<SqlState>,
+    pub retried: Option<RunAgain>,
     /// Statements whose effects are final.
     pub settled: SmallVec<[Arc<Work>; 1]>,
 }
@@ -256,6 +259,13 @@ pub struct Answer {
     pub error: Option<(SqlState, bool)>,
     /// How long the server took.
     pub took: Took,
+}
+
+impl Answer {
+    /// How the request ended, and whether that was before anything was executed.
+    fn result(&self) -> (Result<(), SqlState>, bool) {
+        self.error.map_or((Ok(()), false), |(code, before_execute)| (Err(code), before_execute))
+    }
 }
 
 /// What a late record asks for.
@@ -619,6 +629,9 @@ impl Session {
             || *mode != ReplayMode::Simple && self.parses_by_name(work)
             // It is to be canceled, and must not take what follows with it.
             || end.source.is_transient() && matches!(mode, ReplayMode::Simple | ReplayMode::Extended)
+            // What it means for those behind it is known when it has ended.
+            || matches!(end.source, SourceEnd::Failed(code)
+                if work.statement.fails_beyond_log(code) || has_stale_plan(&work.statement, code))
             || work.statement.outline.has(|command| {
                 matches!(
                     command,
@@ -633,9 +646,11 @@ impl Session {
 
     /// Whether the statement has to be prepared under its name first.
     fn parses_by_name(&self, work: &Work) -> bool {
-        let Protocol::Extended { name, .. } = &work.statement.protocol else { return false };
-        !name.is_empty()
-            && self.prepared.get(name).is_none_or(|known| known.sql != work.statement.sql)
+        let Protocol::Extended { name, prepared_anew, .. } = &work.statement.protocol else {
+            return false;
+        };
+        let is_prepared = || self.prepared.get(name).is_some_and(|it| it.sql == work.statement.sql);
+        !name.is_empty() && (*prepared_anew || !is_prepared())
     }
 
     fn request(&mut self, work: &Arc<Work>, mode: ReplayMode, typing: ParamTyping) -> Request {
@@ -644,6 +659,7 @@ impl Session {
             ReplayMode::Text(text) => Request::Text(text),
             ReplayMode::RollBack => Request::Text("ROLLBACK".into()),
             ReplayMode::ParseOnly => Request::ParseOnly(work.clone()),
+            ReplayMode::BindOnly => Request::BindOnly(work.clone()),
             ReplayMode::Extended => self.extended_request(work, typing),
             ReplayMode::DrawOnly { limits, code } => match &work.statement.protocol {
                 Protocol::Extended { parameters, .. } => Request::DrawOnly {

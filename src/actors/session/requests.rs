@@ -15,6 +15,7 @@ pub(super) fn work_of(request: &Request) -> Option<&Arc<Work>> {
     match request {
         Request::Simple(work)
         | Request::ParseOnly(work)
+        | Request::BindOnly(work)
         | Request::Extended { work, .. }
         | Request::DrawOnly { work, .. } => Some(work),
         Request::Text(_) | Request::Restore(_) => None,
@@ -33,7 +34,8 @@ pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
     let mut batch = Batch::new();
     match request {
         Request::Extended { work, parse, types } => {
-            let Protocol::Extended { name, portal, parameters } = &work.statement.protocol else {
+            let Protocol::Extended { name, portal, parameters, .. } = &work.statement.protocol
+            else {
                 return batch;
             };
             let sql = rewritten.unwrap_or(&work.statement.sql);
@@ -56,6 +58,10 @@ pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
             batch.bind("", "", parameters).execute("", 0).command(failure);
         }
         Request::ParseOnly(work) => drop(batch.parse("", &work.statement.sql, &[])),
+        Request::BindOnly(work) => {
+            let Protocol::BindOnly { parameters } = &work.statement.protocol else { return batch };
+            batch.parse("", &work.statement.sql, &[]).bind("", "", parameters);
+        }
         Request::Restore(restore) => match restore {
             Restore::Text(text) => drop(batch.command(text)),
             Restore::Execute { sql, parameters } => {

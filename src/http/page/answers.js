@@ -48,7 +48,8 @@ function keepingUp({ now, pace, lag, records }) {
 
 function faithful({ outcomes, records }) {
   const question = 'Faithful?';
-  const { same = 0, new_error: fresh = 0, fixed_error: fixed = 0, other_error: other = 0 } = outcomes;
+  const { same = 0, new_error: fresh = 0, fixed_error: fixed = 0, other_error: other = 0,
+    cannot_tell: untold = 0 } = outcomes;
   const changed = fresh + fixed + other;
   const listed = (numbers) => Object.entries(numbers).filter(([, n]) => n > 0)
     .map(([name, n]) => `${number(n)} ${name}`).join(', ');
@@ -62,6 +63,7 @@ function faithful({ outcomes, records }) {
   const told = [
     `${percent(same, same + changed)} of ${count(same + changed, 'statement')} ended as on the source`,
     changed && `Errors: ${listed({ new: fresh, fixed, other })}`,
+    untold && `Of ${number(untold)} the source's log holds too little to tell`,
     missing,
   ].filter(Boolean).join('. ');
   if (fresh) return [question, 'bad', `✕ ${count(fresh, 'new error')}`, told];

@@ -114,9 +114,14 @@ fn sent(protocol: &Protocol) -> String {
         Protocol::Simple => "simple".to_owned(),
         Protocol::ParseOnly => "parsed".to_owned(),
         Protocol::Unknown => "unknown".to_owned(),
-        Protocol::Extended { name, portal, parameters } => {
+        Protocol::BindOnly { parameters } => {
             let values = parameters.iter().map(|value| value.as_deref().unwrap_or("NULL"));
-            format!("<{name}/{portal}>({})", values.collect::<Vec<_>>().join(","))
+            format!("bound({})", values.collect::<Vec<_>>().join(","))
+        }
+        Protocol::Extended { name, portal, parameters, prepared_anew } => {
+            let values = parameters.iter().map(|value| value.as_deref().unwrap_or("NULL"));
+            let anew = if *prepared_anew { " anew" } else { "" };
+            format!("<{name}/{portal}>({}){anew}", values.collect::<Vec<_>>().join(","))
         }
     }
 }
@@ -207,7 +212,7 @@ fn parse_and_bind_are_steps_and_the_execution_is_the_statement() {
         [
             "ended; step",
             "ended; step",
-            "ended; <S_3/C_1>(600,NULL) ok: insert into t values ($1,$2)"
+            "ended; <S_3/C_1>(600,NULL) anew ok: insert into t values ($1,$2)"
         ]
     );
 }
@@ -377,7 +382,7 @@ fn the_parse_record_tells_a_slash_in_a_name_from_a_portal() {
             prepared("a/b/c: select 1", "bind"),
             prepared("a/b/c: select 1", "execute"),
         ])[2],
-        "ended; <a/b/c>() ok: select 1"
+        "ended; <a/b/c>() anew ok: select 1"
     );
 }
 
@@ -388,8 +393,38 @@ fn a_prepared_text_with_a_colon_is_split_alike_at_every_use() {
         ..log("SELECT", "3/1", "")
     };
     let told = told(["parse", "bind", "execute", "bind", "execute"].map(record));
-    assert_eq!(told[2], "ended; <S_1/>() ok: select '{\"k\": 1}', 'a: b'");
+    assert_eq!(told[2], "ended; <S_1/>() anew ok: select '{\"k\": 1}', 'a: b'");
     assert_eq!(told[4], "joined; <S_1/>() ok: select '{\"k\": 1}', 'a: b'");
+}
+
+#[test]
+fn the_first_execution_behind_a_parse_record_knows_that_its_name_was_prepared_anew() {
+    let record = |verb: &str, name: &str| LogRecord {
+        message: format!("duration: 0.1 ms  {verb} {name}: select 1").into(),
+        ..log("SELECT", "3/1", "")
+    };
+    let told = told([
+        record("parse", "a"),
+        record("parse", "b"),
+        record("execute", "b"),
+        record("execute", "a"),
+        record("execute", "a"),
+        record("parse", "a"),
+        record("execute", "a"),
+        record("parse", "<unnamed>"),
+        record("execute", "<unnamed>"),
+    ]);
+    let executed = [2, 3, 4, 6, 8].map(|at: usize| told[at].split("; ").nth(1).expect("told"));
+    assert_eq!(
+        executed,
+        [
+            "<b/>() anew ok: select 1",
+            "<a/>() anew ok: select 1",
+            "<a/>() ok: select 1",
+            "<a/>() anew ok: select 1",
+            "</>() ok: select 1"
+        ]
+    );
 }
 
 // ---- Parameters ----
@@ -458,7 +493,7 @@ fn a_failed_bind_has_its_parameters_only_where_the_context_tells() {
     let failed = || error("22012", "BIND", "3/1", "select 1/$1");
     assert_eq!(
         last_told([parse(), failed().context("unnamed portal with parameters: $1 = '0'")]),
-        "ended; <s/>(0) 22012: select 1/$1"
+        "ended; bound(0) 22012: select 1/$1"
     );
     assert_eq!(last_told([parse(), failed()]), "ended; unknown 22012: select 1/$1");
     assert_eq!(
@@ -467,7 +502,7 @@ fn a_failed_bind_has_its_parameters_only_where_the_context_tells() {
     );
     assert_eq!(
         last_told([error("22012", "BIND", "3/1", "select 1/0")]),
-        "ended; </>() 22012: select 1/0"
+        "ended; bound() 22012: select 1/0"
     );
 }
 
@@ -578,7 +613,7 @@ fn an_error_after_the_start_is_that_statements_whatever_its_vxid() {
 fn an_error_before_anything_ran_is_a_new_failure_even_with_the_same_text() {
     for (tag, sent) in [
         ("PARSE", "parsed"),
-        ("BIND", "</>()"),
+        ("BIND", "bound()"),
         ("idle", "simple"),
         ("idle in transaction", "simple"),
     ] {

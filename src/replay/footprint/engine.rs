@@ -98,7 +98,7 @@ impl Footprints {
             Protocol::Simple => &[],
             Protocol::Extended { parameters, .. } => parameters,
             // Nothing of it was executed.
-            Protocol::ParseOnly | Protocol::Unknown => {
+            Protocol::ParseOnly | Protocol::BindOnly { .. } | Protocol::Unknown => {
                 session.fail();
                 return Footprint::default();
             }

@@ -42,6 +42,7 @@ fn work(session: SessionId, sql: &str, protocol: Protocol, source: SourceEnd) ->
 
 fn bound(parameters: &[Option<&str>]) -> Protocol {
     Protocol::Extended {
+        prepared_anew: false,
         name: "".into(),
         portal: "".into(),
         parameters: parameters.iter().map(|value| value.map(Into::into)).collect(),

@@ -52,8 +52,9 @@ impl Calls {
             Outcome::NewError => self.outcomes.new_error += 1,
             Outcome::FixedError => self.outcomes.fixed_error += 1,
             Outcome::OtherError => self.outcomes.other_error += 1,
+            Outcome::CannotTell => self.outcomes.cannot_tell += 1,
         }
-        if outcome != Outcome::Same && self.sample.is_none() {
+        if !matches!(outcome, Outcome::Same | Outcome::CannotTell) && self.sample.is_none() {
             self.sample = Some(sample());
         }
         // How long something took that failed says nothing of the shape.
@@ -93,6 +94,7 @@ impl Calls {
         self.outcomes.new_error += other.outcomes.new_error;
         self.outcomes.fixed_error += other.outcomes.fixed_error;
         self.outcomes.other_error += other.outcomes.other_error;
+        self.outcomes.cannot_tell += other.outcomes.cannot_tell;
         self.waited = self.waited.saturating_add(other.waited);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::replay_mode::lifts_read_only;
+use super::replay_mode::{has_stale_plan, lifts_read_only};
 use super::{Answer, Answered, Content, Ended, Role, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{Command, prepared_name};
@@ -16,6 +16,8 @@ use crate::replay::work::Work;
 /// How a statement ran on the target.
 pub(super) struct Ran {
     pub(super) target: Result<(), SqlState>,
+    /// Whether it failed before anything was executed.
+    pub(super) before_execute: bool,
     pub(super) guessed: bool,
     pub(super) took: Option<Took>,
 }
@@ -41,9 +43,10 @@ impl Session {
                 if content == Content::Itself && matches!(answer.error, Some((_, true))) {
                     self.forget_prepared(&work);
                 }
-                let result = answer.error.map_or(Ok(()), |(code, _)| Err(code));
+                let (target, before_execute) = answer.result();
                 let took = (content == Content::Itself).then_some(answer.took);
-                self.end(work, Ran { target: result, guessed: false, took }, content, before)
+                let ran = Ran { target, before_execute, guessed: false, took };
+                self.end(work, ran, content, before)
             }
         }
     }
@@ -76,7 +79,7 @@ impl Session {
         content: Content,
         before: Status,
     ) -> Answered {
-        let Ran { target, guessed, took } = ran;
+        let Ran { target, before_execute, guessed, took } = ran;
         self.used = self.used.max(work.seq);
         let source = work.end().source;
         let target = match (content, target, source) {
@@ -91,12 +94,17 @@ impl Session {
             _ => target,
         };
         if let Err(code) = target
-            && Self::is_victim(source, code)
+            && let Some(why) = self.reason_to_run_again(&work, source, (code, before_execute))
+            && self.undo(&work, before)
         {
-            self.findings.note_victim();
-            if self.undo(&work, before) {
-                return Answered { retried: Some(code), ..Answered::default() };
-            }
+            return Answered { retried: Some(why), ..Answered::default() };
+        }
+        let beyond_log = is_beyond_log(&work);
+        if let SourceEnd::Failed(code) = source
+            && has_stale_plan(&work.statement, code)
+        {
+            // Its client prepares it again, which need not be logged.
+            self.prepared.retain(|_, prepared| prepared.sql != work.statement.sql);
         }
         if self.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &work)) {
             self.newest_succeeded = target.is_ok();
@@ -115,9 +123,9 @@ impl Session {
                 settled.extend(self.transaction.drain(..));
             }
             self.transaction.push(work.clone());
-            // It was to be canceled, and was faster.
+            // It was to be canceled, and was faster; or it succeeds here alone for what is not known.
             if let (Ok(()), SourceEnd::Failed(code)) = (target, source)
-                && source.is_transient()
+                && (source.is_transient() || beyond_log)
             {
                 self.abort = Some(code);
             }
@@ -125,7 +133,7 @@ impl Session {
         let finished = Some(work.seq);
         let ended = work.mark_reported().then(|| {
             let may_have_drawn = content == Content::Other && self.may_have_drawn(&work);
-            (work, Ended { source, target, guessed, may_have_drawn, took })
+            (work, Ended { source, target, guessed, may_have_drawn, beyond_log, took })
         });
         Answered { ended, finished, settled, ..Answered::default() }
     }
@@ -175,5 +183,13 @@ impl Session {
                 || (last == Some(Command::Chain) && statement.rolls_back());
             if rolled_back { self.context.roll_back() } else { self.context.commit() }
         }
+    }
+}
+
+/// Whether the statement's failure on the source may be of what its log does not hold.
+pub(super) fn is_beyond_log(work: &Work) -> bool {
+    match work.end().source {
+        SourceEnd::Failed(code) => work.statement.fails_beyond_log(code),
+        _ => false,
     }
 }

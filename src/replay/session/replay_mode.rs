@@ -17,6 +17,7 @@ pub(super) enum ReplayMode {
     Simple,
     Extended,
     ParseOnly,
+    BindOnly,
     /// By another text, which has the effect that it had on the source.
     Text(Cow<'static, str>),
     /// By a rollback: a COMMIT that failed on the source.
@@ -61,6 +62,10 @@ impl ReplayMode {
             }
             // Its session ends next, and takes with it what it did.
             (_, SourceEnd::Terminated) => return Self::Text("".into()),
+            // How it was prepared here, and when, need not be how it was there.
+            (_, SourceEnd::Failed(code)) if has_stale_plan(statement, code) => {
+                return Self::Text(raise(code).into());
+            }
             (Protocol::Unknown, SourceEnd::Failed(code)) => return Self::Text(raise(code).into()),
             (Protocol::Unknown, _) => return Self::Text("".into()),
             _ => {}
@@ -84,8 +89,19 @@ impl ReplayMode {
             Protocol::Simple | Protocol::Unknown => Self::Simple,
             Protocol::Extended { .. } => Self::Extended,
             Protocol::ParseOnly => Self::ParseOnly,
+            Protocol::BindOnly { .. } => Self::BindOnly,
         }
     }
+}
+
+/// Whether what a statement gives has changed since it was prepared.
+pub(super) fn has_stale_plan(statement: &Statement, code: SqlState) -> bool {
+    let of_prepared = match statement.protocol {
+        Protocol::BindOnly { .. } | Protocol::Unknown => true,
+        Protocol::Simple => &*sql::key(&statement.sql, 1) == "execute",
+        Protocol::Extended { .. } | Protocol::ParseOnly => false,
+    };
+    code == SqlState::FEATURE_NOT_SUPPORTED && of_prepared
 }
 
 /// Whether it may let its session write, where the default is that it does not.

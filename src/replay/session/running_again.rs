@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{Answered, Next, Role, Sent, Session, Turns};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command, prepared_name};
-use crate::pglog::statement::{SourceEnd, Statement};
+use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::request::{Request, TransactionStatus as Status};
 use crate::replay::work::Work;
 
@@ -19,6 +19,15 @@ use crate::replay::work::Work;
 /// that one more try is enough nearly always; each deadlock costs the target's `deadlock_timeout`,
 /// and the order waits for it.
 const TRIES: u8 = 5;
+
+/// Why a transaction is run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunAgain {
+    /// The target alone chose it as the victim of a conflict.
+    Conflict(SqlState),
+    /// A statement has to be prepared in another way than it was.
+    Prepare(SqlState),
+}
 
 /// A transaction that has failed and is run again once it is undone.
 #[derive(Debug)]
@@ -30,10 +39,28 @@ pub(super) struct Undoing {
 }
 
 impl Session {
-    /// Whether the statement's failure is the target's choice of a victim.
-    pub(super) fn is_victim(source: SourceEnd, code: SqlState) -> bool {
-        matches!(code, SqlState::DEADLOCK_DETECTED | SqlState::SERIALIZATION_FAILURE)
-            && source != SourceEnd::Failed(code)
+    /// Whether the statement's transaction is to be run again since it failed like this.
+    pub(super) fn reason_to_run_again(
+        &mut self,
+        work: &Work,
+        source: SourceEnd,
+        (code, before_execute): (SqlState, bool),
+    ) -> Option<RunAgain> {
+        if source == SourceEnd::Failed(code) {
+            return None;
+        }
+        match code {
+            SqlState::DEADLOCK_DETECTED | SqlState::SERIALIZATION_FAILURE => {
+                self.findings.note_victim();
+                Some(RunAgain::Conflict(code))
+            }
+            SqlState::FEATURE_NOT_SUPPORTED if before_execute && was_prepared(work) => {
+                // What made this one stale may have done so to others.
+                self.prepared.clear();
+                Some(RunAgain::Prepare(code))
+            }
+            _ => None,
+        }
     }
 
     /// Takes the failed statement's transaction to be run again, where that is possible. `before`: how
@@ -175,6 +202,10 @@ fn is_refused_after_failure(statement: &Statement) -> bool {
         || !parts.first().is_some_and(|part| {
             part.command.ends_transaction() || part.command == Command::Savepoint
         })
+}
+
+fn was_prepared(work: &Work) -> bool {
+    matches!(&work.statement.protocol, Protocol::Extended { name, .. } if !name.is_empty())
 }
 
 /// The names of the statements that it has prepared, as far as is known.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::answers::Ran;
+use super::answers::{Ran, is_beyond_log};
 use super::replay_mode::ReplayMode;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
@@ -21,6 +21,8 @@ pub(super) struct Current {
     pub(super) step: Step,
     /// The answer that will count, once the steps after it are through.
     result: Option<Result<(), SqlState>>,
+    /// Whether that was before anything was executed.
+    before_execute: bool,
     /// How long the statement itself took, the last time it was tried.
     took: Option<Took>,
 }
@@ -79,7 +81,15 @@ impl Session {
             self.first_step(&work, &mode)
         };
         let typing = self.findings.types.get(&work.statement.sql).unwrap_or_default();
-        self.current = Some(Current { work, mode, typing, step, result: None, took: None });
+        self.current = Some(Current {
+            work,
+            mode,
+            typing,
+            step,
+            result: None,
+            before_execute: false,
+            took: None,
+        });
         self.send_step()
     }
 
@@ -143,7 +153,8 @@ impl Session {
         let guessed = current.typing != ParamTyping::Untyped;
         let result = current.result.unwrap_or(Ok(()));
         let content = Content::of(&current.mode);
-        let ran = Ran { target: result, guessed, took: current.took };
+        let Current { before_execute, took, .. } = current;
+        let ran = Ran { target: result, before_execute, guessed, took };
         self.end(current.work, ran, content, before)
     }
 
@@ -176,7 +187,7 @@ impl Session {
                     _ => {}
                 }
             }
-            current.result = Some(Err(code));
+            (current.result, current.before_execute) = (Some(Err(code)), before_execute);
             return self.after_run(&current.work, Err(code));
         }
         current.result = Some(Ok(()));
@@ -200,7 +211,9 @@ impl Session {
         match work.end().sync {
             // What follows is refused, as the source's server would have skipped it.
             SyncEnd::Joined => None,
-            SyncEnd::Synced if self.status != Status::Failed => Some(Step::Commit),
+            SyncEnd::Synced if self.status != Status::Failed && !is_beyond_log(work) => {
+                Some(Step::Commit)
+            }
             SyncEnd::Synced | SyncEnd::Never => Some(Step::RollBack),
         }
     }

@@ -8,6 +8,7 @@ use crate::replay::work::Position;
 
 mod anything;
 mod lost;
+mod prepared;
 mod running_again;
 mod server;
 mod waits;
@@ -57,6 +58,7 @@ fn state(code: &str) -> SqlState {
 
 fn extended(name: &str, parameters: &[&str]) -> Protocol {
     Protocol::Extended {
+        prepared_anew: false,
         name: name.into(),
         portal: "".into(),
         parameters: parameters.iter().map(|value| Some((*value).into())).collect(),
@@ -143,7 +145,9 @@ impl Replay {
             self.guessed += usize::from(ended.guessed);
             self.may_have_drawn += usize::from(ended.may_have_drawn);
         }
-        self.retried.extend(answered.retried.map(|code| code.to_string()));
+        self.retried.extend(answered.retried.map(|why| match why {
+            RunAgain::Conflict(code) | RunAgain::Prepare(code) => code.to_string(),
+        }));
         self.finished.extend(answered.finished.map(|seq| seq.0));
         self.settled.extend(answered.settled.iter().map(|work| work.seq.0));
     }
@@ -211,6 +215,7 @@ fn written(request: &Request) -> String {
             format!("draw only{typed}: {}", work.statement.sql)
         }
         Request::ParseOnly(work) => format!("Parse: {}", work.statement.sql),
+        Request::BindOnly(work) => format!("Bind: {}", work.statement.sql),
         Request::Restore(Restore::Text(text)) => format!("restore {text}"),
         Request::Restore(Restore::Parse { name, .. }) => format!("restore statement {name}"),
         Request::Restore(Restore::Execute { sql, .. }) => format!("restore {sql}"),
@@ -760,53 +765,6 @@ fn a_failure_that_is_told_late_of_what_failed_here_too_is_no_news() {
     replay.run();
     assert_eq!(replay.session.amend(Amendment::Failed(failure("23505"))), Amended::TooLate);
     assert_eq!(replay.run(), Next::Idle);
-}
-
-// ---- Prepared statements ----
-
-#[test]
-fn a_named_statement_is_prepared_once() {
-    let mut replay = Replay::new(settings());
-    for _ in 0..2 {
-        replay.push("insert 1", extended("s", &[]), ok());
-    }
-    replay.push("insert 2", extended("s", &[]), ok());
-    replay.push("fail 23505", extended("t", &[]), failed("23505"));
-    replay.push("fail 23505", extended("t", &[]), failed("23505"));
-    assert_eq!(
-        replay.ran(),
-        [
-            "Named: insert 1",
-            "Prepared: insert 1",
-            "Named: insert 2",
-            "Named: fail 23505",
-            "Prepared: fail 23505"
-        ]
-    );
-}
-
-#[test]
-fn a_named_statement_is_prepared_again_after_it_is_gone() {
-    for (gone, end) in [("deallocate s", ok()), ("deallocate all", ok()), ("discard all", ok())] {
-        let mut replay = Replay::new(settings());
-        replay.push("insert 1", extended("s", &[]), ok());
-        replay.simple(gone, end);
-        replay.push("insert 1", extended("s", &[]), ok());
-        assert_eq!(replay.ran(), ["Named: insert 1", gone, "Named: insert 1"]);
-        assert_eq!(replay.results(), ["ok"; 3]);
-    }
-    let mut replay = Replay::new(settings());
-    replay.push("unparsable", extended("s", &[]), ok());
-    replay.push("unparsable", extended("s", &[]), ok());
-    assert_eq!(replay.ran(), ["Named: unparsable", "Named: unparsable"]);
-}
-
-#[test]
-fn a_bind_to_what_sql_prepared_does_not_prepare_it_again() {
-    let mut replay = Replay::new(settings());
-    replay.simple("prepare qs as insert 1", ok());
-    replay.push("prepare qs as insert 1", extended("qs", &[]), ok());
-    assert_eq!(replay.ran()[1], "Prepared: prepare qs as insert 1");
 }
 
 // ---- Read-only replay ----

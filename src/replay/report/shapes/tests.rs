@@ -30,6 +30,7 @@ fn run(shapes: &mut Shapes, sql: &str, source_ms: f64, target_ms: f64) {
         target: Ok(()),
         guessed: false,
         may_have_drawn: false,
+        beyond_log: false,
         took: Some(took),
     };
     let work = work(sql, Some(source_ms));
@@ -38,8 +39,9 @@ fn run(shapes: &mut Shapes, sql: &str, source_ms: f64, target_ms: f64) {
 
 fn fail(shapes: &mut Shapes, sql: &str, source: SourceEnd, target: Result<(), SqlState>) {
     let took = Some(Took { at_most: Duration::from_millis(1), together: 1 });
-    let ended = Ended { source, target, guessed: false, may_have_drawn: false, took };
-    let outcome = Outcome::of(source, target);
+    let ended =
+        Ended { source, target, guessed: false, may_have_drawn: false, beyond_log: false, took };
+    let outcome = Outcome::of(ended);
     shapes.ran(&work(sql, None), ended, outcome, Duration::ZERO, || "topic pg".to_owned());
 }
 
@@ -99,7 +101,8 @@ fn a_shape_tells_its_durations_errors_outcomes_and_waits() {
     assert_eq!(shape.waited_order_ms, 100.0);
     assert_eq!(shape.errors.source, [("42601".to_owned(), 2)].into());
     assert_eq!(shape.errors.target, [("23505".to_owned(), 2)].into());
-    let outcomes = Outcomes { same: 50, new_error: 1, fixed_error: 1, other_error: 1 };
+    let outcomes =
+        Outcomes { same: 50, new_error: 1, fixed_error: 1, other_error: 1, cannot_tell: 0 };
     assert_eq!(shape.outcomes, outcomes);
     assert_eq!((shape.verdict, shape.change.unwrap().ratio.round()), (Verdict::Degraded, 4.0));
     let sample = Sample {

@@ -20,7 +20,9 @@ pub struct Server {
     open: Vec<u64>,
     deferred: Option<SqlState>,
     savepoints: Vec<usize>,
-    prepared: HashSet<String>,
+    prepared: HashMap<String, String>,
+    /// Prepared statements whose result has changed since.
+    stale: HashSet<String>,
     /// How statements fail for what happens around them, and how often they still will.
     clashes: HashMap<String, (SqlState, usize)>,
 }
@@ -43,11 +45,19 @@ impl Server {
         self.clashes.insert(sql.to_owned(), (state(code), times));
     }
 
+    /// What this text gives has changed: who has it prepared is refused.
+    pub fn stale(&mut self, sql: &str) {
+        let prepared = self.prepared.iter().filter(|(_, text)| *text == sql);
+        self.stale.extend(prepared.map(|(name, _)| name.clone()));
+    }
+
     pub fn answer(&mut self, request: &Request) -> Answer {
         let result = match request {
             Request::Text(text) => self.string(text),
             Request::Simple(work) => self.string(&work.statement.sql),
-            Request::ParseOnly(work) => self.parse(&work.statement.sql, &[]),
+            Request::ParseOnly(work) | Request::BindOnly(work) => {
+                self.parse(&work.statement.sql, &[])
+            }
             Request::Extended { work, parse, types } => self.extended(work, *parse, types),
             Request::DrawOnly { work, types, limits, failure } => self
                 .string(limits)
@@ -57,7 +67,7 @@ impl Server {
             Request::Restore(Restore::Text(text)) => self.string(text),
             Request::Restore(Restore::Execute { sql, .. }) => self.string(sql),
             Request::Restore(Restore::Parse { name, sql }) => {
-                self.prepared.insert(name.to_string());
+                self.prepared.insert(name.to_string(), sql.to_string());
                 self.parse(sql, &[])
             }
         };
@@ -114,14 +124,18 @@ impl Server {
         let Protocol::Extended { name, .. } = &work.statement.protocol else { panic!("{work:?}") };
         let sql = &*work.statement.sql;
         match parse {
-            ParseMode::Prepared if !self.prepared.contains(&**name) => {
+            ParseMode::Prepared if !self.prepared.contains_key(&**name) => {
                 return Err((state("26000"), true));
+            }
+            ParseMode::Prepared if self.stale.contains(&**name) => {
+                return Err((SqlState::FEATURE_NOT_SUPPORTED, true));
             }
             ParseMode::Prepared => {}
             ParseMode::Named | ParseMode::Unnamed => {
                 self.prepared.remove(&**name);
                 self.parse(sql, types)?;
-                self.prepared.insert(name.to_string());
+                self.prepared.insert(name.to_string(), sql.to_owned());
+                self.stale.remove(&**name);
             }
         }
         if self.status == Status::Failed && !work.statement.outline.has(Command::ends_transaction) {
@@ -187,7 +201,8 @@ impl Server {
                 None => self.prepared.clear(),
             },
             Command::Prepare => {
-                if !self.prepared.insert(prepared_name(sql).expect("a name")) {
+                let name = prepared_name(sql).expect("a name");
+                if self.prepared.insert(name, sql.to_owned()).is_some() {
                     return Err((state("42P05"), false));
                 }
             }
