@@ -35,7 +35,7 @@ use crate::actors::overview::Overview;
 use crate::actors::panic_guard::PanicGuard;
 use crate::actors::sequencer::{ReadsOn, Sequencer, SequencerSettings};
 use crate::actors::session::SessionDeps;
-use crate::actors::supervisor::{SetSessionDeps, Supervisor, SupervisorSettings};
+use crate::actors::supervisor::{LogInGate, SetSessionDeps, Supervisor, SupervisorSettings};
 use crate::actors::target_reachability::TargetReachability;
 use crate::cli::{DeadLetter, Exit, VERSION};
 use crate::config::{self, Config, Listen, Order};
@@ -321,6 +321,9 @@ async fn start(
             admission,
             pressure,
             gone: supervisor.clone().recipient(),
+            log_ins: supervisor.clone().recipient(),
+            log_in_gate: LogInGate::default(),
+            ended: supervisor.clone().recipient(),
             known_login: login,
             fatal,
             outage,

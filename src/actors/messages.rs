@@ -73,6 +73,11 @@ pub enum Turn {
     RunAhead(Seq),
     /// Close the connection; nothing more is expected of the session.
     GiveUp,
+    /// It may log in, as soon as it may have a connection.
+    LogIn {
+        /// Whether nothing before it can mend a refusal any more.
+        is_final: bool,
+    },
     /// It may connect.
     Connect,
     /// Its partition goes to another process: what is under way is not waited for. Up to this
@@ -84,6 +89,22 @@ pub enum Turn {
         roll_back: bool,
     },
 }
+
+/// Session → supervisor: it would log in. In the log that may come behind statements that are
+/// unfinished and change what it finds.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct AskLogIn {
+    /// The session.
+    pub session: SessionId,
+    /// Whether the target has refused it.
+    pub refused: bool,
+}
+
+/// Session → supervisor, while log-ins wait: statements have ended.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct StatementsEnded;
 
 /// Session → admission: it would have a connection.
 #[derive(Debug, Message)]

@@ -18,11 +18,12 @@ use tracing::{debug, info, warn};
 use self::requests::{batch, trace_statement, work_of};
 use super::admission::{Admission, Pressure};
 use super::messages::{
-    Ask, BecameIdle, Cancel, Fatal, Finished, Gone, Progress, ReleaseConnection, Settlement,
-    SharedSession, Turn, Wake,
+    Ask, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress, ReleaseConnection,
+    Settlement, SharedSession, StatementsEnded, Turn, Wake,
 };
 use super::sequencer::Sequencer;
 use super::spin;
+use super::supervisor::LogInGate;
 use super::target_reachability::TargetReachability;
 use crate::metrics;
 use crate::pglog::SessionId;
@@ -54,6 +55,12 @@ pub struct SessionDeps {
     pub progress: Recipient<Progress>,
     /// Who hears that the actor ended.
     pub gone: Recipient<Gone>,
+    /// Who says when a session may log in.
+    pub log_ins: Recipient<AskLogIn>,
+    /// Whether that has to be asked, and whether anybody waits for it.
+    pub log_in_gate: LogInGate,
+    /// Who hears that statements have ended, if anybody does.
+    pub ended: Recipient<StatementsEnded>,
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
     /// Whether the target can be reached.
@@ -90,6 +97,14 @@ impl SessionDeps {
         let mut progress = Progress { ended, ..Progress::default() };
         progress.settle(&settled);
         self.progress.do_send(progress);
+        self.tell_log_ins();
+    }
+
+    /// Statements have ended that log-ins may wait for.
+    fn tell_log_ins(&self) {
+        if self.log_in_gate.has_waiting() {
+            self.ended.do_send(StatementsEnded);
+        }
     }
 }
 
@@ -104,6 +119,7 @@ pub struct SessionActor {
     connection: Option<Connection>,
     phase: Phase,
     permit: Permit,
+    log_in: LogInState,
     /// The turn that was asked for, and since when it is waited for.
     asked: Option<(Seq, Instant)>,
     /// How long statements waited for their turn that have not ended yet.
@@ -146,6 +162,18 @@ enum Permit {
     Held,
 }
 
+/// Whether its log-in has come, in the order of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogInState {
+    Unasked,
+    /// It waits for statements before it.
+    Asked,
+    /// It may log in; `is_final`: if it is refused, nothing can mend that any more.
+    Due {
+        is_final: bool,
+    },
+}
+
 /// How long before its next statement is due a session connects.
 const LEAD: Duration = Duration::from_secs(1);
 /// By so much, and up to twice as much, timers are late: they are set to be early by it.
@@ -170,6 +198,7 @@ impl SessionActor {
             connection: None,
             phase: Phase::Disconnected,
             permit: Permit::None,
+            log_in: LogInState::Unasked,
             asked: None,
             waited: VecDeque::new(),
             progress: Progress::default(),
@@ -433,6 +462,7 @@ impl SessionActor {
     fn tell_progress(&mut self) {
         if !self.progress.is_empty() {
             self.around.progress.do_send(std::mem::take(&mut self.progress));
+            self.around.tell_log_ins();
         }
     }
 
@@ -469,8 +499,7 @@ impl Actor for SessionActor {
         if self.around.paced || self.state().is_busy() {
             self.pump(ctx);
         } else {
-            self.permit = Permit::Hoped;
-            self.ask_for_connection(None, ctx);
+            self.connect_ahead(ctx);
         }
     }
 }
@@ -570,6 +599,7 @@ impl Handler<Turn> for SessionActor {
             }
             Turn::GiveUp => return self.give_up(ctx),
             Turn::Abort(last) => return self.cut_off(last, ctx),
+            Turn::LogIn { is_final } => return self.log_in_came(is_final, ctx),
             Turn::Connect => return self.admitted(ctx),
             Turn::Evict { roll_back } => return self.make_room(roll_back, ctx),
         }

@@ -1,5 +1,8 @@
 //! The supervisor actor: owns the map of sessions; opens, times out, restarts and drains them.
+//!
+//! - `log_ins`: when sessions may log in.
 
+mod log_ins;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +13,8 @@ use actix::prelude::*;
 use foldhash::HashMap;
 use tokio::sync::oneshot;
 use tracing::warn;
+
+pub use log_ins::LogInGate;
 
 use super::messages::{
     Abort, Cancel, CloseAll, Deliver, Drain, Gone, InputEnded, RevokePartitions, SharedSession,
@@ -23,6 +28,7 @@ use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
 use crate::replay::intake::{Delivery, SessionEvent};
 use crate::replay::ledger::{Fate, Filtered};
+use crate::replay::logins::LogIns;
 use crate::replay::pace::Moment;
 use crate::replay::session::{Amended, Closing, Findings, Session, SessionSettings};
 use crate::replay::waits::Waits;
@@ -42,6 +48,7 @@ pub struct Supervisor {
     sessions: HashMap<SessionId, Entry>,
     settings: SupervisorSettings,
     around: Option<SessionDeps>,
+    log_ins: LogIns,
     findings: Arc<Findings>,
     /// The threads that sessions are spread over; none: this one.
     arbiters: Vec<ArbiterHandle>,
@@ -90,6 +97,7 @@ impl Supervisor {
             sessions: HashMap::default(),
             settings,
             around: None,
+            log_ins: LogIns::default(),
             findings: Arc::default(),
             arbiters,
             next_arbiter: 0,
@@ -105,6 +113,11 @@ impl Supervisor {
 
     fn deliver(&mut self, delivery: Delivery, now: Instant, woken: &mut Vec<SessionId>) {
         let Delivery { session, partition, login, event } = delivery;
+        if let SessionEvent::Work(work) = &event
+            && work.statement.outline.changes_logins
+        {
+            self.note_login_change(work);
+        }
         if !self.sessions.contains_key(&session) && !self.open(session, partition, login, &event) {
             return;
         }
@@ -117,7 +130,7 @@ impl Supervisor {
             state.advance_to(Moment::after(now.saturating_duration_since(around.began)));
         }
         match event {
-            SessionEvent::Open => return,
+            SessionEvent::Open(_) => return,
             SessionEvent::Remember(statement) => return state.remember(&statement),
             SessionEvent::Work(work) => state.push(work),
             SessionEvent::Close(code) => state.close(Closing::Source(code)),
@@ -154,7 +167,12 @@ impl Supervisor {
         if matches!(event, SessionEvent::Amend(_) | SessionEvent::Close(_)) {
             return false;
         }
-        let state = Session::new(self.settings.sessions, self.findings.clone());
+        let mut state = Session::new(self.settings.sessions, self.findings.clone());
+        match event {
+            SessionEvent::Open(place) => state.logs_in_before(*place),
+            SessionEvent::Work(work) => state.logs_in_before(work.seq),
+            _ => {}
+        }
         self.start(session, partition, login, Arc::new(Mutex::new(state)));
         self.sessions.contains_key(&session)
     }
@@ -223,6 +241,7 @@ impl Supervisor {
         self.overview.waited(&waits);
         let connections = self.around.as_ref().map_or(0, |around| around.backends.len());
         self.overview.sessions(&states, connections);
+        self.let_log_in(true);
     }
 
     fn check_handed_over(&mut self) {
@@ -342,9 +361,11 @@ impl Handler<Gone> for Supervisor {
             warn!(%session, "its actor panicked, which is a defect of kreplay: please report what \
                 stands above this line. A new one goes on with what was not settled");
         }
+        self.log_ins.forget(session);
         if panicked || busy {
             self.start(session, entry.partition, entry.login, entry.state);
         }
+        self.let_log_in(false);
         self.check_drained();
         self.check_handed_over();
     }

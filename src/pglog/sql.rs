@@ -9,6 +9,7 @@ use std::ops::Range;
 
 mod known;
 pub(crate) mod lexer;
+mod login_changes;
 mod read_only;
 pub(crate) mod shape;
 mod verb;
@@ -109,6 +110,9 @@ pub struct Outline {
     /// Whether it makes something that lives and dies with its connection: a temporary table, an
     /// advisory lock of the session, a cursor WITH HOLD. As far as its words tell.
     pub binds_connection: bool,
+    /// Whether it may change what a log-in finds: roles, databases, their settings and rights. As far
+    /// as its words, and those of a `DO` block, tell.
+    pub changes_logins: bool,
     /// A hash of the text without its literals: texts that differ in these, in blanks or comments
     /// alone have the same. Made here since every token passes by.
     pub shape: u64,
@@ -155,6 +159,7 @@ impl Outline {
     fn end(&mut self, sql: &str, statement: StatementWords) {
         self.lifts_read_only |= statement.lifts_read_only();
         self.binds_connection |= statement.binds_connection();
+        self.changes_logins |= statement.changes_logins(sql);
         self.parts.extend(statement.finish(sql));
     }
 

@@ -27,7 +27,7 @@ pub struct Intake {
     settings: IntakeSettings,
     sessions: HashMap<SessionId, SourceSession>,
     lookahead: Lookahead<Held>,
-    /// What need not wait: a session's beginning, news of a statement that has left.
+    /// What need not wait: news of a statement that has left.
     at_once: VecDeque<Delivery>,
     /// How far each partition is.
     pub checkpoint: Checkpoint,
@@ -70,8 +70,8 @@ pub struct Delivery {
 /// What a session gets.
 #[derive(Debug)]
 pub enum SessionEvent {
-    /// It begins: connect.
-    Open,
+    /// It logs in, before the statement with this place.
+    Open(Seq),
     /// Its next statement.
     Work(Arc<Work>),
     /// A statement that an earlier run of kreplay replayed, for the sake of what it set up.
@@ -129,6 +129,7 @@ struct SourceSession {
 /// What waits until the log has told all of it.
 #[derive(Debug)]
 enum Held {
+    Open,
     Statement { at: Position, statement: Box<Statement>, end: End },
     Close { code: Option<SqlState> },
 }
@@ -219,8 +220,8 @@ impl Intake {
             }
             (This::Statement { .. }, None) => return Some(Fate::Filtered(Filtered::Noise)),
             (This::Opened, login) => {
-                if let Some(login) = login {
-                    self.deliver_at_once(session, login, SessionEvent::Open);
+                if login.is_some() && !self.settings.dry_run {
+                    self.lookahead.push(session, Held::Open, 0, false, now_ms);
                 }
             }
             (This::Closed(code), login) => {
@@ -320,6 +321,11 @@ impl Intake {
             let Some(login) = known.login.clone() else { continue };
             let partition = known.partition;
             let released = match held {
+                Held::Open => {
+                    known.delivered = true;
+                    let event = SessionEvent::Open(self.seq.next());
+                    Released::Delivery(Delivery { session, partition, login, event })
+                }
                 Held::Close { .. } if !known.delivered => continue,
                 Held::Close { code } => {
                     let event = SessionEvent::Close(code);

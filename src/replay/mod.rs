@@ -11,6 +11,7 @@ pub mod footprint;
 pub mod intake;
 pub mod ledger;
 pub mod lines;
+pub mod logins;
 pub mod lookahead;
 pub mod merge;
 pub mod order;

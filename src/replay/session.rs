@@ -15,6 +15,7 @@ use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
+use crate::replay::logins::{Blocker, LogIn};
 use crate::replay::pace::Moment;
 use crate::replay::parameter_types::ParamTyping;
 use crate::replay::permits::ConnectionState;
@@ -89,6 +90,8 @@ pub struct Session {
     newest: Option<Arc<Work>>,
     /// Whether that one has succeeded here.
     newest_succeeded: bool,
+    /// The place that its log-in comes before, where the log tells.
+    log_in: Option<Seq>,
     closing: Option<Closing>,
     /// What its statements have waited for.
     waits: WaitAccount,
@@ -314,6 +317,7 @@ impl Session {
             ends_implicit: false,
             newest: None,
             newest_succeeded: false,
+            log_in: None,
             closing: None,
             waits: WaitAccount::default(),
             findings,
@@ -418,6 +422,36 @@ impl Session {
     pub fn next(&self) -> Option<Seq> {
         let mut queued = self.queue.iter().map(|queued| &queued.work);
         queued.find(|work| !work.is_reported()).map(|work| work.seq)
+    }
+
+    /// Its log-in stands in the log before the statement with this place.
+    pub fn logs_in_before(&mut self, place: Seq) {
+        self.log_in.get_or_insert(place);
+    }
+
+    /// Where its log-in stands in the log; `None` where it has run something: its log-in is over.
+    pub fn log_in(&self) -> Option<LogIn> {
+        let first = self.first_unfinished();
+        let before = self.log_in.or(first).unwrap_or(Seq(u64::MAX));
+        (self.used == Seq(0)).then_some(LogIn { before, first })
+    }
+
+    /// The first statement that has not finished.
+    pub fn first_unfinished(&self) -> Option<Seq> {
+        let whole = self.sent.iter().find_map(|sent| match &sent.role {
+            Role::Whole(work, _) if !work.is_reported() => Some(work.seq),
+            _ => None,
+        });
+        let current = self.current.as_ref().map(|current| &current.work);
+        let current = current.filter(|work| !work.is_reported()).map(|work| work.seq);
+        whole.or(current).or_else(|| self.next())
+    }
+
+    /// How it stands, as far as the log-ins of others wait for it.
+    pub fn login_blocker(&self) -> Blocker {
+        let again = self.queue.front().is_some_and(|queued| queued.again);
+        let in_transaction = again || self.in_transaction() || !self.transaction.is_empty();
+        Blocker { first_unfinished: self.first_unfinished(), in_transaction }
     }
 
     /// How it stands, as far as its connection goes.

@@ -8,6 +8,7 @@
 
 mod copy;
 mod files;
+mod logins;
 mod prepared;
 mod sequences;
 mod victims;

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::{Permit, Phase, SessionActor};
+use super::{LogInState, Permit, Phase, SessionActor};
 use crate::actors::messages::{
-    AcquireConnection, Connected, Disconnected, Fatal, KeepConnection, Left, Refused,
+    AcquireConnection, AskLogIn, Connected, Disconnected, Fatal, KeepConnection, Left, Refused,
     ReleaseConnection,
 };
 use crate::metrics::{self, Eviction, SessionEnd};
@@ -22,8 +22,49 @@ const CANCEL_INTERVAL: Duration = Duration::from_millis(20);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 impl SessionActor {
+    /// There is nothing to do yet: connects if there is a connection to spare.
+    pub(super) fn connect_ahead(&mut self, ctx: &mut Context<Self>) {
+        if self.may_log_in() {
+            self.permit = Permit::Hoped;
+            self.ask_for_connection(None, ctx);
+        }
+    }
+
+    /// Whether its log-in has come; asks for it if it has not.
+    fn may_log_in(&mut self) -> bool {
+        if self.log_in == LogInState::Unasked {
+            let is_over = self.state().log_in().is_none();
+            if is_over || !self.around.log_in_gate.is_guarded() {
+                self.log_in = LogInState::Due { is_final: is_over };
+            } else {
+                self.ask_log_in(false);
+            }
+        }
+        matches!(self.log_in, LogInState::Due { .. })
+    }
+
+    fn ask_log_in(&mut self, refused: bool) {
+        self.log_in = LogInState::Asked;
+        self.around.log_ins.do_send(AskLogIn { session: self.id, refused });
+    }
+
+    pub(super) fn log_in_came(&mut self, is_final: bool, ctx: &mut Context<Self>) {
+        if self.log_in != LogInState::Asked {
+            return;
+        }
+        self.log_in = LogInState::Due { is_final };
+        if self.phase == Phase::Disconnected && !self.around.paced && !self.state().is_busy() {
+            self.connect_ahead(ctx);
+        } else {
+            self.pump(ctx);
+        }
+    }
+
     /// There is something to do and no connection to do it on.
     pub(super) fn reconnect(&mut self, ctx: &mut Context<Self>) {
+        if !self.may_log_in() {
+            return;
+        }
         match self.permit {
             Permit::Held => self.connect(ctx),
             Permit::Asked(_) => {}
@@ -109,6 +150,7 @@ impl SessionActor {
         self.around.outage.reached();
         self.around.known_login.get_or_init(|| self.login.clone());
         (self.made_progress, self.refused) = (false, false);
+        self.log_in = LogInState::Unasked;
         if std::mem::take(&mut self.lost_before) {
             metrics::reconnected();
         }
@@ -131,9 +173,24 @@ impl SessionActor {
         self.tell_if_idle(true);
     }
 
-    /// The target refuses this session for good: what it holds can't be replayed.
+    /// The target refuses this session. What it holds can't be replayed, unless something earlier is
+    /// unfinished that may mend that.
     fn refused(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
-        (self.phase, self.refused) = (Phase::Disconnected, true);
+        self.phase = Phase::Disconnected;
+        let log_in = self.state().log_in();
+        if let Some(log_in) = log_in
+            && self.log_in != (LogInState::Due { is_final: true })
+        {
+            debug!(session = %self.id, "refused ahead of its turn: {error}");
+            self.around.outage.answered();
+            self.return_permit();
+            match log_in.first {
+                Some(_) => self.ask_log_in(true),
+                None => self.log_in = LogInState::Unasked,
+            }
+            return self.pump(ctx);
+        }
+        (self.refused, self.log_in) = (true, LogInState::Unasked);
         let works = self.state_now().drop_queue();
         // A session that has nothing to replay may well be one that the source refused too.
         if !works.is_empty() && !self.around.outage.was_ever_reached() {

@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use super::lexer::Token;
-use super::read_only;
 use super::{Command, Part, Verb};
+use super::{login_changes, read_only};
 
 /// A word that means something to a replay wherever it stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -151,6 +151,8 @@ pub(super) struct StatementWords {
     /// It says `READ WRITE`, or names the setting that forbids writes.
     lifts_read_only: bool,
     binds_connection: bool,
+    /// Its body, a string, may change what a log-in finds.
+    body_changes_logins: bool,
 }
 
 impl StatementWords {
@@ -167,6 +169,14 @@ impl StatementWords {
     /// See [`super::Outline::binds_connection`].
     pub(super) fn binds_connection(&self) -> bool {
         self.binds_connection
+    }
+
+    /// See [`super::Outline::changes_logins`].
+    pub(super) fn changes_logins(&self, sql: &str) -> bool {
+        self.body_changes_logins || {
+            let word = |at: usize| &sql[self.leading[at].clone()];
+            login_changes::begins_so(word(0), word(1))
+        }
     }
 
     /// Whether it matters what its strings hold: a routine's text, or the name that set_config takes.
@@ -189,6 +199,7 @@ impl StatementWords {
             }
             Token::Text if self.looks_into_texts() => {
                 self.lifts_read_only |= read_only::names_setting(text);
+                self.body_changes_logins |= self.does && login_changes::are_in(text);
             }
             _ => {}
         }
