@@ -19,6 +19,7 @@ use crate::replay::check::sample::{Sample, Sampled};
 use crate::replay::check::target::{LoginSeen, Refused, TargetSeen, Why};
 use crate::replay::check::{Area, Asked, Finding, InputSeen, Level, Seen, findings};
 use crate::replay::settings::Login;
+use crate::source::files::LogFiles;
 use crate::source::kafka::OnGap;
 use crate::source::{kafka, sample};
 use crate::target::{Target, TargetSettings};
@@ -58,7 +59,7 @@ pub async fn run(config: &Config) -> Report {
     let sample = (!records.is_empty()).then(|| Sample {
         cut_short,
         files: matches!(input, InputSeen::Files(_)),
-        ..read(config, encodings, &records)
+        ..read(config, encodings, &input, &records)
     });
     if let Some(seen) = &mut target {
         log_in(config, sample.as_ref(), seen).await;
@@ -96,8 +97,9 @@ async fn look_at_input(config: &Config) -> (InputSeen, Vec<Sampled>, bool) {
             (InputSeen::Kafka(Box::new(seen)), sample, cut_short)
         }
         Source::Files(paths) => {
-            let paths = paths.clone();
-            let taken = tokio::task::spawn_blocking(move || sample::of_files(&paths)).await;
+            let (paths, format) = (paths.clone(), config.replay.format);
+            let look = move || sample::of_files(&LogFiles::find(&paths, format)?);
+            let taken = tokio::task::spawn_blocking(look).await;
             match taken.expect("a sample does not panic") {
                 Ok((seen, sample)) => (InputSeen::Files(Ok(seen)), sample, false),
                 Err(error) => (InputSeen::Files(Err(error.to_string())), Vec::new(), false),
@@ -106,15 +108,14 @@ async fn look_at_input(config: &Config) -> (InputSeen, Vec<Sampled>, bool) {
     }
 }
 
-fn read(config: &Config, encodings: Encodings, records: &[Sampled]) -> Sample {
+fn read(config: &Config, encodings: Encodings, input: &InputSeen, records: &[Sampled]) -> Sample {
     let mut reader = RecordReader::new(config.replay.format, encodings);
-    let name = |sampled: &Sampled| match &config.source {
-        Source::Kafka(_) => format!("partition {} offset {}", sampled.partition, sampled.offset),
-        Source::Files(paths) => {
-            let path = usize::try_from(sampled.partition).ok().and_then(|index| paths.get(index));
-            let path = path.map(|path| path.display().to_string()).unwrap_or_default();
-            format!("{path} byte {}", sampled.offset)
+    let name = |sampled: &Sampled| match input {
+        InputSeen::Files(Ok(seen)) => {
+            let name = usize::try_from(sampled.partition).ok().and_then(|it| seen.names.get(it));
+            format!("{} byte {}", name.map_or("?", String::as_str), sampled.offset)
         }
+        _ => format!("partition {} offset {}", sampled.partition, sampled.offset),
     };
     let (identity, filters) = (&config.replay.identity, &config.replay.filters);
     Sample::read(records, &mut reader, identity, filters, name)

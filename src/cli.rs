@@ -95,7 +95,8 @@ pub struct SourceOptions {
     /// [env: brokers]
     #[arg(short, long, value_name = "HOST:PORT", value_delimiter = ',', conflicts_with = "input")]
     pub brokers: Vec<String>,
-    /// Read these log files instead of a topic: one log in the order given, `-` is standard input
+    /// Read these log files instead of a topic, as one log in the order of their first records; `-` is
+    /// standard input. gzip, zstd, xz and bzip2 are unpacked
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub input: Vec<PathBuf>,
     /// What a record looks like [default: auto, told apart per record]

@@ -117,7 +117,7 @@ pub struct Config {
 pub enum Source {
     /// A topic.
     Kafka(KafkaSettings),
-    /// Files, one log in the order given; `-` is standard input.
+    /// Files, one log; `-` is standard input.
     Files(Vec<PathBuf>),
 }
 

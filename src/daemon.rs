@@ -41,12 +41,13 @@ use crate::cli::{DeadLetter, Exit, VERSION};
 use crate::config::{self, Config, Listen, Order};
 use crate::http::{self, Condition, Health, HttpError, Views};
 use crate::metrics;
-use crate::pglog::{Encodings, RecordReader};
+use crate::pglog::{Encodings, Format, RecordReader};
 use crate::replay::backends::Backends;
 use crate::replay::policy::Tally;
 use crate::replay::report::Report;
 use crate::replay::session::{SessionSettings, Turns};
 use crate::source::dead_letters::DeadLetters;
+use crate::source::files::LogFiles;
 use crate::source::kafka::KafkaSettings;
 use crate::source::{FileSource, KafkaSource, Source, SourceError};
 use crate::target::{ConnectError, Login, Observer, Target};
@@ -189,7 +190,9 @@ fn source_exit(error: &SourceError) -> Exit {
         SourceError::UnknownTopic { .. }
         | SourceError::Authentication { .. }
         | SourceError::Authorization { .. } => Exit::KafkaRefused,
-        SourceError::BadProperty { .. } | SourceError::Columns { .. } => Exit::Usage,
+        SourceError::BadProperty { .. }
+        | SourceError::Columns { .. }
+        | SourceError::OutOfOrder { .. } => Exit::Usage,
         _ => Exit::Unexpected,
     }
 }
@@ -208,7 +211,7 @@ async fn start(
     threads.add_this();
     // What is wrong with a file is told before anything is waited for.
     let files = match &config.source {
-        config::Source::Files(paths) => Some(open_files(paths)?),
+        config::Source::Files(paths) => Some(open_files(paths, config.replay.format)?),
         config::Source::Kafka(_) => None,
     };
     let mut encodings = Encodings::default();
@@ -274,7 +277,7 @@ async fn start(
     let (source, names, offsets) = match (files, &config.source) {
         (Some(files), _) => files,
         (None, config::Source::Kafka(kafka)) => connect_kafka(kafka).await?,
-        (None, config::Source::Files(paths)) => open_files(paths)?,
+        (None, config::Source::Files(paths)) => open_files(paths, config.replay.format)?,
     };
     if offsets.is_none() {
         health.source(Condition::Connected);
@@ -478,14 +481,14 @@ fn is_final(error: &ConnectError, config: &Config) -> bool {
 /// What is read, what it is called, and where its offsets are committed.
 type Opened = (Source, SourceNames, Option<crate::source::kafka::Offsets>);
 
-fn open_files(paths: &[PathBuf]) -> Result<Opened, StartFailure> {
-    let shown = |path: &PathBuf| match path.to_str() {
-        Some("-") => "standard input".to_owned(),
-        _ => path.display().to_string(),
-    };
-    let names = SourceNames::Files(paths.iter().map(shown).collect());
-    let source = FileSource::open(paths.to_vec()).map_err(StartFailure::Source)?;
-    Ok((Source::Files(source), names, None))
+fn open_files(paths: &[PathBuf], format: Format) -> Result<Opened, StartFailure> {
+    let files = LogFiles::find(paths, format).map_err(StartFailure::Source)?;
+    let names = files.names();
+    if files.reordered {
+        info!("the files are read in the order of their first records: {}", names.join(", "));
+    }
+    let source = FileSource::open(files).map_err(StartFailure::Source)?;
+    Ok((Source::Files(source), SourceNames::Files(names), None))
 }
 
 async fn connect_kafka(kafka: &KafkaSettings) -> Result<Opened, StartFailure> {

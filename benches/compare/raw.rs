@@ -15,6 +15,7 @@ use bytes::{Buf as _, BytesMut};
 use kreplay::pglog::message::{LogEvent, read_message, split_name};
 use kreplay::pglog::parameters::{Detail, Parameter, read_detail};
 use kreplay::pglog::{Encodings, Format, LogRecord, RecordReader, SessionId};
+use kreplay::source::files::LogFiles;
 use kreplay::source::{Event, FileSource};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
@@ -33,7 +34,9 @@ pub fn replay(port: u16, log: &Path) -> io::Result<()> {
 }
 
 async fn read(port: u16, log: &Path) -> io::Result<()> {
-    let mut source = FileSource::open(vec![log.to_owned()]).map_err(io::Error::other)?;
+    let mut source = LogFiles::find(&[log.to_owned()], Format::Auto)
+        .and_then(FileSource::open)
+        .map_err(io::Error::other)?;
     let mut reader = RecordReader::new(Format::Auto, Encodings::default());
     let room = Rc::new(RefCell::new(Room::default()));
     let mut connections: HashMap<SessionId, Rc<RefCell<Queue>>> = HashMap::new();

@@ -34,10 +34,12 @@ use super::supervisor::Supervisor;
 use crate::http::{Condition, Health, MonitoredActor};
 use crate::metrics;
 use crate::pglog::{LogRecord, Malformed, RecordKind, RecordReader};
+use crate::replay::file_order::{FileWatch, OutOfOrder};
 use crate::replay::intake::{
     Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent,
 };
 use crate::replay::ledger::Fate;
+use crate::replay::lines::Line;
 use crate::replay::lookahead::LookaheadLimits;
 use crate::replay::pace::Moment;
 use crate::replay::policy::Tally;
@@ -114,6 +116,13 @@ impl SourceNames {
             }
         }
     }
+
+    fn file(&self, index: usize) -> &str {
+        match self {
+            Self::Topic(topic) => topic,
+            Self::Files(files) => files.get(index).map_or("?", String::as_str),
+        }
+    }
 }
 
 /// Reads the source.
@@ -144,6 +153,7 @@ pub struct Consumer {
 
     partitions: Partitions,
     intake: Intake,
+    file_watch: FileWatch,
     /// The statements delivered and not ended.
     window: Window,
     deliveries: Vec<Delivery>,
@@ -241,6 +251,7 @@ impl Consumer {
             credit_told: Duration::ZERO,
             partitions,
             intake: Intake::new(settings),
+            file_watch: FileWatch::default(),
             window,
             deliveries: Vec::new(),
             unaccounted: Vec::new(),
@@ -365,7 +376,7 @@ impl Consumer {
     fn records(&mut self, chunk: &Chunk) {
         self.health.source(Condition::Connected);
         self.caught_up = chunk.caught_up;
-        self.bytes_read += chunk.buffer.len() as u64;
+        self.bytes_read += chunk.read;
         self.tally().records.consume(chunk.records.len() as u64);
         if self.partitions.are_merged() {
             return self.merge(chunk);
@@ -376,6 +387,9 @@ impl Consumer {
             let (partition, offset) = (arrival.partition, arrival.offset);
             let at = Position { partition, offset, line: arrival.line };
             self.payload(&mut reader, at, payload, now_ms);
+            if self.phase == Phase::Stopped {
+                break;
+            }
         }
         self.reader = Some(reader);
     }
@@ -425,13 +439,25 @@ impl Consumer {
 
     fn record(&mut self, at: Position, record: &LogRecord<'_>, now_ms: u64) {
         let noted = self.intake.record(at, record, now_ms);
-        let IntakeResult { fate, kind, joined, missing, session_error, server_ended } = noted;
+        let IntakeResult {
+            fate,
+            kind,
+            line,
+            read_in,
+            joined,
+            missing,
+            session_error,
+            server_ended,
+        } = noted;
         self.records.read(kind.unwrap_or(RecordKind::LeftOut));
         if !record.log_time.zone_known && self.should_log("zone") == Some(1) {
             warn!(
                 "the source logs times with a zone abbreviation, which is ambiguous, and they are \
                  read as UTC: set log_timezone = 'UTC' on the source"
             );
+        }
+        if let Some(line) = line.filter(|_| self.offsets.is_none()) {
+            self.watch_files(at, record, line, read_in);
         }
         if joined {
             metrics::session_joined_midway();
@@ -455,6 +481,25 @@ impl Consumer {
         drop(tally);
         if server_ended {
             self.server_ended();
+        }
+    }
+
+    /// Ends a replay of files that turn out not to be in order, instead of taking half of a session for
+    /// repeats of the other half.
+    fn watch_files(
+        &mut self,
+        at: Position,
+        record: &LogRecord<'_>,
+        line: Line,
+        read_in: Option<i32>,
+    ) {
+        let index = |partition: i32| usize::try_from(partition).unwrap_or_default();
+        let read_in = read_in.map(index);
+        let found = self.file_watch.see(index(at.partition), record, line, read_in);
+        if let Some(OutOfOrder { first, second, why }) = found {
+            let name = |index| self.names.file(index).to_owned();
+            let (first, second) = (name(first), name(second));
+            self.failed(SourceError::OutOfOrder { first, second, why });
         }
     }
 

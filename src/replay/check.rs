@@ -156,8 +156,10 @@ pub enum InputSeen {
 /// Files, as they were seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilesSeen {
-    /// How many there are.
-    pub files: usize,
+    /// What they are called, in the order in which they are read.
+    pub names: Vec<String>,
+    /// Whether that is another order than the one in which they were given.
+    pub reordered: bool,
     /// Their bytes.
     pub bytes: u64,
     /// Those that can only be read once (standard input, a named pipe), and so were not looked into.
@@ -212,15 +214,22 @@ pub fn findings(seen: &Seen, asked: &Asked) -> Vec<Finding> {
 
 fn judge_files(files: &Result<FilesSeen, String>, lines: &mut Section) {
     match files {
-        Err(reason) => {
-            lines.error(reason.clone(), "give --input files that exist and that this user can read")
-        }
+        Err(reason) => lines.error(
+            reason.clone(),
+            "give --input files that exist, that this user can read, and that are one log",
+        ),
         Ok(files) => {
             lines.ok(format!(
                 "{} of {} can be read",
-                counted(files.files as u64, "file"),
+                counted(files.names.len() as u64, "file"),
                 crate::replay::progress::bytes(files.bytes)
             ));
+            if files.reordered {
+                lines.ok(format!(
+                    "they are read in the order of their first records: {}",
+                    files.names.join(", ")
+                ));
+            }
             for stream in &files.streams {
                 lines.warning(
                     format!("{stream} can be read only once, and so was not looked into"),

@@ -98,6 +98,10 @@ pub struct IntakeResult {
     pub fate: Option<Fate>,
     /// What it is; `None` where it was left out unread.
     pub kind: Option<RecordKind>,
+    /// What its line number tells of it; `None` where it was left out unread.
+    pub line: Option<Line>,
+    /// The partition (or file) that holds the record of its session before it.
+    pub read_in: Option<i32>,
     /// Whether its session was joined after its beginning.
     pub joined: bool,
     /// How many records of its session are missing before it.
@@ -187,12 +191,15 @@ impl Intake {
         let session = record.session;
         let known = self.sessions.entry(session).or_default();
         known.seen_ms = now_ms;
+        result.read_in = known.lines.have_begun().then_some(known.partition);
         known.partition = at.partition;
-        match known.lines.see(record.line) {
+        let line = known.lines.see(record.line);
+        result.line = Some(line);
+        match line {
             Line::Next | Line::Late => {}
             Line::Joined => result.joined = true,
             Line::Gap(missing) => result.missing = missing,
-            Line::Repeat => return Some(Fate::Filtered(Filtered::Duplicate)),
+            Line::Repeat | Line::Early => return Some(Fate::Filtered(Filtered::Duplicate)),
         }
         let reading = known.log.read(record);
         result.kind = Some(known.log.kind());

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 /// The line numbers seen of one session.
 #[derive(Debug, Default)]
 pub struct Lines {
+    /// The number of the first record that was read.
+    first: u64,
     last: u64,
     /// Numbers that were passed over and may still come.
     missing: BTreeSet<u64>,
@@ -23,11 +25,18 @@ pub enum Line {
     Late,
     /// One that was seen already.
     Repeat,
+    /// One from before the first that was read: it was not seen, and what comes after it was.
+    Early,
 }
 
 impl Lines {
     /// How many missing numbers are remembered to tell a late record from a repeat.
     const REMEMBERED: u64 = 1024;
+
+    /// Whether a record with a number was read.
+    pub fn have_begun(&self) -> bool {
+        self.last > 0
+    }
 
     /// Takes the next record's number, 0 where it has none.
     pub fn see(&mut self, line: u64) -> Line {
@@ -35,10 +44,16 @@ impl Lines {
         if line == 0 {
             return Line::Next;
         }
+        if line < self.first {
+            return Line::Early;
+        }
         if line <= last {
             return if self.missing.remove(&line) { Line::Late } else { Line::Repeat };
         }
         self.last = line;
+        if last == 0 {
+            self.first = line;
+        }
         match line - last {
             1 => Line::Next,
             _ if last == 0 => Line::Joined,
@@ -68,6 +83,15 @@ mod tests {
         let mut lines = Lines::default();
         assert_eq!(lines.see(40), Line::Joined);
         assert_eq!(lines.see(41), Line::Next);
+    }
+
+    #[test]
+    fn a_record_from_before_the_first_that_was_read_is_no_repeat() {
+        let mut lines = Lines::default();
+        lines.see(40);
+        lines.see(41);
+        assert_eq!(lines.see(39), Line::Early);
+        assert_eq!(lines.see(40), Line::Repeat);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod conflict;
 pub mod context;
 pub mod draws;
+pub mod file_order;
 pub mod footprint;
 pub mod intake;
 pub mod ledger;

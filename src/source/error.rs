@@ -6,6 +6,7 @@ use rdkafka::error::KafkaError;
 
 use super::Gap;
 use crate::pglog::Malformed;
+use crate::replay::file_order::Why;
 
 /// What keeps a source from going on. Whatever may pass by itself (an unreachable broker, a leader
 /// election) is not among these: it is logged and tried again.
@@ -66,6 +67,34 @@ pub enum SourceError {
         place: String,
         /// What is wrong with the header.
         malformed: Malformed,
+    },
+    /// Files are not consecutive parts of one log.
+    #[error("--input: {first} and {second} {why}")]
+    OutOfOrder {
+        /// The file that is read first.
+        first: String,
+        /// The file that is read later.
+        second: String,
+        /// What shows it.
+        why: Why,
+    },
+    /// A compressed file is cut off or damaged.
+    #[error(
+        "{}: its {compression} data can't be unpacked beyond line {line} (byte {bytes} of its text): \
+         {source}; what follows there is lost: take a whole copy of the file",
+        file.display()
+    )]
+    Compressed {
+        /// The file as it was named; `-` is standard input.
+        file: PathBuf,
+        /// How it is compressed.
+        compression: &'static str,
+        /// How much of its text could be read.
+        bytes: u64,
+        /// The line (from 1) in which that ends.
+        line: u64,
+        /// What is wrong with it.
+        source: std::io::Error,
     },
     /// A file can't be read.
     #[error("can't read {}: {source}", file.display())]

@@ -1,12 +1,24 @@
 //! Records from files: `--input FILE…`.
+//!
+//! - `found`: the files before they are read, in their order;
+//! - `compression`: what is unpacked while it is read.
 
-use std::fs::{self, File};
+mod compression;
+mod found;
+
+use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 use std::thread;
 
+use memchr::memchr_iter;
 use tokio::sync::mpsc;
 
+pub use self::compression::Compression;
+pub(super) use self::found::first_start;
+pub use self::found::{LogFile, LogFiles};
 use super::split::Splitter;
 use super::{Arrival, Chunk, Event, Resume, SourceError};
 
@@ -26,29 +38,26 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Begins to read `paths`; `-` is standard input.
+    /// Begins to read files, in their order.
     ///
     /// # Errors
     ///
-    /// [`SourceError::Io`] if one of them does not exist, can't be opened or is a directory.
-    pub fn open(paths: Vec<PathBuf>) -> Result<Self, SourceError> {
-        let mut bytes = Some(0);
-        for path in &paths {
-            let length = length(path).map_err(|source| failed(path, source))?;
-            bytes = bytes.zip(length).map(|(sum, length)| sum + length);
-        }
+    /// [`SourceError::Io`] if there is no thread to be had.
+    pub fn open(files: LogFiles) -> Result<Self, SourceError> {
+        let files = files.files;
+        let bytes = files.iter().map(|file| file.length).sum();
         let (sender, events) = mpsc::channel(AHEAD);
         thread::Builder::new()
             .name("input".into())
             .spawn(move || {
                 // Whoever drops the receiver wants no more: that is no error.
-                let _ = Reader { sender: &sender }.read_all(&paths);
+                let _ = Reader { sender: &sender }.read_all(&files);
             })
             .map_err(|source| failed(Path::new("-"), source))?;
         Ok(Self { events, bytes })
     }
 
-    /// How many bytes all files have together; `None` where a pipe is among them.
+    /// How many bytes all files have together, as they lie there; `None` where a stream is among them.
     pub fn bytes(&self) -> Option<u64> {
         self.bytes
     }
@@ -70,23 +79,6 @@ fn failed(path: &Path, source: io::Error) -> SourceError {
     SourceError::Io { file: path.to_owned(), source }
 }
 
-/// A regular file's length; `None` for a pipe.
-fn length(path: &Path) -> io::Result<Option<u64>> {
-    if path == Path::new("-") {
-        return Ok(None);
-    }
-    let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    // Opening a named pipe waits for its writer, so only a file that can be tried is tried.
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    File::open(path)?;
-    Ok(Some(metadata.len()))
-}
-
 /// Nobody wants more.
 struct Closed;
 
@@ -96,27 +88,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_all(&self, paths: &[PathBuf]) -> Result<(), Closed> {
-        let files = (0..paths.len()).map(|index| Resume {
+    fn read_all(&self, files: &[LogFile]) -> Result<(), Closed> {
+        let assigned = (0..files.len()).map(|index| Resume {
             partition: partition(index),
             offset: None,
             metadata: String::new(),
         });
-        self.send(Ok(Event::Assigned(files.collect())))?;
-        for (index, path) in paths.iter().enumerate() {
-            let opened: io::Result<Box<dyn Read>> = if path == Path::new("-") {
-                Ok(Box::new(io::stdin().lock()))
-            } else {
-                File::open(path).map(|file| Box::new(file) as Box<dyn Read>)
-            };
-            let last = index + 1 == paths.len();
-            let read = opened.map(|file| self.read(partition(index), file, last));
-            match read {
-                Ok(Ok(())) => {}
-                Ok(Err(Stop::Closed)) => return Err(Closed),
-                Ok(Err(Stop::Io(error))) | Err(error) => {
-                    return self.send(Err(failed(path, error)));
-                }
+        self.send(Ok(Event::Assigned(assigned.collect())))?;
+        for (index, file) in files.iter().enumerate() {
+            let last = index + 1 == files.len();
+            match self.read(partition(index), &file.path, last) {
+                Ok(()) => {}
+                Err(Stop::Closed) => return Err(Closed),
+                Err(Stop::Failed(error)) => return self.send(Err(error)),
             }
         }
         self.send(Ok(Event::End))
@@ -127,11 +111,23 @@ impl Reader<'_> {
     }
 
     /// One file from beginning to end.
-    fn read(&self, partition: i32, mut file: impl Read, last: bool) -> Result<(), Stop> {
+    fn read(&self, partition: i32, path: &Path, last: bool) -> Result<(), Stop> {
+        let unreadable = |source| Stop::Failed(failed(path, source));
+        let consumed = Consumed::default();
+        let file: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(File::open(path).map_err(unreadable)?)
+        };
+        let counted = Counted { file, consumed: consumed.clone() };
+        let (mut text, compression) = found::unpacked(counted).map_err(unreadable)?;
         let mut window = Window::default();
         let mut splitter = Splitter::default();
         loop {
-            let read = window.fill(&mut file)?;
+            let read = window.fill(&mut text).map_err(|source| match compression {
+                None => unreadable(source),
+                Some(compression) => Stop::Failed(window.cut_off(path, compression, source)),
+            })?;
             let end = read == 0;
             loop {
                 // A pipe gives what it has, so less than a block means that no more was at hand.
@@ -139,6 +135,7 @@ impl Reader<'_> {
                 let full = chunk.records.len() == Chunk::RECORDS;
                 if !chunk.records.is_empty() {
                     chunk.caught_up = !full && if end { last } else { read < BLOCK };
+                    chunk.read = consumed.take();
                     self.send(Ok(Event::Records(chunk))).map_err(|Closed| Stop::Closed)?;
                 }
                 if !full {
@@ -155,12 +152,23 @@ impl Reader<'_> {
 /// Why a file was not read to its end.
 enum Stop {
     Closed,
-    Io(io::Error),
+    Failed(SourceError),
 }
 
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+/// How many bytes of a file were read since that was last asked.
+type Consumed = Rc<Cell<u64>>;
+
+/// Counts what is read of a file as it lies there.
+struct Counted<R> {
+    file: R,
+    consumed: Consumed,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.consumed.set(self.consumed.get() + read as u64);
+        Ok(read)
     }
 }
 
@@ -195,6 +203,18 @@ impl Window {
         };
         self.bytes.truncate(had + *read.as_ref().unwrap_or(&0));
         read
+    }
+
+    /// What is lost of a compressed file that can't be unpacked any further.
+    fn cut_off(&self, file: &Path, compression: Compression, source: io::Error) -> SourceError {
+        let rest = &self.bytes[self.start..];
+        SourceError::Compressed {
+            file: file.to_owned(),
+            compression: compression.name(),
+            bytes: self.offset + rest.len() as u64,
+            line: self.line + 1 + memchr_iter(b'\n', rest).count() as u64,
+            source,
+        }
     }
 
     /// The next records, up to a chunk's worth.

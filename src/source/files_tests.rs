@@ -1,10 +1,18 @@
+use std::fs;
 use std::io::Write as _;
 
+use super::compression::tests::{ALL, pack};
 use super::*;
+use crate::pglog::Format;
+
+fn open(paths: &[&Path]) -> Result<FileSource, SourceError> {
+    let paths: Vec<_> = paths.iter().map(|path| path.to_path_buf()).collect();
+    FileSource::open(LogFiles::find(&paths, Format::Auto)?)
+}
 
 /// Everything that files say, up to the end.
 async fn read(paths: &[&Path]) -> Result<Vec<(Arrival, Vec<u8>)>, SourceError> {
-    let mut source = FileSource::open(paths.iter().map(|path| path.to_path_buf()).collect())?;
+    let mut source = open(paths)?;
     let mut records = Vec::new();
     let mut assigned = 0;
     loop {
@@ -90,7 +98,7 @@ async fn a_pipe_gives_its_records_as_they_come() {
     let path = directory.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
     assert!(made.success());
-    let mut source = FileSource::open(vec![path.clone()]).expect("a source");
+    let mut source = open(&[&path]).expect("a source");
     assert_eq!(source.bytes(), None);
     let mut pipe = fs::OpenOptions::new().write(true).open(&path).expect("the pipe's other end");
     assert!(matches!(source.next().await, Ok(Event::Assigned(_))));
@@ -108,6 +116,69 @@ async fn a_pipe_gives_its_records_as_they_come() {
 #[tokio::test]
 async fn the_size_of_all_files_is_known() {
     let (first, second) = (file(b"12345"), file(b"678"));
-    let paths = vec![first.path().to_owned(), second.path().to_owned()];
-    assert_eq!(FileSource::open(paths).expect("a source").bytes(), Some(8));
+    let source = open(&[first.path(), second.path()]).expect("a source");
+    assert_eq!(source.bytes(), Some(8));
+}
+
+#[tokio::test]
+async fn a_compressed_file_reads_as_its_text_whatever_its_name() {
+    let text = "a,\"1\n2\"\n\nb\n".repeat(10_000);
+    let plain = file(text.as_bytes());
+    let expected = read(&[plain.path()]).await.expect("records");
+    for compression in ALL {
+        let packed = file(&pack(compression, text.as_bytes()));
+        let got = read(&[packed.path()]).await.expect("records");
+        assert!(got == expected, "{compression:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_of_a_compressed_file_is_counted_as_it_lies_there() {
+    let packed = file(&pack(Compression::Gzip, "a record\n".repeat(100_000).as_bytes()));
+    let mut source = open(&[packed.path()]).expect("a source");
+    let total = source.bytes().expect("no stream");
+    let mut bytes = 0;
+    loop {
+        match source.next().await.expect("records") {
+            Event::Records(chunk) => bytes += chunk.read,
+            Event::End => break,
+            _ => {}
+        }
+    }
+    assert_eq!(bytes, total);
+}
+
+#[tokio::test]
+async fn of_a_compressed_file_that_was_cut_off_what_is_lost_is_told() {
+    let text: String = (0..50_000_u32).map(|n| format!("{:x}\n", n.wrapping_mul(n))).collect();
+    for compression in ALL {
+        let packed = pack(compression, text.as_bytes());
+        let cut = file(&packed[..packed.len() - packed.len() / 3]);
+        let mut source = open(&[cut.path()]).expect("a source");
+        let mut whole = 0;
+        let error = loop {
+            match source.next().await {
+                Ok(Event::Records(chunk)) => whole += chunk.records.len() as u64,
+                Ok(Event::End) => panic!("{compression:?}: nobody was told"),
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        let SourceError::Compressed { file, line, .. } = &error else { panic!("{error}") };
+        assert_eq!((file.as_path(), *line), (cut.path(), whole + 1), "{compression:?}");
+        assert!(error.to_string().contains("is lost"), "{error}");
+    }
+}
+
+#[test]
+fn files_that_begin_alike_are_refused_by_their_names() {
+    let record = "2026-11-22 15:23:14.992 UTC,,,27020,,6b030b04.698c,3,,2026-11-22 15:32:20 UTC,,0,\
+                  LOG,00000,\"checkpoint\",,,,,,,,,\"\",\"checkpointer\",,0\n";
+    let (plain, packed) =
+        (file(record.as_bytes()), file(&pack(Compression::Zstd, record.as_bytes())));
+    let error = open(&[plain.path(), packed.path()]).expect_err("twice").to_string();
+    for path in [plain.path(), packed.path()] {
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+    assert!(error.contains("same records"), "{error}");
 }

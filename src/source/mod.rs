@@ -77,6 +77,9 @@ pub struct Chunk {
     pub buffer: Vec<u8>,
     /// Where each record came from and stands in `buffer`.
     pub records: Vec<Arrival>,
+    /// For a file how many of its bytes were read since the last chunk: fewer than there are in
+    /// `buffer` where it is compressed.
+    pub read: u64,
     /// Whether the source had nothing more at hand when the chunk was closed.
     pub caught_up: bool,
 }

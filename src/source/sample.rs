@@ -1,11 +1,11 @@
 //! Samples of log files, for `kreplay check`: the beginning and the end of each.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use super::SourceError;
-use super::split::{Splitter, begins_like_record};
+use super::files::{LogFile, LogFiles, first_start};
+use super::split::Splitter;
 use crate::replay::check::FilesSeen;
 use crate::replay::check::sample::Sampled;
 
@@ -14,64 +14,52 @@ const BLOCK: u64 = 1 << 20;
 /// Records of a block at the most.
 const RECORDS: usize = 1500;
 
-/// Looks at files and takes a sample of them. Blocks, though never for a writer: what can be read
-/// only once is not opened.
+/// Takes a sample of files: of a compressed one its beginning alone. Blocks, though never for a
+/// writer: what can be read only once is not opened.
 ///
 /// # Errors
 ///
 /// [`SourceError::Io`].
-pub fn of_files(paths: &[PathBuf]) -> Result<(FilesSeen, Vec<Sampled>), SourceError> {
-    let mut seen = FilesSeen { files: paths.len(), ..FilesSeen::default() };
+pub fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), SourceError> {
+    let (names, reordered) = (files.names(), files.reordered);
+    let mut seen = FilesSeen { names, reordered, ..FilesSeen::default() };
     let mut sample = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        let failed = |source| SourceError::Io { file: path.clone(), source };
-        if path == Path::new("-") {
-            seen.streams.push("standard input".to_owned());
+    for (index, file) in files.files.iter().enumerate() {
+        let Some(length) = file.length else {
+            seen.streams.push(file.name());
             continue;
-        }
-        let metadata = fs::metadata(path).map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(failed(std::io::ErrorKind::IsADirectory.into()));
-        }
-        if !metadata.is_file() {
-            seen.streams.push(path.display().to_string());
-            continue;
-        }
-        seen.bytes += metadata.len();
-        let partition = i32::try_from(index).expect("no command line names 2^31 files");
-        let mut file = File::open(path).map_err(failed)?;
-        let mut block = |from: u64| -> std::io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(from))?;
-            file.by_ref().take(BLOCK).read_to_end(&mut bytes)?;
-            Ok(bytes)
         };
-        let length = metadata.len();
-        let first = block(0).map_err(failed)?;
-        let all = length <= BLOCK;
-        sample.extend(records(partition, 0, 0, &first, all).into_iter().take(RECORDS));
-        // A file that has grown meanwhile has its end a little further on.
-        if !all {
-            let from = (length - BLOCK).max(BLOCK);
-            let last = block(from).map_err(failed)?;
-            let whole = first_start(&last).unwrap_or(last.len());
-            let from = from + whole as u64;
-            let mut newest = records(partition, 1, from, &last[whole..], true);
-            newest.drain(..newest.len().saturating_sub(RECORDS));
-            sample.extend(newest);
-        }
+        seen.bytes += length;
+        let partition = i32::try_from(index).expect("no command line names 2^31 files");
+        let of_file = of_file(partition, file, length);
+        sample.extend(of_file.map_err(|source| {
+            let file = file.path.clone();
+            SourceError::Io { file, source }
+        })?);
     }
     sample.sort_by_key(|sampled| (sampled.stretch, sampled.partition, sampled.offset));
     Ok((seen, sample))
 }
 
-/// Where the first whole record of a block begins that was cut out of a file.
-fn first_start(block: &[u8]) -> Option<usize> {
-    let lines = block.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-    lines.map(|(newline, _)| newline + 1).find(|&start| {
-        let line = &block[start..];
-        line.starts_with(b"{") || begins_like_record(line)
-    })
+fn of_file(partition: i32, file: &LogFile, length: u64) -> io::Result<Vec<Sampled>> {
+    let mut first = Vec::new();
+    file.open()?.take(BLOCK).read_to_end(&mut first)?;
+    let all = (first.len() as u64) < BLOCK;
+    let mut sample = records(partition, 0, 0, &first, all);
+    sample.truncate(RECORDS);
+    // A file that has grown meanwhile has its end a little further on.
+    if !all && file.compression.is_none() {
+        let from = (length - BLOCK.min(length)).max(BLOCK);
+        let mut last = Vec::new();
+        let mut file = File::open(&file.path)?;
+        file.seek(SeekFrom::Start(from))?;
+        file.take(BLOCK).read_to_end(&mut last)?;
+        let whole = first_start(&last).unwrap_or(last.len());
+        let mut newest = records(partition, 1, from + whole as u64, &last[whole..], true);
+        newest.drain(..newest.len().saturating_sub(RECORDS));
+        sample.extend(newest);
+    }
+    Ok(sample)
 }
 
 /// The records of a block that begins at `from`. What its end cuts is left out, unless that is the
@@ -98,8 +86,10 @@ fn records(partition: i32, stretch: usize, from: u64, block: &[u8], end: bool) -
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::pglog::Format;
 
     fn record(number: usize) -> String {
         format!(
@@ -117,6 +107,11 @@ mod tests {
         file
     }
 
+    fn sample_of(paths: &[&Path]) -> Result<(FilesSeen, Vec<Sampled>), SourceError> {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
+        of_files(&LogFiles::find(&paths, Format::Auto)?)
+    }
+
     fn numbers(sample: &[Sampled], stretch: usize) -> Vec<String> {
         let own = sample.iter().filter(|sampled| sampled.stretch == stretch);
         let text = own.map(|sampled| String::from_utf8_lossy(&sampled.payload).into_owned());
@@ -126,8 +121,8 @@ mod tests {
     #[test]
     fn a_small_file_is_sampled_whole() {
         let small = file(0..100);
-        let (seen, sample) = of_files(&[small.path().to_owned()]).expect("a sample");
-        assert_eq!((seen.files, seen.streams.len()), (1, 0));
+        let (seen, sample) = sample_of(&[small.path()]).expect("a sample");
+        assert_eq!((seen.names.len(), seen.streams.len()), (1, 0));
         assert_eq!(numbers(&sample, 0), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
         assert_eq!(sample.len(), 100);
     }
@@ -135,7 +130,7 @@ mod tests {
     #[test]
     fn of_a_large_file_the_beginning_and_the_end_are_sampled_record_by_record() {
         let large = file(0..20_000);
-        let (_, sample) = of_files(&[large.path().to_owned()]).expect("a sample");
+        let (_, sample) = sample_of(&[large.path()]).expect("a sample");
         assert_eq!(numbers(&sample, 0), (0..RECORDS).map(|n| n.to_string()).collect::<Vec<_>>());
         let newest = 20_000 - RECORDS..20_000;
         assert_eq!(numbers(&sample, 1), newest.map(|n| n.to_string()).collect::<Vec<_>>());
@@ -143,9 +138,9 @@ mod tests {
 
     #[test]
     fn what_can_be_read_only_once_is_not_opened() {
-        let (seen, sample) = of_files(&["-".into(), "/dev/null".into()]).expect("a look");
+        let (seen, sample) = sample_of(&[Path::new("-"), Path::new("/dev/null")]).expect("a look");
         assert_eq!(seen.streams, ["standard input", "/dev/null"]);
         assert!(sample.is_empty());
-        of_files(&["/nowhere.csv".into()]).expect_err("no such file");
+        sample_of(&[Path::new("/nowhere.csv")]).expect_err("no such file");
     }
 }

@@ -1,9 +1,13 @@
 //! Files as users have them: exported, from Windows, compressed, in any order.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Case, Replayed, data};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{Case, Files, Replayed, data};
 use crate::support::kreplay::Kreplay;
 use crate::support::postgres::Server;
 
@@ -68,6 +72,149 @@ fn a_cr_lf_of_the_client_in_a_log_whose_records_end_in_lf_stays() {
         let name = "select position(chr(13) || chr(10) in name) > 0 from item where id < 3";
         replayed.rows(&format!("{name} order by id"), &["f", "t"]);
     });
+}
+
+// ---- Order ----
+
+/// The log of two days, in files that sort the wrong way round.
+fn by_weekday(log: &[u8], to: &Path) -> Vec<PathBuf> {
+    let (thursday, friday) = halves(log);
+    vec![write(to, "postgresql-Fri.csv", friday), write(to, "postgresql-Thu.csv", thursday)]
+}
+
+/// A log cut in the middle of its session.
+fn halves(log: &[u8]) -> (&[u8], &[u8]) {
+    let lines = log.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let middle = lines.map(|(at, _)| at + 1).nth(30).expect("60 records");
+    log.split_at(middle)
+}
+
+#[test]
+fn files_that_are_given_in_another_order_are_read_in_that_of_their_first_records() {
+    Case::new("weekdays").files(by_weekday).check(|replayed| {
+        replayed.all_same().rows("select count(*), count(distinct n) from x", &["60|60"]);
+        let finished = &replayed.finished;
+        assert_eq!(finished.count("/records/filtered/reasons/duplicate"), 0, "{finished}");
+        let mut lines = finished.stderr.lines();
+        let told = lines.find(|line| line.contains("in the order of their first records"));
+        let told = told.unwrap_or_else(|| panic!("{finished}"));
+        assert!(told.find("-Thu.csv") < told.find("-Fri.csv"), "{told}");
+    });
+}
+
+/// Checks that files are refused by their names before anything is replayed.
+#[track_caller]
+fn refused(files: Files, names: [&str; 2]) {
+    Case::new("weekdays").orders(&["serial"]).files(files).check(|replayed| {
+        let finished = &replayed.finished;
+        assert_eq!(finished.code, Some(2), "{finished}");
+        let last = finished.stderr.lines().last().unwrap_or_default();
+        assert!(names.iter().all(|name| last.contains(name)), "{finished}");
+        replayed.rows("select count(*) from x", &["0"]);
+    });
+}
+
+#[test]
+fn a_log_that_is_given_twice_is_refused() {
+    let twice = |log: &[u8], to: &Path| {
+        vec![write(to, "log.csv", log), write(to, "copy.csv.gz", packed(log))]
+    };
+    refused(twice, ["log.csv", "copy.csv.gz"]);
+}
+
+#[test]
+fn a_file_whose_records_another_one_holds_is_refused() {
+    let part = |log: &[u8], to: &Path| {
+        let (first, _) = halves(log);
+        vec![write(to, "part.csv", first), write(to, "log.csv", log)]
+    };
+    refused(part, ["part.csv", "log.csv"]);
+}
+
+#[test]
+fn a_stream_whose_session_runs_backwards_ends_the_replay_instead_of_losing_half_of_it() {
+    let server = Case::new("weekdays").server();
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = fs::read(data("weekdays.csv")).expect("a log");
+    let (thursday, friday) = halves(&log);
+    let joined = write(directory.path(), "joined", [friday, thursday].concat());
+    let replay = Kreplay::new().target(&server).args(["--input", "-"]).stdin(joined);
+    let finished = replay.run();
+    assert_eq!(finished.code, Some(2), "{finished}");
+    let last = finished.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("standard input") && last.contains("run backwards"), "{finished}");
+}
+
+#[test]
+fn what_a_shipper_repeats_at_the_beginning_of_a_file_is_a_repeat() {
+    let overlapping = |log: &[u8], to: &Path| {
+        let (thursday, _) = halves(log);
+        let again = log[..thursday.len() - 1].iter().rposition(|byte| *byte == b'\n');
+        let friday = &log[again.expect("a line") + 1..];
+        vec![write(to, "friday.csv", friday), write(to, "thursday.csv", thursday)]
+    };
+    Case::new("weekdays").orders(&["serial"]).files(overlapping).check(|replayed| {
+        replayed.all_same().rows("select count(*) from x", &["60"]);
+        let repeats = replayed.finished.count("/records/filtered/reasons/duplicate");
+        assert_eq!(repeats, 1, "{}", replayed.finished);
+    });
+}
+
+// ---- Compression ----
+
+fn packed(log: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(log).expect("in memory");
+    encoder.finish().expect("in memory")
+}
+
+#[test]
+fn a_compressed_log_is_read_whatever_its_name() {
+    let rotated = |log: &[u8], to: &Path| vec![write(to, "log.csv", packed(log))];
+    Case::new("items").files(rotated).check(all_items);
+}
+
+#[test]
+fn a_compressed_log_on_standard_input_is_read() {
+    let server = Case::new("items").server();
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = fs::read(data("items.csv")).expect("a log");
+    let stdin = write(directory.path(), "log", zstd::encode_all(&log[..], 0).expect("in memory"));
+    let finished = Kreplay::new().target(&server).args(["--input", "-"]).stdin(stdin).run();
+    all_items(&Replayed { server, finished, database: "app" });
+}
+
+#[test]
+fn a_compressed_log_that_was_cut_off_ends_the_replay_with_what_is_lost() {
+    let cut = |log: &[u8], to: &Path| {
+        let packed = packed(log);
+        vec![write(to, "log.csv.gz", &packed[..packed.len() - 200])]
+    };
+    Case::new("items").orders(&["serial"]).files(cut).check(|replayed| {
+        let finished = &replayed.finished;
+        assert_eq!(finished.code, Some(1), "{finished}");
+        let last = finished.stderr.lines().last().unwrap_or_default();
+        for part in ["log.csv.gz", "gzip", "line ", "is lost"] {
+            assert!(last.contains(part), "{part}: {finished}");
+        }
+    });
+}
+
+#[test]
+fn a_check_reads_a_compressed_log_and_says_in_which_order_files_are_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = fs::read(data("weekdays.csv")).expect("a log");
+    let (thursday, friday) = halves(&log);
+    let friday = write(directory.path(), "friday.csv.gz", packed(friday));
+    let thursday = write(directory.path(), "thursday.csv", thursday);
+    let check = Kreplay::new().check().arg("--dry-run").arg("--input").args([friday, thursday]);
+    let checked = check.run();
+    assert_eq!(checked.code, Some(0), "{checked}");
+    let mut lines = checked.stdout.lines();
+    assert!(lines.any(|line| line.contains("61 of 61 records")), "{checked}");
+    let order = checked.stdout.split("in the order of their first records").nth(1);
+    let order = order.unwrap_or_else(|| panic!("{checked}"));
+    assert!(order.find("thursday") < order.find("friday"), "{checked}");
 }
 
 // ---- Exports ----

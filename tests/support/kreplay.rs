@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -25,6 +26,7 @@ pub struct Kreplay {
     arguments: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     on_terminal: bool,
+    stdin: Option<PathBuf>,
     listen: Listen,
 }
 
@@ -76,6 +78,11 @@ impl Kreplay {
         Self { on_terminal: true, ..self }.env("TERM", "xterm")
     }
 
+    /// Gives it this file as standard input.
+    pub fn stdin(self, file: PathBuf) -> Self {
+        Self { stdin: Some(file), ..self }
+    }
+
     /// Has it listen where it does by itself.
     pub fn default_port(self) -> Self {
         Self { listen: Listen::ByDefault, ..self }
@@ -119,7 +126,11 @@ impl Kreplay {
         }
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).env_clear().envs(self.environment);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = self.stdin.map(|file| std::fs::File::open(file).expect("standard input"));
+        command
+            .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("cargo has built it");
         let stdout = Stream::of(child.stdout.take().expect("piped"));
         let stderr = Stream::of(child.stderr.take().expect("piped"));

@@ -312,6 +312,7 @@ impl Sample {
                 self.repeats += 1;
                 return;
             }
+            Line::Early => return,
             Line::Next | Line::Joined | Line::Late => {}
         }
         match &reading.this {

@@ -76,7 +76,7 @@ impl Sessions {
             session.in_block = (!session.joined).then_some(false);
         }
         session.seen = Some(Span::with(session.seen, ms));
-        if line == Line::Repeat {
+        if matches!(line, Line::Repeat | Line::Early) {
             let this = This::Nothing(Nothing::Noise);
             return (line, Reading { previous: Previous::Open, this });
         }

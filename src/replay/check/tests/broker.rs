@@ -131,7 +131,11 @@ fn another_member_of_the_group_shares_the_partitions() {
 #[test]
 fn files_are_there_or_not() {
     let files = |files| Seen { input: InputSeen::Files(files), ..well() };
-    let seen = FilesSeen { files: 2, bytes: 12_345_678, streams: Vec::new() };
+    let seen = FilesSeen {
+        names: vec!["a".into(), "b".into()],
+        bytes: 12_345_678,
+        ..FilesSeen::default()
+    };
     says(&files(Ok(seen.clone())), &Asked::default(), "2 files of 12.3 MB can be read");
     let stream = FilesSeen { streams: vec!["standard input".into()], ..seen };
     warns(&files(Ok(stream)), "standard input can be read only once", "write it to a file");

@@ -158,7 +158,10 @@ fn files_have_an_order() {
     sample.extend(sampled(&before).into_iter().map(|it| Sampled { partition: 1, ..it }));
     sample.iter_mut().for_each(|it| (it.key, it.broker_ms) = (None, None));
     let sample = Sample { files: true, ..read(&sample, &Filters::default()) };
-    let input = InputSeen::Files(Ok(FilesSeen { files: 2, ..FilesSeen::default() }));
+    let input = InputSeen::Files(Ok(FilesSeen {
+        names: vec!["a".into(), "b".into()],
+        ..FilesSeen::default()
+    }));
     fails(
         &Seen { input, ..with_sample(sample) },
         "file 1 of --input begins later than file 2",
