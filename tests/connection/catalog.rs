@@ -96,7 +96,7 @@ impl World {
         let observer = target.observe(&login("postgres", "postgres")).await.expect("an observer");
         let rows = observer.catalog().await.expect("a catalog");
         let mut footprints = Footprints::default();
-        footprints.catalog("postgres", Catalog::new(rows));
+        footprints.catalog("postgres", Some(Catalog::new(rows)));
         let mut world = Self { footprints, tables: Vec::new() };
         for name in TABLES {
             let found = world.accesses("postgres", &format!("LOCK TABLE {name}"));

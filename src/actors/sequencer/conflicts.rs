@@ -26,12 +26,21 @@ pub(super) struct Conflicts {
     asking: HashMap<SessionId, Seq>,
     /// What may start and has not been told.
     starts: Vec<Start>,
-    /// Whether a catalog is being read.
-    reading: bool,
+    reading: Reading,
     /// Whether more records were asked for since the last came.
     asked_for_more: bool,
     /// Sessions that others wait for and that have nothing to do, and since when.
     silent: HashMap<SessionId, Instant>,
+}
+
+/// How the reading of the catalog stands that is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    Idle,
+    UnderWay,
+    /// The target did not let it in, while statements run that may mend that.
+    Refused,
 }
 
 /// How many shapes of statements the status page names.
@@ -62,6 +71,19 @@ impl Conflicts {
     pub(super) fn left(&mut self, session: SessionId, ended: bool) {
         self.silent.remove(&session);
         self.arrivals.close(session, ended, &mut self.starts);
+    }
+
+    /// Whose catalog is to be read now.
+    fn to_read(&mut self) -> Option<Arc<Login>> {
+        let (_, running) = self.order().in_flight();
+        if self.reading == Reading::Refused && running == 0 {
+            self.reading = Reading::Idle;
+        }
+        let wanted = self.arrivals.wanted().filter(|_| self.reading == Reading::Idle).cloned();
+        if wanted.is_some() {
+            self.reading = Reading::UnderWay;
+        }
+        wanted
     }
 
     /// Whether a statement waits for others.
@@ -107,8 +129,7 @@ impl Sequencer {
         let starts = conflicts.take_starts();
         let stuck = conflicts.arrivals.is_stuck() && !conflicts.asked_for_more;
         conflicts.asked_for_more |= stuck;
-        let wanted = conflicts.arrivals.wanted().filter(|_| !conflicts.reading).cloned();
-        conflicts.reading |= wanted.is_some();
+        let wanted = conflicts.to_read();
         for start in starts {
             self.let_start(start);
         }
@@ -136,38 +157,63 @@ impl Sequencer {
             loop {
                 let read = match catalog(&target, &as_observer).await {
                     // The observer's user need not be let into every database.
-                    Err(Unread::ForGood(_)) if as_observer != as_session => {
+                    Err(Unread::Refused(_) | Unread::ForGood(_)) if as_observer != as_session => {
                         catalog(&target, &as_session).await
                     }
                     read => read,
                 };
-                let database = &as_session.database;
                 match read {
-                    Ok(catalog) => break Some(catalog),
-                    Err(Unread::ForGood(error)) => {
-                        warn!(
-                            database,
-                            "its catalog can't be read, so that each statement in it waits for \
-                            every other, as with --order serial; let the user of --db-user, or the \
-                            sessions' own, read it: {error}"
-                        );
-                        break None;
-                    }
                     Err(Unread::ForNow(error)) => {
-                        debug!(database, "reading its catalog: {error}");
+                        debug!(database = as_session.database, "reading its catalog: {error}");
                         tokio::time::sleep(RETRY).await;
                     }
+                    read => break read,
                 }
             }
         };
         let database = login.database.clone();
-        ctx.spawn(reading.into_actor(self).map(move |catalog, actor, ctx| {
-            if let Order::Conflict(conflicts) = &mut actor.order {
-                conflicts.reading = false;
-                conflicts.arrivals.know(&database, catalog, &mut conflicts.starts);
-                actor.go_on(ctx);
-            }
+        ctx.spawn(reading.into_actor(self).map(move |read, actor, ctx| {
+            actor.catalog_read(&database, read, ctx);
         }));
+    }
+
+    fn catalog_read(
+        &mut self,
+        database: &str,
+        read: Result<Catalog, Unread>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Order::Conflict(conflicts) = &mut self.order else { return };
+        conflicts.reading = Reading::Idle;
+        let (_, running) = conflicts.order().in_flight();
+        let catalog = match read {
+            Ok(catalog) => Some(catalog),
+            Err(Unread::Refused(error)) if running > 0 => {
+                debug!(database, "its catalog can't be read yet: {error}");
+                conflicts.reading = Reading::Refused;
+                ctx.run_later(RETRY, Self::read_again);
+                return;
+            }
+            Err(Unread::Refused(error) | Unread::ForGood(error) | Unread::ForNow(error)) => {
+                warn!(
+                    database,
+                    "its catalog can't be read, so that each statement in it waits for every                     other, as with --order serial; let the user of --db-user, or the sessions'                     own, read it: {error}"
+                );
+                None
+            }
+        };
+        conflicts.arrivals.know(database, catalog, &mut conflicts.starts);
+        self.go_on(ctx);
+    }
+
+    /// Nothing that ran has ended meanwhile, or it has not mended the refusal.
+    fn read_again(&mut self, ctx: &mut Context<Self>) {
+        if let Order::Conflict(conflicts) = &mut self.order
+            && conflicts.reading == Reading::Refused
+        {
+            conflicts.reading = Reading::Idle;
+            self.go_on(ctx);
+        }
     }
 
     /// Publishes what the conflict order cost, and gives up sessions that others wait for in vain.
@@ -200,13 +246,15 @@ impl Sequencer {
 /// Why a catalog was not read.
 enum Unread {
     ForNow(String),
+    /// The target lets nobody in who asks.
+    Refused(String),
     ForGood(String),
 }
 
 async fn catalog(target: &Target, login: &Login) -> Result<Catalog, Unread> {
     let observer = target.observe(login).await.map_err(|error| {
         let text = error.to_string();
-        if error.is_permanent() { Unread::ForGood(text) } else { Unread::ForNow(text) }
+        if error.is_permanent() { Unread::Refused(text) } else { Unread::ForNow(text) }
     })?;
     observer.catalog().await.map(Catalog::new).map_err(|error| {
         let text = error.to_string();

@@ -25,13 +25,22 @@ pub struct Arrivals {
     held: VecDeque<(Arc<Work>, Arc<Login>)>,
     /// Databases whose catalog is known, or can't be.
     known: HashSet<Box<str>>,
-    /// The statement with which a database's schema is another.
-    change: Option<(Seq, Arc<Login>)>,
+    /// The statement with which a database's schema is another, and what it changes.
+    change: Option<(Seq, Change)>,
     /// Whose catalog is needed before anything held goes on.
     wanted: Option<Arc<Login>>,
-    /// Sessions that have changed the schema in a transaction that is open, and as whom.
-    changing: HashMap<SessionId, Arc<Login>>,
+    /// Sessions that have changed the schema in a transaction that is open.
+    changing: HashMap<SessionId, Change>,
     widened: HashMap<Widening, u64>,
+}
+
+/// A change of what catalogs hold.
+#[derive(Debug)]
+struct Change {
+    /// Who made it.
+    login: Arc<Login>,
+    /// Whether it may have changed all databases: which there are, or the settings of roles.
+    is_everywhere: bool,
 }
 
 impl Arrivals {
@@ -49,9 +58,7 @@ impl Arrivals {
     /// This is the catalog of a database from now on; `None`: it can't be read, and every statement
     /// is a barrier.
     pub fn know(&mut self, database: &str, catalog: Option<Catalog>, starts: &mut Vec<Start>) {
-        if let Some(catalog) = catalog {
-            self.footprints.catalog(database, catalog);
-        }
+        self.footprints.catalog(database, catalog);
         self.known.insert(database.into());
         if self.wanted.as_ref().is_some_and(|login| login.database == database) {
             self.wanted = None;
@@ -62,8 +69,8 @@ impl Arrivals {
     /// A statement has finished, or will never start.
     pub fn finish(&mut self, seq: Seq, starts: &mut Vec<Start>) {
         self.order.finish(seq, starts);
-        if let Some((_, login)) = self.change.take_if(|(change, _)| *change == seq) {
-            self.wanted = Some(login);
+        if let Some((_, change)) = self.change.take_if(|(change, _)| *change == seq) {
+            self.changed(change);
         }
         self.go_on(starts);
     }
@@ -71,13 +78,21 @@ impl Arrivals {
     /// The session's connection is closed for good; `ended`: so is the session.
     pub fn close(&mut self, session: SessionId, ended: bool, starts: &mut Vec<Start>) {
         self.order.close(session, starts);
-        if let Some(login) = self.changing.remove(&session) {
-            self.wanted.get_or_insert(login);
+        if let Some(change) = self.changing.remove(&session) {
+            self.changed(change);
         }
         if ended {
             self.footprints.forget(session);
         }
         self.go_on(starts);
+    }
+
+    /// What is known of catalogs is older than this change.
+    fn changed(&mut self, Change { login, is_everywhere }: Change) {
+        if is_everywhere {
+            self.known.clear();
+        }
+        self.wanted.get_or_insert(login);
     }
 
     /// The order of what has a place in it.
@@ -146,13 +161,15 @@ impl Arrivals {
         };
         self.order.arrive(&arrival, starts);
         if changes {
-            self.changing.insert(session, login);
+            let is_everywhere = work.statement.outline.changes_logins;
+            let change = self.changing.entry(session);
+            change.or_insert(Change { login, is_everywhere: false }).is_everywhere |= is_everywhere;
         }
         if !self.order.is_in_transaction(session)
-            && let Some(login) = self.changing.remove(&session)
+            && let Some(change) = self.changing.remove(&session)
             && self.order.is_unfinished(work.seq)
         {
-            self.change = Some((work.seq, login));
+            self.change = Some((work.seq, change));
         }
     }
 }
@@ -173,6 +190,10 @@ mod tests {
 
     impl Log {
         fn runs(&mut self, pid: u32, sql: &str) -> Seq {
+            self.runs_in("d", pid, sql)
+        }
+
+        fn runs_in(&mut self, database: &str, pid: u32, sql: &str) -> Seq {
             self.seq += 1;
             let statement = Statement {
                 sql: sql.into(),
@@ -186,7 +207,7 @@ mod tests {
             let work = Work::new(Seq(self.seq), at, session, statement, End::default());
             let login = Login {
                 user: "u".to_owned(),
-                database: "d".to_owned(),
+                database: database.to_owned(),
                 application_name: String::new(),
             };
             self.arrivals.take(Arc::new(work), Arc::new(login), &mut Vec::new());
@@ -194,6 +215,10 @@ mod tests {
         }
 
         fn know(&mut self) {
+            self.know_in("d");
+        }
+
+        fn know_in(&mut self, database: &str) {
             let name = |name: &str| name.to_owned();
             let column = |number, name: &str| ColumnRow {
                 relation: 1,
@@ -225,7 +250,7 @@ mod tests {
                 indexes: vec![key],
                 ..Rows::default()
             });
-            self.arrivals.know("d", Some(catalog), &mut Vec::new());
+            self.arrivals.know(database, Some(catalog), &mut Vec::new());
         }
 
         fn finish(&mut self, seq: Seq) {
@@ -276,6 +301,19 @@ mod tests {
         let after = log.runs(2, "select 1");
         log.finish(commit);
         assert!(log.arrivals.wanted().is_some() && !log.may_start(after));
+    }
+
+    #[test]
+    fn what_changes_the_cluster_makes_every_catalog_old() {
+        let mut log = Log::default();
+        log.know();
+        log.know_in("e");
+        let drop = log.runs(1, "drop database e");
+        log.runs_in("e", 2, "select 1");
+        assert!(log.arrivals.wanted().is_none(), "the one that is dropped is not asked");
+        log.finish(drop);
+        log.know();
+        assert_eq!(log.arrivals.wanted().map(|login| &*login.database), Some("e"));
     }
 
     #[test]

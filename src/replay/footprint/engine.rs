@@ -129,11 +129,11 @@ impl Footprints {
     }
 
     /// This is what a database is from now on. Without one, every statement in it is a barrier.
-    pub fn catalog(&mut self, database: &str, catalog: Catalog) {
+    pub fn catalog(&mut self, database: &str, catalog: Option<Catalog>) {
         let number = self.shapes.database(database);
         self.shapes.kept.retain(|_, kept| kept.database != number);
         let database = &mut self.shapes.databases[number as usize];
-        database.catalog = Some(catalog);
+        database.catalog = catalog;
         database.generation += 1;
     }
 

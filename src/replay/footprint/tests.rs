@@ -52,7 +52,7 @@ fn bound(parameters: &[Option<&str>]) -> Protocol {
 impl World {
     fn new() -> Self {
         let mut footprints = Footprints::default();
-        footprints.catalog("shop", Catalog::new(shop::rows()));
+        footprints.catalog("shop", Some(Catalog::new(shop::rows())));
         let mut world = Self { footprints, tables: HashMap::new() };
         for name in shop::TABLES {
             let found = world.of(&format!("LOCK TABLE {name}"));
