@@ -64,8 +64,14 @@ fn work(sql: &str, parameters: &[&str]) -> Work {
         Protocol::Extended { name: "".into(), portal: "".into(), parameters, prepared_anew: false }
     };
     let outline = Outline::of(sql);
-    let statement =
-        Statement { sql: sql.into(), protocol, outline, duration_ms: None, logged_ms: 0 };
+    let statement = Statement {
+        sql: sql.into(),
+        protocol,
+        outline,
+        duration_ms: None,
+        exporter: None,
+        logged_ms: 0,
+    };
     let end = End { source: SourceEnd::Succeeded, sync: SyncEnd::Synced, ..End::default() };
     Work::new(Seq(1), Position { partition: 0, offset: 0, line: 0 }, SESSION, statement, end)
 }

@@ -20,6 +20,7 @@ fn work(number: u64, sql: &str) -> Arc<Work> {
         protocol: Protocol::Simple,
         outline: Outline::of(sql),
         duration_ms: Some(0.03 + (number % 97) as f64 / 100.0),
+        exporter: None,
         logged_ms: 0,
     };
     let at = Position { partition: 0, offset: 0, line: 0 };

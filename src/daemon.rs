@@ -319,6 +319,7 @@ async fn start(
         supervisor.do_send(SetSessionDeps(SessionDeps {
             target,
             backends,
+            snapshots: Arc::default(),
             sequencer,
             progress: consumer.clone().recipient(),
             admission,

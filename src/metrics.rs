@@ -171,6 +171,8 @@ metrics! {
         "Records of several partitions that came after younger ones of others had been taken: their partition had been silent for --merge-idle.";
     TARGET_CONFLICTS_RETRIED: Counter, "kreplay_target_conflicts_retried_total", ["sqlstate"], Count,
         "Transactions run again because the target, and not the source, failed them for a deadlock or a serialization failure.";
+    UNKNOWN_SNAPSHOTS: Counter, "kreplay_unknown_snapshots_total", [], Count,
+        "SET TRANSACTION SNAPSHOT left out because no replayed transaction has exported that snapshot: its transaction sees what the target holds.";
     TYPE_GUESSES: Counter, "kreplay_type_guesses_total", [], Count,
         "Statements prepared again with parameter types guessed from the values.";
     UNKNOWN_DRAWS: Counter, "kreplay_unknown_draws_total", [], Count,

@@ -1,10 +1,12 @@
 //! The session actor: one session of the source, one connection to the target, one ordered queue.
 //!
 //! - `connecting`: how it comes to its connection, loses it and gives it up;
-//! - `requests`: what is sent for a request.
+//! - `requests`: what is sent for a request;
+//! - `rewriting`: statements that name something of the source's server.
 
 mod connecting;
 mod requests;
+mod rewriting;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,6 +18,7 @@ use actix::prelude::*;
 use tracing::{debug, info, warn};
 
 use self::requests::{batch, trace_statement, work_of};
+use self::rewriting::Outgoing;
 use super::admission::{Admission, Pressure};
 use super::messages::{
     Ask, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress, ReleaseConnection,
@@ -35,6 +38,7 @@ use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::Request;
 use crate::replay::session::{Answer, Closing, Next, RunAgain, Session};
+use crate::replay::snapshots::Snapshots;
 use crate::replay::work::{Seq, Work};
 use crate::target::{self, Connection, Login, Reply, Target};
 
@@ -45,6 +49,8 @@ pub struct SessionDeps {
     pub target: Target,
     /// Which backend serves which session.
     pub backends: Arc<Backends>,
+    /// Which snapshot of the target stands for which of the source.
+    pub snapshots: Arc<Snapshots>,
     /// Who gives turns.
     pub sequencer: Addr<Sequencer>,
     /// Who says which session may have a connection.
@@ -93,6 +99,9 @@ impl SessionDeps {
         }
         let ended = works.iter().filter(|work| work.mark_reported());
         let ended = ended.map(|work| (work.clone(), Settlement::Not(fate))).collect();
+        if works.iter().any(|work| work.statement.outline.imports_snapshot) {
+            self.snapshots.import_ended();
+        }
         let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
         let mut progress = Progress { ended, ..Progress::default() };
         progress.settle(&settled);
@@ -128,8 +137,10 @@ pub struct SessionActor {
     progress: Progress,
     /// Wakes [`Answers`] when there is a connection to listen to.
     listener: Option<Waker>,
-    /// A statement that signals a backend which no session has: it is answered for, not sent.
-    unmapped_signal: Option<Arc<Work>>,
+    /// A statement that names what the target does not have: it is answered for, not sent.
+    withheld: Option<(Arc<Work>, Skipped)>,
+    /// Its end is put off until others have seen a snapshot that it has exported.
+    stays: bool,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
     canceling: bool,
     /// When it looks again whether its next statement is due.
@@ -203,7 +214,8 @@ impl SessionActor {
             waited: VecDeque::new(),
             progress: Progress::default(),
             listener: None,
-            unmapped_signal: None,
+            withheld: None,
+            stays: false,
             canceling: false,
             alarm: None,
             backoff: FIRST_BACKOFF,
@@ -269,7 +281,7 @@ impl SessionActor {
             }
             Phase::Connected => {}
         }
-        while !self.canceling && self.unmapped_signal.is_none() {
+        while !self.canceling && !self.withholds() {
             match self.next_step(now) {
                 Next::Send(request) => {
                     if let Some(delay) = self.take_delay() {
@@ -288,7 +300,10 @@ impl SessionActor {
                 }
                 Next::Wait | Next::Idle => return,
                 Next::Close(why) => {
-                    self.close(why, ctx);
+                    self.stays = why.is_the_sources() && self.stays_for_its_snapshots();
+                    if !self.stays {
+                        self.close(why, ctx);
+                    }
                     return;
                 }
             }
@@ -341,36 +356,37 @@ impl SessionActor {
 
     fn send(&mut self, request: Request, now: Instant, ctx: &mut Context<Self>) {
         let Some(connection) = &self.connection else { return };
-        let rewritten = match work_of(&request) {
-            Some(work) if work.statement.outline.signals_backend => {
-                match self.around.backends.rewrite_backend_pids(&work.statement.sql) {
-                    Some(rewritten) => Some(rewritten),
-                    None => {
-                        self.unmapped_signal = Some(work.clone());
-                        Some(String::new())
-                    }
-                }
-            }
-            _ => None,
+        let work = work_of(&request);
+        // If it was withheld before, that was in a transaction that is run again.
+        self.withheld.take_if(|(before, _)| work.is_some_and(|work| work.seq == before.seq));
+        let (rewritten, withheld) = match work.map_or(Outgoing::Own, |work| self.outgoing(work)) {
+            Outgoing::Own => (None, None),
+            Outgoing::Rewritten(text) => (Some(text), None),
+            Outgoing::Withheld(why) => (Some(String::new()), work.cloned().zip(Some(why))),
         };
-        if let Some(work) = work_of(&request) {
+        let is_withheld = withheld.is_some();
+        self.withheld = withheld.or(self.withheld.take());
+        if let Some(work) = work {
             trace_statement(self.id, work);
             if !matches!(request, Request::DrawOnly { .. }) {
                 self.cancel_in_time(work, ctx);
             }
         }
-        connection.send(match &request {
+        let outgoing = match &request {
             Request::Text(text) => target::Request::Simple(text),
             Request::Simple(work) => {
                 let sql = rewritten.as_deref().unwrap_or(&work.statement.sql);
                 target::Request::Simple(sql)
             }
             // An empty query stands for a statement that must not be sent.
-            Request::Extended { .. } if self.unmapped_signal.is_some() => {
-                target::Request::Simple("")
-            }
+            Request::Extended { .. } if is_withheld => target::Request::Simple(""),
             _ => target::Request::Batch(batch(&request, rewritten.as_deref())),
-        });
+        };
+        match work.and_then(|work| work.statement.exporter) {
+            // The identifiers are among them.
+            Some(_) => connection.send_for_rows(outgoing),
+            None => connection.send(outgoing),
+        }
         spin::stay_awake(now, self.around.spin);
     }
 
@@ -394,18 +410,21 @@ impl SessionActor {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let took = reply.took;
         let answer = Answer { status: reply.status, error, took };
+        if !reply.result.is_empty() && error.is_none() {
+            self.note_exports(&reply.result);
+        }
         let answered = self.state_at(now).answered(answer);
+        let withheld = self.withheld.take_if(|(work, _)| answered.finished == Some(work.seq));
         if let Some((work, end)) = answered.ended {
             self.made_progress = true;
             self.backoff = FIRST_BACKOFF;
-            let unmapped_signal = self
-                .unmapped_signal
-                .take_if(|unmapped_signal| Arc::ptr_eq(unmapped_signal, &work))
-                .is_some();
-            if unmapped_signal {
-                info!(session = %self.id, "skipped: it signals a backend that no replayed session has");
-                let skipped = Fate::Skipped(Skipped::UnknownPid);
-                self.progress.ended.push((work, Settlement::Not(skipped)));
+            if work.statement.outline.imports_snapshot {
+                self.around.snapshots.import_ended();
+            }
+            if let Some((_, why)) = withheld {
+                info!(session = %self.id, reason = why.label(),
+                    "skipped: it names what no replayed session has");
+                self.progress.ended.push((work, Settlement::Not(Fate::Skipped(why))));
             } else {
                 if let (Some(error), SourceEnd::Succeeded | SourceEnd::Unknown) =
                     (&reply.error, end.source)
@@ -424,6 +443,7 @@ impl SessionActor {
         }
         if let Some(why) = answered.retried {
             debug!(session = %self.id, ?why, "its transaction failed on the target alone, and is run again");
+            self.around.snapshots.forget(self.id);
             if let RunAgain::Conflict(code) = why {
                 self.progress.retried.push(code);
             }
@@ -433,6 +453,7 @@ impl SessionActor {
         {
             self.around.sequencer.do_send(Finished(seq));
         }
+        self.end_exports(&answered.settled);
         self.progress.settle(&answered.settled);
     }
 
@@ -544,6 +565,9 @@ impl ActorFuture<SessionActor> for Answers {
             actor.pump_at(now, ctx);
             actor.tell_progress();
             actor.tell_if_idle(false);
+        } else if actor.stays {
+            // Woken by whoever has seen its snapshot.
+            actor.pump(ctx);
         }
         if actor.listener.as_ref().is_none_or(|listener| !listener.will_wake(task.waker())) {
             actor.listener = Some(task.waker().clone());

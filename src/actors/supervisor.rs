@@ -132,7 +132,14 @@ impl Supervisor {
         match event {
             SessionEvent::Open(_) => return,
             SessionEvent::Remember(statement) => return state.remember(&statement),
-            SessionEvent::Work(work) => state.push(work),
+            SessionEvent::Work(work) => {
+                if let Some(around) = &self.around
+                    && work.statement.outline.imports_snapshot
+                {
+                    around.snapshots.await_import(&work);
+                }
+                state.push(work);
+            }
             SessionEvent::Close(code) => state.close(Closing::Source(code)),
             SessionEvent::Amend(amendment) => match state.amend(amendment) {
                 Amended::Noted => return,

@@ -12,7 +12,7 @@ use super::{
     RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY,
     SILENT_ROLLBACKS, STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd,
     SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS,
-    WAITED_SECONDS,
+    UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
 };
 use crate::pglog::SqlState;
 use crate::replay::bottleneck::{Bound, Shares};
@@ -82,6 +82,11 @@ pub fn connection_waited(waited: Duration) {
 /// Counts a connection that was taken from one session for another.
 pub fn evicted(how: Eviction) {
     counter!(EVICTIONS.name, "reason" => how.label()).increment(1);
+}
+
+/// Counts imports of snapshots that were left out.
+pub fn unknown_snapshots(left_out: usize) {
+    counter!(UNKNOWN_SNAPSHOTS.name).increment(left_out as u64);
 }
 
 /// Counts a connection past the limit.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use crate::pglog::message::{self, LogEvent, Logged, Name};
 use crate::pglog::parameters::{self, Detail};
-use crate::pglog::sql::{self, Command, Outline};
+use crate::pglog::sql::{self, Command, Outline, VirtualTransaction};
 use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, Statement};
 use crate::pglog::{LogRecord, RecordKind, Severity, SqlState};
 
@@ -272,8 +272,14 @@ impl SessionLog {
         if !matches!(protocol, Protocol::Extended { .. }) {
             self.steps_ms = 0.0;
         }
+        let outline = Outline::of(sql);
+        let exporter = outline
+            .exports_snapshot
+            .then(|| VirtualTransaction::parse(&record.virtual_transaction))
+            .flatten();
         let statement = Statement {
-            outline: Outline::of(sql),
+            outline,
+            exporter,
             sql: sql.into(),
             protocol,
             duration_ms: duration_ms.map(|ms| ms + self.steps_ms),

@@ -12,6 +12,7 @@ pub(crate) mod lexer;
 mod login_changes;
 mod read_only;
 pub(crate) mod shape;
+mod snapshots;
 mod verb;
 mod words;
 
@@ -20,6 +21,7 @@ use lexer::{Lexer, Token};
 pub use read_only::{kept_read_only, names_setting};
 use shape::ShapeHasher;
 use smallvec::SmallVec;
+pub use snapshots::{SnapshotImport, VirtualTransaction, snapshot_imports, snapshot_number};
 pub use verb::Verb;
 use words::StatementWords;
 
@@ -104,6 +106,10 @@ pub struct Outline {
     pub parts: SmallVec<[Part; 1]>,
     /// Whether it calls `pg_cancel_backend` or `pg_terminate_backend`.
     pub signals_backend: bool,
+    /// Whether it calls `pg_export_snapshot`.
+    pub exports_snapshot: bool,
+    /// Whether it may say `SET TRANSACTION SNAPSHOT`: [`snapshot_imports`] tells.
+    pub imports_snapshot: bool,
     /// Whether it may make its session or transaction able to write where the default is that it is
     /// not: [`kept_read_only`] gives it without that.
     pub lifts_read_only: bool,
@@ -135,6 +141,7 @@ impl Outline {
         let mut by_tokens = true;
         let mut statement = StatementWords::default();
         let mut shape = ShapeHasher::default();
+        let mut before = 0..0;
         for (token, range) in Lexer::new(sql) {
             seen(token, range.clone());
             match token {
@@ -145,9 +152,14 @@ impl Outline {
                 outline.end(sql, std::mem::take(&mut statement));
                 continue;
             }
-            if token == Token::Word && is_signal(&sql[range.clone()]) {
-                outline.signals_backend = true;
+            let text = &sql[range.clone()];
+            if token == Token::Word {
+                outline.signals_backend |= is_signal(text);
+                outline.imports_snapshot |= text.eq_ignore_ascii_case("snapshot")
+                    && sql[before.clone()].eq_ignore_ascii_case("transaction");
             }
+            outline.exports_snapshot |= is_export(token, text);
+            before = range.clone();
             statement.add(sql, token, range);
             by_tokens &= !statement.looks_into_texts();
         }
@@ -187,6 +199,15 @@ fn is_signal(word: &str) -> bool {
     matches!(word.len(), 17 | 20)
         && (word.eq_ignore_ascii_case("pg_cancel_backend")
             || word.eq_ignore_ascii_case("pg_terminate_backend"))
+}
+
+fn is_export(token: Token, word: &str) -> bool {
+    const NAME: &str = "pg_export_snapshot";
+    match token {
+        Token::Word => word.len() == NAME.len() && word.eq_ignore_ascii_case(NAME),
+        Token::Quoted => word.len() == NAME.len() + 2 && word[1..].starts_with(NAME),
+        _ => false,
+    }
 }
 
 /// Whom a call of `pg_cancel_backend` or `pg_terminate_backend` names.

@@ -1,7 +1,7 @@
 //! What a session sent, as its log tells.
 
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, Command, Outline};
+use crate::pglog::sql::{self, Command, Outline, VirtualTransaction};
 
 /// One request of a session: a simple query or the execution of a portal.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Statement {
     /// How long it ran on the source, in milliseconds, where that is logged; with what parsing and
     /// binding it took before.
     pub duration_ms: Option<f64>,
+    /// The transaction that it exported a snapshot of, where it did and the log tells.
+    pub exporter: Option<VirtualTransaction>,
     /// When its record was written, in milliseconds since the Unix epoch.
     pub logged_ms: i64,
 }

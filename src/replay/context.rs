@@ -222,6 +222,7 @@ mod tests {
             protocol: Protocol::Simple,
             outline: Outline::of(sql),
             duration_ms: None,
+            exporter: None,
             logged_ms: 0,
         }
     }

@@ -95,6 +95,8 @@ reasons! {
         NoText => "no_text",
         /// A cancel or terminate of a backend that is none of the replayed sessions.
         UnknownPid => "unknown_pid",
+        /// A SET TRANSACTION SNAPSHOT whose snapshot no replayed transaction has exported.
+        UnknownSnapshot => "unknown_snapshot",
         /// The source's server ended the session in the middle of the statement.
         SourceTerminated => "source_terminated",
     }

@@ -26,6 +26,7 @@ pub mod request;
 pub mod session;
 pub mod settings;
 pub mod shape;
+pub mod snapshots;
 pub mod stall;
 pub mod waits;
 pub mod window;

@@ -100,6 +100,7 @@ mod tests {
 
     fn statement(logged_ms: i64, duration_ms: Option<f64>) -> Statement {
         Statement {
+            exporter: None,
             sql: "select 1".into(),
             protocol: Protocol::Simple,
             outline: Outline::of("select 1"),

@@ -41,7 +41,7 @@ mod wire;
 pub use connection::{Connection, Target};
 pub use error::{CancelError, ConnectError, ObserveError, TargetError};
 pub use observer::Observer;
-pub use reply::{Lost, Reply, ServerError, TransactionStatus};
+pub use reply::{Lost, Reply, ResultRow, ServerError, TransactionStatus};
 pub use request::{Batch, Request, ResultRows};
 pub use settings::{
     CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, Login, Password,

@@ -11,6 +11,7 @@ mod files;
 mod logins;
 mod prepared;
 mod sequences;
+mod snapshots;
 mod victims;
 
 use std::path::{Path, PathBuf};

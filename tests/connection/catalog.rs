@@ -113,6 +113,7 @@ impl World {
             protocol: Protocol::Simple,
             outline: Outline::of(sql),
             duration_ms: None,
+            exporter: None,
             logged_ms: 0,
         };
         let end = End { source: SourceEnd::Succeeded, ..End::default() };

@@ -210,7 +210,7 @@ impl SessionActor {
             "lost the connection: it is opened again, and what was open is run again; what is in \
             doubt may come twice: {}", lost.reason);
         self.lost_before = true;
-        self.unmapped_signal = None;
+        self.withheld = None;
         if !self.made_progress {
             // It may be our own doing: what is sent again ends the connection each time.
             self.phase = Phase::Connecting;
@@ -238,6 +238,7 @@ impl SessionActor {
         self.phase = Phase::Disconnected;
         self.canceling = false;
         self.around.backends.disconnected(self.id, connection.backend_pid());
+        self.around.snapshots.forget(self.id);
         self.around.sequencer.do_send(Disconnected(self.id));
         Some(connection)
     }
@@ -322,7 +323,7 @@ impl SessionActor {
         let left = self.state().cut_off(last);
         warn!(session = %self.id, statements = left.len(),
             "cut off: its partition goes to another process");
-        self.unmapped_signal = None;
+        self.withheld = None;
         self.left(false);
         self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
         actix::spawn(cancel_all(self.id, connection, in_flight));

@@ -147,6 +147,7 @@ fn work(seq: u64, sql: &str) -> Delivery {
         protocol: Protocol::Simple,
         outline: Outline::of(sql),
         duration_ms: None,
+        exporter: None,
         logged_ms: 0,
     };
     let at = Position { partition: 0, offset: seq as i64, line: 0 };
@@ -221,6 +222,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         known_login: Arc::default(),
         target,
         backends,
+        snapshots: Arc::default(),
         sequencer,
         progress: upwards.recipient(),
         gone: supervisor.clone().recipient(),

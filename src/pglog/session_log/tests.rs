@@ -678,6 +678,24 @@ fn inserted(vxid: &'static str) -> Record {
 }
 
 #[test]
+fn an_export_of_a_snapshot_tells_its_transaction() {
+    let exporter = |record: Record| match SessionLog::default().read(&record).this {
+        This::Statement { statement, .. } => statement.exporter,
+        other => panic!("{other:?}"),
+    };
+    let transaction = VirtualTransaction::parse("3/30");
+    assert!(transaction.is_some());
+    for message in [
+        "duration: 0.1 ms  statement: select pg_export_snapshot()",
+        "execute <unnamed>: select pg_export_snapshot()",
+    ] {
+        assert_eq!(exporter(log("SELECT", "3/30", message)), transaction);
+        assert_eq!(exporter(log("SELECT", "", message)), None);
+    }
+    assert_eq!(exporter(log("SELECT", "3/30", "statement: select 1")), None);
+}
+
+#[test]
 fn statements_with_one_vxid_shared_a_sync() {
     assert_eq!(
         told([inserted("3/1"), inserted("3/1"), inserted("3/2")]),

@@ -196,6 +196,7 @@ mod tests {
         fn runs_in(&mut self, database: &str, pid: u32, sql: &str) -> Seq {
             self.seq += 1;
             let statement = Statement {
+                exporter: None,
                 sql: sql.into(),
                 protocol: Protocol::Simple,
                 duration_ms: None,

@@ -8,7 +8,7 @@ use super::analysis;
 use super::catalog::{Catalog, Oid};
 use super::literals::{Call, Parameters, Read};
 use super::sessions::{Effect, Session};
-use super::template::{Names, Template};
+use super::template::{self, Names, Template};
 use super::{Access, Footprint, Table, Widening};
 use crate::pglog::SessionId;
 use crate::pglog::sql::{self, Command, Outline};
@@ -110,8 +110,10 @@ impl Footprints {
             return Footprint::default();
         }
         let fails = matches!(end.source, SourceEnd::Failed(_));
+        let had_exported = session.has_exported();
         let mut footprint =
             shapes.text(session, &work.statement.sql, Parameters::Bound(parameters), fails);
+        exports_and_imports(session, work, had_exported, &mut footprint);
         if fails {
             session.fail();
         }
@@ -170,6 +172,27 @@ fn is_run(session: &Session, work: &Work, end: End) -> bool {
     let prepared = |name: &str| session.prepared(name).map(|sql| Box::from(&*sql));
     let before = !work.statement.is_extended() && draws::failed_part(&work.statement, end) > 0;
     before || draws::of_failed(&work.statement, end, prepared) == Draws::Repeatable
+}
+
+/// What concerns exported snapshots: imports come behind their exports, and before the ends of
+/// the transactions that exported them.
+fn exports_and_imports(
+    session: &mut Session,
+    work: &Work,
+    had_exported: bool,
+    footprint: &mut Footprint,
+) {
+    let outline = &work.statement.outline;
+    let ends_export = had_exported && !session.has_exported();
+    if outline.exports_snapshot || outline.imports_snapshot || ends_export {
+        footprint.add(Access::Draw(template::snapshots()));
+    }
+    if outline.exports_snapshot {
+        // It is taken now, whatever its transaction keeps, and shows what has been committed.
+        footprint.add(Access::ReadAll);
+        footprint.widen(Some(Widening::Snapshot));
+        session.export();
+    }
 }
 
 fn changes_catalog(statement: &str) -> bool {

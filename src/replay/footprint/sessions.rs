@@ -117,6 +117,8 @@ struct Temporary {
 struct Transaction {
     keeps_snapshot: bool,
     has_failed: bool,
+    /// Whether it has exported a snapshot, which lasts as long as it does.
+    has_exported: bool,
     /// What a rollback brings back.
     before: (Settings, Vec<Temporary>),
     savepoints: Vec<Savepoint>,
@@ -228,6 +230,18 @@ impl Session {
         self.transaction.as_ref().is_some_and(|transaction| transaction.keeps_snapshot)
     }
 
+    /// Whether its transaction has exported a snapshot.
+    pub(super) fn has_exported(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.has_exported)
+    }
+
+    /// Its transaction has exported a snapshot.
+    pub(super) fn export(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.has_exported = true;
+        }
+    }
+
     /// A request has been dealt with: what was local to it goes, unless a transaction is open.
     pub(super) fn end_request(&mut self) {
         if self.transaction.is_none() && self.settings != self.lasting {
@@ -324,6 +338,7 @@ impl Session {
         self.transaction = Some(Transaction {
             keeps_snapshot: keeps.unwrap_or_else(default),
             has_failed: false,
+            has_exported: false,
             before: (self.lasting.clone(), self.temporary.clone()),
             savepoints: Vec::new(),
         });
@@ -341,6 +356,7 @@ impl Session {
             self.transaction = Some(Transaction {
                 keeps_snapshot: transaction.keeps_snapshot,
                 has_failed: false,
+                has_exported: false,
                 before: (self.lasting.clone(), self.temporary.clone()),
                 savepoints: Vec::new(),
             });

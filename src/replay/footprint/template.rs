@@ -205,6 +205,11 @@ pub(super) fn sequence(database: u32, oid: Oid) -> Object {
     object(("sequence", database, oid))
 }
 
+/// The exported snapshots of all databases.
+pub(super) fn snapshots() -> Object {
+    object("snapshots")
+}
+
 /// An advisory lock. Those whose keys can't be told are one.
 fn advisory_lock(database: u32, keys: &[Value], call: Call<'_>) -> Object {
     let read = |value| match call.read(value) {

@@ -33,6 +33,7 @@ fn work(session: SessionId, sql: &str, protocol: Protocol, source: SourceEnd) ->
         protocol,
         outline: Outline::of(sql),
         duration_ms: None,
+        exporter: None,
         logged_ms: 0,
     };
     let end = End { source, sync: SyncEnd::Synced, ..End::default() };

@@ -24,6 +24,7 @@ fn work(seq: u64, sql: &str, protocol: Protocol, end: End) -> Arc<Work> {
         protocol,
         outline: Outline::of(sql),
         duration_ms: None,
+        exporter: None,
         logged_ms: 0,
     };
     Arc::new(Work::new(Seq(seq), at, SessionId::default(), statement, end))

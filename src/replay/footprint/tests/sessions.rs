@@ -171,6 +171,24 @@ fn the_statements_of_a_transaction_that_keeps_its_snapshot_read_all() {
 }
 
 #[test]
+fn an_exported_snapshot_is_seen_behind_its_export_and_before_its_transaction_ends() {
+    let mut world = World::new();
+    let export = "SELECT pg_export_snapshot()";
+    for end in ["COMMIT", "ROLLBACK", "COMMIT AND CHAIN"] {
+        assert_eq!(world.told("BEGIN"), [""; 0]);
+        assert_eq!(world.told(export), ["draw", "read all"], "{end}");
+        assert_eq!(world.told("SET TRANSACTION SNAPSHOT 'x'"), ["draw"]);
+        assert_eq!(world.told("SAVEPOINT a"), [""; 0]);
+        assert_eq!(world.told(end), ["draw"], "{end}");
+        assert_eq!(world.told("COMMIT"), [""; 0], "{end}");
+    }
+    // Without a transaction nobody can see it.
+    assert_eq!(world.told(export), ["draw", "read all"]);
+    assert_eq!(world.told("BEGIN"), [""; 0]);
+    assert_eq!(world.told("COMMIT"), [""; 0]);
+}
+
+#[test]
 fn a_role_may_keep_its_snapshots_by_default() {
     let mut world = World::new();
     let strict = Login { user: "strict".into(), ..login() };

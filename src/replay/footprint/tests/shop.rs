@@ -245,6 +245,7 @@ fn functions(shop: &mut Builder) {
         ("random", Volatile),
         ("clock_timestamp", Volatile),
         ("gen_random_uuid", Volatile),
+        ("pg_export_snapshot", Volatile),
         ("nextval", Volatile),
         ("setval", Volatile),
         ("currval", Volatile),

@@ -15,6 +15,7 @@ fn work(sql: &str, source_ms: Option<f64>) -> Arc<Work> {
         protocol: Protocol::Simple,
         outline: Outline::of(sql),
         duration_ms: source_ms,
+        exporter: None,
         logged_ms: 0,
     };
     let at = Position { partition: 0, offset: 12, line: 0 };

@@ -1,0 +1,84 @@
+//! Statements that name something of the source's server: a backend, an exported snapshot.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::SessionActor;
+use crate::metrics;
+use crate::pglog::sql::Outline;
+use crate::pglog::statement::SourceEnd;
+use crate::replay::ledger::Skipped;
+use crate::replay::snapshots::Rewritten;
+use crate::replay::work::Work;
+use crate::target::ResultRow;
+
+/// What is sent of a statement.
+pub(super) enum Outgoing {
+    /// Its own text.
+    Own,
+    /// Its text with what stands on the target for what it names.
+    Rewritten(String),
+    /// Nothing: on the target there is no such thing.
+    Withheld(Skipped),
+}
+
+impl SessionActor {
+    pub(super) fn outgoing(&self, work: &Work) -> Outgoing {
+        let outline = &work.statement.outline;
+        if !outline.signals_backend && !outline.imports_snapshot {
+            return Outgoing::Own;
+        }
+        let mut text = work.statement.sql.to_string();
+        if outline.signals_backend {
+            match self.around.backends.rewrite_backend_pids(&text) {
+                Some(rewritten) => text = rewritten,
+                None => return Outgoing::Withheld(Skipped::UnknownPid),
+            }
+        }
+        // What failed on the source fails here for the same reason, or for want of the snapshot.
+        let fails = matches!(work.end().source, SourceEnd::Failed(_));
+        if outline.imports_snapshot && !fails {
+            let Rewritten { sql, left_out } =
+                self.around.snapshots.rewrite(&text, &Outline::of(&text));
+            if left_out > 0 {
+                metrics::unknown_snapshots(left_out);
+                info!(session = %self.id, "a SET TRANSACTION SNAPSHOT is left out, and its transaction \
+                    sees what the target holds: the log has no export of that snapshot, or its \
+                    exporter's transaction is over on the target");
+            }
+            if left_out > 0 && outline.parts.len() == 1 {
+                return Outgoing::Withheld(Skipped::UnknownSnapshot);
+            }
+            text = sql;
+        }
+        Outgoing::Rewritten(text)
+    }
+
+    /// Whether the answer is still to come that stands for a withheld statement's.
+    pub(super) fn withholds(&self) -> bool {
+        self.withheld.is_some() && self.connection.as_ref().is_some_and(|it| it.unanswered() > 0)
+    }
+
+    /// Notes the snapshots whose identifiers an answer holds.
+    pub(super) fn note_exports(&self, rows: &[ResultRow]) {
+        let running = self.state().running().cloned();
+        let Some(by) = running.and_then(|work| work.statement.exporter) else { return };
+        let values = rows.iter().flatten().filter_map(Option::as_deref);
+        self.around.snapshots.export(self.id, by, values);
+    }
+
+    /// Statements are settled: what their transactions exported is gone.
+    pub(super) fn end_exports(&self, settled: &[Arc<Work>]) {
+        for by in settled.iter().filter_map(|work| work.statement.exporter) {
+            self.around.snapshots.end(by);
+        }
+    }
+
+    /// Whether the session has exported a snapshot that a statement is still to see, which was read
+    /// before the session's end. It is told when that may have changed.
+    pub(super) fn stays_for_its_snapshots(&self) -> bool {
+        let waker = self.listener.as_ref();
+        waker.is_some_and(|waker| self.around.snapshots.is_awaited(self.id, waker))
+    }
+}

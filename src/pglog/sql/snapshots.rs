@@ -1,0 +1,183 @@
+//! Exported snapshots: which statements export one, and which ask to see one.
+//!
+//! A snapshot's identifier is made of the exporting transaction's virtual id, which the log tells
+//! (`virtual_transaction_id`), and of how many that transaction has exported: `00000003-0000001E-1`.
+//! So it is since PostgreSQL 10.
+
+use std::ops::Range;
+
+use super::Command;
+use super::Outline;
+use super::lexer::{Lexer, Token};
+
+/// A transaction's virtual id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VirtualTransaction {
+    backend: u32,
+    local: u32,
+}
+
+impl VirtualTransaction {
+    /// Reads the log's form, `3/30`; `3/0` is no transaction.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (backend, local) = text.split_once('/')?;
+        let local = local.parse().ok().filter(|local| *local > 0)?;
+        Some(Self { backend: backend.parse().ok()?, local })
+    }
+
+    /// The identifier of the snapshot that the transaction exported as its `number`th, from 1.
+    pub fn snapshot(self, number: u32) -> String {
+        format!("{:08X}-{:08X}-{number}", self.backend, self.local)
+    }
+}
+
+/// The number within its transaction of a snapshot, by its identifier; `None` if that is none.
+pub fn snapshot_number(identifier: &str) -> Option<u32> {
+    let mut parts = identifier.split('-');
+    let (backend, local, number) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |part: &str| {
+        part.len() == 8 && part.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
+    };
+    let whole = is_hex(backend) && is_hex(local) && parts.next().is_none();
+    number.parse().ok().filter(|_| whole)
+}
+
+/// A `SET TRANSACTION SNAPSHOT` in a string of statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotImport {
+    /// The snapshot's identifier; empty where it can't be read.
+    pub identifier: String,
+    /// Where its literal stands.
+    pub literal: Range<usize>,
+    /// Where the statement stands, without the semicolon.
+    pub statement: Range<usize>,
+}
+
+/// The statements of a string that ask to see an exported snapshot, in their order.
+pub fn snapshot_imports(sql: &str, outline: &Outline) -> Vec<SnapshotImport> {
+    let sets = outline
+        .parts
+        .iter()
+        .filter(|part| matches!(part.command, Command::Set | Command::SetLocal));
+    sets.filter_map(|part| import(sql, part.range.clone())).collect()
+}
+
+fn import(sql: &str, statement: Range<usize>) -> Option<SnapshotImport> {
+    let text = &sql[..statement.end];
+    let mut tokens = Lexer::from(text, statement.start).peekable();
+    let mut word = |word: &str| {
+        let is = |(token, range): &(Token, Range<usize>)| {
+            *token == Token::Word && text[range.clone()].eq_ignore_ascii_case(word)
+        };
+        tokens.next_if(is).is_some()
+    };
+    if !word("set") {
+        return None;
+    }
+    if !word("local") {
+        word("session");
+    }
+    if !(word("transaction") && word("snapshot")) {
+        return None;
+    }
+    let mut identifier = Some(String::new());
+    let mut literal: Option<Range<usize>> = None;
+    for (token, range) in tokens {
+        // A literal may go on in the next line.
+        let piece = (token == Token::Text).then(|| plain_text(&text[range.clone()])).flatten();
+        identifier = identifier.zip(piece).map(|(identifier, piece)| identifier + piece);
+        literal = Some(literal.map_or(range.clone(), |literal| literal.start..range.end));
+    }
+    let identifier = identifier.unwrap_or_default();
+    Some(SnapshotImport { identifier, literal: literal?, statement })
+}
+
+/// What a string constant holds, if nothing in it is escaped: no identifier needs that.
+fn plain_text(literal: &str) -> Option<&str> {
+    let quoted = literal.trim_start_matches(['e', 'E', 'u', 'U', '&']);
+    let inner = match quoted.as_bytes().first()? {
+        b'$' => {
+            let tag = quoted[1..].find('$')? + 2;
+            quoted.get(tag..quoted.len().checked_sub(tag)?)?
+        }
+        _ => quoted.strip_prefix('\'')?.strip_suffix('\'')?,
+    };
+    (!inner.contains(['\\', '\''])).then_some(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imports(sql: &str) -> Vec<SnapshotImport> {
+        let outline = Outline::of(sql);
+        let imports = snapshot_imports(sql, &outline);
+        assert!(imports.is_empty() || outline.imports_snapshot, "{sql}");
+        imports
+    }
+
+    #[test]
+    fn an_identifier_is_made_of_the_exporters_virtual_id() {
+        let by = VirtualTransaction::parse("3/30").expect("a transaction");
+        assert_eq!(by.snapshot(1), "00000003-0000001E-1");
+        assert_eq!(snapshot_number("00000003-0000001E-12"), Some(12));
+        for none in ["3/0", "", "3", "a/1", "3/-1"] {
+            assert_eq!(VirtualTransaction::parse(none), None, "{none}");
+        }
+        for none in
+            ["00000003-0000001E", "00000003-0000001e-1", "3-1E-1", "", "00000003-0000001E-1-1"]
+        {
+            assert_eq!(snapshot_number(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_import_is_found_in_every_spelling() {
+        for sql in [
+            "SET TRANSACTION SNAPSHOT '00000003-0000001E-1'",
+            "set /* a */ transaction\n snapshot -- b\n '00000003-0000001E-1' ;",
+            "set local transaction snapshot E'00000003-0000001E-1'",
+            "SET SESSION TRANSACTION SNAPSHOT $$00000003-0000001E-1$$",
+            "set transaction snapshot $x$00000003-0000001E-1$x$",
+            "set transaction snapshot U&'00000003-0000001E-1'",
+            "set transaction snapshot '00000003-'\n'0000001E-1'",
+        ] {
+            let imports = imports(sql);
+            assert_eq!(imports.len(), 1, "{sql}");
+            assert_eq!(imports[0].identifier, "00000003-0000001E-1", "{sql}");
+            let literal = &sql[imports[0].literal.clone()];
+            assert!(literal.contains("00000003-") && literal.ends_with(['\'', '$']), "{literal}");
+        }
+        let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT 'A-1'; SELECT 1";
+        let imports = imports(sql);
+        assert_eq!(&sql[imports[0].statement.clone()], "SET TRANSACTION SNAPSHOT 'A-1'");
+        assert_eq!(&sql[imports[0].literal.clone()], "'A-1'");
+    }
+
+    #[test]
+    fn nothing_else_is_an_import() {
+        for sql in [
+            "select 'set transaction snapshot ''x'''",
+            "set transaction isolation level repeatable read",
+            "-- set transaction snapshot 'x'",
+            "set transaction snapshot",
+            "set snapshot = 'x'",
+        ] {
+            assert_eq!(imports(sql), [], "{sql}");
+        }
+        let escaped = imports(r"set transaction snapshot E'\x30'");
+        assert_eq!(escaped[0].identifier, "");
+    }
+
+    #[test]
+    fn an_export_is_seen_wherever_it_is_called() {
+        for sql in [
+            "SELECT pg_catalog.pg_export_snapshot()",
+            "select PG_EXPORT_SNAPSHOT (), 1",
+            "begin; select \"pg_export_snapshot\"()",
+        ] {
+            assert!(Outline::of(sql).exports_snapshot, "{sql}");
+        }
+        assert!(!Outline::of("select 'pg_export_snapshot()'").exports_snapshot);
+    }
+}

@@ -1,0 +1,33 @@
+//! Transactions that see a snapshot which another one has exported.
+
+use super::{Case, Replayed};
+
+#[test]
+fn the_workers_of_a_dump_see_the_snapshot_of_its_leader() {
+    Case::new("pg_dump_jobs").check(|replayed| {
+        replayed.all_same();
+        let skipped = &replayed.finished.report["records"]["skipped"]["total"];
+        assert_eq!(*skipped, 0, "{}", replayed.finished);
+    });
+}
+
+/// What each transaction saw of three commits, and what became of the imports of a snapshot whose
+/// exporter is not in the log: alone in its string, and within one.
+fn as_on_the_source(replayed: &Replayed) {
+    replayed
+        .all_same()
+        .rows("select * from seen order by who", &["b|1", "c|1", "e|3", "f|4", "g|4"]);
+    let skipped = &replayed.finished.report["records"]["skipped"];
+    assert_eq!(skipped["total"], 1, "{}", replayed.finished);
+    assert_eq!(skipped["reasons"]["unknown_snapshot"], 1, "{}", replayed.finished);
+}
+
+#[test]
+fn an_exported_snapshot_shows_what_it_showed_on_the_source() {
+    Case::new("exported_snapshots").check(as_on_the_source);
+}
+
+#[test]
+fn an_exported_snapshot_is_mapped_where_statements_are_logged_at_their_start() {
+    Case::new("exported_snapshots_start_logged").version(18).check(as_on_the_source);
+}
