@@ -1,5 +1,6 @@
 //! Starts everything, downstream first; waits for the end; stops everything, upstream first.
 //!
+//! - `serving`: HTTP, where the port is to be had.
 //! - `service`: what systemd is told.
 //! - `screen`: standard error, shared by the log and the progress bar.
 //! - `status`: how the replay goes, in the bar and the log.
@@ -8,17 +9,16 @@ mod reporting;
 mod round_trip;
 mod screen;
 mod service;
+mod serving;
 mod status;
 
 use std::future::pending;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use anyhow::Context as _;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
@@ -38,8 +38,8 @@ use crate::actors::session::SessionDeps;
 use crate::actors::supervisor::{LogInGate, SetSessionDeps, Supervisor, SupervisorSettings};
 use crate::actors::target_reachability::TargetReachability;
 use crate::cli::{DeadLetter, Exit, VERSION};
-use crate::config::{self, Config, Listen, Order};
-use crate::http::{self, Condition, Health, HttpError, Views};
+use crate::config::{self, Config, Order};
+use crate::http::{Condition, Health};
 use crate::metrics;
 use crate::pglog::{Encodings, Format, RecordReader};
 use crate::replay::backends::Backends;
@@ -81,7 +81,7 @@ pub async fn run(config: Config, screen: Screen) -> anyhow::Result<Ended> {
     let tally: Arc<Mutex<Tally>> = Arc::default();
     let overview: Arc<Overview> = Arc::default();
     let reporting = Reporting::new(&config, &tally, &overview);
-    serve(&config, recorder, &health, &overview, &reporting)?;
+    serving::serve(&config, recorder, &health, &overview, &reporting)?;
     let gauges = Gauges { tally: tally.clone(), overview: overview.clone(), began: Instant::now() };
     actix_rt::spawn(service::tell_systemd(health.clone(), gauges.clone()));
     let _shown = status::show(&config, gauges, &screen);
@@ -514,54 +514,6 @@ fn dead_letters(
 }
 
 // ---- What shows it ----
-
-fn serve(
-    config: &Config,
-    recorder: PrometheusHandle,
-    health: &Health,
-    overview: &Arc<Overview>,
-    reporting: &Reporting,
-) -> anyhow::Result<()> {
-    let upkeep = recorder.clone();
-    actix_rt::spawn(async move {
-        let mut every_second = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            every_second.tick().await;
-            upkeep.run_upkeep();
-        }
-    });
-    let address = match config.listen {
-        Listen::Off => return Ok(()),
-        Listen::On(address) | Listen::Preferably(address) => address,
-    };
-    let (tally, connections) = (reporting.tally.clone(), health.clone());
-    let refresh = move || {
-        let tally = take(&tally);
-        metrics::publish_process();
-        metrics::publish_tally(&tally);
-        let (source, target) = connections.conditions();
-        metrics::connected(metrics::Side::Source, source.is_met());
-        metrics::connected(metrics::Side::Target, target.is_met());
-    };
-    let (reporting, overview) = (reporting.clone(), overview.clone());
-    let views = Views {
-        health: health.clone(),
-        metrics: recorder,
-        refresh: Arc::new(refresh),
-        report: Arc::new(move || reporting.report()),
-        sessions: Arc::new(move || overview.count_sessions()),
-    };
-    let (server, address) = match http::serve(address, views.clone()) {
-        Err(taken @ HttpError::Taken { .. }) if matches!(config.listen, Listen::Preferably(_)) => {
-            warn!("{taken}; this replay has an end and takes a free port");
-            http::serve(SocketAddr::new(address.ip(), 0), views)?
-        }
-        served => served?,
-    };
-    info!("HTTP on http://{address}: /metrics, /livez, /readyz, /report and a page at /");
-    actix_rt::spawn(server);
-    Ok(())
-}
 
 /// Prints the version at the start of a log, and what the user should know.
 pub fn greet(config: &Config) {

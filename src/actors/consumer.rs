@@ -3,11 +3,13 @@
 //!
 //! - `account`: what became of statements;
 //! - `commits`: how far the replay is, for the next start;
+//! - `damage`: records that can't be read, files that are not one log;
 //! - `partitions`: one order out of several partitions, and how they are given away;
 //! - `showing`: how far the replay is, for whoever watches.
 
 mod account;
 mod commits;
+mod damage;
 mod partitions;
 mod showing;
 
@@ -33,13 +35,11 @@ use super::stopwatch::Stopwatch;
 use super::supervisor::Supervisor;
 use crate::http::{Condition, Health, MonitoredActor};
 use crate::metrics;
-use crate::pglog::{LogRecord, Malformed, RecordKind, RecordReader};
-use crate::replay::file_order::{FileWatch, OutOfOrder};
+use crate::pglog::{LogRecord, RecordKind, RecordReader};
+use crate::replay::file_order::FileWatch;
 use crate::replay::intake::{
     Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent,
 };
-use crate::replay::ledger::Fate;
-use crate::replay::lines::Line;
 use crate::replay::lookahead::LookaheadLimits;
 use crate::replay::pace::Moment;
 use crate::replay::policy::Tally;
@@ -401,34 +401,6 @@ impl Consumer {
         }
     }
 
-    /// A payload that holds no record.
-    fn unreadable(&mut self, at: Position, malformed: &Malformed, payload: &[u8]) {
-        let fate = Fate::of_unreadable(malformed);
-        if let Fate::Rejected(reason) = fate {
-            self.reject(at, reason, malformed, payload);
-        }
-        self.records.read(RecordKind::Unreadable);
-        self.intake.pass(at);
-        self.tally().records.settle(fate);
-        // Of a topic the next record may come from elsewhere; of a file all others are alike.
-        if matches!(malformed, Malformed::ColumnOrder { .. }) && self.offsets.is_none() {
-            let (place, malformed) = (self.names.place(at), malformed.clone());
-            self.failed(SourceError::Columns { place, malformed });
-        }
-    }
-
-    fn reject(&mut self, at: Position, reason: &'static str, error: &Malformed, payload: &[u8]) {
-        if let Some(count) = self.should_log(reason) {
-            let place = self.names.place(at);
-            let remedy = error.remedy().unwrap_or("none known");
-            warn!(reason, count, remedy, "rejected a record ({place}): {error}");
-        }
-        if let Some(dead_letters) = &mut self.dead_letters {
-            let error = error.to_string();
-            dead_letters.put(at.partition, at.offset, at.line, reason, &error, payload);
-        }
-    }
-
     /// How often something has been told by now, if it is worth telling again: the first few times
     /// and then ever fewer. A broken shipper must not flood the log.
     fn should_log(&mut self, what: &'static str) -> Option<u64> {
@@ -481,25 +453,6 @@ impl Consumer {
         drop(tally);
         if server_ended {
             self.server_ended();
-        }
-    }
-
-    /// Ends a replay of files that turn out not to be in order, instead of taking half of a session for
-    /// repeats of the other half.
-    fn watch_files(
-        &mut self,
-        at: Position,
-        record: &LogRecord<'_>,
-        line: Line,
-        read_in: Option<i32>,
-    ) {
-        let index = |partition: i32| usize::try_from(partition).unwrap_or_default();
-        let read_in = read_in.map(index);
-        let found = self.file_watch.see(index(at.partition), record, line, read_in);
-        if let Some(OutOfOrder { first, second, why }) = found {
-            let name = |index| self.names.file(index).to_owned();
-            let (first, second) = (name(first), name(second));
-            self.failed(SourceError::OutOfOrder { first, second, why });
         }
     }
 

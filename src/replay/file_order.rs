@@ -13,6 +13,9 @@ const JITTER_MS: i64 = 1_000;
 /// The same where a zone is an abbreviation: between two of them lies an hour where clocks change.
 const ZONE_JITTER_MS: i64 = 3_600_000 + JITTER_MS;
 
+/// How many records of a file may repeat those before it: a shipper that began again after a crash.
+const MOST_REPEATS: u32 = 1;
+
 /// Which record it is, and when it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
@@ -102,8 +105,9 @@ impl fmt::Display for Why {
         match self {
             Self::SameRecords => f.write_str("hold the same records: give one of them"),
             Self::Overlap => f.write_str(
-                "overlap in time, so the second does not go on where the first ends: give the \
-                 files of one server, each once",
+                "overlap: the second begins with records from before the end of the first. Give each \
+                 part of one server's log once; if they are right, join them \
+                 (cat … | kreplay --input -)",
             ),
             Self::Backwards(session) => write!(
                 f,
@@ -187,17 +191,18 @@ fn not_consecutive(first: &FileFacts, second: &FileFacts) -> Option<Why> {
     }
     let tail = first.tail.as_ref();
     if let Some((tail, last)) = tail.and_then(|tail| Some((tail, tail.last?))) {
-        // A shipper that began again after a crash repeats its last records, and then goes on.
-        let repeats = tail.holds(next);
+        // A shipper that began again after a crash repeats its last record, and then goes on.
+        let repeats = next == last;
         let end = second.tail.as_ref().and_then(|tail| tail.last);
         let is_within = |end: Stamp| {
             tail.holds(end) || end.time.unix_ms + jitter_ms(end.time, last.time) < last.time.unix_ms
         };
-        if repeats && end.is_some_and(is_within) {
+        if tail.holds(next) && end.is_some_and(is_within) {
             return Some(Why::SameRecords);
         }
         let jitter = jitter_ms(next.time, last.time);
-        if !repeats && next.time.unix_ms + jitter < last.time.unix_ms {
+        let is_older = next.time.unix_ms + jitter < last.time.unix_ms;
+        if !repeats && (is_older || tail.holds(next)) {
             return Some(Why::Overlap);
         }
     }
@@ -216,6 +221,8 @@ pub struct FileWatch {
     newest: Option<LogTime>,
     /// Whether a record of this file was read that the ones before do not hold.
     begun: bool,
+    /// How many records of this file the ones before hold too.
+    repeats: u32,
 }
 
 impl FileWatch {
@@ -234,7 +241,7 @@ impl FileWatch {
                 self.before.is_some_and(|(before, _)| before.unix_ms > time.unix_ms)
             };
             self.before = newest.filter(|newest| !older(newest)).or(self.before);
-            (self.file, self.begun) = (file, false);
+            (self.file, self.begun, self.repeats) = (file, false, 0);
         }
         let time = record.log_time;
         if self.newest.is_none_or(|newest| newest.unix_ms < time.unix_ms) {
@@ -245,12 +252,14 @@ impl FileWatch {
             let why = Why::Backwards(record.session);
             return Some(OutOfOrder { first, second: file, why });
         }
-        if line == Line::Repeat || self.begun {
-            return None;
-        }
-        self.begun = true;
         let (before, first) = self.before?;
-        let overlaps = time.unix_ms + jitter_ms(time, before) < before.unix_ms;
+        let overlaps = if line == Line::Repeat {
+            self.repeats += u32::from(time.unix_ms <= before.unix_ms);
+            self.repeats > MOST_REPEATS
+        } else {
+            let begins = !std::mem::replace(&mut self.begun, true);
+            begins && time.unix_ms + jitter_ms(time, before) < before.unix_ms
+        };
         overlaps.then_some(OutOfOrder { first, second: file, why: Why::Overlap })
     }
 }
@@ -357,10 +366,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shipper_repeats_after_a_crash_is_a_repeat() {
-        let before = file(&[(A, 1, 10), (A, 2, 40), (A, 3, 70)]);
-        let after = file(&[(A, 2, 40), (A, 3, 70), (A, 4, 90)]);
-        assert_eq!(arrange(&[after, before]), Ok(vec![1, 0]));
+    fn a_last_record_that_a_shipper_repeats_after_a_crash_is_a_repeat_and_more_are_an_overlap() {
+        let before = file(&[(A, 1, 10), (A, 2, 40), (A, 3, 40)]);
+        let after = file(&[(A, 3, 40), (A, 4, 90)]);
+        assert_eq!(arrange(&[after, before.clone()]), Ok(vec![1, 0]));
+        let after = file(&[(A, 2, 40), (A, 3, 40), (A, 4, 90)]);
+        refused(&[after, before], 1, 0, Why::Overlap);
     }
 
     #[test]
@@ -378,9 +389,10 @@ mod tests {
         };
         assert_eq!(see(0, (A, 5, 10), Line::Joined, None), None);
         assert_eq!(see(0, (B, 1, 60), Line::Next, None), None);
-        // A repeat says nothing; the first record that is none does.
+        // One repeat says nothing; another does, and so does the first record that is none.
         assert_eq!(see(1, (B, 1, 60), Line::Repeat, Some(0)), None);
         let overlap = OutOfOrder { first: 0, second: 1, why: Why::Overlap };
+        assert_eq!(see(1, (A, 5, 10), Line::Repeat, Some(0)), Some(overlap));
         assert_eq!(see(1, (3, 1, 50), Line::Next, None), Some(overlap));
         assert_eq!(see(1, (3, 2, 51), Line::Next, Some(1)), None);
         let why = Why::Backwards(SessionId { start: 1, pid: A });
