@@ -410,8 +410,10 @@ impl SessionActor {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let took = reply.took;
         let answer = Answer { status: reply.status, error, took };
-        if !reply.result.is_empty() && error.is_none() {
-            self.note_exports(&reply.result);
+        match error {
+            Some((code, _)) => self.note_failure(code),
+            None if !reply.result.is_empty() => self.note_exports(&reply.result),
+            None => {}
         }
         let answered = self.state_at(now).answered(answer);
         let withheld = self.withheld.take_if(|(work, _)| answered.finished == Some(work.seq));

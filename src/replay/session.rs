@@ -34,8 +34,8 @@ mod steps;
 pub use findings::Findings;
 pub use interruptions::{Evicted, Interrupted};
 use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
-pub use running_again::RunAgain;
 use running_again::Undoing;
+pub use running_again::{RunAgain, snapshot_is_gone};
 use steps::Current;
 
 /// The replay of one session.

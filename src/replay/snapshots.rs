@@ -74,6 +74,14 @@ impl Snapshots {
         self.state().exported.retain(|_, exported| exported.session != session);
     }
 
+    /// The target does not have the snapshots any more that this text asks to see.
+    pub fn forget_imports_of(&self, sql: &str, outline: &Outline) {
+        let mut state = self.state();
+        for import in snapshot_imports(sql, outline) {
+            state.exported.remove(import.identifier.as_str());
+        }
+    }
+
     /// A statement was read that asks to see a snapshot.
     pub fn await_import(&self, work: &Arc<Work>) {
         let mut state = self.state();
@@ -183,6 +191,9 @@ mod tests {
         assert_eq!(rewrite(&snapshots, sql), without);
         snapshots.export(EXPORTER, exporter(), ["0000000A-00000007-2"]);
         assert!(rewrite(&snapshots, sql).0.contains("'0000000A-00000007-2'"));
+        snapshots.forget_imports_of(sql, &Outline::of(sql));
+        assert_eq!(rewrite(&snapshots, sql), without);
+        snapshots.export(EXPORTER, exporter(), ["0000000A-00000007-2"]);
         snapshots.end(VirtualTransaction::parse("3/31").expect("another"));
         assert_eq!(rewrite(&snapshots, sql).1, 0);
         snapshots.end(exporter());

@@ -31,3 +31,15 @@ fn an_exported_snapshot_shows_what_it_showed_on_the_source() {
 fn an_exported_snapshot_is_mapped_where_statements_are_logged_at_their_start() {
     Case::new("exported_snapshots_start_logged").version(18).check(as_on_the_source);
 }
+
+/// The log ends the exporter's connection on the target alone. Its snapshot is another then, or there
+/// is none; what asked for it is run all the same.
+#[test]
+fn a_snapshot_that_goes_with_its_exporters_connection_dooms_no_transaction() {
+    Case::new("exporter_lost").check(|replayed| {
+        let report = &replayed.finished.report;
+        assert_eq!(report["outcomes"]["new_error"].as_u64().unwrap_or_default(), 0);
+        assert_eq!(report["records"]["pending"], 0, "{}", replayed.finished);
+        replayed.rows("select who from seen order by who", &["b", "c", "e", "f", "g"]);
+    });
+}

@@ -6,9 +6,11 @@ use tracing::info;
 
 use super::SessionActor;
 use crate::metrics;
+use crate::pglog::SqlState;
 use crate::pglog::sql::Outline;
-use crate::pglog::statement::SourceEnd;
+use crate::pglog::statement::{SourceEnd, Statement};
 use crate::replay::ledger::Skipped;
+use crate::replay::session::snapshot_is_gone;
 use crate::replay::snapshots::Rewritten;
 use crate::replay::work::Work;
 use crate::target::ResultRow;
@@ -66,6 +68,15 @@ impl SessionActor {
         let Some(by) = running.and_then(|work| work.statement.exporter) else { return };
         let values = rows.iter().flatten().filter_map(Option::as_deref);
         self.around.snapshots.export(self.id, by, values);
+    }
+
+    /// A statement has failed. If that is for want of a snapshot, it is run again without.
+    pub(super) fn note_failure(&self, code: SqlState) {
+        let Some(work) = self.state().running().cloned() else { return };
+        if snapshot_is_gone(&work, work.end().source, code) {
+            let Statement { sql, outline, .. } = &work.statement;
+            self.around.snapshots.forget_imports_of(sql, outline);
+        }
     }
 
     /// Statements are settled: what their transactions exported is gone.

@@ -27,6 +27,8 @@ pub enum RunAgain {
     Conflict(SqlState),
     /// A statement has to be prepared in another way than it was.
     Prepare(SqlState),
+    /// It asked to see a snapshot that has gone with its exporter's connection.
+    Snapshot(SqlState),
 }
 
 /// A transaction that has failed and is run again once it is undone.
@@ -36,6 +38,15 @@ pub(super) struct Undoing {
     pub(super) works: Vec<Arc<Work>>,
     /// What a rollback leaves and running it again would make: statements that it prepared by SQL.
     prepared: VecDeque<String>,
+}
+
+/// Whether the statement failed since the target does not have the exported snapshot (any more) that
+/// it was to see.
+pub fn snapshot_is_gone(work: &Work, source: SourceEnd, code: SqlState) -> bool {
+    // PostgreSQL 17 and later say 42704.
+    work.statement.outline.imports_snapshot
+        && !matches!(source, SourceEnd::Failed(_))
+        && matches!(&code.0, b"22023" | b"42704")
 }
 
 impl Session {
@@ -59,6 +70,7 @@ impl Session {
                 self.prepared.clear();
                 Some(RunAgain::Prepare(code))
             }
+            _ if snapshot_is_gone(work, source, code) => Some(RunAgain::Snapshot(code)),
             _ => None,
         }
     }

@@ -147,7 +147,9 @@ impl Replay {
             self.may_have_drawn += usize::from(ended.may_have_drawn);
         }
         self.retried.extend(answered.retried.map(|why| match why {
-            RunAgain::Conflict(code) | RunAgain::Prepare(code) => code.to_string(),
+            RunAgain::Conflict(code) | RunAgain::Prepare(code) | RunAgain::Snapshot(code) => {
+                code.to_string()
+            }
         }));
         self.finished.extend(answered.finished.map(|seq| seq.0));
         self.settled.extend(answered.settled.iter().map(|work| work.seq.0));
