@@ -48,7 +48,7 @@ fn catalog() -> Catalog {
 
 fn footprints() -> Footprints {
     let mut footprints = Footprints::default();
-    footprints.catalog("shop", catalog());
+    footprints.catalog("shop", Some(catalog()));
     footprints
 }
 

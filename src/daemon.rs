@@ -326,6 +326,7 @@ async fn start(
             pressure,
             gone: supervisor.clone().recipient(),
             log_ins: supervisor.clone().recipient(),
+            vacate: supervisor.clone().recipient(),
             log_in_gate: LogInGate::default(),
             ended: supervisor.clone().recipient(),
             known_login: login,

@@ -101,6 +101,17 @@ pub struct AskLogIn {
     pub refused: bool,
 }
 
+/// Session → supervisor: its next statement can't be run while anybody is connected to a database. On
+/// the source nobody was.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct VacateDatabase {
+    /// The database.
+    pub database: String,
+    /// The session.
+    pub session: SessionId,
+}
+
 /// Session → supervisor, while log-ins wait: statements have ended.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

@@ -22,7 +22,7 @@ use self::rewriting::Outgoing;
 use super::admission::{Admission, Pressure};
 use super::messages::{
     Ask, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress, ReleaseConnection,
-    Settlement, SharedSession, StatementsEnded, Turn, Wake,
+    Settlement, SharedSession, StatementsEnded, Turn, VacateDatabase, Wake,
 };
 use super::sequencer::Sequencer;
 use super::spin;
@@ -31,6 +31,7 @@ use super::target_reachability::TargetReachability;
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
+use crate::pglog::sql::vacated_database;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::backends::Backends;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
@@ -65,6 +66,8 @@ pub struct SessionDeps {
     pub log_ins: Recipient<AskLogIn>,
     /// Whether that has to be asked, and whether anybody waits for it.
     pub log_in_gate: LogInGate,
+    /// Who disconnects sessions from a database.
+    pub vacate: Recipient<VacateDatabase>,
     /// Who hears that statements have ended, if anybody does.
     pub ended: Recipient<StatementsEnded>,
     /// Who hears that the replay can't go on.
@@ -368,6 +371,7 @@ impl SessionActor {
         self.withheld = withheld.or(self.withheld.take());
         if let Some(work) = work {
             trace_statement(self.id, work);
+            self.vacate_database(work);
             if !matches!(request, Request::DrawOnly { .. }) {
                 self.cancel_in_time(work, ctx);
             }
@@ -388,6 +392,17 @@ impl SessionActor {
             None => connection.send(outgoing),
         }
         spin::stay_awake(now, self.around.spin);
+    }
+
+    /// Sessions whose end the log does not tell must not be in the way. The server waits some seconds
+    /// for them.
+    fn vacate_database(&self, work: &Work) {
+        if work.statement.outline.changes_logins
+            && !matches!(work.end().source, SourceEnd::Failed(_))
+            && let Some(database) = vacated_database(&work.statement.sql)
+        {
+            self.around.vacate.do_send(VacateDatabase { database, session: self.id });
+        }
     }
 
     /// A statement that the source canceled is canceled after the same time, where it is run at all.

@@ -18,6 +18,7 @@ mod words;
 
 use known::Known;
 use lexer::{Lexer, Token};
+pub use login_changes::vacated_database;
 pub use read_only::{kept_read_only, names_setting};
 use shape::ShapeHasher;
 use smallvec::SmallVec;

@@ -35,3 +35,34 @@ fn a_role_that_was_made_before_can_log_in() {
         );
     });
 }
+
+#[test]
+fn a_database_is_dropped_though_the_log_does_not_tell_that_its_sessions_have_ended() {
+    Case::new("databases_without_disconnections").database("postgres").check(|it| {
+        it.all_same()
+            .rows("select datname from pg_database where datname like 'g%'", &["g2"])
+            .rows("select i from o order by 1", &["1", "2", "3"]);
+    });
+}
+
+#[test]
+fn a_session_has_the_defaults_of_the_moment_of_its_log_in() {
+    Case::new("roles_with_other_defaults").database("postgres").check(|it| {
+        it.all_same()
+            .rows("select i from s1.t order by 1", &["1", "10", "11"])
+            .rows("select i from s2.t order by 1", &["2", "12", "100"])
+            .rows("select i from s3.t order by 1", &["3"])
+            .rows(
+                "select rolname from pg_roles where rolname in ('r', 'q') order by 1",
+                &["q", "r"],
+            );
+    });
+}
+
+#[test]
+fn a_role_that_a_function_made_can_log_in() {
+    let case = Case::new("roles_made_by_functions").database("postgres");
+    case.orders(&["serial", "conflict", "session"]).check(|it| {
+        it.all_same().rows("select count(*) from pg_roles where rolname in ('f1', 'f2')", &["2"]);
+    });
+}

@@ -74,7 +74,7 @@ impl Conflicts {
     }
 
     /// Whose catalog is to be read now.
-    fn to_read(&mut self) -> Option<Arc<Login>> {
+    fn take_wanted(&mut self) -> Option<Arc<Login>> {
         let (_, running) = self.order().in_flight();
         if self.reading == Reading::Refused && running == 0 {
             self.reading = Reading::Idle;
@@ -129,7 +129,7 @@ impl Sequencer {
         let starts = conflicts.take_starts();
         let stuck = conflicts.arrivals.is_stuck() && !conflicts.asked_for_more;
         conflicts.asked_for_more |= stuck;
-        let wanted = conflicts.to_read();
+        let wanted = conflicts.take_wanted();
         for start in starts {
             self.let_start(start);
         }

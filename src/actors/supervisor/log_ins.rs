@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use actix::prelude::*;
 
 use super::{Entry, Supervisor};
-use crate::actors::messages::{AskLogIn, StatementsEnded, Turn};
+use crate::actors::messages::{AskLogIn, StatementsEnded, Turn, VacateDatabase};
 use crate::replay::logins::{Blocker, Due};
 use crate::replay::work::Work;
 
@@ -84,6 +84,21 @@ impl Handler<AskLogIn> for Supervisor {
             None => return entry.address.do_send(Turn::LogIn { is_final: false }),
         }
         self.let_log_in(false);
+    }
+}
+
+impl Handler<VacateDatabase> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, vacate: VacateDatabase, _: &mut Self::Context) {
+        let VacateDatabase { database, session } = vacate;
+        for (other, entry) in &mut self.sessions {
+            // Whoever has something to do keeps its connection, and gets it done.
+            if *other != session && entry.login.database == database {
+                entry.given_up = true;
+                entry.address.do_send(Turn::GiveUp);
+            }
+        }
     }
 }
 

@@ -227,6 +227,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         progress: upwards.recipient(),
         gone: supervisor.clone().recipient(),
         log_ins: supervisor.clone().recipient(),
+        vacate: supervisor.clone().recipient(),
         log_in_gate: LogInGate::default(),
         ended: supervisor.clone().recipient(),
         fatal,

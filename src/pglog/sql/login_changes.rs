@@ -1,5 +1,7 @@
 //! Statements that change what a log-in finds.
 
+use super::lexer::{Lexer, Token};
+
 /// Whether a statement that begins with these words may change what a log-in finds: whether a role or
 /// a database is there, under which name, who may use it, and the settings that a session begins with.
 pub(super) fn begins_so(first: &str, second: &str) -> bool {
@@ -33,9 +35,64 @@ pub(super) fn are_in(text: &str) -> bool {
     false
 }
 
+/// The database that a statement can't be run on while anybody is connected to it: one that it drops,
+/// renames, moves or takes as a template.
+pub fn vacated_database(sql: &str) -> Option<String> {
+    let words: Vec<_> = Lexer::new(sql).map(|(token, range)| (token, &sql[range])).collect();
+    let is = |at: usize, word: &str| {
+        words
+            .get(at)
+            .is_some_and(|(token, text)| *token == Token::Word && text.eq_ignore_ascii_case(word))
+    };
+    let name = |at: usize| words.get(at).and_then(|(token, text)| name(*token, text));
+    if !is(1, "database") {
+        return None;
+    }
+    match () {
+        () if is(0, "drop") => name(if is(2, "if") { 4 } else { 2 }),
+        () if is(0, "alter") && (is(3, "rename") || is(4, "tablespace")) => name(2),
+        () if is(0, "create") => {
+            let template = (3..words.len()).find(|at| is(*at, "template"))?;
+            let has_sign = words.get(template + 1).is_some_and(|(_, text)| *text == "=");
+            name(template + if has_sign { 2 } else { 1 })
+        }
+        () => None,
+    }
+}
+
+fn name(token: Token, text: &str) -> Option<String> {
+    let inner = || text.get(1..text.len().checked_sub(1)?);
+    match token {
+        Token::Word => Some(text.to_lowercase()),
+        Token::Quoted => Some(inner()?.replace("\"\"", "\"")),
+        Token::Text => Some(inner()?.replace("''", "'")),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::vacated_database;
     use crate::pglog::sql::Outline;
+
+    #[test]
+    fn a_database_that_nobody_may_be_connected_to_is_told_by_its_name() {
+        for (sql, database) in [
+            ("drop database Shop", Some("shop")),
+            ("/* x */ DROP DATABASE IF EXISTS \"a\"\"B\" WITH (FORCE)", Some("a\"B")),
+            ("alter database a rename to b", Some("a")),
+            ("alter database a set tablespace t", Some("a")),
+            ("alter database a set search_path = b", None),
+            ("create database a template b", Some("b")),
+            ("create database a with owner = o template = 'B' encoding 'UTF8'", Some("B")),
+            ("create database a", None),
+            ("drop table database", None),
+            ("drop database", None),
+            ("", None),
+        ] {
+            assert_eq!(vacated_database(sql).as_deref(), database, "{sql}");
+        }
+    }
 
     #[test]
     fn what_changes_a_log_in_is_told_by_its_words() {
