@@ -136,7 +136,7 @@ fn servers_that_do_not_answer_are_errors_of_their_own() {
     has(&checked, "error", &format!("can't reach 127.0.0.1:{}", target.port()));
     assert_eq!(lines(&checked, "error").len(), 2, "{checked}");
     has(&checked, "->", "check --brokers");
-    has(&checked, "->", "check --db-host");
+    has(&checked, "->", "--db-host");
 }
 
 #[test]
