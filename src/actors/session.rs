@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tracing::{debug, info, warn};
 
-use self::requests::{batch, trace_statement, work_of};
+use self::requests::{batch, draws_only, trace_statement, work_of};
 use self::rewriting::Outgoing;
 use super::admission::{Admission, Pressure};
 use super::messages::{
@@ -372,7 +372,7 @@ impl SessionActor {
         if let Some(work) = work {
             trace_statement(self.id, work);
             self.vacate_database(work);
-            if !matches!(request, Request::DrawOnly { .. }) {
+            if !draws_only(&request) {
                 self.cancel_in_time(work, ctx);
             }
         }
@@ -384,6 +384,10 @@ impl SessionActor {
             }
             // An empty query stands for a statement that must not be sent.
             Request::Extended { .. } if is_withheld => target::Request::Simple(""),
+            Request::Pipelined { syncs, .. } if is_withheld => {
+                let request = Box::new(Request::Text("".into()));
+                target::Request::Batch(batch(&Request::Pipelined { request, syncs: *syncs }, None))
+            }
             _ => target::Request::Batch(batch(&request, rewritten.as_deref())),
         };
         match work.and_then(|work| work.statement.exporter) {

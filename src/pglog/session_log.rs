@@ -26,6 +26,10 @@ pub struct SessionLog {
     bound: Option<Bound>,
     /// Names that statements were prepared under and that have not been executed since.
     prepared: HashSet<Box<str>>,
+    /// Whether the last parse or bind record shares a Sync with the last statement. What is executed then
+    /// does too, even where its own record does not tell, since it has ended that transaction: a CALL
+    /// that commits.
+    joins: bool,
     /// How long parsing and binding took of the statement to come, in milliseconds. Its own duration
     /// is without.
     steps_ms: f64,
@@ -215,9 +219,14 @@ impl SessionLog {
                 self.steps_ms += duration_ms.unwrap_or_default();
                 Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
             }
-            LogEvent::Fetch(_) => {
-                Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
-            }
+            LogEvent::Fetch(_) => Reading {
+                previous: if self.shares_transaction(record) {
+                    Previous::Open
+                } else {
+                    self.ended()
+                },
+                this: This::Nothing(Nothing::Step),
+            },
             LogEvent::Fastpath => self.lost(Lost::Fastpath),
             LogEvent::BareDuration => self.bare_duration(record, duration_ms),
             LogEvent::ConnectionAuthorized => {
@@ -268,7 +277,7 @@ impl SessionLog {
         duration_ms: Option<f64>,
         end: SourceEnd,
     ) -> Reading {
-        let previous = self.joined(record);
+        let previous = self.joined(record, sql);
         if !matches!(protocol, Protocol::Extended { .. }) {
             self.steps_ms = 0.0;
         }
@@ -315,8 +324,12 @@ impl SessionLog {
 
     /// The statement before, seen from the next one: where the first was of the extended protocol,
     /// consecutive records with one virtual transaction id shared a Sync.
-    fn joined(&self, record: &LogRecord<'_>) -> Previous {
-        if self.shares_transaction(record) {
+    fn joined(&mut self, record: &LogRecord<'_>, sql: &str) -> Previous {
+        let is_bound = self.bound.as_ref().is_some_and(|bound| *bound.sql == *sql);
+        let goes_on =
+            self.last.as_ref().is_some_and(|last| !matches!(last.end, SourceEnd::Failed(_)));
+        let joins = std::mem::take(&mut self.joins) && is_bound && goes_on;
+        if joins || self.shares_transaction(record) {
             Previous::Amended(Amendment::Joined)
         } else {
             self.ended()
@@ -325,8 +338,9 @@ impl SessionLog {
 
     /// The statement before, seen from a parse, bind or fetch record: those don't tell yet whether
     /// another statement will share its Sync.
-    fn step(&self, record: &LogRecord<'_>) -> Previous {
-        if self.shares_transaction(record) { Previous::Open } else { self.ended() }
+    fn step(&mut self, record: &LogRecord<'_>) -> Previous {
+        self.joins = self.shares_transaction(record);
+        if self.joins { Previous::Open } else { self.ended() }
     }
 
     fn bare_duration(&mut self, record: &LogRecord<'_>, duration_ms: Option<f64>) -> Reading {

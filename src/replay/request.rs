@@ -45,7 +45,7 @@ impl Took {
     }
 }
 
-/// One request: everything up to one ReadyForQuery.
+/// One request: what gets one answer.
 #[derive(Debug, Clone)]
 pub enum Request {
     /// kreplay's own text, as a simple query.
@@ -79,6 +79,17 @@ pub enum Request {
     BindOnly(Arc<Work>),
     /// Part of a session's context on a new connection.
     Restore(Restore),
+    /// Another request as part of a pipeline, by messages of the extended protocol: an implicit
+    /// transaction that a Sync ends.
+    Pipelined {
+        /// What is sent.
+        request: Box<Self>,
+        /// Whether a Sync follows. Otherwise the transaction status is not told with the answer, and
+        /// after an error the server skips everything up to a Sync.
+        syncs: bool,
+    },
+    /// The Sync that ends a pipeline.
+    Sync,
 }
 
 /// How an extended statement is prepared.
@@ -112,6 +123,11 @@ impl PartialEq for Request {
                 Arc::ptr_eq(a, b) && same
             }
             (Self::Restore(a), Self::Restore(b)) => a == b,
+            (
+                Self::Pipelined { request: a, syncs: syncs_a },
+                Self::Pipelined { request: b, syncs: syncs_b },
+            ) => a == b && syncs_a == syncs_b,
+            (Self::Sync, Self::Sync) => true,
             _ => false,
         }
     }

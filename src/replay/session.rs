@@ -36,7 +36,7 @@ pub use interruptions::{Evicted, Interrupted};
 use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
 use running_again::Undoing;
 pub use running_again::{RunAgain, snapshot_is_gone};
-use steps::Current;
+use steps::{Current, Pipeline};
 
 /// The replay of one session.
 #[derive(Debug)]
@@ -57,17 +57,21 @@ pub struct Session {
     undoing: Option<Undoing>,
     /// How often the open transaction has been run again.
     tries: u8,
-    /// Whether the open transaction block is ours and stands for the source's implicit one.
-    implicit: bool,
-    /// The transaction status that the last answer told.
+    /// The implicit transaction of the extended protocol that is open.
+    pipeline: Pipeline,
+    /// The transaction status that the last answer told. Within a pipeline none does: it counts as a
+    /// transaction.
     status: Status,
+    /// Parameter types that are to be tried next for a statement, by its text: those before have failed
+    /// and with them the pipeline, which is run again.
+    tried_types: HashMap<Box<str>, ParamTyping>,
     /// Statements prepared on this connection by Parse messages, by name.
     prepared: HashMap<Box<str>, Prepared>,
     /// The error that the open transaction has to be aborted with: on the source it was, as a record
     /// told after the statement had succeeded here.
     abort: Option<SqlState>,
-    /// Whether the implicit transaction ends here: the statement before its Sync is not replayed.
-    ends_implicit: bool,
+    /// Whether the pipeline ends here: the statement before its Sync is not replayed.
+    syncs: bool,
     context: Context,
     restoring: VecDeque<Restore>,
     settings: SessionSettings,
@@ -150,8 +154,8 @@ enum Role {
     Restore(Option<Box<str>>),
     /// A failure that is not this session's, to abort its transaction.
     Abort,
-    /// The end of an implicit transaction whose last statement is not replayed.
-    ImplicitEnd,
+    /// The end of a pipeline whose last statement is not replayed.
+    Sync,
     /// Part of undoing a failed transaction.
     Undo,
     /// A step of `current`.
@@ -299,7 +303,8 @@ impl Session {
             suspended_transaction: Vec::new(),
             undoing: None,
             tries: 0,
-            implicit: false,
+            pipeline: Pipeline::Closed,
+            tried_types: HashMap::new(),
             status: Status::Idle,
             prepared: HashMap::new(),
             context: Context::default(),
@@ -314,7 +319,7 @@ impl Session {
             now: Moment::default(),
             delay: None,
             abort: None,
-            ends_implicit: false,
+            syncs: false,
             newest: None,
             newest_succeeded: false,
             log_in: None,
@@ -381,7 +386,7 @@ impl Session {
 
     /// Whether a statement waits to be run, or runs.
     pub fn is_busy(&self) -> bool {
-        !self.queue.is_empty() || self.is_running() || self.abort.is_some() || self.ends_implicit
+        !self.queue.is_empty() || self.is_running() || self.abort.is_some() || self.syncs
     }
 
     /// Whether a request is without an answer, or a statement takes more requests.
@@ -394,7 +399,7 @@ impl Session {
         self.sent.front().is_some_and(|sent| match &sent.role {
             Role::Whole(_, content) => *content == Content::DrawOnly,
             Role::Step => self.current.as_ref().is_some_and(Current::is_limited),
-            Role::Restore(_) | Role::Abort | Role::ImplicitEnd | Role::Undo => false,
+            Role::Restore(_) | Role::Abort | Role::Sync | Role::Undo => false,
         })
     }
 
@@ -458,7 +463,7 @@ impl Session {
     pub fn connection_state(&self) -> ConnectionState {
         ConnectionState {
             connected: self.connected,
-            running: self.is_running() || self.abort.is_some() || self.ends_implicit,
+            running: self.is_running() || self.abort.is_some() || self.syncs,
             in_transaction: self.in_transaction() || !self.transaction.is_empty(),
             bound: self.context.is_bound(),
             next: self.next(),
@@ -480,7 +485,7 @@ impl Session {
     pub fn running(&self) -> Option<&Arc<Work>> {
         let whole = self.sent.iter().find_map(|sent| match &sent.role {
             Role::Whole(work, _) => Some(work),
-            Role::Step | Role::Restore(_) | Role::Abort | Role::ImplicitEnd | Role::Undo => None,
+            Role::Step | Role::Restore(_) | Role::Abort | Role::Sync | Role::Undo => None,
         });
         whole.or(self.current.as_ref().map(|current| &current.work))
     }
@@ -561,7 +566,7 @@ impl Session {
         if self.current.is_some() {
             return if self.sent.is_empty() { self.send_step() } else { Next::Wait };
         }
-        if self.abort.is_some() || self.ends_implicit {
+        if self.abort.is_some() || self.syncs {
             if !self.sent.is_empty() {
                 return Next::Wait;
             }
@@ -584,7 +589,10 @@ impl Session {
         }
         let (work, again) = (front.work.clone(), front.again);
         let end = work.end();
-        let mode = ReplayMode::of(&work, end, self.status, &self.settings, &self.context);
+        let mode = match self.pipeline {
+            Pipeline::Failed => ReplayMode::Text(raise(SqlState::IN_FAILED_TRANSACTION).into()),
+            _ => ReplayMode::of(&work, end, self.status, &self.settings, &self.context),
+        };
         let steps = self.takes_steps(&work, end, &mode);
         let alone = steps || self.must_run_alone(&work, end, &mode);
         if alone && !self.sent.is_empty() {
@@ -631,15 +639,18 @@ impl Session {
             && self.status == Status::InTransaction
         {
             self.sent.push_back(Sent { role: Role::Abort, alone: true });
-            return Some(Request::Text(raise(code).into()));
+            let request = Request::Text(raise(code).into());
+            if self.pipeline != Pipeline::Open {
+                return Some(request);
+            }
+            self.syncs = false;
+            return Some(Request::Pipelined { request: Box::new(request), syncs: true });
         }
-        if !self.ends_implicit || !self.implicit || self.status == Status::Idle {
-            self.ends_implicit = false;
-            return None;
+        if std::mem::take(&mut self.syncs) && std::mem::take(&mut self.pipeline) == Pipeline::Open {
+            self.sent.push_back(Sent { role: Role::Sync, alone: true });
+            return Some(Request::Sync);
         }
-        let failed = self.status == Status::Failed;
-        self.sent.push_back(Sent { role: Role::ImplicitEnd, alone: true });
-        Some(Request::Text(if failed { "ROLLBACK".into() } else { "COMMIT".into() }))
+        None
     }
 
     fn may_start(&self, seq: Seq) -> bool {
@@ -654,11 +665,11 @@ impl Session {
 
     /// Whether nothing may be under way before it or sent behind it.
     fn must_run_alone(&self, work: &Work, end: End, mode: &ReplayMode) -> bool {
-        self.implicit
+        self.pipeline != Pipeline::Closed
             // It may have been its doing, or that something was sent behind it: the server ends a
             // session that sends anything else than data while it asks for that of a COPY.
             || work.has_lost_connection()
-            // Where an implicit transaction begins is known once the status is.
+            // Where a pipeline begins is known once the status is.
             || end.sync != SyncEnd::Synced
             || *mode != ReplayMode::Simple && self.parses_by_name(work)
             // It is to be canceled, and must not take what follows with it.

@@ -1,4 +1,4 @@
-//! What is asked of the server: one request is what ends in one ReadyForQuery.
+//! What is asked of the server: one request is what gets one answer.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend::{self, BindError};
 
-/// What the server answers with one ReadyForQuery.
+/// What the server answers with one ReadyForQuery, or within a pipeline as [`Batch::leave_open`] says.
 #[derive(Debug)]
 pub enum Request<'a> {
     /// A simple query: one or more statements in one string, one implicit transaction.
@@ -21,7 +21,15 @@ impl Request<'_> {
         matches!(self, Self::Batch(batch) if !batch.unsendable)
     }
 
-    /// Writes its messages, up to and including a batch's Sync.
+    /// After how many completions it is answered; `None`: ReadyForQuery has to come.
+    pub(super) fn completions(&self) -> Option<u32> {
+        match self {
+            Self::Batch(batch) if batch.stays_open() => Some(batch.completions),
+            Self::Batch(_) | Self::Simple(_) => None,
+        }
+    }
+
+    /// Writes its messages, up to and including a batch's Sync or Flush.
     pub(super) fn write_to(self, buffer: &mut BytesMut) {
         match self {
             Self::Simple(sql) => {
@@ -48,10 +56,13 @@ pub enum ResultRows {
 /// Messages of the extended protocol that share a Sync: one implicit transaction outside of an
 /// explicit one. After an error the server skips the rest of them.
 ///
-/// The Sync itself is added when the batch is sent.
+/// The Sync itself is added when the batch is sent, unless it leaves its transaction open.
 #[derive(Clone)]
 pub struct Batch {
     messages: BytesMut,
+    /// How many of its messages are answered by a completion.
+    completions: u32,
+    is_open: bool,
     unsendable: bool,
 }
 
@@ -71,7 +82,7 @@ impl std::fmt::Debug for Batch {
 impl Batch {
     /// A batch of nothing.
     pub fn new() -> Self {
-        Self { messages: BytesMut::new(), unsendable: false }
+        Self { messages: BytesMut::new(), completions: 0, is_open: false, unsendable: false }
     }
 
     /// Whether nothing has been added.
@@ -123,7 +134,9 @@ impl Batch {
     /// did not take.
     pub fn describe_statement(&mut self, name: &str) -> &mut Self {
         let written = frontend::describe(b'S', name, &mut self.messages);
-        self.note(written)
+        // No completion answers it.
+        self.unsendable |= written.is_err();
+        self
     }
 
     /// Close of a prepared statement; no error where there is none of that name.
@@ -143,7 +156,20 @@ impl Batch {
         self.parse("", sql, &[]).bind::<&str>("", "", &[]).execute("", 0)
     }
 
+    /// Nothing ends its implicit transaction: a Flush takes the place of the Sync. It is answered when
+    /// the last of its messages is, or when one has failed; from then on the server skips everything
+    /// up to a Sync. A batch of nothing is synced all the same.
+    pub fn leave_open(&mut self) -> &mut Self {
+        self.is_open = true;
+        self
+    }
+
+    fn stays_open(&self) -> bool {
+        self.is_open && self.completions > 0 && !self.unsendable
+    }
+
     fn note(&mut self, written: io::Result<()>) -> &mut Self {
+        self.completions += 1;
         self.unsendable |= written.is_err();
         self
     }
@@ -152,7 +178,11 @@ impl Batch {
         if self.unsendable {
             return put_malformed(buffer);
         }
-        frontend::sync(&mut self.messages);
+        if self.stays_open() {
+            frontend::flush(&mut self.messages);
+        } else {
+            frontend::sync(&mut self.messages);
+        }
         buffer.extend_from_slice(&self.messages);
     }
 }
@@ -191,6 +221,19 @@ mod tests {
             ]
             .concat()
         );
+    }
+
+    #[test]
+    fn a_batch_that_leaves_its_transaction_open_ends_in_a_flush_and_counts_its_completions() {
+        let mut batch = Batch::new();
+        batch.command("select 1").close_portal("p").leave_open();
+        assert_eq!(Request::Batch(batch.clone()).completions(), Some(4));
+        let written = written(Request::Batch(batch));
+        assert!(written.ends_with(b"H\0\0\0\x04"), "{written:?}");
+
+        let mut nothing = Batch::new();
+        nothing.leave_open();
+        assert_eq!(Request::Batch(nothing).completions(), None, "nothing would answer it");
     }
 
     #[test]

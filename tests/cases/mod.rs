@@ -9,6 +9,7 @@
 mod copy;
 mod files;
 mod logins;
+mod pipelines;
 mod prepared;
 mod sequences;
 mod snapshots;

@@ -63,6 +63,5 @@ fn whatever_made_an_insert_fail_it_has_drawn() {
         replayed.rows("select id, label from parcel order by id", &["1|held", "9|last"]).all_same();
         let report = &replayed.finished.report;
         assert_eq!(report["unknown_draws"], 1, "{}", replayed.finished);
-        assert_eq!(report["stalls_broken"], serde_json::json!({}), "{}", replayed.finished);
     }
 }

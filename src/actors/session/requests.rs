@@ -18,7 +18,16 @@ pub(super) fn work_of(request: &Request) -> Option<&Arc<Work>> {
         | Request::BindOnly(work)
         | Request::Extended { work, .. }
         | Request::DrawOnly { work, .. } => Some(work),
-        Request::Text(_) | Request::Restore(_) => None,
+        Request::Pipelined { request, .. } => work_of(request),
+        Request::Text(_) | Request::Restore(_) | Request::Sync => None,
+    }
+}
+
+/// Whether its statement is run for what it draws alone: limits of its own end it.
+pub(super) fn draws_only(request: &Request) -> bool {
+    match request {
+        Request::Pipelined { request, .. } => draws_only(request),
+        request => matches!(request, Request::DrawOnly { .. }),
     }
 }
 
@@ -69,7 +78,15 @@ pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
             }
             Restore::Parse { name, sql } => drop(batch.parse(name, sql, &[])),
         },
-        Request::Text(_) | Request::Simple(_) => {}
+        Request::Text(text) => drop(batch.command(text)),
+        Request::Simple(work) => drop(batch.command(rewritten.unwrap_or(&work.statement.sql))),
+        Request::Pipelined { request, syncs } => {
+            batch = self::batch(request, rewritten);
+            if !syncs {
+                batch.leave_open();
+            }
+        }
+        Request::Sync => {}
     }
     batch
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::replay_mode::{has_stale_plan, lifts_read_only};
+use super::running_again::may_have_committed;
+use super::steps::Pipeline;
 use super::{Answer, Answered, Content, Ended, Role, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{Command, prepared_name};
@@ -20,6 +22,16 @@ pub(super) struct Ran {
     pub(super) before_execute: bool,
     pub(super) guessed: bool,
     pub(super) took: Option<Took>,
+    pub(super) within: Within,
+}
+
+/// What a statement was part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// A transaction block, or nothing but itself.
+    Block,
+    /// A pipeline, where a routine may commit.
+    Pipeline,
 }
 
 impl Session {
@@ -35,9 +47,11 @@ impl Session {
                 }
                 Answered::default()
             }
-            Role::Abort | Role::Undo => Answered::default(),
+            Role::Undo => Answered::default(),
             Role::Whole(work, _) if self.undoing.is_some() => self.refused_with_it(work),
-            Role::ImplicitEnd => self.implicit_ended(before),
+            Role::Abort if self.pipeline == Pipeline::Open => self.pipeline_ended(true),
+            Role::Sync => self.pipeline_ended(answer.error.is_some()),
+            Role::Abort => Answered::default(),
             Role::Step => self.step_answered(answer, before),
             Role::Whole(work, content) => {
                 if content == Content::Itself && matches!(answer.error, Some((_, true))) {
@@ -45,19 +59,19 @@ impl Session {
                 }
                 let (target, before_execute) = answer.result();
                 let took = (content == Content::Itself).then_some(answer.took);
-                let ran = Ran { target, before_execute, guessed: false, took };
+                let within = Within::Block;
+                let ran = Ran { target, before_execute, guessed: false, took, within };
                 self.end(work, ran, content, before)
             }
         }
     }
 
-    fn implicit_ended(&mut self, before: Status) -> Answered {
+    fn pipeline_ended(&mut self, failed: bool) -> Answered {
+        self.pipeline = Pipeline::Closed;
         if self.status != Status::Idle {
-            // The COMMIT was refused: a rollback follows.
             return Answered::default();
         }
-        (self.implicit, self.ends_implicit) = (false, false);
-        if before == Status::Failed {
+        if failed {
             self.context.roll_back()
         } else {
             self.context.commit()
@@ -79,7 +93,7 @@ impl Session {
         content: Content,
         before: Status,
     ) -> Answered {
-        let Ran { target, before_execute, guessed, took } = ran;
+        let Ran { target, before_execute, guessed, took, within } = ran;
         self.used = self.used.max(work.seq);
         let source = work.end().source;
         let target = match (content, target, source) {
@@ -95,7 +109,7 @@ impl Session {
         };
         if let Err(code) = target
             && let Some(why) = self.reason_to_run_again(&work, source, (code, before_execute))
-            && self.undo(&work, before)
+            && self.undo(&work, if within == Within::Pipeline { Status::Idle } else { before })
         {
             return Answered { retried: Some(why), ..Answered::default() };
         }
@@ -122,7 +136,16 @@ impl Session {
                 self.tries = 0;
                 settled.extend(self.transaction.drain(..));
             }
-            self.transaction.push(work.clone());
+            if target.is_ok()
+                && within == Within::Pipeline
+                && may_have_committed(&work.statement, Status::Idle)
+            {
+                // So has it what was before it, which must not be run twice.
+                settled.extend(self.transaction.drain(..));
+                settled.push(work.clone());
+            } else {
+                self.transaction.push(work.clone());
+            }
             // It was to be canceled, and was faster; or it succeeds here alone for what is not known.
             if let (Ok(()), SourceEnd::Failed(code)) = (target, source)
                 && (source.is_transient() || beyond_log)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::steps::Step;
+use super::steps::Pipeline;
 use super::{Amended, Closing, Role, Sent, Session};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
@@ -51,8 +51,8 @@ impl Session {
             || self.sent.iter().any(under_way);
         let source = work.end().source;
         match (amendment, source) {
-            (Amendment::Synced, _) if !running && self.implicit => {
-                self.ends_implicit = true;
+            (Amendment::Synced, _) if !running && self.pipeline != Pipeline::Closed => {
+                self.syncs = true;
                 Amended::Wake
             }
             (_, SourceEnd::Failed(_) | SourceEnd::Terminated) if running => {
@@ -110,17 +110,12 @@ impl Session {
                     in_block = if ends { false } else { in_block || begins };
                     again.push(work);
                 }
-                Role::ImplicitEnd => in_doubt += 1,
+                Role::Sync => in_doubt += 1,
                 Role::Step | Role::Restore(_) | Role::Abort | Role::Undo => {}
             }
         }
         if let Some(current) = self.current.take() {
-            let ends = current.work.statement.outline.has(Command::ends_transaction);
-            in_doubt += usize::from(match current.step {
-                Step::Commit => true,
-                Step::Run => !in_block || ends,
-                _ => false,
-            });
+            in_doubt += usize::from(current.may_commit(in_block));
             again.push(current.work);
         }
         (again, in_doubt)
@@ -187,9 +182,9 @@ impl Session {
         self.sent.clear();
         self.restoring.clear();
         self.current = None;
-        (self.implicit, self.tries) = (false, 0);
+        (self.pipeline, self.tries) = (Pipeline::Closed, 0);
         self.undoing = None;
-        (self.abort, self.ends_implicit) = (None, false);
+        (self.abort, self.syncs) = (None, false);
         self.status = Status::Idle;
         self.prepared.clear();
         self.asked = Seq(0);

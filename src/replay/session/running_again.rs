@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::steps::Pipeline;
 use super::{Answered, Next, Role, Sent, Session, Turns};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command, prepared_name};
@@ -82,6 +83,12 @@ impl Session {
             return false;
         }
         self.tries += 1;
+        self.run_again(work);
+        true
+    }
+
+    /// Takes the failed statement's transaction to be run again.
+    pub(super) fn run_again(&mut self, work: &Arc<Work>) {
         let mut works = std::mem::take(&mut self.transaction);
         works.push(work.clone());
         let prepared = works.iter().flat_map(|work| prepared_by_sql(work)).collect();
@@ -89,7 +96,6 @@ impl Session {
         self.newest_succeeded = false;
         // With which types it is prepared is not known any more.
         self.forget_prepared(work);
-        true
     }
 
     /// Whether a rollback undoes all that the open transaction and the failed statement did, and
@@ -132,8 +138,8 @@ impl Session {
         } else {
             let works = std::mem::take(&mut undoing.works);
             self.undoing = None;
-            self.implicit = false;
-            (self.abort, self.ends_implicit) = (None, false);
+            self.pipeline = Pipeline::Closed;
+            (self.abort, self.syncs) = (None, false);
             self.context.roll_back();
             self.put_back(works);
             return None;
@@ -183,7 +189,7 @@ fn is_kept_by_rollback(statement: &Statement) -> bool {
 }
 
 /// Whether a statement that failed may have committed part of what it did.
-fn may_have_committed(statement: &Statement, before: Status) -> bool {
+pub(super) fn may_have_committed(statement: &Statement, before: Status) -> bool {
     let parts = &statement.outline.parts;
     if parts.iter().rev().skip(1).any(|part| part.command.ends_transaction()) {
         return true;

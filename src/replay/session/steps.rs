@@ -1,16 +1,36 @@
-//! A statement that takes several requests: one of the source's implicit transactions, or one whose
+//! A statement that takes several requests, or is part of several: one of a pipeline, or one whose
 //! parameter types have to be found out.
+//!
+//! What shared a Sync on the source is a *pipeline*, an implicit transaction of the extended protocol.
+//! It is sent as drivers send it, each statement behind the other with one Sync at the end, so that the
+//! server applies its own rules to it: what a routine commits, which commands may only be the first,
+//! what an error undoes. One statement is sent at a time, with a Flush to have it answered.
 
 use std::sync::Arc;
 
-use super::answers::{Ran, is_beyond_log};
-use super::replay_mode::ReplayMode;
+use super::answers::{Ran, Within, is_beyond_log};
+use super::replay_mode::{ReplayMode, raise};
+use super::running_again::may_have_committed;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
+use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, SyncEnd};
 use crate::replay::parameter_types::{ParamTyping, is_inference_failure};
 use crate::replay::request::{Request, Took, TransactionStatus as Status};
 use crate::replay::work::{End, Work};
+
+/// An implicit transaction of the extended protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Pipeline {
+    /// None is open.
+    #[default]
+    Closed,
+    /// Its Sync is still to come.
+    Open,
+    /// It failed before its last statement on the target alone, and has been synced. The server would
+    /// have skipped what follows: it is refused.
+    Failed,
+}
 
 /// A statement that takes several requests.
 #[derive(Debug)]
@@ -19,12 +39,26 @@ pub(super) struct Current {
     mode: ReplayMode,
     typing: ParamTyping,
     pub(super) step: Step,
+    place: Place,
     /// The answer that will count, once the steps after it are through.
     result: Option<Result<(), SqlState>>,
     /// Whether that was before anything was executed.
     before_execute: bool,
+    /// Whether its pipeline is run again once it is synced, with other types.
+    runs_again: bool,
     /// How long the statement itself took, the last time it was tried.
     took: Option<Took>,
+}
+
+/// Where a statement stands in a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is part of none.
+    Outside,
+    /// A Flush follows it.
+    Flushed,
+    /// The Sync follows it.
+    Synced,
 }
 
 impl Current {
@@ -32,12 +66,27 @@ impl Current {
     pub(super) fn is_limited(&self) -> bool {
         self.step == Step::Run && Content::of(&self.mode) == Content::DrawOnly
     }
+
+    /// Whether something may be committed by the request that is under way.
+    pub(super) fn may_commit(&self, in_block: bool) -> bool {
+        let statement = &self.work.statement;
+        match (self.step, self.place) {
+            (Step::Run, Place::Outside) => {
+                !in_block || statement.outline.has(Command::ends_transaction)
+            }
+            (Step::Run, Place::Flushed) => {
+                may_have_committed(statement, Status::Idle)
+                    || statement.outline.has(Command::ends_transaction)
+            }
+            (Step::Run, Place::Synced) => true,
+            (Step::Sync, _) => self.result != Some(Err(SqlState::IN_FAILED_TRANSACTION)),
+            (Step::Guard | Step::Retry | Step::Release | Step::Undo, _) => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// BEGIN for the source's implicit transaction.
-    Begin,
     /// A savepoint, so that a failed type inference does not abort the transaction.
     Guard,
     /// The statement itself.
@@ -46,22 +95,22 @@ pub(super) enum Step {
     Retry,
     /// The savepoint is not needed any more.
     Release,
-    /// The end of the implicit transaction.
-    Commit,
-    /// A rollback of the implicit transaction.
-    RollBack,
+    /// The Sync that ends its pipeline.
+    Sync,
+    /// A failure that undoes its pipeline, which never got a Sync on the source, and the Sync.
+    Undo,
 }
 
 impl Session {
     /// Whether the statement takes more than one request.
     pub(super) fn takes_steps(&self, work: &Work, end: End, mode: &ReplayMode) -> bool {
-        self.implicit
-            || self.starts_implicit(work, end)
+        self.pipeline != Pipeline::Closed
+            || self.opens_pipeline(work, end)
             || (*mode == ReplayMode::Extended && self.types_unknown(work, end))
     }
 
-    /// Whether the source's implicit transaction begins with it, and did not end with it.
-    fn starts_implicit(&self, work: &Work, end: End) -> bool {
+    /// Whether a pipeline begins with it, and did not end with it.
+    fn opens_pipeline(&self, work: &Work, end: End) -> bool {
         self.status == Status::Idle
             && end.sync != SyncEnd::Synced
             && !work.statement.controls_transaction()
@@ -75,43 +124,57 @@ impl Session {
     }
 
     pub(super) fn begin_steps(&mut self, work: Arc<Work>, end: End, mode: ReplayMode) -> Next {
-        let step = if !self.implicit && self.starts_implicit(&work, end) {
-            Step::Begin
-        } else {
-            self.first_step(&work, &mode)
+        if self.pipeline == Pipeline::Closed && self.opens_pipeline(&work, end) {
+            self.pipeline = Pipeline::Open;
+        }
+        let place = match (self.pipeline, end.sync) {
+            (Pipeline::Closed | Pipeline::Failed, _) => Place::Outside,
+            // What must not be committed, although it may succeed here, is undone before the Sync.
+            (Pipeline::Open, SyncEnd::Synced) if !is_beyond_log(&work) => Place::Synced,
+            (Pipeline::Open, _) => Place::Flushed,
         };
-        let typing = self.findings.types.get(&work.statement.sql).unwrap_or_default();
+        let unknown = mode == ReplayMode::Extended && self.types_unknown(&work, end);
+        let guarded = place == Place::Outside && self.status == Status::InTransaction && unknown;
+        let step = if guarded { Step::Guard } else { Step::Run };
+        let sql = &work.statement.sql;
+        let known = self.findings.types.get(sql).or_else(|| self.tried_types.get(sql).copied());
+        let typing = known.unwrap_or_default();
         self.current = Some(Current {
             work,
             mode,
             typing,
             step,
+            place,
             result: None,
             before_execute: false,
+            runs_again: false,
             took: None,
         });
         self.send_step()
     }
 
-    /// The step that a statement begins with once its transaction is open.
-    fn first_step(&self, work: &Work, mode: &ReplayMode) -> Step {
-        let unknown = *mode == ReplayMode::Extended && self.types_unknown(work, work.end());
-        if self.status == Status::InTransaction && unknown { Step::Guard } else { Step::Run }
-    }
-
     pub(super) fn send_step(&mut self) -> Next {
         let Some(current) = &self.current else { return Next::Wait };
         let request = match current.step {
-            Step::Begin => Request::Text("BEGIN".into()),
             Step::Guard => Request::Text("SAVEPOINT kreplay".into()),
             Step::Retry => Request::Text("ROLLBACK TO SAVEPOINT kreplay".into()),
             Step::Release => Request::Text("RELEASE SAVEPOINT kreplay".into()),
-            Step::Commit => Request::Text("COMMIT".into()),
-            Step::RollBack => Request::Text("ROLLBACK".into()),
+            Step::Sync => Request::Sync,
+            Step::Undo => Request::Pipelined {
+                request: Box::new(Request::Text(raise(SqlState::QUERY_CANCELED).into())),
+                syncs: true,
+            },
             Step::Run => {
-                let (work, mode, typing) =
-                    (current.work.clone(), current.mode.clone(), current.typing);
-                self.request(&work, mode, typing)
+                let (work, mode, typing, place) =
+                    (current.work.clone(), current.mode.clone(), current.typing, current.place);
+                let request = self.request(&work, mode, typing);
+                match place {
+                    Place::Outside => request,
+                    Place::Flushed | Place::Synced => Request::Pipelined {
+                        request: Box::new(request),
+                        syncs: place == Place::Synced,
+                    },
+                }
             }
         };
         self.sent.push_back(Sent { role: Role::Step, alone: true });
@@ -122,40 +185,53 @@ impl Session {
         let Some(mut current) = self.current.take() else { return Answered::default() };
         let result = answer.error.map_or(Ok(()), |(code, _)| Err(code));
         let next = match current.step {
-            Step::Begin if result.is_ok() => {
-                self.implicit = true;
-                Some(self.first_step(&current.work, &current.mode))
-            }
             Step::Guard if result.is_ok() => Some(Step::Run),
-            Step::Begin | Step::Guard => {
+            Step::Guard => {
                 current.result = Some(result);
                 None
             }
             Step::Run => self.run_answered(&mut current, answer, before),
             Step::Retry => Some(Step::Run),
-            Step::Release => self.after_run(&current.work, Ok(())),
-            Step::Commit => {
-                if result.is_err() {
+            Step::Release | Step::Undo => None,
+            Step::Sync => {
+                // What was deferred to the end failed.
+                if result.is_err() && current.result.is_none_or(|result| result.is_ok()) {
                     current.result = Some(result);
                 }
-                (answer.status != Status::Idle).then_some(Step::RollBack)
+                None
             }
-            Step::RollBack => None,
         };
         if let Some(step) = next {
             current.step = step;
             self.current = Some(current);
             return Answered::default();
         }
-        if answer.status == Status::Idle {
-            self.implicit = false;
+        self.leave_place(&current);
+        if current.runs_again {
+            self.run_again(&current.work);
+            return Answered::default();
         }
         let guessed = current.typing != ParamTyping::Untyped;
         let result = current.result.unwrap_or(Ok(()));
         let content = Content::of(&current.mode);
+        let within = if current.place == Place::Outside { Within::Block } else { Within::Pipeline };
         let Current { before_execute, took, .. } = current;
-        let ran = Ran { target: result, before_execute, guessed, took };
+        let ran = Ran { target: result, before_execute, guessed, took, within };
         self.end(current.work, ran, content, before)
+    }
+
+    /// The statement is through: what that means for its pipeline.
+    fn leave_place(&mut self, current: &Current) {
+        let synced =
+            current.place == Place::Synced || matches!(current.step, Step::Sync | Step::Undo);
+        let goes_on = current.work.end().sync == SyncEnd::Joined && !current.runs_again;
+        let failed = current.result.is_some_and(|result| result.is_err());
+        self.pipeline = match self.pipeline {
+            Pipeline::Open if !synced => Pipeline::Open,
+            Pipeline::Open if failed && goes_on => Pipeline::Failed,
+            Pipeline::Failed if goes_on => Pipeline::Failed,
+            _ => Pipeline::Closed,
+        };
     }
 
     /// The statement itself was answered: the step that follows, if any.
@@ -167,54 +243,57 @@ impl Session {
     ) -> Option<Step> {
         let unknown = current.mode == ReplayMode::Extended
             && self.types_unknown(&current.work, current.work.end());
-        let guarded = before == Status::InTransaction && unknown;
+        let pipelined = current.place != Place::Outside;
+        let guarded = !pipelined && before == Status::InTransaction && unknown;
         if Content::of(&current.mode) == Content::Itself {
             current.took = Some(answer.took);
+        }
+        if current.place == Place::Flushed {
+            // What the server would tell of a transaction block.
+            let failed = answer.error.is_some();
+            self.status = if failed { Status::Failed } else { Status::InTransaction };
         }
         if let Some((code, before_execute)) = answer.error {
             if before_execute {
                 self.forget_prepared(&current.work);
             }
+            (current.result, current.before_execute) = (Some(Err(code)), before_execute);
             if unknown
                 && before_execute
                 && is_inference_failure(code)
                 && let Some(typing) = current.typing.next(code)
             {
-                current.typing = typing;
-                match answer.status {
-                    Status::Failed if guarded => return Some(Step::Retry),
-                    Status::Idle => return Some(Step::Run),
-                    _ => {}
+                if pipelined {
+                    // What was before it is undone with it.
+                    self.tried_types.insert(current.work.statement.sql.clone(), typing);
+                    current.runs_again = true;
+                } else {
+                    current.typing = typing;
+                    match answer.status {
+                        Status::Failed if guarded => return Some(Step::Retry),
+                        Status::Idle => return Some(Step::Run),
+                        _ => {}
+                    }
                 }
             }
-            (current.result, current.before_execute) = (Some(Err(code)), before_execute);
-            return self.after_run(&current.work, Err(code));
-        }
-        current.result = Some(Ok(()));
-        if unknown {
-            self.findings.types.put(&current.work.statement.sql, current.typing);
-        }
-        if guarded { Some(Step::Release) } else { self.after_run(&current.work, Ok(())) }
-    }
-
-    /// What follows a statement of an implicit transaction: its end, if the Sync followed.
-    fn after_run(&mut self, work: &Work, result: Result<(), SqlState>) -> Option<Step> {
-        if !self.implicit {
-            return None;
-        }
-        let made_explicit = work.statement.controls_transaction() && result.is_ok();
-        if self.status == Status::Idle || made_explicit {
-            // The source's own COMMIT ended it, or its own BEGIN made it an explicit one.
-            self.implicit = false;
-            return None;
-        }
-        match work.end().sync {
-            // What follows is refused, as the source's server would have skipped it.
-            SyncEnd::Joined => None,
-            SyncEnd::Synced if self.status != Status::Failed && !is_beyond_log(work) => {
-                Some(Step::Commit)
+        } else {
+            current.result = Some(Ok(()));
+            if unknown {
+                self.findings.types.put(&current.work.statement.sql, current.typing);
+                self.tried_types.remove(&current.work.statement.sql);
             }
-            SyncEnd::Synced | SyncEnd::Never => Some(Step::RollBack),
+        }
+        let failed = answer.error.is_some();
+        match current.place {
+            Place::Outside => (guarded && !failed).then_some(Step::Release),
+            Place::Synced => None,
+            Place::Flushed if failed => Some(Step::Sync),
+            // More may have become known while it ran.
+            Place::Flushed => match current.work.end().sync {
+                SyncEnd::Joined => None,
+                SyncEnd::Synced if !is_beyond_log(&current.work) => Some(Step::Sync),
+                SyncEnd::Synced | SyncEnd::Never => Some(Step::Undo),
+            },
         }
     }
 }

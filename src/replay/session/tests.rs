@@ -219,6 +219,10 @@ fn written(request: &Request) -> String {
         }
         Request::ParseOnly(work) => format!("Parse: {}", work.statement.sql),
         Request::BindOnly(work) => format!("Bind: {}", work.statement.sql),
+        Request::Pipelined { request, syncs } => {
+            format!("{}, {}", written(request), if *syncs { "Sync" } else { "Flush" })
+        }
+        Request::Sync => "Sync".to_owned(),
         Request::Restore(Restore::Text(text)) => format!("restore {text}"),
         Request::Restore(Restore::Parse { name, .. }) => format!("restore statement {name}"),
         Request::Restore(Restore::Execute { sql, .. }) => format!("restore {sql}"),
@@ -371,7 +375,7 @@ fn statements_that_shared_a_sync_are_one_transaction() {
     replay.extended("insert 3", ok());
     assert_eq!(
         replay.ran(),
-        ["BEGIN", "Unnamed: insert 1", "Unnamed: insert 2", "Unnamed: insert 3", "COMMIT"]
+        ["Unnamed: insert 1, Flush", "Unnamed: insert 2, Flush", "Unnamed: insert 3, Sync"]
     );
     assert_eq!(replay.server.committed, [1, 2, 3]);
     assert_eq!(replay.settled, [1, 2, 3]);
@@ -427,7 +431,7 @@ fn a_deferred_failure_is_met_at_the_commit_and_is_the_last_statements() {
 fn what_was_never_synced_is_rolled_back() {
     let mut replay = Replay::new(settings());
     replay.extended("insert 1", ok().never());
-    assert_eq!(replay.ran(), ["BEGIN", "Unnamed: insert 1", "ROLLBACK"]);
+    assert_eq!(replay.ran(), ["Unnamed: insert 1, Flush", "raise, Sync"]);
     assert!(replay.server.committed.is_empty());
     assert_eq!(replay.settled, [1]);
 }
@@ -482,6 +486,63 @@ fn an_implicit_transaction_whose_last_statement_is_left_out_ends_all_the_same() 
     replay.run();
     assert!(!replay.session.in_transaction());
     assert_eq!(replay.settled, [1, 2, 3]);
+}
+
+#[test]
+fn what_a_routine_commits_within_a_pipeline_is_settled_and_never_run_twice() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    replay.extended("call 2", ok().joined());
+    replay.extended("insert 3", ok());
+    replay.send();
+    replay.answer();
+    assert_eq!(replay.settled, [0; 0]);
+    replay.send();
+    replay.answer();
+    assert_eq!(replay.settled, [1, 2]);
+    assert_eq!(replay.server.committed, [1, 2]);
+    replay.log.clear();
+    replay.send();
+    assert_eq!(replay.lose(), 1, "what the Sync commits");
+    assert_eq!(replay.ran(), ["Unnamed: insert 3, Sync", "Unnamed: insert 3"]);
+    assert_eq!(replay.server.committed, [1, 2, 3]);
+    assert_eq!(replay.settled, [1, 2, 3]);
+}
+
+#[test]
+fn a_routine_under_way_within_a_pipeline_may_have_committed() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    replay.extended("call 2", ok().joined());
+    replay.send();
+    replay.answer();
+    replay.send();
+    assert_eq!(replay.lose(), 1);
+}
+
+#[test]
+fn types_are_tried_by_running_the_pipeline_again() {
+    let mut replay = Replay::new(settings());
+    replay.extended("insert 1", ok().joined());
+    replay.push("untypable insert 2", extended("", &["7"]), ok().joined());
+    replay.push("untypable insert 3", extended("", &["7"]), ok());
+    assert_eq!(
+        replay.ran(),
+        [
+            "Unnamed: insert 1, Flush",
+            "Unnamed: untypable insert 2, Flush",
+            "Sync",
+            "Unnamed: insert 1, Flush",
+            "Unnamed typed: untypable insert 2, Flush",
+            "Unnamed: untypable insert 3, Sync",
+            "Unnamed: insert 1, Flush",
+            "Unnamed typed: untypable insert 2, Flush",
+            "Unnamed typed: untypable insert 3, Sync",
+        ]
+    );
+    assert_eq!(replay.server.committed, [1, 2, 3]);
+    assert_eq!(replay.results(), ["ok", "ok", "ok"]);
+    assert_eq!(replay.guessed, 2);
 }
 
 // ---- Parameter types ----

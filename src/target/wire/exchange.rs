@@ -62,6 +62,8 @@ struct UnderWay {
     /// Whether it is answered in the extended protocol.
     extended: bool,
     rows: ResultRows,
+    /// After how many more completions it is answered; `None`: by ReadyForQuery.
+    completions: Option<u32>,
     /// When the writing of it began.
     written: Option<Instant>,
 }
@@ -75,8 +77,8 @@ impl Exchange {
             self.wake_reader();
             return;
         }
-        let extended = request.is_extended();
-        self.under_way.push_back(UnderWay { extended, rows, written: None });
+        let (extended, completions) = (request.is_extended(), request.completions());
+        self.under_way.push_back(UnderWay { extended, rows, completions, written: None });
         let idle = self.outgoing.is_empty();
         request.write_to(&mut self.outgoing);
         // Otherwise it has been woken already, or waits until the server takes more.
@@ -138,6 +140,21 @@ impl Exchange {
     /// Whether the request that is being answered is of the extended protocol.
     pub fn is_extended(&self) -> bool {
         self.under_way.front().is_some_and(|request| request.extended)
+    }
+
+    /// Whether the request that is being answered leaves its implicit transaction open.
+    pub fn stays_open(&self) -> bool {
+        self.under_way.front().is_some_and(|request| request.completions.is_some())
+    }
+
+    /// A message of the request that is being answered was completed. Whether that answers it.
+    pub fn completed(&mut self) -> bool {
+        let request = self.under_way.front_mut();
+        let Some(left) = request.and_then(|request| request.completions.as_mut()) else {
+            return false;
+        };
+        *left = left.saturating_sub(1);
+        *left == 0
     }
 
     /// Whether the rows of the request that is being answered are kept.

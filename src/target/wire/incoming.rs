@@ -33,7 +33,7 @@ pub(super) enum Violation {
 /// How to get out of a COPY FROM STDIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CopyIn {
-    /// CopyFail alone.
+    /// CopyFail alone: of a simple query, or where the Sync is still to be sent.
     Simple,
     /// CopyFail and a Sync: while it waits for data the server ignores the one that ended the
     /// batch, and after the error it skips everything up to the next.
@@ -113,15 +113,20 @@ impl Incoming {
                         progress.reply.result.extend(row_of_data(body));
                     }
                 }
-                b'C' => progress.complete(rows_of_command_tag(body)),
-                // PortalSuspended carries no count.
-                b's' => progress.complete(progress.data_rows),
-                // EmptyQueryResponse
-                b'I' => progress.complete(0),
-                // ParseComplete, CloseComplete
-                b'1' | b'3' => progress.bound = false,
-                // BindComplete
-                b'2' => progress.bound = true,
+                // ParseComplete, CloseComplete; BindComplete; CommandComplete; PortalSuspended, which
+                // carries no count; EmptyQueryResponse
+                b'1' | b'3' | b'2' | b'C' | b's' | b'I' => {
+                    match tag {
+                        b'1' | b'3' => progress.bound = false,
+                        b'2' => progress.bound = true,
+                        b'C' => progress.complete(rows_of_command_tag(body)),
+                        b's' => progress.complete(progress.data_rows),
+                        _ => progress.complete(0),
+                    }
+                    if exchange.completed() {
+                        progress.answer_within(exchange, now)?;
+                    }
+                }
                 // ParameterStatus
                 b'S' => {
                     if let Some(encoding) = body.strip_prefix(b"client_encoding\0") {
@@ -137,13 +142,17 @@ impl Incoming {
                     if error.severity_fatal {
                         exchange.note_fatal(error.clone());
                     }
+                    let ends = exchange.stays_open() && !error.severity_fatal;
                     // The first one is the cause of the others.
                     progress.reply.error.get_or_insert(error);
+                    if ends {
+                        progress.answer_within(exchange, now)?;
+                    }
                 }
                 b'G' => {
                     copy_in = Some(match exchange.unanswered() {
                         0 => return Err(Violation::Unasked),
-                        1 if exchange.is_extended() => CopyIn::Extended,
+                        1 if exchange.is_extended() && !exchange.stays_open() => CopyIn::Extended,
                         1 => CopyIn::Simple,
                         // The server takes the first message that is not COPY data for an error
                         // and drops it, so that the answers would no longer fit the requests.
@@ -181,6 +190,12 @@ impl Progress {
         self.reply.rows += rows;
         self.data_rows = 0;
         self.bound = false;
+    }
+
+    /// Answers a request that leaves its transaction open: of that nothing is told yet.
+    fn answer_within(&mut self, exchange: &mut Exchange, now: Instant) -> Result<(), Violation> {
+        let reply = self.finish(exchange.status);
+        if exchange.answer(reply, now) { Ok(()) } else { Err(Violation::Unasked) }
     }
 
     fn finish(&mut self, status: TransactionStatus) -> Reply {

@@ -481,3 +481,21 @@ proptest! {
         prop_assert_eq!(wire.exchange.borrow().backend, BackendKey { pid: 12345, secret: 7 });
     }
 }
+
+#[test]
+fn what_leaves_its_transaction_open_is_answered_by_its_last_completion_or_an_error() {
+    let open = |sql: &str| {
+        let mut batch = Batch::new();
+        batch.command(sql).leave_open();
+        Request::Batch(batch)
+    };
+    let bound = [message(b'1', b""), message(b'2', b"")].concat();
+    let done = [bound.clone(), message(b'C', b"INSERT 0 1\0")].concat();
+    let reply = answer_to(open("INSERT"), &[done]).expect("a reply");
+    assert_eq!((reply.completed, reply.rows), (1, 1));
+    let failed = [bound.clone(), error("ERROR", "23505")].concat();
+    let reply = answer_to(open("INSERT"), &[failed]).expect("a reply");
+    assert!(!reply.error.expect("an error").before_execute);
+    let empty = [bound, message(b'I', b"")].concat();
+    assert!(answer_to(open(""), &[empty]).is_ok());
+}

@@ -43,6 +43,8 @@ enum GroupEnd {
     FailsToParse,
     Deferred,
     Begin,
+    /// A routine that commits, and an insert more.
+    Calls,
 }
 
 /// A statement of the session, with what a record tells only when it has run.
@@ -152,7 +154,12 @@ impl Source {
         let mut effects = Vec::new();
         for _ in 0..length {
             let (number, sql) = self.insert();
-            self.send(sql, extended("", &[]), ok().joined());
+            let (sql, protocol) = if number.is_multiple_of(3) {
+                (format!("untypable {sql}"), extended("s", &["7"]))
+            } else {
+                (sql, extended("", &[]))
+            };
+            self.send(sql, protocol, ok().joined());
             effects.push(number);
         }
         let (number, sql) = self.insert();
@@ -161,6 +168,12 @@ impl Source {
             GroupEnd::Synced => {
                 self.send(sql, plain, ok());
                 effects.push(number);
+            }
+            GroupEnd::Calls => {
+                self.send(format!("call {number}"), plain.clone(), ok().joined());
+                let (last, sql) = self.insert();
+                self.send(sql, plain, ok());
+                effects.extend([number, last]);
             }
             GroupEnd::Fails => self.send("fail 23505", plain, failed("23505")),
             GroupEnd::FailsToParse => self.send("fail 42601", Protocol::ParseOnly, failed("42601")),
@@ -172,7 +185,7 @@ impl Source {
                 effects.push(number);
             }
         }
-        if !matches!(end, GroupEnd::Synced | GroupEnd::Begin) {
+        if !matches!(end, GroupEnd::Synced | GroupEnd::Begin | GroupEnd::Calls) {
             effects.clear();
         }
         self.committed.extend(effects);
@@ -204,6 +217,7 @@ fn any_unit() -> impl Strategy<Value = Unit> {
         GroupEnd::FailsToParse,
         GroupEnd::Deferred,
         GroupEnd::Begin,
+        GroupEnd::Calls,
     ]);
     prop_oneof![
         any_item().prop_map(Unit::Auto),

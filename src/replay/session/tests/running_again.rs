@@ -57,7 +57,7 @@ fn the_turn_of_a_victim_is_over_when_it_has_been_run_again() {
 #[test]
 fn a_statement_of_its_own_and_an_implicit_transaction_are_run_again() {
     let mut replay = Replay::new(settings());
-    for (victim, code) in [("insert 1", "40001"), ("insert 3", "40P01"), ("COMMIT", "40001")] {
+    for (victim, code) in [("insert 1", "40001"), ("insert 3", "40P01"), ("insert 4", "40001")] {
         replay.server.clashes(victim, code, 1);
     }
     replay.simple("insert 1", ok());

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use super::*;
 use crate::pglog::sql::prepared_name;
 
-/// `insert N` or `insert … (N)` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit; `untypable …`
+/// `insert N` or `insert … (N)` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit;
+/// `call N` commits what is open and its own effect N; `untypable …`
 /// can't be parsed without types, `unparsable` never. What
 /// [`Server::clashes`] with others fails so many times before it does what it says.
 #[derive(Debug, Default)]
@@ -16,6 +17,9 @@ pub struct Server {
     /// The effects of all inserts that ran, which drew from a sequence.
     pub drawn: Vec<u64>,
     status: Status,
+    /// Whether a pipeline waits for its Sync, and whether everything up to that is skipped.
+    is_pipelining: bool,
+    skips: bool,
     /// The effects of the open one.
     open: Vec<u64>,
     deferred: Option<SqlState>,
@@ -52,7 +56,39 @@ impl Server {
     }
 
     pub fn answer(&mut self, request: &Request) -> Answer {
-        let result = match request {
+        let (result, stays_open) = match request {
+            Request::Sync => (Ok(()), false),
+            Request::Pipelined { request, syncs } => {
+                assert!(!self.skips, "it is skipped, and nothing answers: {request:?}");
+                (self.run(request), !syncs)
+            }
+            request => {
+                assert!(!self.is_pipelining, "a pipeline is open: {request:?}");
+                (self.run(request), false)
+            }
+        };
+        self.is_pipelining = stays_open;
+        self.skips = stays_open && result.is_err();
+        let result = match result {
+            Ok(()) if !stays_open => self.implicit_commit(),
+            result => result,
+        };
+        if result.is_err() {
+            match self.status {
+                Status::Idle => {
+                    self.open.clear();
+                    self.deferred = None;
+                }
+                _ => self.status = Status::Failed,
+            }
+        }
+        // Of a pipeline that is open, nothing is told.
+        let status = if stays_open { Status::default() } else { self.status };
+        Answer { status, error: result.err(), took: Took::default() }
+    }
+
+    fn run(&mut self, request: &Request) -> Result<(), Failed> {
+        match request {
             Request::Text(text) => self.string(text),
             Request::Simple(work) => self.string(&work.statement.sql),
             Request::ParseOnly(work) | Request::BindOnly(work) => {
@@ -70,18 +106,8 @@ impl Server {
                 self.prepared.insert(name.to_string(), sql.to_string());
                 self.parse(sql, &[])
             }
-        };
-        let result = result.and_then(|()| self.implicit_commit());
-        if result.is_err() {
-            match self.status {
-                Status::Idle => {
-                    self.open.clear();
-                    self.deferred = None;
-                }
-                _ => self.status = Status::Failed,
-            }
+            Request::Pipelined { .. } | Request::Sync => panic!("within another: {request:?}"),
         }
-        Answer { status: self.status, error: result.err(), took: Took::default() }
     }
 
     fn implicit_commit(&mut self) -> Result<(), Failed> {
@@ -224,6 +250,14 @@ impl Server {
                 self.open.push(number);
             }
             Some(("fail", code)) => return Err((state(code), false)),
+            Some(("call", number)) => {
+                let Ok(number) = number.parse() else { return Ok(()) };
+                if self.status != Status::Idle {
+                    return Err((state("2D000"), false));
+                }
+                self.open.push(number);
+                self.committed.append(&mut self.open);
+            }
             Some(("defer", code)) => self.deferred = Some(state(code)),
             _ => {}
         }
