@@ -183,6 +183,8 @@ metrics! {
         "Statements that had succeeded when the log told that they failed on the source (log_statement logs a statement when it starts).";
     SILENT_ROLLBACKS: Counter, "kreplay_silent_rollbacks_total", [], Count,
         "Transactions rolled back because their session was silent for --idle-timeout or held up others; they are run again if it goes on.";
+    KEPT_IDLE: Counter, "kreplay_idle_connections_kept_total", [], Count,
+        "Times that a session silent for --idle-timeout kept its connection, since it had temporary objects, session-level advisory locks or cursors WITH HOLD.";
     READ_BEYOND: Counter, "kreplay_read_beyond_total", [], Count,
         "Times that reading went past --max-in-flight, since everything in flight waited for what had not been read.";
     BUILD_INFO: Gauge, "kreplay_build_info", ["version", "revision"], Count,

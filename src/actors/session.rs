@@ -38,7 +38,7 @@ use crate::replay::ledger::{Fate, Filtered, Skipped};
 use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::Request;
-use crate::replay::session::{Answer, Closing, Next, RunAgain, Session};
+use crate::replay::session::{Answer, Closing, Leave, Next, RunAgain, Session};
 use crate::replay::snapshots::Snapshots;
 use crate::replay::work::{Seq, Work};
 use crate::target::{self, Connection, Login, Reply, Target};
@@ -309,6 +309,13 @@ impl SessionActor {
                     }
                     return;
                 }
+                Next::Leave(left) => {
+                    self.leave(left, ctx);
+                    if left.kept {
+                        continue;
+                    }
+                    return;
+                }
             }
         }
     }
@@ -376,6 +383,10 @@ impl SessionActor {
                 self.cancel_in_time(work, ctx);
             }
         }
+        if let Request::Inspect(sql) = &request {
+            connection.send_for_rows(target::Request::Simple(sql));
+            return;
+        }
         let outgoing = match &request {
             Request::Text(text) => target::Request::Simple(text),
             Request::Simple(work) => {
@@ -428,13 +439,27 @@ impl SessionActor {
     fn answered(&mut self, reply: Reply, now: Instant) {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let took = reply.took;
-        let answer = Answer { status: reply.status, error, took };
         match error {
             Some((code, _)) => self.note_failure(code),
             None if !reply.result.is_empty() => self.note_exports(&reply.result),
             None => {}
         }
+        let answer = Answer {
+            status: reply.status,
+            error,
+            completed: reply.completed as usize,
+            rows: reply.result,
+            foreign_encoding: reply.foreign_encoding,
+            took,
+        };
         let answered = self.state_at(now).answered(answer);
+        if answered.misread > 0 {
+            warn!(session = %self.id, statements = answered.misread,
+                "client_encoding was set by what does not say so (a function), while statements \
+                with other than ASCII characters were on their way behind it: the target has read \
+                these in that encoding, and text of theirs may be wrong there. With --pipeline 1 \
+                nothing is sent behind");
+        }
         let withheld = self.withheld.take_if(|(work, _)| answered.finished == Some(work.seq));
         if let Some((work, end)) = answered.ended {
             self.made_progress = true;
@@ -642,11 +667,13 @@ impl Handler<Turn> for SessionActor {
                 self.turn_came(now);
                 self.state_at(now).run_ahead(seq);
             }
-            Turn::GiveUp => return self.give_up(ctx),
+            Turn::GiveUp => return self.begin_leave(Leave::Idle, ctx),
             Turn::Abort(last) => return self.cut_off(last, ctx),
             Turn::LogIn { is_final } => return self.log_in_came(is_final, ctx),
             Turn::Connect => return self.admitted(ctx),
-            Turn::Evict { roll_back } => return self.make_room(roll_back, ctx),
+            Turn::Evict { roll_back } => {
+                return self.begin_leave(Leave::Evicted { roll_back }, ctx);
+            }
         }
         self.pump_at(now, ctx);
     }

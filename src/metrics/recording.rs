@@ -8,11 +8,11 @@ use super::{
     BEHIND_SOURCE_SECONDS, BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONNECTIONS,
     CONNECTIONS_BEYOND, CONNECTIONS_REFUSED, CONSUMER_COMMITTED_OFFSET, CONSUMER_HIGH_WATERMARK,
     CONSUMER_LAG, CONSUMER_LOW_WATERMARK, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT,
-    LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED, READ_BEYOND,
-    RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY,
-    SILENT_ROLLBACKS, STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd,
-    SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS,
-    UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
+    KEPT_IDLE, LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED,
+    READ_BEYOND, RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED,
+    SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, STALLS_BROKEN, STATEMENTS_IN_FLIGHT,
+    STATEMENTS_WAITING, SessionEnd, SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED,
+    TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
 };
 use crate::pglog::SqlState;
 use crate::replay::bottleneck::{Bound, Shares};
@@ -188,6 +188,11 @@ pub fn late_failure() {
 /// Counts a transaction that was rolled back for its session's silence.
 pub fn rolled_back_silent() {
     counter!(SILENT_ROLLBACKS.name).increment(1);
+}
+
+/// Counts a silent session whose connection has what can't be made again, and is kept for that.
+pub fn kept_idle_connection() {
+    counter!(KEPT_IDLE.name).increment(1);
 }
 
 /// Counts a time that reading went past the bound on what is in flight.

@@ -149,6 +149,8 @@ impl SqlState {
     /// `00000`.
     pub const SUCCESS: Self = Self(*b"00000");
     /// `25P02`: the transaction is aborted, the statement was not run.
+    pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    /// A statement in a transaction that has failed before.
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     /// `0A000`: not supported; of a Bind: the statement's result has changed since it was prepared.
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");

@@ -11,6 +11,7 @@ mod known;
 pub(crate) mod lexer;
 mod login_changes;
 mod read_only;
+mod settings;
 pub(crate) mod shape;
 mod snapshots;
 mod verb;
@@ -20,6 +21,10 @@ use known::Known;
 use lexer::{Lexer, Token};
 pub use login_changes::vacated_database;
 pub use read_only::{kept_read_only, names_setting};
+pub use settings::{
+    CLIENT_ENCODING, ROLE, SESSION_AUTHORIZATION, SettingChange, SettingValue, custom_names,
+    setting_changes,
+};
 use shape::ShapeHasher;
 use smallvec::SmallVec;
 pub use snapshots::{SnapshotImport, VirtualTransaction, snapshot_imports, snapshot_number};
@@ -120,6 +125,9 @@ pub struct Outline {
     /// Whether it may change what a log-in finds: roles, databases, their settings and rights. As far
     /// as its words, and those of a `DO` block, tell.
     pub changes_logins: bool,
+    /// Whether it calls `set_config` or `current_setting`, or is a DO block that may: see
+    /// [`setting_changes`] and [`custom_names`].
+    pub names_settings: bool,
     /// A hash of the text without its literals: texts that differ in these, in blanks or comments
     /// alone have the same. Made here since every token passes by.
     pub shape: u64,
@@ -173,6 +181,7 @@ impl Outline {
         self.lifts_read_only |= statement.lifts_read_only();
         self.binds_connection |= statement.binds_connection();
         self.changes_logins |= statement.changes_logins(sql);
+        self.names_settings |= statement.names_settings();
         self.parts.extend(statement.finish(sql));
     }
 
@@ -284,12 +293,16 @@ pub fn prepared_name(statement: &str) -> Option<String> {
     let text = &statement[range];
     match token {
         Token::Word if text.eq_ignore_ascii_case("all") => None,
-        Token::Word => Some(text.to_ascii_lowercase()),
-        Token::Quoted => {
-            let inner = &text[1..];
-            Some(inner.strip_suffix('"').unwrap_or(inner).replace("\"\"", "\""))
-        }
+        Token::Word | Token::Quoted => Some(identifier(text)),
         _ => None,
+    }
+}
+
+/// The name that an identifier stands for: a quoted one as it is, another as PostgreSQL folds it.
+pub fn identifier(text: &str) -> String {
+    match text.strip_prefix('"') {
+        Some(inner) => inner.strip_suffix('"').unwrap_or(inner).replace("\"\"", "\""),
+        None => text.to_ascii_lowercase(),
     }
 }
 

@@ -118,6 +118,14 @@ pub struct Failure {
 }
 
 impl Statement {
+    /// The values of its parameters as text; none in the simple protocol.
+    pub fn parameters(&self) -> &[Option<Box<str>>] {
+        match &self.protocol {
+            Protocol::Extended { parameters, .. } | Protocol::BindOnly { parameters } => parameters,
+            Protocol::Simple | Protocol::ParseOnly | Protocol::Unknown => &[],
+        }
+    }
+
     /// About how many bytes of memory it takes, besides itself.
     pub fn size(&self) -> usize {
         let parameters = match &self.protocol {

@@ -1,44 +1,93 @@
-//! What a session has set up on its connection, to set it up again on a new one.
+//! What a session has set up on its connection, as PostgreSQL has it, to set it up again on a new one.
+//!
+//! Settings and channels follow the session's transactions: what a rollback undoes is undone here.
+//! Prepared statements outlive it, as in PostgreSQL. Everything is made again by its value; no
+//! statement is run again that may do anything else. What only the server knows it is asked for
+//! (`inspection`).
 
-use crate::pglog::sql::{self, Command};
-use crate::pglog::statement::{Protocol, Statement};
+use std::collections::{HashMap, HashSet};
 
-/// Settings, prepared statements and channels of one session, in the order they were made.
+use crate::pglog::sql::{
+    self, CLIENT_ENCODING, Command, Part, ROLE, SESSION_AUTHORIZATION, SettingChange, SettingValue,
+    Verb,
+};
+use crate::pglog::statement::Statement;
+
+mod inspection;
+mod undo;
+
+use undo::UndoLog;
+
+/// Settings, prepared statements and channels of one session.
 #[derive(Debug, Default)]
 pub struct Context {
-    entries: Vec<Entry>,
-    /// Changes of the open transaction: settings are undone when it is rolled back.
-    staged: Vec<Change>,
+    entries: HashMap<Key, Entry>,
+    /// What the open transaction has changed of it.
+    undo: UndoLog,
+    /// How many entries have been made.
+    made: u64,
+    /// The names of custom settings that its statements mention: no list of the server has them.
+    names: HashSet<Box<str>>,
+    /// Something has been set whose value only the server knows.
+    unknown: bool,
     /// Whether the connection holds what can't be made again: see [`Context::is_bound`].
     bound: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+/// How many names of custom settings are remembered for a session. One that makes up a new name for
+/// each of its statements never reads them again.
+const NAMES: usize = 1000;
+
+#[derive(Debug, Clone)]
 struct Entry {
-    key: Key,
+    /// Entries are made again in this order.
+    order: u64,
     restore: Restore,
 }
 
 /// What one entry is about: a later one of the same key replaces it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
-    Setting(String),
-    Prepared(String),
-    Channel(String),
+    /// By the setting's whole name, in lower case.
+    Setting(Box<str>),
+    Channel(Box<str>),
+    Prepared(Box<str>),
+}
+
+impl Key {
+    /// Whether it is a setting of an extension or an application. Once it has been mentioned it
+    /// exists: nothing undoes that.
+    fn is_custom(&self) -> bool {
+        matches!(self, Self::Setting(name) if name.contains('.'))
+    }
+
+    /// Where it comes in a restore: first the settings, which the user who logged in could make, then
+    /// who the session is and as whom it acts, then what it did as that one.
+    fn stage(&self) -> u8 {
+        match self {
+            Self::Setting(name) if **name == *SESSION_AUTHORIZATION => 1,
+            Self::Setting(name) if **name == *ROLE => 2,
+            Self::Setting(_) => 0,
+            Self::Prepared(_) | Self::Channel(_) => 3,
+        }
+    }
 }
 
 /// How an entry is made again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Restore {
-    /// By this text, as a simple query.
+    /// By this text, which does nothing else, as a simple query.
     Text(Box<str>),
-    /// By this request with parameters (`select set_config($1, …)`).
-    Execute {
-        /// Its text.
-        sql: Box<str>,
-        /// Its parameters.
-        parameters: Vec<Option<Box<str>>>,
+    /// By giving a setting this value.
+    Setting {
+        /// Its whole name.
+        name: Box<str>,
+        /// Its value.
+        value: Box<str>,
     },
+    /// By making a custom setting exist: with the value that it has when a session begins, or else
+    /// empty.
+    Placeholder(Box<str>),
     /// By a Parse message.
     Parse {
         /// The statement's name.
@@ -49,87 +98,251 @@ pub enum Restore {
 }
 
 impl Restore {
-    /// What a statement sets up, without the rest of it.
-    pub fn of(statement: &Statement) -> impl Iterator<Item = Self> {
-        changes(statement).map(|(text, _)| Self::by(text, statement))
-    }
-
-    fn by(text: &str, statement: &Statement) -> Self {
-        match &statement.protocol {
-            // The parameters of a PREPARE are those of its execution by a Bind message.
-            Protocol::Extended { parameters, .. }
-                if !parameters.is_empty()
-                    && statement.outline.single() != Some(Command::Prepare) =>
-            {
-                Self::Execute { sql: statement.sql.clone(), parameters: parameters.clone() }
-            }
-            _ => Self::Text(text.into()),
+    /// Whether it changes who the session is or as whom it acts.
+    pub fn sets_role(&self) -> bool {
+        let sets = |name: &str| matches!(name, ROLE | SESSION_AUTHORIZATION);
+        match self {
+            Self::Setting { name, .. } => sets(name),
+            Self::Text(text) => sql::setting_changes(text, Command::Set, &[])
+                .iter()
+                .any(|change| matches!(change, SettingChange::Set { name, .. } if sets(name))),
+            Self::Placeholder(_) | Self::Parse { .. } => false,
         }
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Change {
-    Put(Entry),
-    Remove(Key),
-    RemoveSettings,
-    RemovePrepared,
-    RemoveChannels,
-    RemoveAll,
-}
-
 impl Context {
-    /// Notes what a statement that succeeded on the target set up.
-    pub fn note(&mut self, statement: &Statement) {
-        self.bound |= statement.outline.binds_connection;
-        self.staged.extend(changes(statement).map(|(_, change)| change));
+    /// Notes what the first `completed` statements of a string have set up. `failed` says that the
+    /// transaction before it was aborted, so that ending it rolled it back.
+    pub fn ran(&mut self, statement: &Statement, completed: usize, mut failed: bool) {
+        if completed > 0 {
+            self.bound |= statement.outline.binds_connection;
+            self.note_names(statement);
+        }
+        for part in statement.outline.parts.iter().take(completed) {
+            let text = &statement.sql[part.range.clone()];
+            match part.command {
+                Command::Savepoint => {
+                    // A rollback to one makes the transaction a good one again.
+                    failed &= sql::key(text, 1) != "rollback";
+                    self.savepoint(text);
+                }
+                Command::Rollback => self.roll_back(),
+                Command::Chain if statement.rolls_back() => self.roll_back(),
+                Command::Commit | Command::PrepareTransaction | Command::Chain if failed => {
+                    self.roll_back();
+                }
+                Command::Commit | Command::PrepareTransaction | Command::Chain => self.commit(),
+                _ => self.note(text, part, statement),
+            }
+            failed &= !part.command.ends_transaction();
+        }
+    }
+
+    /// What is needed to make again what this statement has set up, with nothing else of it.
+    pub fn restore_of(&self, statement: &Statement) -> Vec<Restore> {
+        let mut one = Self::default();
+        one.ran(statement, statement.outline.parts.len(), false);
+        one.restore()
+    }
+
+    fn note_names(&mut self, statement: &Statement) {
+        if !statement.outline.names_settings || self.names.len() >= NAMES {
+            return;
+        }
+        for name in sql::custom_names(&statement.sql, statement.parameters()) {
+            if !self.names.contains(name.as_str()) {
+                self.names.insert(name.into());
+            }
+        }
+    }
+
+    fn note(&mut self, text: &str, part: &Part, statement: &Statement) {
+        match part.command {
+            Command::Prepare => self.prepare(text, statement),
+            Command::Deallocate => match sql::prepared_name(text) {
+                Some(name) => self.forget(&Key::Prepared(name.into())),
+                None => self.entries.retain(|key, _| !matches!(key, Key::Prepared(_))),
+            },
+            Command::Discard => self.discard(text),
+            Command::Listen => {
+                if let Some(channel) = sql::prepared_name(text) {
+                    let restore = Restore::Text(text.into());
+                    self.put(Key::Channel(channel.into()), restore);
+                }
+            }
+            Command::Unlisten => match sql::prepared_name(text) {
+                Some(channel) => self.remove(Key::Channel(channel.into())),
+                None => self.remove_all(|key| matches!(key, Key::Channel(_))),
+            },
+            Command::Set | Command::SetLocal => self.change_settings(text, part, statement),
+            _ if part.verb == Verb::PrepareExecute => self.execute(text),
+            _ if statement.outline.names_settings => self.change_settings(text, part, statement),
+            _ => {}
+        }
+    }
+
+    fn change_settings(&mut self, text: &str, part: &Part, statement: &Statement) {
+        for change in sql::setting_changes(text, part.command, statement.parameters()) {
+            self.change_setting(change);
+        }
+    }
+
+    fn change_setting(&mut self, change: SettingChange<'_>) {
+        match change {
+            SettingChange::Set { name, .. } if name == CLIENT_ENCODING => {}
+            SettingChange::Set { name, value } => {
+                if name == SESSION_AUTHORIZATION {
+                    self.remove(Key::Setting(ROLE.into()));
+                }
+                let name: Box<str> = name.into();
+                let restore = match value {
+                    SettingValue::Of(text) => Restore::Text(text.into()),
+                    SettingValue::Text(value) => {
+                        Restore::Setting { name: name.clone(), value: value.into() }
+                    }
+                };
+                self.put(Key::Setting(name), restore);
+            }
+            SettingChange::SetLocal(name) => self.exists(Key::Setting(name.into())),
+            SettingChange::Reset(name) => {
+                if name == SESSION_AUTHORIZATION {
+                    self.remove(Key::Setting(ROLE.into()));
+                }
+                self.remove(Key::Setting(name.into()));
+            }
+            SettingChange::ResetAll => self.remove_all(|key| {
+                matches!(key, Key::Setting(name)
+                    if **name != *ROLE && **name != *SESSION_AUTHORIZATION)
+            }),
+            SettingChange::Unknown => self.unknown = true,
+        }
+    }
+
+    fn prepare(&mut self, text: &str, statement: &Statement) {
+        // A Bind to what SQL's PREPARE made is logged with the PREPARE as its text.
+        self.unknown |= statement.is_extended() && statement.outline.names_settings;
+        if let Some(name) = sql::prepared_name(text) {
+            self.put(Key::Prepared(name.into()), Restore::Text(text.into()));
+        }
+    }
+
+    /// SQL's EXECUTE: what it runs stands in the PREPARE.
+    fn execute(&mut self, text: &str) {
+        let name = sql::prepared_name(text).map(|name| Key::Prepared(name.into()));
+        let prepared = name.and_then(|name| self.entries.get(&name));
+        if let Some(Entry {
+            restore: Restore::Text(text) | Restore::Parse { sql: text, .. }, ..
+        }) = prepared
+        {
+            self.unknown |= sql::Outline::of(text).names_settings;
+        }
+    }
+
+    fn discard(&mut self, text: &str) {
+        // ALL can't be run in a transaction: nothing will undo it.
+        if sql::key(text, 2) == "discard all" {
+            self.entries.retain(|key, _| key.is_custom());
+            for key in self.entries.keys().cloned().collect::<Vec<_>>() {
+                self.remove(key);
+            }
+            self.bound = false;
+        }
     }
 
     /// Notes a statement that was prepared by a Parse message.
     pub fn note_parse(&mut self, name: &str, sql: &str) {
         let restore = Restore::Parse { name: name.into(), sql: sql.into() };
-        self.apply(Change::Put(Entry { key: Key::Prepared(name.into()), restore }));
+        self.put(Key::Prepared(name.into()), restore);
     }
 
-    /// The transaction was committed, or the statement stood alone.
-    pub fn commit(&mut self) {
-        for change in std::mem::take(&mut self.staged) {
-            self.apply(change);
-        }
-    }
-
-    /// The transaction was rolled back. Prepared statements outlive that.
-    pub fn roll_back(&mut self) {
-        for change in std::mem::take(&mut self.staged) {
-            let prepared = match &change {
-                Change::Put(entry) => matches!(entry.key, Key::Prepared(_)),
-                Change::Remove(key) => matches!(key, Key::Prepared(_)),
-                Change::RemovePrepared => true,
-                _ => false,
-            };
-            if prepared {
-                self.apply(change);
+    fn savepoint(&mut self, text: &str) {
+        let name = sql::identifier(sql::last_token(text));
+        match sql::key(text, 1).as_str() {
+            "savepoint" => self.undo.savepoint(name),
+            "release" => self.undo.release(&name),
+            _ => {
+                let undone = self.undo.roll_back_to(&name);
+                self.undo_entries(undone);
             }
         }
     }
 
     /// The statement prepared under a name, as it was prepared: by SQL's PREPARE or a Parse message.
     pub fn prepared(&self, name: &str) -> Option<&str> {
-        let staged = self.staged.iter().filter_map(|change| match change {
-            Change::Put(entry) => Some(entry),
-            _ => None,
-        });
-        let mut known = staged.rev().chain(self.entries.iter().rev());
-        let key = Key::Prepared(name.to_owned());
-        known.find(|entry| entry.key == key).map(|entry| match &entry.restore {
-            Restore::Text(text) => &**text,
-            Restore::Parse { sql, .. } | Restore::Execute { sql, .. } => &**sql,
-        })
+        match &self.entries.get(&Key::Prepared(name.into()))?.restore {
+            Restore::Text(text) => Some(text),
+            Restore::Parse { sql, .. } => Some(sql),
+            Restore::Setting { .. } | Restore::Placeholder(_) => None,
+        }
+    }
+
+    /// The transaction was committed, or the statement stood alone.
+    pub fn commit(&mut self) {
+        self.undo.clear();
+    }
+
+    /// The transaction was rolled back. Prepared statements outlive that.
+    pub fn roll_back(&mut self) {
+        let undone = self.undo.roll_back();
+        self.undo_entries(undone);
+    }
+
+    fn undo_entries(&mut self, undone: Vec<(Key, Option<Entry>)>) {
+        for (key, before) in undone {
+            match before {
+                Some(entry) => drop(self.entries.insert(key, entry)),
+                None => {
+                    self.entries.remove(&key);
+                    self.exists(key);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, key: Key, restore: Restore) {
+        self.made += 1;
+        let entry = Entry { order: self.made, restore };
+        if matches!(key, Key::Prepared(_)) {
+            self.entries.insert(key, entry);
+            return;
+        }
+        let before = self.entries.insert(key.clone(), entry);
+        self.undo.note(key, before);
+    }
+
+    fn remove(&mut self, key: Key) {
+        let before = self.entries.remove(&key);
+        self.exists(key.clone());
+        self.undo.note(key, before);
+    }
+
+    fn remove_all(&mut self, which: impl Fn(&Key) -> bool) {
+        let keys: Vec<Key> = self.entries.keys().filter(|key| which(key)).cloned().collect();
+        keys.into_iter().for_each(|key| self.remove(key));
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.entries.remove(key);
+    }
+
+    /// A custom setting that was mentioned exists from then on, and is empty where nothing has set it.
+    fn exists(&mut self, key: Key) {
+        if let Key::Setting(name) = &key
+            && key.is_custom()
+            && !self.entries.contains_key(&key)
+        {
+            self.made += 1;
+            let restore = Restore::Placeholder(name.clone());
+            self.entries.insert(key, Entry { order: self.made, restore });
+        }
     }
 
     /// What to do on a new connection, in this order.
-    pub fn restore(&self) -> impl Iterator<Item = &Restore> {
-        self.entries.iter().map(|entry| &entry.restore)
+    pub fn restore(&self) -> Vec<Restore> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_unstable_by_key(|(key, entry)| (key.stage(), entry.order));
+        entries.into_iter().map(|(_, entry)| entry.restore.clone()).collect()
     }
 
     /// Whether there is nothing to restore.
@@ -138,147 +351,27 @@ impl Context {
     }
 
     /// Whether the session may have made what is gone with its connection: temporary tables,
-    /// advisory locks, cursors WITH HOLD. They may be gone by now; DISCARD ALL alone is sure.
+    /// advisory locks, cursors WITH HOLD. As far as its words tell, until the server is asked.
     pub fn is_bound(&self) -> bool {
         self.bound
+    }
+
+    /// Whether something has been set that only the server knows.
+    pub fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// The server can't be asked: what it alone knows stays so.
+    pub fn give_up_unknown(&mut self) {
+        self.unknown = false;
     }
 
     /// The connection is gone: so is the open transaction, and what can't be made again.
     pub fn disconnected(&mut self) {
         self.roll_back();
-        self.bound = false;
-    }
-
-    fn apply(&mut self, change: Change) {
-        match change {
-            Change::Put(entry) => {
-                self.entries.retain(|known| known.key != entry.key);
-                self.entries.push(entry);
-            }
-            Change::Remove(key) => self.entries.retain(|known| known.key != key),
-            Change::RemoveSettings => {
-                self.entries.retain(|known| !matches!(known.key, Key::Setting(_)));
-            }
-            Change::RemovePrepared => {
-                self.entries.retain(|known| !matches!(known.key, Key::Prepared(_)));
-            }
-            Change::RemoveChannels => {
-                self.entries.retain(|known| !matches!(known.key, Key::Channel(_)));
-            }
-            Change::RemoveAll => {
-                self.entries.clear();
-                self.bound = false;
-            }
-        }
-    }
-}
-
-/// What a statement sets up, each with the part of its text that does. Few do anything, and the text of the
-/// others is not looked at again.
-fn changes(statement: &Statement) -> impl Iterator<Item = (&str, Change)> {
-    let parts = statement.outline.parts.iter().filter(|part| part.command.sets_up_session());
-    parts.filter_map(|part| {
-        let text = &statement.sql[part.range.clone()];
-        Some((text, change(text, part.command, statement)?))
-    })
-}
-
-fn change(text: &str, command: Command, statement: &Statement) -> Option<Change> {
-    let put = |key| Some(Change::Put(Entry { key, restore: Restore::by(text, statement) }));
-    let words = sql::key(text, 3);
-    let word = |at: usize| words.split(' ').nth(at).unwrap_or_default().to_owned();
-    match command {
-        Command::Set if word(0) == "reset" => match word(1).as_str() {
-            "all" => Some(Change::RemoveSettings),
-            name => Some(Change::Remove(Key::Setting(name.to_owned()))),
-        },
-        Command::Set => match word(1).as_str() {
-            // SET SESSION AUTHORIZATION sets something; SESSION before a name is a noise word.
-            "session" if word(2) != "authorization" => put(Key::Setting(word(2))),
-            name => put(Key::Setting(name.to_owned())),
-        },
-        Command::SetConfig => put(Key::Setting(text.to_owned())),
-        Command::Discard if word(1) == "all" => Some(Change::RemoveAll),
-        Command::Prepare => sql::prepared_name(text).and_then(|name| put(Key::Prepared(name))),
-        Command::Deallocate => Some(match sql::prepared_name(text) {
-            Some(name) => Change::Remove(Key::Prepared(name)),
-            None => Change::RemovePrepared,
-        }),
-        Command::Listen => put(Key::Channel(word(1))),
-        Command::Unlisten if word(1) == "*" => Some(Change::RemoveChannels),
-        Command::Unlisten => Some(Change::Remove(Key::Channel(word(1)))),
-        _ => None,
+        (self.bound, self.unknown) = (false, false);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pglog::sql::Outline;
-
-    fn simple(sql: &str) -> Statement {
-        Statement {
-            sql: sql.into(),
-            protocol: Protocol::Simple,
-            outline: Outline::of(sql),
-            duration_ms: None,
-            exporter: None,
-            logged_ms: 0,
-        }
-    }
-
-    fn after(statements: &[&str]) -> Vec<String> {
-        let mut context = Context::default();
-        for sql in statements {
-            match *sql {
-                "COMMIT" => context.commit(),
-                "ROLLBACK" => context.roll_back(),
-                sql => context.note(&simple(sql)),
-            }
-        }
-        let texts = context.restore().map(|restore| match restore {
-            Restore::Text(text) => text.to_string(),
-            other => format!("{other:?}"),
-        });
-        texts.collect()
-    }
-
-    #[test]
-    fn the_last_of_each_setting_is_restored_in_order() {
-        assert_eq!(
-            after(&[
-                "set search_path = a; set timezone = 'UTC'",
-                "set session search_path = b",
-                "prepare q as select 1",
-                "listen ch",
-                "COMMIT",
-            ]),
-            [
-                "set timezone = 'UTC'",
-                "set session search_path = b",
-                "prepare q as select 1",
-                "listen ch"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_rollback_undoes_settings_and_keeps_prepared_statements() {
-        assert_eq!(
-            after(&["set a = 1", "COMMIT", "set a = 2", "prepare q as select 1", "ROLLBACK"]),
-            ["set a = 1", "prepare q as select 1"]
-        );
-    }
-
-    #[test]
-    fn what_is_reset_or_discarded_is_not_restored() {
-        assert_eq!(after(&["set a = 1", "set b = 1", "reset a", "COMMIT"]), ["set b = 1"]);
-        assert_eq!(after(&["set a = 1", "listen x", "reset all", "COMMIT"]), ["listen x"]);
-        assert_eq!(after(&["prepare q as select 1", "deallocate all", "COMMIT"]), [""; 0]);
-        assert_eq!(
-            after(&["set a = 1", "prepare q as select 1", "discard all", "COMMIT"]),
-            [""; 0]
-        );
-        assert_eq!(after(&["set local a = 1", "COMMIT"]), [""; 0]);
-    }
-}
+mod tests;

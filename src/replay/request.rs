@@ -19,6 +19,9 @@ pub enum TransactionStatus {
     Failed,
 }
 
+/// The values of one row as text; `None` stands for a NULL.
+pub type ResultRow = Vec<Option<Box<str>>>;
+
 /// How long the server took for a request, as far as its client can tell.
 ///
 /// It begins when the request is written or, if that is later, when the answers before it were read;
@@ -77,6 +80,8 @@ pub enum Request {
     ParseOnly(Arc<Work>),
     /// A statement by Parse and Bind.
     BindOnly(Arc<Work>),
+    /// A query of kreplay's own whose rows are wanted.
+    Inspect(Box<str>),
     /// Part of a session's context on a new connection.
     Restore(Restore),
     /// Another request as part of a pipeline, by messages of the extended protocol: an implicit
@@ -128,6 +133,7 @@ impl PartialEq for Request {
                 Self::Pipelined { request: b, syncs: syncs_b },
             ) => a == b && syncs_a == syncs_b,
             (Self::Sync, Self::Sync) => true,
+            (Self::Inspect(a), Self::Inspect(b)) => a == b,
             _ => false,
         }
     }

@@ -12,14 +12,14 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::pglog::SqlState;
-use crate::pglog::sql::Command;
+use crate::pglog::sql::{CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore};
 use crate::replay::logins::{Blocker, LogIn};
 use crate::replay::pace::Moment;
 use crate::replay::parameter_types::ParamTyping;
 use crate::replay::permits::ConnectionState;
-use crate::replay::request::{ParseMode, Request, Took, TransactionStatus as Status};
+use crate::replay::request::{ParseMode, Request, ResultRow, Took, TransactionStatus as Status};
 use crate::replay::stall::Activity;
 use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
@@ -27,12 +27,15 @@ use crate::replay::work::{End, Seq, Work};
 mod answers;
 mod findings;
 mod interruptions;
+mod leaving;
 mod replay_mode;
 mod running_again;
 mod steps;
 
 pub use findings::Findings;
-pub use interruptions::{Evicted, Interrupted};
+pub use interruptions::Interrupted;
+use leaving::Leaving;
+pub use leaving::{Leave, Left};
 use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
 use running_again::Undoing;
 pub use running_again::{RunAgain, snapshot_is_gone};
@@ -74,6 +77,12 @@ pub struct Session {
     syncs: bool,
     context: Context,
     restoring: VecDeque<Restore>,
+    /// How far it is with giving up its connection, if it does.
+    leaving: Option<Leaving>,
+    /// Something has set `client_encoding`: UTF-8 is set again before anything else is sent.
+    foreign_encoding: bool,
+    /// That has happened on this connection, and may happen again unforeseen.
+    met_foreign_encoding: bool,
     settings: SessionSettings,
     /// How far the session may go in its turn.
     granted: Seq,
@@ -150,8 +159,14 @@ struct Sent {
 
 #[derive(Debug, Clone)]
 enum Role {
-    /// Part of the restored context; with the name of the statement that it prepares.
-    Restore(Option<Box<str>>),
+    /// Part of the restored context.
+    Restore(Restore),
+    /// A question to the server about what the session has.
+    Inspect,
+    /// Back to UTF-8.
+    Encoding,
+    /// The rollback of a transaction whose connection is given up.
+    LeaveTransaction,
     /// A failure that is not this session's, to abort its transaction.
     Abort,
     /// The end of a pipeline whose last statement is not replayed.
@@ -225,6 +240,8 @@ pub enum Next {
     Idle,
     /// Close the connection.
     Close(Closing),
+    /// Give up the connection, unless it is kept.
+    Leave(Left),
 }
 
 /// How a statement ended on both sides.
@@ -255,15 +272,23 @@ pub struct Answered {
     pub retried: Option<RunAgain>,
     /// Statements whose effects are final.
     pub settled: SmallVec<[Arc<Work>; 1]>,
+    /// How many statements were under way that the server has read in another encoding than theirs.
+    pub misread: usize,
 }
 
 /// An answer, as far as the session looks at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The transaction status after it.
     pub status: Status,
     /// The error, and whether it was raised before anything was executed (by Parse or Bind).
     pub error: Option<(SqlState, bool)>,
+    /// How many statements of the request ended well, before the error if there was one.
+    pub completed: usize,
+    /// The rows of a question to the server.
+    pub rows: Vec<ResultRow>,
+    /// Whether the server does not take UTF-8 from us any more.
+    pub foreign_encoding: bool,
     /// How long the server took.
     pub took: Took,
 }
@@ -309,6 +334,9 @@ impl Session {
             prepared: HashMap::new(),
             context: Context::default(),
             restoring: VecDeque::new(),
+            leaving: None,
+            foreign_encoding: false,
+            met_foreign_encoding: false,
             settings,
             granted: Seq(0),
             in_turn: Seq(0),
@@ -343,10 +371,12 @@ impl Session {
         if self.would_write(statement) {
             return;
         }
-        self.context.note(statement);
+        self.context.ran(statement, statement.outline.parts.len(), false);
         self.context.commit();
+        // The connection that knew it is gone.
+        self.context.give_up_unknown();
         if self.connected {
-            self.restoring.extend(Restore::of(statement));
+            self.restoring.extend(self.context.restore_of(statement));
         }
     }
 
@@ -358,7 +388,7 @@ impl Session {
     /// A connection is there: what the session had set up is made on it first.
     pub fn connected(&mut self) {
         self.connected = true;
-        self.restoring = self.context.restore().cloned().collect();
+        self.restoring = self.context.restore().into();
     }
 
     /// The source's session ended, or kreplay stops: when everything before is done, close.
@@ -399,7 +429,13 @@ impl Session {
         self.sent.front().is_some_and(|sent| match &sent.role {
             Role::Whole(_, content) => *content == Content::DrawOnly,
             Role::Step => self.current.as_ref().is_some_and(Current::is_limited),
-            Role::Restore(_) | Role::Abort | Role::Sync | Role::Undo => false,
+            Role::Restore(_)
+            | Role::Abort
+            | Role::Sync
+            | Role::Undo
+            | Role::Inspect
+            | Role::Encoding
+            | Role::LeaveTransaction => false,
         })
     }
 
@@ -485,7 +521,14 @@ impl Session {
     pub fn running(&self) -> Option<&Arc<Work>> {
         let whole = self.sent.iter().find_map(|sent| match &sent.role {
             Role::Whole(work, _) => Some(work),
-            Role::Step | Role::Restore(_) | Role::Abort | Role::Sync | Role::Undo => None,
+            Role::Step
+            | Role::Restore(_)
+            | Role::Abort
+            | Role::Sync
+            | Role::Undo
+            | Role::Inspect
+            | Role::Encoding
+            | Role::LeaveTransaction => None,
         });
         whole.or(self.current.as_ref().map(|current| &current.work))
     }
@@ -554,14 +597,14 @@ impl Session {
             return next;
         }
         if let Some(restore) = self.restoring.pop_front() {
-            let name = if let Restore::Parse { name, sql } = &restore {
+            if let Restore::Parse { name, sql } = &restore {
                 self.prepared.insert(name.clone(), Prepared { sql: sql.clone(), noted: true });
-                Some(name.clone())
-            } else {
-                None
-            };
-            self.sent.push_back(Sent { role: Role::Restore(name), alone: false });
+            }
+            self.sent.push_back(Sent { role: Role::Restore(restore.clone()), alone: false });
             return Next::Send(Request::Restore(restore));
+        }
+        if let Some(leaving) = self.leaving.take() {
+            return self.leave_step(leaving);
         }
         if self.current.is_some() {
             return if self.sent.is_empty() { self.send_step() } else { Next::Wait };
@@ -573,6 +616,9 @@ impl Session {
             if let Some(request) = self.correction() {
                 return Next::Send(request);
             }
+        }
+        if let Some(next) = self.look_after_connection() {
+            return next;
         }
         let Some(front) = self.queue.front() else {
             return match self.closing {
@@ -633,6 +679,25 @@ impl Session {
         Next::Send(request)
     }
 
+    /// What the connection itself needs before anything else is sent: UTF-8, and to be asked for what
+    /// only the server knows of the session.
+    fn look_after_connection(&mut self) -> Option<Next> {
+        let encoding = self.foreign_encoding && self.status != Status::Failed;
+        let inspect = self.context.is_unknown() && self.status == Status::Idle;
+        if self.pipeline == Pipeline::Open || (!encoding && !inspect) {
+            return None;
+        }
+        if !self.sent.is_empty() {
+            // What follows an unknown setting may well go with it; text in UTF-8 may not.
+            return encoding.then_some(Next::Wait);
+        }
+        if inspect && !encoding {
+            return Some(self.inspect());
+        }
+        self.sent.push_back(Sent { role: Role::Encoding, alone: true });
+        Some(Next::Send(Request::Text("SET client_encoding TO 'UTF8'".into())))
+    }
+
     /// What brings the open transaction to where the source's was, as records told that came late.
     fn correction(&mut self) -> Option<Request> {
         if let Some(code) = self.abort.take()
@@ -677,6 +742,8 @@ impl Session {
             // What it means for those behind it is known when it has ended.
             || matches!(end.source, SourceEnd::Failed(code)
                 if work.statement.fails_beyond_log(code) || has_stale_plan(&work.statement, code))
+            || sets_encoding(&work.statement)
+            || (self.met_foreign_encoding && !is_ascii(&work.statement))
             || work.statement.outline.has(|command| {
                 matches!(
                     command,
@@ -736,6 +803,25 @@ impl Session {
         };
         Request::Extended { work: work.clone(), parse, types: typing.types(parameters) }
     }
+}
+
+/// Whether a statement may set `client_encoding`: nothing may be sent behind it before it has.
+fn sets_encoding(statement: &Statement) -> bool {
+    let outline = &statement.outline;
+    if !outline.names_settings && !outline.has(|c| matches!(c, Command::Set | Command::SetLocal)) {
+        return false;
+    }
+    let names = |text: &str| {
+        let contains = |word: &[u8]| {
+            text.as_bytes().windows(word.len()).any(|at| at.eq_ignore_ascii_case(word))
+        };
+        contains(CLIENT_ENCODING.as_bytes()) || contains(b"names")
+    };
+    names(&statement.sql) || statement.parameters().iter().flatten().any(|value| names(value))
+}
+
+fn is_ascii(statement: &Statement) -> bool {
+    statement.sql.is_ascii() && statement.parameters().iter().flatten().all(|v| v.is_ascii())
 }
 
 #[cfg(test)]

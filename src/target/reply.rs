@@ -4,10 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::pglog::SqlState;
-pub use crate::replay::request::{Took, TransactionStatus};
-
-/// The values of one row as text; `None` stands for a NULL.
-pub type ResultRow = Vec<Option<Box<str>>>;
+pub use crate::replay::request::{ResultRow, Took, TransactionStatus};
 
 /// Reads a DataRow. `None` where it is not whole.
 pub(super) fn row_of_data(body: &[u8]) -> Option<ResultRow> {

@@ -13,6 +13,7 @@ mod pipelines;
 mod prepared;
 mod sequences;
 mod snapshots;
+mod state;
 mod victims;
 
 use std::path::{Path, PathBuf};

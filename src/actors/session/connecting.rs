@@ -13,7 +13,7 @@ use crate::actors::messages::{
 use crate::metrics::{self, Eviction, SessionEnd};
 use crate::pglog::SessionId;
 use crate::replay::ledger::{Fate, Filtered, GivenUp};
-use crate::replay::session::{Closing, Evicted, Interrupted};
+use crate::replay::session::{Closing, Interrupted, Leave, Left as SessionLeft};
 use crate::replay::work::Seq;
 use crate::target::{ConnectError, Connection, Lost};
 
@@ -221,7 +221,16 @@ impl SessionActor {
 
     /// Puts back what was under way. Returns how many statements of it are in doubt.
     pub(super) fn interrupted(&mut self) -> usize {
-        let Interrupted { in_doubt, poison_statement, left } = self.state_now().lost();
+        let Interrupted { in_doubt, poison_statement, left, state_lost, was_leaving } =
+            self.state_now().lost();
+        if was_leaving {
+            self.around.admission.do_send(KeepConnection(self.id));
+        }
+        if state_lost {
+            warn!(session = %self.id, "the connection had what can't be made again (temporary tables, \
+                session-level advisory locks, cursors WITH HOLD, or settings whose values only it \
+                knew): what needs them will fail");
+        }
         (0..in_doubt).for_each(|_| metrics::in_doubt());
         if let Some(work) = poison_statement {
             warn!(session = %self.id, seq = work.seq.0,
@@ -288,24 +297,52 @@ impl SessionActor {
         }
     }
 
-    pub(super) fn give_up(&mut self, ctx: &mut Context<Self>) {
-        if self.phase != Phase::Connected {
+    /// Begins to give up the connection, for the session's silence or for another session.
+    pub(super) fn begin_leave(&mut self, why: Leave, ctx: &mut Context<Self>) {
+        let begins =
+            self.phase == Phase::Connected && !self.canceling && self.state_now().leave(why);
+        if begins {
+            self.pump(ctx);
+        } else if why != Leave::Idle {
+            self.around.admission.do_send(KeepConnection(self.id));
+        }
+    }
+
+    /// The server has been asked what the session has: gives up the connection, unless it is kept.
+    pub(super) fn leave(&mut self, left: SessionLeft, ctx: &mut Context<Self>) {
+        let SessionLeft { why, kept, rolled_back, bound } = left;
+        if rolled_back > 0 {
+            self.left(false);
+            self.account_for_rollback(why, rolled_back);
+        }
+        if kept {
+            match why {
+                Leave::Idle => metrics::kept_idle_connection(),
+                Leave::Evicted { .. } => {
+                    self.around.admission.do_send(KeepConnection(self.id));
+                }
+            }
             return;
         }
-        let Some(rolled_back) = self.state_now().give_up() else { return };
+        if let Leave::Evicted { .. } = why {
+            metrics::evicted(match (rolled_back, bound) {
+                (1.., _) => Eviction::RolledBack,
+                (0, true) => Eviction::StateLost,
+                (0, false) => Eviction::Restorable,
+            });
+        }
+        if bound {
+            warn!(session = %self.id, "closed a connection that had temporary tables, session-level \
+                advisory locks or cursors WITH HOLD: what needs them will fail; --max-sessions is \
+                too small to keep it");
+        }
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;
-        self.left(false);
-        if rolled_back > 0 {
-            metrics::rolled_back_silent();
-            info!(session = %self.id, statements = rolled_back,
-                "rolled back a transaction that its source left open for --idle-timeout; it is run again \
-                if it goes on");
-        }
-        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
+        ctx.spawn(connection.close().into_actor(self).map(move |(), actor, ctx| {
             actor.phase = Phase::Disconnected;
             actor.return_permit();
-            if actor.state().is_busy() || actor.state().has_memory() {
+            let remembers = actor.state().is_busy() || actor.state().has_memory();
+            if remembers || why != Leave::Idle {
                 // It may have been told to close meanwhile.
                 actor.pump(ctx);
             } else {
@@ -313,6 +350,20 @@ impl SessionActor {
                 ctx.stop();
             }
         }));
+    }
+
+    fn account_for_rollback(&self, why: Leave, statements: usize) {
+        match why {
+            Leave::Idle => {
+                metrics::rolled_back_silent();
+                info!(session = %self.id, statements,
+                    "rolled back a transaction that its source left open for --idle-timeout; it is \
+                    run again if it goes on");
+            }
+            Leave::Evicted { .. } => info!(session = %self.id, statements,
+                "rolled back an open transaction, to be run again: the target has no connection \
+                left for the statement whose turn it is (--max-sessions)"),
+        }
     }
 
     /// Cancels what is under way, and closes the connection without hearing what came of it: whatever
@@ -328,40 +379,6 @@ impl SessionActor {
         self.around.give_back(left, Fate::Filtered(Filtered::HandedOver));
         actix::spawn(cancel_all(self.id, connection, in_flight));
         self.pump(ctx);
-    }
-
-    /// Gives its connection to another session.
-    pub(super) fn make_room(&mut self, roll_back: bool, ctx: &mut Context<Self>) {
-        let evicted = match self.phase {
-            Phase::Connected if !self.canceling => self.state_now().make_room(roll_back),
-            _ => None,
-        };
-        let Some(Evicted { rolled_back, bound }) = evicted else {
-            self.around.admission.do_send(KeepConnection(self.id));
-            return;
-        };
-        let Some(connection) = self.forget_connection() else { return };
-        metrics::evicted(match (rolled_back, bound) {
-            (1.., _) => Eviction::RolledBack,
-            (0, true) => Eviction::StateLost,
-            (0, false) => Eviction::Restorable,
-        });
-        if rolled_back > 0 {
-            self.left(false);
-            info!(session = %self.id, statements = rolled_back,
-                "rolled back an open transaction, to be run again: the target has no connection \
-                left for the statement whose turn it is (--max-sessions)");
-        }
-        if bound {
-            info!(session = %self.id, "closed a connection that may have had temporary tables, \
-                advisory locks or cursors: --max-sessions is too small to keep it");
-        }
-        self.phase = Phase::Closing;
-        ctx.spawn(connection.close().into_actor(self).map(|(), actor, ctx| {
-            actor.phase = Phase::Disconnected;
-            actor.return_permit();
-            actor.pump(ctx);
-        }));
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn work_of(request: &Request) -> Option<&Arc<Work>> {
         | Request::Extended { work, .. }
         | Request::DrawOnly { work, .. } => Some(work),
         Request::Pipelined { request, .. } => work_of(request),
-        Request::Text(_) | Request::Restore(_) | Request::Sync => None,
+        Request::Text(_) | Request::Inspect(_) | Request::Restore(_) | Request::Sync => None,
     }
 }
 
@@ -37,6 +37,12 @@ pub(super) fn trace_statement(session: SessionId, work: &Work) {
         tracing::trace!(%session, seq = work.seq.0, ?parameters, "send");
     }
 }
+
+/// Sets a setting for the session.
+const SET: &str = "SELECT pg_catalog.set_config($1, $2, false)";
+/// Makes a custom setting exist that nothing has set in this session.
+const SET_AS_AT_BEGINNING: &str = "SELECT pg_catalog.set_config($1, \
+    COALESCE(pg_catalog.current_setting($1, true), ''), false)";
 
 /// The messages of a request that is not a simple query.
 pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
@@ -73,8 +79,15 @@ pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
         }
         Request::Restore(restore) => match restore {
             Restore::Text(text) => drop(batch.command(text)),
-            Restore::Execute { sql, parameters } => {
-                batch.parse("", sql, &[]).bind("", "", parameters).execute("", 0);
+            Restore::Setting { name, value } => {
+                let parameters = [Some(name), Some(value)];
+                batch.parse("", SET, &[]).bind("", "", &parameters).execute("", 0);
+            }
+            Restore::Placeholder(name) => {
+                batch
+                    .parse("", SET_AS_AT_BEGINNING, &[])
+                    .bind("", "", &[Some(name)])
+                    .execute("", 0);
             }
             Restore::Parse { name, sql } => drop(batch.parse(name, sql, &[])),
         },
@@ -86,7 +99,7 @@ pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
                 batch.leave_open();
             }
         }
-        Request::Sync => {}
+        Request::Inspect(_) | Request::Sync => {}
     }
     batch
 }

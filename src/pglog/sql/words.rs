@@ -22,6 +22,7 @@ enum Keyword {
     Begin,
     Case,
     Chain,
+    CurrentSetting,
     End,
     For,
     From,
@@ -42,8 +43,8 @@ enum Keyword {
 impl Keyword {
     fn of(word: &str) -> Self {
         use Keyword::{
-            AdvisoryLock, Analyze, And, Atomic, Begin, Case, Chain, End, For, From, Hold, Into,
-            Lock, Read, SetConfig, StandardStream, Temporary, Write, WritingFunction,
+            AdvisoryLock, Analyze, And, Atomic, Begin, Case, Chain, CurrentSetting, End, For, From,
+            Hold, Into, Lock, Read, SetConfig, StandardStream, Temporary, Write, WritingFunction,
         };
         let candidates: &[(&str, Self)] = match word.len() {
             2 => &[("no", Lock)],
@@ -78,6 +79,7 @@ impl Keyword {
                 ("pg_notify", WritingFunction),
             ],
             10 => &[("set_config", SetConfig)],
+            15 => &[("current_setting", CurrentSetting)],
             16 => &[("pg_advisory_lock", AdvisoryLock)],
             17 => &[("pg_cancel_backend", WritingFunction)],
             18 => &[("pg_advisory_unlock", WritingFunction)],
@@ -153,6 +155,7 @@ pub(super) struct StatementWords {
     binds_connection: bool,
     /// Its body, a string, may change what a log-in finds.
     body_changes_logins: bool,
+    names_settings: bool,
 }
 
 impl StatementWords {
@@ -179,6 +182,11 @@ impl StatementWords {
         }
     }
 
+    /// See [`super::Outline::names_settings`].
+    pub(super) fn names_settings(&self) -> bool {
+        self.names_settings || self.sets
+    }
+
     /// Whether it matters what its strings hold: a routine's text, or the name that set_config takes.
     pub(super) fn looks_into_texts(&self) -> bool {
         self.sets || self.does
@@ -200,6 +208,7 @@ impl StatementWords {
             Token::Text if self.looks_into_texts() => {
                 self.lifts_read_only |= read_only::names_setting(text);
                 self.body_changes_logins |= self.does && login_changes::are_in(text);
+                self.names_settings |= self.does;
             }
             _ => {}
         }
@@ -237,6 +246,7 @@ impl StatementWords {
             (_, Keyword::Into | Keyword::WritingFunction) | (Keyword::For, Keyword::Lock) => {
                 self.writes = true;
             }
+            (_, Keyword::CurrentSetting) => self.names_settings = true,
             (_, Keyword::SetConfig) => (self.sets, self.writes) = (true, true),
             (_, Keyword::AdvisoryLock) => (self.writes, self.binds_connection) = (true, true),
             (last, Keyword::Temporary) => {

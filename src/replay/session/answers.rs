@@ -7,10 +7,11 @@ use smallvec::SmallVec;
 use super::replay_mode::{has_stale_plan, lifts_read_only};
 use super::running_again::may_have_committed;
 use super::steps::Pipeline;
-use super::{Answer, Answered, Content, Ended, Role, Session};
+use super::{Answer, Answered, Content, Ended, Role, Sent, Session, is_ascii};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{Command, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
+use crate::replay::context::Restore;
 use crate::replay::draws::{self, Draws};
 use crate::replay::request::{Took, TransactionStatus as Status};
 use crate::replay::work::Work;
@@ -20,6 +21,8 @@ pub(super) struct Ran {
     pub(super) target: Result<(), SqlState>,
     /// Whether it failed before anything was executed.
     pub(super) before_execute: bool,
+    /// How many statements of its text ended well.
+    pub(super) completed: usize,
     pub(super) guessed: bool,
     pub(super) took: Option<Took>,
     pub(super) within: Within,
@@ -40,10 +43,27 @@ impl Session {
         let Some(sent) = self.sent.pop_front() else { return Answered::default() };
         self.answers += 1;
         let before = std::mem::replace(&mut self.status, answer.status);
-        match sent.role {
-            Role::Restore(name) => {
-                if let (Some(name), Some(_)) = (name, answer.error) {
-                    self.prepared.remove(&name);
+        let misread = self.note_encoding(answer.foreign_encoding);
+        let answered = self.take_answer(sent.role, answer, before);
+        Answered { misread, ..answered }
+    }
+
+    /// Notes whether the server still takes UTF-8. Returns how many statements are under way that it
+    /// has read as something else.
+    fn note_encoding(&mut self, foreign: bool) -> usize {
+        let begins = foreign && !self.foreign_encoding;
+        self.foreign_encoding = foreign;
+        self.met_foreign_encoding |= foreign;
+        let misread =
+            |sent: &&Sent| matches!(&sent.role, Role::Whole(work, _) if !is_ascii(&work.statement));
+        if begins { self.sent.iter().filter(misread).count() } else { 0 }
+    }
+
+    fn take_answer(&mut self, role: Role, answer: Answer, before: Status) -> Answered {
+        match role {
+            Role::Restore(restore) => {
+                if let Some((code, _)) = answer.error {
+                    self.restore_failed(restore, code);
                 }
                 Answered::default()
             }
@@ -52,6 +72,21 @@ impl Session {
             Role::Abort if self.pipeline == Pipeline::Open => self.pipeline_ended(true),
             Role::Sync => self.pipeline_ended(answer.error.is_some()),
             Role::Abort => Answered::default(),
+            Role::Encoding => {
+                // Where it is refused, it would be again.
+                self.foreign_encoding &= answer.error.is_none();
+                Answered::default()
+            }
+            Role::Inspect => {
+                self.inspected(answer.error.map(|(code, _)| code), &answer.rows);
+                Answered::default()
+            }
+            Role::LeaveTransaction => {
+                if self.status == Status::Idle {
+                    self.transaction_left();
+                }
+                Answered::default()
+            }
             Role::Step => self.step_answered(answer, before),
             Role::Whole(work, content) => {
                 if content == Content::Itself && matches!(answer.error, Some((_, true))) {
@@ -60,9 +95,24 @@ impl Session {
                 let (target, before_execute) = answer.result();
                 let took = (content == Content::Itself).then_some(answer.took);
                 let within = Within::Block;
-                let ran = Ran { target, before_execute, guessed: false, took, within };
+                let completed = completed(content == Content::Itself, &answer, &work);
+                let ran = Ran { target, before_execute, completed, guessed: false, took, within };
                 self.end(work, ran, content, before)
             }
+        }
+    }
+
+    /// A setting may need the role that the session acts as: it is tried again as that one.
+    fn restore_failed(&mut self, restore: Restore, code: SqlState) {
+        match restore {
+            Restore::Parse { name, .. } => drop(self.prepared.remove(&name)),
+            Restore::Setting { .. } | Restore::Text(_)
+                if code == SqlState::INSUFFICIENT_PRIVILEGE
+                    && self.restoring.iter().any(Restore::sets_role) =>
+            {
+                self.restoring.push_back(restore);
+            }
+            _ => {}
         }
     }
 
@@ -93,7 +143,7 @@ impl Session {
         content: Content,
         before: Status,
     ) -> Answered {
-        let Ran { target, before_execute, guessed, took, within } = ran;
+        let Ran { target, before_execute, completed, guessed, took, within } = ran;
         self.used = self.used.max(work.seq);
         let source = work.end().source;
         let target = match (content, target, source) {
@@ -123,7 +173,7 @@ impl Session {
         if self.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &work)) {
             self.newest_succeeded = target.is_ok();
         }
-        self.note_context(&work, target, before);
+        self.note_context(&work, target, completed, before);
         let mut settled = SmallVec::new();
         if self.status == Status::Idle {
             self.abort = None;
@@ -171,13 +221,18 @@ impl Session {
         self.settings.read_only && lifts_read_only(statement)
     }
 
-    fn note_context(&mut self, work: &Work, target: Result<(), SqlState>, before: Status) {
+    fn note_context(
+        &mut self,
+        work: &Work,
+        target: Result<(), SqlState>,
+        completed: usize,
+        before: Status,
+    ) {
         let statement = &work.statement;
-        let last = statement.outline.parts.last().map(|part| part.command);
+        if !self.would_write(statement) {
+            self.context.ran(statement, completed, before == Status::Failed);
+        }
         if target.is_ok() {
-            if !self.would_write(statement) {
-                self.context.note(statement);
-            }
             if let Protocol::Extended { name, .. } = &statement.protocol
                 && let Some(prepared) = self.prepared.get_mut(name)
                 && !prepared.noted
@@ -199,12 +254,8 @@ impl Session {
                 }
             }
         }
-        if self.status == Status::Idle || (last == Some(Command::Chain) && target.is_ok()) {
-            let rolled_back = before == Status::Failed
-                || target.is_err()
-                || last == Some(Command::Rollback)
-                || (last == Some(Command::Chain) && statement.rolls_back());
-            if rolled_back { self.context.roll_back() } else { self.context.commit() }
+        if self.status == Status::Idle {
+            if target.is_err() { self.context.roll_back() } else { self.context.commit() }
         }
     }
 }
@@ -214,5 +265,15 @@ pub(super) fn is_beyond_log(work: &Work) -> bool {
     match work.end().source {
         SourceEnd::Failed(code) => work.statement.fails_beyond_log(code),
         _ => false,
+    }
+}
+
+/// How many statements of its text a request has run to their end. Of another text that stands for it,
+/// all or none.
+fn completed(is_itself: bool, answer: &Answer, work: &Work) -> usize {
+    match answer.error {
+        None => work.statement.outline.parts.len(),
+        Some(_) if is_itself => answer.completed,
+        Some(_) => 0,
     }
 }

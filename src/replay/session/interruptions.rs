@@ -7,7 +7,6 @@ use super::{Amended, Closing, Role, Sent, Session};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::context::Context;
-use crate::replay::permits::ConnectionState;
 use crate::replay::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
 
@@ -24,15 +23,10 @@ pub struct Interrupted {
     pub poison_statement: Option<Arc<Work>>,
     /// The statements that are left to the next owner of the session's partition.
     pub left: Vec<Arc<Work>>,
-}
-
-/// What a session gave up with its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Evicted {
-    /// How many statements of its open transaction were rolled back, to be run again.
-    pub rolled_back: usize,
-    /// Whether it may have had what can't be made again.
-    pub bound: bool,
+    /// Whether the session had what can't be made again, or of which only the server knew.
+    pub state_lost: bool,
+    /// Whether it was about to give its connection up.
+    pub was_leaving: bool,
 }
 
 impl Session {
@@ -90,8 +84,10 @@ impl Session {
                 self.put_back(again);
             }
         }
+        let state_lost = self.context.is_bound() || self.context.is_unknown();
+        let was_leaving = self.is_leaving();
         self.disconnected();
-        Interrupted { in_doubt, poison_statement, left }
+        Interrupted { in_doubt, poison_statement, left, state_lost, was_leaving }
     }
 
     /// Everything that was not settled; and how much of it may have been committed.
@@ -111,7 +107,13 @@ impl Session {
                     again.push(work);
                 }
                 Role::Sync => in_doubt += 1,
-                Role::Step | Role::Restore(_) | Role::Abort | Role::Undo => {}
+                Role::Step
+                | Role::Restore(_)
+                | Role::Abort
+                | Role::Undo
+                | Role::Inspect
+                | Role::Encoding
+                | Role::LeaveTransaction => {}
             }
         }
         if let Some(current) = self.current.take() {
@@ -143,41 +145,7 @@ impl Session {
         settled
     }
 
-    /// The session is given up for now: its connection is closed and its open transaction rolled
-    /// back. If it goes on after all, both are made again; until then the transaction is not settled,
-    /// so that a restart makes it again too. Returns how many statements were rolled back; `None` if
-    /// the session has something to do, because it has gone on meanwhile.
-    pub fn give_up(&mut self) -> Option<usize> {
-        if self.is_busy() {
-            return None;
-        }
-        let rolled_back = self.transaction.len();
-        self.suspended_transaction.append(&mut self.transaction);
-        self.disconnected();
-        Some(rolled_back)
-    }
-
-    /// Another session needs the connection: it is closed, if the session has nothing under way. What
-    /// is queued stays so. An open transaction keeps the connection unless it is to be rolled back; it
-    /// is run again before the session goes on then.
-    pub fn make_room(&mut self, roll_back: bool) -> Option<Evicted> {
-        let ConnectionState { connected, running, in_transaction, bound, .. } =
-            self.connection_state();
-        if !connected || running || (in_transaction && !roll_back) {
-            return None;
-        }
-        let transaction = std::mem::take(&mut self.transaction);
-        let rolled_back = transaction.len();
-        if self.queue.is_empty() {
-            self.suspended_transaction.extend(transaction);
-        } else {
-            self.put_back(transaction);
-        }
-        self.disconnected();
-        Some(Evicted { rolled_back, bound })
-    }
-
-    fn disconnected(&mut self) {
+    pub(super) fn disconnected(&mut self) {
         self.connected = false;
         self.sent.clear();
         self.restoring.clear();
@@ -189,6 +157,8 @@ impl Session {
         self.prepared.clear();
         self.asked = Seq(0);
         self.ahead = None;
+        self.leaving = None;
+        (self.foreign_encoding, self.met_foreign_encoding) = (false, false);
         self.context.disconnected();
     }
 }

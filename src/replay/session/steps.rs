@@ -190,7 +190,7 @@ impl Session {
                 current.result = Some(result);
                 None
             }
-            Step::Run => self.run_answered(&mut current, answer, before),
+            Step::Run => self.run_answered(&mut current, &answer, before),
             Step::Retry => Some(Step::Run),
             Step::Release | Step::Undo => None,
             Step::Sync => {
@@ -216,7 +216,8 @@ impl Session {
         let content = Content::of(&current.mode);
         let within = if current.place == Place::Outside { Within::Block } else { Within::Pipeline };
         let Current { before_execute, took, .. } = current;
-        let ran = Ran { target: result, before_execute, guessed, took, within };
+        let completed = if result.is_ok() { current.work.statement.outline.parts.len() } else { 0 };
+        let ran = Ran { target: result, before_execute, completed, guessed, took, within };
         self.end(current.work, ran, content, before)
     }
 
@@ -238,7 +239,7 @@ impl Session {
     fn run_answered(
         &mut self,
         current: &mut Current,
-        answer: Answer,
+        answer: &Answer,
         before: Status,
     ) -> Option<Step> {
         let unknown = current.mode == ReplayMode::Extended

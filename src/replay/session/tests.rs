@@ -178,11 +178,23 @@ impl Replay {
     fn lose(&mut self) -> usize {
         self.wire.clear();
         self.server.disconnect();
-        let Interrupted { in_doubt, poison_statement, left } = self.session.lost();
+        let Interrupted { in_doubt, poison_statement, left, .. } = self.session.lost();
         assert!(left.is_empty(), "nobody takes the session over");
         assert!(poison_statement.is_none(), "{poison_statement:?}");
         self.session.connected();
         in_doubt
+    }
+
+    /// The connection is given up, where the session lets go of it.
+    fn leave(&mut self, why: Leave) -> Option<Left> {
+        if !self.session.leave(why) {
+            return None;
+        }
+        let Next::Leave(left) = self.run() else { panic!("{:?}", self.session) };
+        if !left.kept {
+            self.server.disconnect();
+        }
+        Some(left)
     }
 
     fn close(&mut self) {
@@ -225,7 +237,9 @@ fn written(request: &Request) -> String {
         Request::Sync => "Sync".to_owned(),
         Request::Restore(Restore::Text(text)) => format!("restore {text}"),
         Request::Restore(Restore::Parse { name, .. }) => format!("restore statement {name}"),
-        Request::Restore(Restore::Execute { sql, .. }) => format!("restore {sql}"),
+        Request::Restore(Restore::Setting { name, value }) => format!("restore {name} = {value}"),
+        Request::Restore(Restore::Placeholder(name)) => format!("restore {name}"),
+        Request::Inspect(_) => "inspect".to_owned(),
     }
 }
 
@@ -655,7 +669,7 @@ fn however_what_was_to_be_undone_failed_it_counts_as_the_sources_failure() {
     replay.simple("insert into t values (1)", failed("55P03"));
     replay.send();
     let duplicate = Some((state("23505"), false));
-    let answer = Answer { status: Status::Idle, error: duplicate, took: Took::default() };
+    let answer = Answer { error: duplicate, ..Answer::default() };
     let (_, ended) = replay.session.answered(answer).ended.expect("it ended");
     assert_eq!((ended.target, ended.took), (Err(state("55P03")), None));
 

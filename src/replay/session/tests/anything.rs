@@ -296,8 +296,7 @@ fn replayed_on(mut replay: Replay, source: &Source, events: &[Event]) -> (Replay
                 in_doubt += replay.lose();
             }
             Event::GiveUp => {
-                if replay.session.give_up().is_some() {
-                    replay.server.disconnect();
+                if replay.leave(Leave::Idle).is_some_and(|left| !left.kept) {
                     replay.session.connected();
                 }
             }

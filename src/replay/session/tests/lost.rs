@@ -34,11 +34,8 @@ fn what_is_cut_off_is_handed_back_and_never_settled_by_what_comes_of_it() {
     replay.simple("insert 4", ok());
     let left = replay.session.cut_off(Seq(3));
     assert_eq!(left.iter().map(|work| work.seq.0).collect::<Vec<_>>(), [2, 3]);
-    let canceled = Answer {
-        status: Status::Idle,
-        error: Some((state("57014"), false)),
-        took: Took::default(),
-    };
+    let canceled =
+        Answer { status: Status::Idle, error: Some((state("57014"), false)), ..Answer::default() };
     assert!(replay.session.answered(canceled).settled.is_empty());
     assert_eq!(replay.session.next(), Some(Seq(4)));
 }
@@ -117,7 +114,7 @@ fn a_statement_that_can_not_be_restored_is_prepared_again() {
     replay.session.answered(Answer {
         status: Status::Idle,
         error: Some((state("42P01"), true)),
-        took: Took::default(),
+        ..Answer::default()
     });
     replay.log.clear();
     replay.push("insert 1", extended("s", &[]), ok());
@@ -190,10 +187,11 @@ fn a_transaction_that_was_given_up_is_run_again_if_its_session_goes_on() {
     replay.simple("begin", ok());
     replay.simple("insert 1", ok());
     replay.ran();
-    assert_eq!(replay.session.give_up(), Some(2));
-    replay.server.disconnect();
+    let left = replay.leave(Leave::Idle).expect("nothing is under way");
+    assert_eq!((left.kept, left.rolled_back), (false, 2));
     assert!(replay.session.has_memory() && !replay.session.is_busy());
-    assert_eq!(replay.session.give_up(), Some(0), "it was before");
+    assert_eq!(replay.leave(Leave::Idle), None, "it was before");
+    replay.log.clear();
     replay.simple("commit", ok());
     replay.session.connected();
     assert_eq!(replay.ran(), ["begin", "insert 1", "commit"]);
@@ -208,8 +206,7 @@ fn a_transaction_that_was_given_up_is_settled_when_its_session_ends() {
     replay.simple("begin", ok());
     replay.simple("insert 1", ok());
     replay.ran();
-    replay.session.give_up();
-    replay.server.disconnect();
+    replay.leave(Leave::Idle).expect("nothing is under way");
     assert!(replay.settled.is_empty());
     replay.close();
     assert_eq!(replay.settled, [1, 2]);

@@ -29,6 +29,8 @@ pub struct Server {
     stale: HashSet<String>,
     /// How statements fail for what happens around them, and how often they still will.
     clashes: HashMap<String, (SqlState, usize)>,
+    /// Whether a temporary table is there, or something else that is gone with the connection.
+    pub bound: bool,
 }
 
 type Failed = (SqlState, bool);
@@ -84,7 +86,11 @@ impl Server {
         }
         // Of a pipeline that is open, nothing is told.
         let status = if stays_open { Status::default() } else { self.status };
-        Answer { status, error: result.err(), took: Took::default() }
+        let rows = match request {
+            Request::Inspect(_) => self.state(),
+            _ => Vec::new(),
+        };
+        Answer { status, error: result.err(), rows, ..Answer::default() }
     }
 
     fn run(&mut self, request: &Request) -> Result<(), Failed> {
@@ -101,13 +107,20 @@ impl Server {
                 .and_then(|()| self.statement(&work.statement.sql))
                 .and_then(|()| self.string(failure)),
             Request::Restore(Restore::Text(text)) => self.string(text),
-            Request::Restore(Restore::Execute { sql, .. }) => self.string(sql),
+            Request::Restore(Restore::Setting { .. } | Restore::Placeholder(_))
+            | Request::Inspect(_) => Ok(()),
             Request::Restore(Restore::Parse { name, sql }) => {
                 self.prepared.insert(name.to_string(), sql.to_string());
                 self.parse(sql, &[])
             }
             Request::Pipelined { .. } | Request::Sync => panic!("within another: {request:?}"),
         }
+    }
+
+    fn state(&self) -> Vec<ResultRow> {
+        let row = |kind: &str, name: &str| vec![Some(kind.into()), Some(name.into()), None];
+        let prepared = self.prepared.keys().map(|name| row("parsed", name));
+        prepared.chain(self.bound.then(|| row("bound", "temporary objects"))).collect()
     }
 
     fn implicit_commit(&mut self) -> Result<(), Failed> {

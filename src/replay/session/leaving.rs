@@ -1,0 +1,136 @@
+//! A connection that is given up by choice, though the source's session goes on: for its silence, or
+//! for another session's sake. The server is asked first what the session has.
+
+use super::steps::Pipeline;
+use super::{Next, Role, Sent, Session};
+use crate::pglog::SqlState;
+use crate::replay::permits::ConnectionState;
+use crate::replay::request::{Request, ResultRow, TransactionStatus as Status};
+
+/// Why a connection is to be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// The session has been silent for long.
+    Idle,
+    /// Another session needs the connection.
+    Evicted {
+        /// Whether an open transaction is rolled back for it, to be run again.
+        roll_back: bool,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Why the connection was to be given up.
+    pub why: Leave,
+    /// Whether the session keeps its connection, because it has what can't be made again.
+    pub kept: bool,
+    /// How many statements of its open transaction were rolled back, to be run again.
+    pub rolled_back: usize,
+    /// Whether the connection has what can't be made again on another one.
+    pub bound: bool,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    left: Left,
+    asked: bool,
+}
+
+impl Session {
+    /// Begins to give the connection up; what follows is the session's next step. `false` where it
+    /// can't: something is under way, or an open transaction is not to be rolled back.
+    pub fn leave(&mut self, why: Leave) -> bool {
+        let ConnectionState { connected, running, in_transaction, bound, .. } =
+            self.connection_state();
+        let may = match why {
+            Leave::Idle => !self.is_busy(),
+            Leave::Evicted { roll_back } => !running && (roll_back || !in_transaction),
+        };
+        let begins = may && connected && self.leaving.is_none();
+        if begins {
+            let left = Left { why, kept: false, rolled_back: 0, bound };
+            self.leaving = Some(Leaving { left, asked: false });
+        }
+        begins
+    }
+
+    /// Whether the connection is about to be given up.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// What the session does next while it gives up its connection.
+    pub(super) fn leave_step(&mut self, leaving: Leaving) -> Next {
+        if !self.sent.is_empty() {
+            self.leaving = Some(leaving);
+            return Next::Wait;
+        }
+        if self.pipeline == Pipeline::Open {
+            // Nothing can be asked before its Sync, which would commit it: the connection's end
+            // rolls it back.
+            self.leaving = Some(leaving);
+            self.transaction_left();
+            return self.leave_unasked();
+        }
+        if self.status != Status::Idle {
+            self.leaving = Some(leaving);
+            self.sent.push_back(Sent { role: Role::LeaveTransaction, alone: true });
+            return Next::Send(Request::Text("ROLLBACK".into()));
+        }
+        if !leaving.asked {
+            self.leaving = Some(Leaving { asked: true, ..leaving });
+            return self.inspect();
+        }
+        let mut left = leaving.left;
+        let was_bound = std::mem::replace(&mut left.bound, self.context.is_bound());
+        left.kept = match left.why {
+            Leave::Idle => left.bound || !self.queue.is_empty(),
+            // Another one goes first, where there is one without.
+            Leave::Evicted { .. } => left.bound && !was_bound,
+        };
+        if !left.kept {
+            self.disconnected();
+        }
+        Next::Leave(left)
+    }
+
+    /// Gives the connection up without a question to the server.
+    fn leave_unasked(&mut self) -> Next {
+        let Some(Leaving { left, .. }) = self.leaving.take() else { return Next::Idle };
+        self.disconnected();
+        Next::Leave(left)
+    }
+
+    /// Asks the server what the session has.
+    pub(super) fn inspect(&mut self) -> Next {
+        self.sent.push_back(Sent { role: Role::Inspect, alone: true });
+        Next::Send(Request::Inspect(self.context.inspection().into()))
+    }
+
+    /// The server has said what the session has. Where it refused to, what the log tells counts.
+    pub(super) fn inspected(&mut self, error: Option<SqlState>, rows: &[ResultRow]) {
+        if error.is_none() {
+            self.context.adopt(rows);
+        } else {
+            self.context.give_up_unknown();
+        }
+    }
+
+    /// The open transaction was rolled back before its end has come: it will be run again, at the
+    /// latest when the session goes on.
+    pub(super) fn transaction_left(&mut self) {
+        self.context.roll_back();
+        let transaction = std::mem::take(&mut self.transaction);
+        if let Some(leaving) = &mut self.leaving {
+            leaving.left.rolled_back += transaction.len();
+        }
+        if self.queue.is_empty() {
+            self.suspended_transaction.extend(transaction);
+        } else {
+            self.put_back(transaction);
+        }
+    }
+}
