@@ -174,7 +174,8 @@ impl Supervisor {
         if matches!(event, SessionEvent::Amend(_) | SessionEvent::Close(_)) {
             return false;
         }
-        let mut state = Session::new(self.settings.sessions, self.findings.clone());
+        let mut state = Session::new(self.settings.sessions, self.findings.clone())
+            .in_database(self.findings.database(&login.database));
         match event {
             SessionEvent::Open(place) => state.logs_in_before(*place),
             SessionEvent::Work(work) => state.logs_in_before(work.seq),

@@ -16,6 +16,7 @@ use crate::pglog::statement::Statement;
 mod inspection;
 mod undo;
 
+pub use inspection::Routines;
 use undo::UndoLog;
 
 /// Settings, prepared statements and channels of one session.

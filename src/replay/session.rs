@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::pglog::SqlState;
 use crate::pglog::sql::{CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
-use crate::replay::context::{Context, Restore};
+use crate::replay::context::{Context, Restore, Routines};
 use crate::replay::logins::{Blocker, LogIn};
 use crate::replay::pace::Moment;
 use crate::replay::parameter_types::ParamTyping;
@@ -32,7 +32,7 @@ mod replay_mode;
 mod running_again;
 mod steps;
 
-pub use findings::Findings;
+pub use findings::{DatabaseFindings, Findings};
 pub use interruptions::Interrupted;
 use leaving::Leaving;
 pub use leaving::{Leave, Left};
@@ -109,6 +109,12 @@ pub struct Session {
     /// What its statements have waited for.
     waits: WaitAccount,
     findings: Arc<Findings>,
+    /// What is known of its database.
+    database: Arc<DatabaseFindings>,
+    /// What it has been told of the database's routines: the schema may have changed again since.
+    routines: Option<Arc<Routines>>,
+    /// Whether the open transaction may have changed the database's schema.
+    changes_schema: bool,
 }
 
 /// How sessions are replayed.
@@ -163,6 +169,8 @@ enum Role {
     Restore(Restore),
     /// A question to the server about what the session has.
     Inspect,
+    /// A question about the routines of its database, as of so many changes of the schema.
+    Routines { as_of: u64 },
     /// Back to UTF-8.
     Encoding,
     /// The rollback of a transaction whose connection is given up.
@@ -354,7 +362,15 @@ impl Session {
             closing: None,
             waits: WaitAccount::default(),
             findings,
+            database: Arc::default(),
+            routines: None,
+            changes_schema: false,
         }
+    }
+
+    /// The same, in a database that other sessions may have found something out about.
+    pub fn in_database(self, database: Arc<DatabaseFindings>) -> Self {
+        Self { database, ..self }
     }
 
     /// Takes the session's next statement.
@@ -434,6 +450,7 @@ impl Session {
             | Role::Sync
             | Role::Undo
             | Role::Inspect
+            | Role::Routines { .. }
             | Role::Encoding
             | Role::LeaveTransaction => false,
         })
@@ -527,6 +544,7 @@ impl Session {
             | Role::Sync
             | Role::Undo
             | Role::Inspect
+            | Role::Routines { .. }
             | Role::Encoding
             | Role::LeaveTransaction => None,
         });

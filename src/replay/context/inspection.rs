@@ -1,14 +1,19 @@
 //! What the server says that a session has, asked before its connection is given up.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Key, Restore};
 use crate::pglog::sql::{CLIENT_ENCODING, Command, Outline, ROLE};
 use crate::replay::request::ResultRow;
 
-/// Constants that name a custom setting, in the texts of functions, policies, defaults and views that
+/// What the routines of a database may do to a session, and which custom settings its code reads:
+/// constants that look like their names, in the texts of functions, policies, defaults and views that
 /// call set_config or current_setting. Custom settings are in no view; one that nothing reads by its
-/// name has no effect. 2077 and 3294 are current_setting, 2078 is set_config (`pg_proc.dat`).
-const NAMES_IN_DATABASE: &str = "\
-    SELECT pg_catalog.lower(found[1]) FROM ( \
+/// name has no effect. 2077 and 3294 are current_setting, 2078 is set_config; what has a smaller OID
+/// than 16384 is PostgreSQL's own, 12 and 13 are its internal functions and those in C
+/// (`pg_proc.dat`, `pg_language.dat`).
+const ROUTINES: &str = "\
+    SELECT 'name', pg_catalog.lower(found[1]) FROM ( \
         SELECT prosrc AS body FROM pg_catalog.pg_proc \
         WHERE oid >= 16384 AND prosrc ~* '(set_config|current_setting)' \
         UNION ALL SELECT pg_catalog.pg_get_expr(polqual, polrelid) FROM pg_catalog.pg_policy \
@@ -20,38 +25,82 @@ const NAMES_IN_DATABASE: &str = "\
         UNION ALL SELECT pg_catalog.pg_get_viewdef(ev_class) FROM pg_catalog.pg_rewrite \
         WHERE ev_class >= 16384 AND ev_action::text ~ ':funcid (2077|2078|3294) ' \
     ) bodies, LATERAL pg_catalog.regexp_matches(body, \
-        '''([A-Za-z_][A-Za-z0-9_$]*[.][A-Za-z0-9_.$]+)''', 'g') AS found";
+        '''([A-Za-z_][A-Za-z0-9_$]*[.][A-Za-z0-9_.$]+)''', 'g') AS found \
+    UNION SELECT 'changes', NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_proc \
+        WHERE oid >= 16384 AND prolang NOT IN (12, 13) AND (prosrc = '' OR prosrc ~* \
+        '(set|reset|discard|temp|advisory|listen|prepare|deallocate|execute|hold)'))";
 
-/// What the session has, a row each: what it is, its name, its value.
+/// What the session has, a row each: what it is, its name, its value. The functions are those of
+/// `pg_settings`, `pg_prepared_statements`, `pg_locks` and `pg_cursors`: a new backend plans them in a
+/// third of the time.
 const STATE: &str = "\
-    SELECT 'setting', name, setting FROM pg_catalog.pg_settings WHERE source = 'session' \
-    UNION ALL SELECT 'visible', name, NULL FROM pg_catalog.pg_settings WHERE name = ANY (tracked) \
-    UNION ALL SELECT 'custom', name, pg_catalog.current_setting(name, true) FROM names \
+    SELECT 'setting', name, setting FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' \
+    UNION ALL SELECT 'visible', name, NULL FROM pg_catalog.pg_show_all_settings() \
+        WHERE name = ANY (tracked) \
+    UNION ALL SELECT 'custom', name, pg_catalog.current_setting(name, true) \
+        FROM pg_catalog.unnest(custom) AS name \
     UNION ALL SELECT 'role', NULL, pg_catalog.current_setting('role') \
     UNION ALL SELECT CASE WHEN from_sql THEN 'prepared' ELSE 'parsed' END, name, statement \
-        FROM pg_catalog.pg_prepared_statements \
+        FROM pg_catalog.pg_prepared_statement() \
     UNION ALL SELECT 'channel', channel, NULL \
         FROM pg_catalog.pg_listening_channels() AS channel \
-    UNION ALL SELECT 'bound', 'temporary objects', NULL WHERE \
+    UNION ALL SELECT 'bound', 'temporary objects', NULL WHERE pg_catalog.pg_my_temp_schema() <> 0 AND ( \
         EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema()) \
         OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = pg_catalog.pg_my_temp_schema()) \
-        OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace = pg_catalog.pg_my_temp_schema()) \
-    UNION ALL SELECT 'bound', 'advisory locks', NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_locks \
-        WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()) \
-    UNION ALL SELECT 'bound', 'cursors', NULL WHERE \
-        EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)";
+        OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace = pg_catalog.pg_my_temp_schema())) \
+    UNION ALL SELECT 'bound', 'advisory locks', NULL FROM pg_catalog.pg_lock_status() \
+        WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() \
+    UNION ALL SELECT 'bound', 'cursors', NULL FROM pg_catalog.pg_cursor() WHERE is_holdable";
+
+/// What the routines of a database may do to a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routines {
+    /// Whether any may change what a session has, as far as its text tells.
+    change_state: bool,
+    /// The custom settings that code in the database names.
+    names: Vec<Box<str>>,
+}
+
+impl Routines {
+    /// A query of them. Its rows go to [`Routines::read`].
+    pub fn question() -> &'static str {
+        ROUTINES
+    }
+
+    /// Reads what the server says.
+    pub fn read(rows: &[ResultRow]) -> Self {
+        let mut routines = Self::default();
+        for row in rows {
+            match row.as_slice() {
+                [Some(kind), Some(name)] if **kind == *"name" => routines.names.push(name.clone()),
+                _ => routines.change_state = true,
+            }
+        }
+        routines
+    }
+
+    /// Nothing could be found out about them.
+    pub fn unknown() -> Self {
+        Self { change_state: true, names: Vec::new() }
+    }
+}
 
 impl Context {
+    /// Whether the session may have what neither its statements tell nor a routine without effect on
+    /// sessions can have made.
+    pub fn is_to_be_asked_for(&self, routines: &Routines) -> bool {
+        self.unknown || self.bound || routines.change_state
+    }
+
     /// A query of what the session has. Its rows go to [`Context::adopt`].
-    pub fn inspection(&self) -> String {
+    pub fn inspection(&self, routines: &Routines) -> String {
         let custom = self.entries.keys().filter(|key| key.is_custom()).filter_map(setting);
-        let custom = array(custom.chain(self.names.iter().map(|name| &**name)));
+        let custom = custom.chain(self.names.iter().map(|name| &**name));
+        let custom = array(custom.chain(routines.names.iter().map(|name| &**name)));
         let tracked = array(self.entries.keys().filter_map(setting));
-        let state = STATE.replace("(tracked)", &format!("({tracked})"));
-        format!(
-            "WITH names (name) AS (SELECT pg_catalog.unnest({custom}) UNION {NAMES_IN_DATABASE}) \
-             {state}"
-        )
+        STATE
+            .replace("(tracked)", &format!("({tracked})"))
+            .replace("(custom)", &format!("({custom})"))
     }
 
     /// Takes over what the server says.
@@ -129,6 +178,7 @@ fn array<'a>(names: impl Iterator<Item = &'a str>) -> String {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'$');
         name.bytes().all(allowed)
     };
-    let names: Vec<String> = names.filter(is_name).map(|name| format!("'{name}'")).collect();
+    let names: BTreeSet<&str> = names.filter(is_name).collect();
+    let names: Vec<String> = names.into_iter().map(|name| format!("'{name}'")).collect();
     format!("ARRAY[{}]::text[]", names.join(","))
 }

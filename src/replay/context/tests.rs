@@ -218,6 +218,20 @@ fn what_grows_with_the_statements_is_nothing() {
     assert_eq!(shown(&context), ["request.id exists", "request.user exists"]);
 }
 
+#[test]
+fn a_session_is_not_asked_about_what_nothing_can_have_made_unseen() {
+    let harmless = Routines::read(&[vec![Some("name".into()), Some("app.one".into())]]);
+    let changing = Routines::read(&[vec![Some("changes".into()), None]]);
+    let mut context = Context::default();
+    ran(&mut context, "set a = 1; prepare q as select 1");
+    assert!(!context.is_to_be_asked_for(&harmless));
+    assert!(
+        context.is_to_be_asked_for(&changing) && context.is_to_be_asked_for(&Routines::unknown())
+    );
+    ran(&mut context, "create temp table t ()");
+    assert!(context.is_to_be_asked_for(&harmless));
+}
+
 fn row(kind: &str, name: Option<&str>, value: Option<&str>) -> ResultRow {
     vec![Some(kind.into()), name.map(Into::into), value.map(Into::into)]
 }
@@ -273,7 +287,11 @@ fn the_question_names_what_was_mentioned_and_no_more_than_names() {
     let mut context = Context::default();
     ran(&mut context, "select current_setting('app.one')");
     ran(&mut context, "set \"app.o'ne\" = 1");
-    let sql = context.inspection();
-    assert!(sql.contains("ARRAY['app.one']::text[]"), "{sql}");
-    assert!(!sql.contains("o'ne") && !sql.contains("(tracked)"), "{sql}");
+    let sql =
+        context.inspection(&Routines::read(&[vec![Some("name".into()), Some("app.two".into())]]));
+    assert!(sql.contains("ARRAY['app.one','app.two']::text[]"), "{sql}");
+    assert!(
+        !sql.contains("o'ne") && !sql.contains("(tracked)") && !sql.contains("(custom)"),
+        "{sql}"
+    );
 }

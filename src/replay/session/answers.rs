@@ -9,7 +9,7 @@ use super::running_again::may_have_committed;
 use super::steps::Pipeline;
 use super::{Answer, Answered, Content, Ended, Role, Sent, Session, is_ascii};
 use crate::pglog::SqlState;
-use crate::pglog::sql::{Command, prepared_name};
+use crate::pglog::sql::{Command, Verb, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::context::Restore;
 use crate::replay::draws::{self, Draws};
@@ -79,6 +79,10 @@ impl Session {
             }
             Role::Inspect => {
                 self.inspected(answer.error.map(|(code, _)| code), &answer.rows);
+                Answered::default()
+            }
+            Role::Routines { as_of } => {
+                self.routines_told(as_of, answer.error.map(|(code, _)| code), &answer.rows);
                 Answered::default()
             }
             Role::LeaveTransaction => {
@@ -254,8 +258,16 @@ impl Session {
                 }
             }
         }
+        self.changes_schema |= may_change_schema(statement);
         if self.status == Status::Idle {
-            if target.is_err() { self.context.roll_back() } else { self.context.commit() }
+            if target.is_err() {
+                self.context.roll_back()
+            } else {
+                self.context.commit()
+            }
+            if std::mem::take(&mut self.changes_schema) {
+                self.database.schema_changed();
+            }
         }
     }
 }
@@ -266,6 +278,18 @@ pub(super) fn is_beyond_log(work: &Work) -> bool {
         SourceEnd::Failed(code) => work.statement.fails_beyond_log(code),
         _ => false,
     }
+}
+
+/// Whether a statement may make, change or drop a routine, a policy, a default or a view.
+fn may_change_schema(statement: &Statement) -> bool {
+    statement.outline.parts.iter().any(|part| match part.verb {
+        Verb::Ddl => true,
+        Verb::CallOrDo => {
+            let text = statement.sql[part.range.clone()].as_bytes();
+            text.windows(6).any(|at| at.eq_ignore_ascii_case(b"create"))
+        }
+        _ => false,
+    })
 }
 
 /// How many statements of its text a request has run to their end. Of another text that stands for it,

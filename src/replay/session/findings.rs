@@ -1,7 +1,10 @@
 //! What sessions find out about the target and tell each other.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::replay::context::Routines;
 use crate::replay::parameter_types::KnownTypes;
 
 /// What sessions find out about the target and tell each other.
@@ -11,6 +14,8 @@ pub struct Findings {
     pub types: KnownTypes,
     /// Whether the target has chosen a victim that the source had not.
     victims: AtomicBool,
+    /// By name. A std mutex, held for a look-up.
+    databases: Mutex<HashMap<Box<str>, Arc<DatabaseFindings>>>,
 }
 
 impl Findings {
@@ -21,5 +26,64 @@ impl Findings {
 
     pub(super) fn note_victim(&self) {
         self.victims.store(true, Ordering::Relaxed);
+    }
+
+    /// What is known of a database of the target.
+    pub fn database(&self, name: &str) -> Arc<DatabaseFindings> {
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        databases.entry(name.into()).or_default().clone()
+    }
+}
+
+/// What sessions find out about one database.
+#[derive(Debug, Default)]
+pub struct DatabaseFindings {
+    /// How often its schema has changed.
+    changes: AtomicU64,
+    /// What its routines may do to a session, as of so many changes. A std mutex, held for a copy.
+    routines: Mutex<Option<(u64, Arc<Routines>)>>,
+}
+
+impl DatabaseFindings {
+    /// A transaction has ended that may have changed the schema.
+    pub(super) fn schema_changed(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the schema has changed: to be read before it is asked about.
+    pub(super) fn schema_changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// What its routines may do to a session, unless that has to be asked for.
+    pub(super) fn routines(&self) -> Option<Arc<Routines>> {
+        let known = self.routines.lock().unwrap_or_else(PoisonError::into_inner);
+        let (as_of, routines) = known.as_ref()?;
+        (*as_of == self.schema_changes()).then(|| routines.clone())
+    }
+
+    pub(super) fn note_routines(&self, as_of: u64, routines: Arc<Routines>) {
+        let mut known = self.routines.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((as_of, routines));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_of_routines_holds_until_the_schema_changes() {
+        let findings = Findings::default();
+        let database = findings.database("app");
+        assert_eq!(database.routines(), None);
+        database.note_routines(database.schema_changes(), Arc::default());
+        assert_eq!(findings.database("app").routines(), Some(Arc::default()));
+        assert_eq!(findings.database("other").routines(), None);
+        let asked = database.schema_changes();
+        database.schema_changed();
+        assert_eq!(database.routines(), None);
+        database.note_routines(asked, Arc::default());
+        assert_eq!(database.routines(), None, "it changed while it was asked about");
     }
 }

@@ -112,6 +112,7 @@ impl Session {
                 | Role::Abort
                 | Role::Undo
                 | Role::Inspect
+                | Role::Routines { .. }
                 | Role::Encoding
                 | Role::LeaveTransaction => {}
             }

@@ -1,9 +1,12 @@
 //! A connection that is given up by choice, though the source's session goes on: for its silence, or
 //! for another session's sake. The server is asked first what the session has.
 
+use std::sync::Arc;
+
 use super::steps::Pipeline;
 use super::{Next, Role, Sent, Session};
 use crate::pglog::SqlState;
+use crate::replay::context::Routines;
 use crate::replay::permits::ConnectionState;
 use crate::replay::request::{Request, ResultRow, TransactionStatus as Status};
 
@@ -36,6 +39,7 @@ pub struct Left {
 #[derive(Debug)]
 pub(super) struct Leaving {
     left: Left,
+    /// Whether the session's state is known, as far as it has to be.
     asked: bool,
 }
 
@@ -81,8 +85,14 @@ impl Session {
             return Next::Send(Request::Text("ROLLBACK".into()));
         }
         if !leaving.asked {
-            self.leaving = Some(Leaving { asked: true, ..leaving });
-            return self.inspect();
+            let Some(routines) = self.routines() else {
+                self.leaving = Some(leaving);
+                return self.ask_about_routines();
+            };
+            if self.context.is_to_be_asked_for(&routines) {
+                self.leaving = Some(Leaving { asked: true, ..leaving });
+                return self.ask(Role::Inspect, self.context.inspection(&routines));
+            }
         }
         let mut left = leaving.left;
         let was_bound = std::mem::replace(&mut left.bound, self.context.is_bound());
@@ -106,8 +116,38 @@ impl Session {
 
     /// Asks the server what the session has.
     pub(super) fn inspect(&mut self) -> Next {
-        self.sent.push_back(Sent { role: Role::Inspect, alone: true });
-        Next::Send(Request::Inspect(self.context.inspection().into()))
+        match self.routines() {
+            Some(routines) => self.ask(Role::Inspect, self.context.inspection(&routines)),
+            None => self.ask_about_routines(),
+        }
+    }
+
+    fn routines(&mut self) -> Option<Arc<Routines>> {
+        let told = self.routines.take();
+        self.database.routines().or(told)
+    }
+
+    fn ask_about_routines(&mut self) -> Next {
+        let as_of = self.database.schema_changes();
+        self.ask(Role::Routines { as_of }, Routines::question().to_owned())
+    }
+
+    fn ask(&mut self, role: Role, sql: String) -> Next {
+        self.sent.push_back(Sent { role, alone: true });
+        Next::Send(Request::Inspect(sql.into()))
+    }
+
+    /// The server has said what the database's routines may do to a session.
+    pub(super) fn routines_told(
+        &mut self,
+        as_of: u64,
+        error: Option<SqlState>,
+        rows: &[ResultRow],
+    ) {
+        let routines = if error.is_none() { Routines::read(rows) } else { Routines::unknown() };
+        let routines = Arc::new(routines);
+        self.routines = Some(routines.clone());
+        self.database.note_routines(as_of, routines);
     }
 
     /// The server has said what the session has. Where it refused to, what the log tells counts.
