@@ -439,6 +439,7 @@ impl SessionActor {
     fn answered(&mut self, reply: Reply, now: Instant) {
         let error = reply.error.as_ref().map(|error| (error.sqlstate, error.before_execute));
         let took = reply.took;
+        let parameter = reply.error.as_ref().and_then(|error| error.parameter);
         match error {
             Some((code, _)) => self.note_failure(code),
             None if !reply.result.is_empty() => self.note_exports(&reply.result),
@@ -447,6 +448,7 @@ impl SessionActor {
         let answer = Answer {
             status: reply.status,
             error,
+            parameter,
             completed: reply.completed as usize,
             rows: reply.result,
             foreign_encoding: reply.foreign_encoding,

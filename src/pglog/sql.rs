@@ -313,6 +313,24 @@ pub fn has_parameters(sql: &str) -> bool {
     })
 }
 
+/// The numbers of the parameters that the text casts itself (`$1::int`, `CAST($1 AS int)`).
+pub fn cast_parameters(sql: &str) -> Vec<usize> {
+    let mut cast = Vec::new();
+    let mut before = ["", ""];
+    for (token, range) in Lexer::new(sql) {
+        let (text, behind) = (&sql[range.clone()], &sql[range.end..]);
+        if token == Token::Other
+            && let Some(number) = text.strip_prefix('$').and_then(|number| number.parse().ok())
+            && (behind.trim_start().starts_with("::")
+                || before[1] == "(" && before[0].eq_ignore_ascii_case("cast"))
+        {
+            cast.push(number);
+        }
+        before = [before[1], text];
+    }
+    cast
+}
+
 /// Whether a backslash stands where SQL has none: outside of constants, names and comments.
 pub fn has_stray_backslash(sql: &str) -> bool {
     sql.contains('\\')

@@ -17,7 +17,7 @@ use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore, Routines};
 use crate::replay::logins::{Blocker, LogIn};
 use crate::replay::pace::Moment;
-use crate::replay::parameter_types::ParamTyping;
+use crate::replay::parameter_types::{TypeSearch, all_fit};
 use crate::replay::permits::ConnectionState;
 use crate::replay::request::{ParseMode, Request, ResultRow, Took, TransactionStatus as Status};
 use crate::replay::stall::Activity;
@@ -65,9 +65,9 @@ pub struct Session {
     /// The transaction status that the last answer told. Within a pipeline none does: it counts as a
     /// transaction.
     status: Status,
-    /// Parameter types that are to be tried next for a statement, by its text: those before have failed
-    /// and with them the pipeline, which is run again.
-    tried_types: HashMap<Box<str>, ParamTyping>,
+    /// Searches for parameter types that go on when their statement is run again: the types before have
+    /// failed and with them the pipeline.
+    searches: HashMap<Seq, TypeSearch>,
     /// Statements prepared on this connection by Parse messages, by name.
     prepared: HashMap<Box<str>, Prepared>,
     /// The error that the open transaction has to be aborted with: on the source it was, as a record
@@ -145,6 +145,8 @@ pub enum Turns {
 #[derive(Debug)]
 struct Prepared {
     sql: Box<str>,
+    /// The types of its parameters that were guessed, as OIDs; empty where the server inferred all.
+    types: Vec<u32>,
     /// Whether the context knows it.
     noted: bool,
 }
@@ -297,6 +299,8 @@ pub struct Answer {
     pub rows: Vec<ResultRow>,
     /// Whether the server does not take UTF-8 from us any more.
     pub foreign_encoding: bool,
+    /// The parameter that the error names, from 1.
+    pub parameter: Option<u16>,
     /// How long the server took.
     pub took: Took,
 }
@@ -337,7 +341,7 @@ impl Session {
             undoing: None,
             tries: 0,
             pipeline: Pipeline::Closed,
-            tried_types: HashMap::new(),
+            searches: HashMap::new(),
             status: Status::Idle,
             prepared: HashMap::new(),
             context: Context::default(),
@@ -616,7 +620,8 @@ impl Session {
         }
         if let Some(restore) = self.restoring.pop_front() {
             if let Restore::Parse { name, sql } = &restore {
-                self.prepared.insert(name.clone(), Prepared { sql: sql.clone(), noted: true });
+                let (sql, types) = (sql.clone(), Vec::new());
+                self.prepared.insert(name.clone(), Prepared { sql, types, noted: true });
             }
             self.sent.push_back(Sent { role: Role::Restore(restore.clone()), alone: false });
             return Next::Send(Request::Restore(restore));
@@ -686,13 +691,11 @@ impl Session {
             return self.begin_steps(work, end, mode);
         }
         let content = Content::of(&mode);
-        let typing = match mode {
-            ReplayMode::Extended | ReplayMode::DrawOnly { .. } => {
-                self.findings.types.get(&work.statement.sql).unwrap_or_default()
-            }
-            _ => ParamTyping::Untyped,
+        let types = match mode {
+            ReplayMode::Extended | ReplayMode::DrawOnly { .. } => self.known_param_types(&work),
+            _ => Vec::new(),
         };
-        let request = self.request(&work, mode, typing);
+        let request = self.request(&work, mode, types);
         self.sent.push_back(Sent { role: Role::Whole(work, content), alone });
         Next::Send(request)
     }
@@ -776,25 +779,33 @@ impl Session {
 
     /// Whether the statement has to be prepared under its name first.
     fn parses_by_name(&self, work: &Work) -> bool {
-        let Protocol::Extended { name, prepared_anew, .. } = &work.statement.protocol else {
+        let Protocol::Extended { name, parameters, prepared_anew, .. } = &work.statement.protocol
+        else {
             return false;
         };
-        let is_prepared = || self.prepared.get(name).is_some_and(|it| it.sql == work.statement.sql);
+        let is_prepared =
+            || self.prepared_as(work).is_some_and(|prepared| all_fit(&prepared.types, parameters));
         !name.is_empty() && (*prepared_anew || !is_prepared())
     }
 
-    fn request(&mut self, work: &Arc<Work>, mode: ReplayMode, typing: ParamTyping) -> Request {
+    /// The statement that is prepared under this one's name, if it has the same text.
+    fn prepared_as(&self, work: &Work) -> Option<&Prepared> {
+        let Protocol::Extended { name, .. } = &work.statement.protocol else { return None };
+        self.prepared.get(name).filter(|prepared| prepared.sql == work.statement.sql)
+    }
+
+    fn request(&mut self, work: &Arc<Work>, mode: ReplayMode, types: Vec<u32>) -> Request {
         match mode {
             ReplayMode::Simple => Request::Simple(work.clone()),
             ReplayMode::Text(text) => Request::Text(text),
             ReplayMode::RollBack => Request::Text("ROLLBACK".into()),
             ReplayMode::ParseOnly => Request::ParseOnly(work.clone()),
             ReplayMode::BindOnly => Request::BindOnly(work.clone()),
-            ReplayMode::Extended => self.extended_request(work, typing),
+            ReplayMode::Extended => self.extended_request(work, types),
             ReplayMode::DrawOnly { limits, code } => match &work.statement.protocol {
-                Protocol::Extended { parameters, .. } => Request::DrawOnly {
+                Protocol::Extended { .. } => Request::DrawOnly {
                     work: work.clone(),
-                    types: typing.types(parameters),
+                    types,
                     limits: limits.into(),
                     failure: raise(code).into(),
                 },
@@ -803,8 +814,8 @@ impl Session {
         }
     }
 
-    fn extended_request(&mut self, work: &Arc<Work>, typing: ParamTyping) -> Request {
-        let Protocol::Extended { name, parameters, .. } = &work.statement.protocol else {
+    fn extended_request(&mut self, work: &Arc<Work>, types: Vec<u32>) -> Request {
+        let Protocol::Extended { name, .. } = &work.statement.protocol else {
             return Request::Simple(work.clone());
         };
         let parse = if name.is_empty() {
@@ -816,10 +827,11 @@ impl Session {
             ParseMode::Prepared
         } else {
             let sql = work.statement.sql.clone();
-            self.prepared.insert(name.clone(), Prepared { sql, noted: false });
+            let types = types.clone();
+            self.prepared.insert(name.clone(), Prepared { sql, types, noted: false });
             ParseMode::Named
         };
-        Request::Extended { work: work.clone(), parse, types: typing.types(parameters) }
+        Request::Extended { work: work.clone(), parse, types }
     }
 }
 

@@ -71,6 +71,8 @@ pub struct ServerError {
     pub detail: Option<String>,
     /// Where in the statement's text it is, in characters from 1.
     pub position: Option<u32>,
+    /// The parameter of the statement that it is about, from 1, where it names one.
+    pub parameter: Option<u16>,
     /// Extended protocol only: Parse or Bind failed, so nothing of the statement has run.
     pub before_execute: bool,
 }
@@ -85,6 +87,7 @@ impl ServerError {
             message: String::new(),
             detail: None,
             position: None,
+            parameter: None,
             before_execute: false,
         };
         while let [code, rest @ ..] = body {
@@ -97,7 +100,15 @@ impl ServerError {
                     error.severity_fatal |= matches!(value.as_ref(), "FATAL" | "PANIC");
                 }
                 b'C' => error.sqlstate = value.parse().unwrap_or(error.sqlstate),
-                b'M' => error.message = value.into_owned(),
+                b'M' => {
+                    // Of others it may quote a value.
+                    if matches!(&error.sqlstate.0, b"42P18" | b"42P08") {
+                        error.parameter = parameter_in(&value);
+                    }
+                    error.message = value.into_owned();
+                }
+                // Where a value is none of its parameter's type, this names it.
+                b'W' => error.parameter = error.parameter.or_else(|| parameter_in(&value)),
                 b'D' => error.detail = Some(value.into_owned()),
                 b'P' => error.position = value.parse().ok(),
                 _ => {}
@@ -106,6 +117,19 @@ impl ServerError {
         }
         error
     }
+}
+
+/// The first parameter that a text of the server names, in whatever language: `parameter $2`.
+fn parameter_in(text: &str) -> Option<u16> {
+    text.match_indices(" $").find_map(|(at, mark)| {
+        // `with parameters: $1 = …, $2 = …` lists all.
+        if text[..at].ends_with([':', ',']) {
+            return None;
+        }
+        let rest = &text[at + mark.len()..];
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        rest[..digits].parse().ok()
+    })
 }
 
 impl fmt::Display for ServerError {
@@ -132,6 +156,7 @@ impl From<&tokio_postgres::error::DbError> for ServerError {
                 Some(ErrorPosition::Original(position)) => Some(*position),
                 _ => None,
             },
+            parameter: None,
             before_execute: false,
         }
     }
@@ -211,10 +236,25 @@ mod tests {
                 message: "doppelt".to_owned(),
                 detail: Some("Key (id)=(7)".to_owned()),
                 position: Some(15),
+                parameter: None,
                 before_execute: false,
             }
         );
         assert_eq!(error.to_string(), "ERROR 23505: doppelt");
+    }
+
+    #[test]
+    fn an_error_names_the_parameter_that_it_is_about() {
+        let parameter = |fields: &[u8]| ServerError::parse(fields).parameter;
+        assert_eq!(
+            parameter(b"C42P18\0Mcould not determine data type of parameter $12\0\0"),
+            Some(12)
+        );
+        let value = b"C22P02\0Minvalid input: \"a $3\"\0Wunnamed portal parameter $2 = 'a $3'\0\0";
+        assert_eq!(parameter(value), Some(2));
+        let all =
+            b"C22012\0Mdivision by zero\0Wunnamed portal with parameters: $1 = '0', $2 = '1'\0\0";
+        assert_eq!(parameter(all), None);
     }
 
     #[test]

@@ -21,3 +21,20 @@ fn a_failure_of_declared_types_is_not_one_that_the_target_has_mended() {
         assert_eq!(outcomes, &json!({"cannot_tell": 1}), "{}", replayed.finished);
     });
 }
+
+#[test]
+fn a_type_that_was_guessed_from_one_value_gives_way_to_one_that_fits_the_next() {
+    Case::new("guessed_types_stay").check(|replayed| {
+        let keys = ["k007", "k12.5", "k4711", "kA-17", "t900", "tB-9", "tx3"];
+        replayed.all_same().rows("select k from kv order by k", &keys);
+    });
+}
+
+#[test]
+fn ranges_and_intervals_are_known_as_such_and_what_the_server_infers_is_left_to_it() {
+    let case = Case::new("guessed_types_range_interval").database("postgres");
+    case.check(|replayed| {
+        let outcomes = &replayed.all_same().finished.report["outcomes"];
+        assert_eq!(outcomes, &json!({"same": 10}), "{}", replayed.finished);
+    });
+}

@@ -13,6 +13,7 @@ use super::{Answered, Next, Role, Sent, Session, Turns};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
+use crate::replay::parameter_types::is_inference_failure;
 use crate::replay::request::{Request, TransactionStatus as Status};
 use crate::replay::work::Work;
 
@@ -72,6 +73,15 @@ impl Session {
                 Some(RunAgain::Prepare(code))
             }
             _ if snapshot_is_gone(work, source, code) => Some(RunAgain::Snapshot(code)),
+            // Its types were known, and are not those that these values or these tables take.
+            _ if before_execute
+                && is_inference_failure(code)
+                && has_parameters(work)
+                && !matches!(source, SourceEnd::Failed(_))
+                && self.findings.types.forget(&work.statement.sql) =>
+            {
+                Some(RunAgain::Prepare(code))
+            }
             _ => None,
         }
     }
@@ -94,8 +104,6 @@ impl Session {
         let prepared = works.iter().flat_map(|work| prepared_by_sql(work)).collect();
         self.undoing = Some(Undoing { works, prepared });
         self.newest_succeeded = false;
-        // With which types it is prepared is not known any more.
-        self.forget_prepared(work);
     }
 
     /// Whether a rollback undoes all that the open transaction and the failed statement did, and
@@ -220,6 +228,10 @@ fn is_refused_after_failure(statement: &Statement) -> bool {
         || !parts.first().is_some_and(|part| {
             part.command.ends_transaction() || part.command == Command::Savepoint
         })
+}
+
+fn has_parameters(work: &Work) -> bool {
+    matches!(&work.statement.protocol, Protocol::Extended { parameters, .. } if !parameters.is_empty())
 }
 
 fn was_prepared(work: &Work) -> bool {

@@ -14,8 +14,8 @@ use super::running_again::may_have_committed;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
-use crate::pglog::statement::{Protocol, SourceEnd, SyncEnd};
-use crate::replay::parameter_types::{ParamTyping, is_inference_failure};
+use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
+use crate::replay::parameter_types::{Refusal, TypeSearch, all_fit, is_inference_failure};
 use crate::replay::request::{Request, Took, TransactionStatus as Status};
 use crate::replay::work::{End, Work};
 
@@ -37,7 +37,10 @@ pub(super) enum Pipeline {
 pub(super) struct Current {
     pub(super) work: Arc<Work>,
     mode: ReplayMode,
-    typing: ParamTyping,
+    /// The types of its parameters, as OIDs.
+    types: Vec<u32>,
+    /// The search for them, where they are not known.
+    search: Option<TypeSearch>,
     pub(super) step: Step,
     place: Place,
     /// The answer that will count, once the steps after it are through.
@@ -116,11 +119,37 @@ impl Session {
             && !work.statement.controls_transaction()
     }
 
+    /// Whether the statement's types have to be found out: nobody knows them, or they don't fit its
+    /// values.
     fn types_unknown(&self, work: &Work, end: End) -> bool {
         let Protocol::Extended { parameters, .. } = &work.statement.protocol else { return false };
         !parameters.is_empty()
             && !matches!(end.source, SourceEnd::Failed(_))
-            && self.findings.types.get(&work.statement.sql).is_none()
+            && (self.prepared_as(work).is_some_and(|it| !all_fit(&it.types, parameters))
+                || !self
+                    .findings
+                    .types
+                    .get(&work.statement.sql)
+                    .is_some_and(|typing| typing.fits(parameters)))
+    }
+
+    /// The types of a statement's parameters, as far as they are known.
+    pub(super) fn known_param_types(&self, work: &Work) -> Vec<u32> {
+        let Statement { sql, protocol, .. } = &work.statement;
+        let Protocol::Extended { parameters, .. } = protocol else { return Vec::new() };
+        let typing = self.findings.types.get(sql);
+        typing.map(|typing| typing.types(parameters, sql)).unwrap_or_default()
+    }
+
+    /// Where the search for a statement's types begins.
+    fn search(&self, work: &Work) -> TypeSearch {
+        let Statement { sql, protocol, .. } = &work.statement;
+        let Protocol::Extended { parameters, .. } = protocol else { return TypeSearch::new(0) };
+        match (self.prepared_as(work), self.findings.types.get(sql)) {
+            (Some(prepared), _) => TypeSearch::widening(&prepared.types, parameters),
+            (None, Some(typing)) => typing.widening(parameters, sql),
+            (None, None) => TypeSearch::new(parameters.len()),
+        }
     }
 
     pub(super) fn begin_steps(&mut self, work: Arc<Work>, end: End, mode: ReplayMode) -> Next {
@@ -136,13 +165,17 @@ impl Session {
         let unknown = mode == ReplayMode::Extended && self.types_unknown(&work, end);
         let guarded = place == Place::Outside && self.status == Status::InTransaction && unknown;
         let step = if guarded { Step::Guard } else { Step::Run };
-        let sql = &work.statement.sql;
-        let known = self.findings.types.get(sql).or_else(|| self.tried_types.get(sql).copied());
-        let typing = known.unwrap_or_default();
+        let begun = self.searches.remove(&work.seq);
+        let search = unknown.then(|| begun.unwrap_or_else(|| self.search(&work)));
+        let types = match &search {
+            Some(search) => search.types(),
+            None => self.known_param_types(&work),
+        };
         self.current = Some(Current {
             work,
             mode,
-            typing,
+            types,
+            search,
             step,
             place,
             result: None,
@@ -165,9 +198,13 @@ impl Session {
                 syncs: true,
             },
             Step::Run => {
-                let (work, mode, typing, place) =
-                    (current.work.clone(), current.mode.clone(), current.typing, current.place);
-                let request = self.request(&work, mode, typing);
+                let (work, mode, types, place) = (
+                    current.work.clone(),
+                    current.mode.clone(),
+                    current.types.clone(),
+                    current.place,
+                );
+                let request = self.request(&work, mode, types);
                 match place {
                     Place::Outside => request,
                     Place::Flushed | Place::Synced => Request::Pipelined {
@@ -211,7 +248,7 @@ impl Session {
             self.run_again(&current.work);
             return Answered::default();
         }
-        let guessed = current.typing != ParamTyping::Untyped;
+        let guessed = current.search.as_ref().is_some_and(TypeSearch::guesses);
         let result = current.result.unwrap_or(Ok(()));
         let content = Content::of(&current.mode);
         let within = if current.place == Place::Outside { Within::Block } else { Within::Pipeline };
@@ -242,10 +279,8 @@ impl Session {
         answer: &Answer,
         before: Status,
     ) -> Option<Step> {
-        let unknown = current.mode == ReplayMode::Extended
-            && self.types_unknown(&current.work, current.work.end());
         let pipelined = current.place != Place::Outside;
-        let guarded = !pipelined && before == Status::InTransaction && unknown;
+        let guarded = !pipelined && before == Status::InTransaction && current.search.is_some();
         if Content::of(&current.mode) == Content::Itself {
             current.took = Some(answer.took);
         }
@@ -255,21 +290,21 @@ impl Session {
             self.status = if failed { Status::Failed } else { Status::InTransaction };
         }
         if let Some((code, before_execute)) = answer.error {
+            (current.result, current.before_execute) = (Some(Err(code)), before_execute);
             if before_execute {
                 self.forget_prepared(&current.work);
+            } else {
+                self.types_accepted(current);
             }
-            (current.result, current.before_execute) = (Some(Err(code)), before_execute);
-            if unknown
-                && before_execute
-                && is_inference_failure(code)
-                && let Some(typing) = current.typing.next(code)
+            let refusal = Refusal { code, parameter: answer.parameter };
+            if before_execute && is_inference_failure(code) && self.types_refused(current, refusal)
             {
                 if pipelined {
                     // What was before it is undone with it.
-                    self.tried_types.insert(current.work.statement.sql.clone(), typing);
+                    let search = current.search.take();
+                    self.searches.extend(search.map(|search| (current.work.seq, search)));
                     current.runs_again = true;
                 } else {
-                    current.typing = typing;
                     match answer.status {
                         Status::Failed if guarded => return Some(Step::Retry),
                         Status::Idle => return Some(Step::Run),
@@ -279,10 +314,7 @@ impl Session {
             }
         } else {
             current.result = Some(Ok(()));
-            if unknown {
-                self.findings.types.put(&current.work.statement.sql, current.typing);
-                self.tried_types.remove(&current.work.statement.sql);
-            }
+            self.types_accepted(current);
         }
         let failed = answer.error.is_some();
         match current.place {
@@ -296,5 +328,29 @@ impl Session {
                 SyncEnd::Synced | SyncEnd::Never => Some(Step::Undo),
             },
         }
+    }
+
+    /// The server has taken the statement's types, whatever came of it.
+    fn types_accepted(&self, current: &Current) {
+        if let Some(search) = &current.search {
+            self.findings.types.put(&current.work.statement.sql, search.typing());
+        }
+    }
+
+    /// Goes on to other types; `false`: there are none to try.
+    fn types_refused(&self, current: &mut Current, refusal: Refusal) -> bool {
+        let Statement { sql, protocol, .. } = &current.work.statement;
+        let (Some(search), Protocol::Extended { parameters, .. }) = (&mut current.search, protocol)
+        else {
+            return false;
+        };
+        if search.refused(refusal, parameters, sql) {
+            current.types = search.types();
+            return true;
+        }
+        self.findings.types.refused(sql);
+        // That is what it is refused for, and not for a guess of ours.
+        current.result = search.first_refusal().map(Err).or(current.result);
+        false
     }
 }

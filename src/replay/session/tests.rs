@@ -601,7 +601,11 @@ fn in_a_transaction_a_savepoint_guards_it_against_types_that_are_not_inferred() 
 #[test]
 fn types_that_one_session_found_out_are_known_to_all() {
     let known = Arc::new(Findings::default());
-    known.types.put("untypable insert 1", ParamTyping::Guessed);
+    let mut first = Replay::new(settings());
+    first.session = Session::new(settings(), known.clone());
+    first.session.connected();
+    first.push("untypable insert 1", extended("", &["7"]), ok());
+    first.run();
     let mut replay = Replay::new(settings());
     replay.session = Session::new(settings(), known);
     replay.session.connected();

@@ -142,3 +142,41 @@ fn what_types_or_names_may_explain_executes_nothing_and_aborts_its_transaction_a
         assert_eq!(replay.server.committed, [4], "{sql}");
     }
 }
+
+#[test]
+fn a_guessed_type_gives_way_where_a_later_value_does_not_fit() {
+    let mut replay = Replay::new(settings());
+    let mut execute = |value: &str| {
+        replay.push("untypable insert 1", extended("s", &[value]), ok());
+        replay.ran()
+    };
+    assert_eq!(execute("4711"), ["Named: untypable insert 1", "Named typed: untypable insert 1"]);
+    assert_eq!(execute("12"), ["Prepared typed: untypable insert 1"]);
+    assert_eq!(execute("A-17"), ["Named typed: untypable insert 1"]);
+    assert_eq!(execute("007"), ["Prepared typed: untypable insert 1"], "text fits all");
+    // In a transaction a savepoint guards it.
+    replay.push("untypable insert 2", extended("t", &["1"]), ok());
+    replay.simple("begin", ok());
+    replay.push("untypable insert 2", extended("t", &["x"]), ok());
+    replay.simple("commit", ok());
+    replay.run();
+    assert_eq!(replay.server.committed, [1, 1, 1, 1, 2, 2]);
+    assert!(replay.results().iter().all(|result| result == "ok"));
+}
+
+#[test]
+fn a_transaction_that_known_types_alone_have_aborted_is_run_again_with_others() {
+    let mut replay = Replay::new(settings());
+    // What was found out elsewhere, with other values or in another schema, does not hold here.
+    replay.session.findings.types.put("untypable insert 2", Default::default());
+    for sql in ["begin", "insert 1"] {
+        replay.simple(sql, ok());
+    }
+    replay.push("untypable insert 2", extended("", &["7"]), ok());
+    replay.push("insert 3", extended("", &[]), ok());
+    replay.simple("commit", ok());
+    replay.run();
+    assert_eq!(replay.results(), ["ok"; 5]);
+    assert_eq!(replay.server.committed, [1, 2, 3]);
+    assert_eq!(replay.retried, ["42P18"]);
+}

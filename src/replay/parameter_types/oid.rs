@@ -1,0 +1,47 @@
+//! The OIDs of built-in types, which never change (`pg_type.dat`).
+
+/// Left to the server.
+pub const UNKNOWN: u32 = 0;
+pub const BOOL: u32 = 16;
+pub const BYTEA: u32 = 17;
+pub const INT8: u32 = 20;
+pub const INT2: u32 = 21;
+pub const INT4: u32 = 23;
+pub const TEXT: u32 = 25;
+pub const JSON: u32 = 114;
+pub const POINT: u32 = 600;
+pub const FLOAT8: u32 = 701;
+pub const INET: u32 = 869;
+pub const BOOL_ARRAY: u32 = 1000;
+pub const INT4_ARRAY: u32 = 1007;
+pub const TEXT_ARRAY: u32 = 1009;
+pub const INT8_ARRAY: u32 = 1016;
+pub const FLOAT8_ARRAY: u32 = 1022;
+pub const DATE: u32 = 1082;
+pub const TIME: u32 = 1083;
+pub const TIMESTAMP: u32 = 1114;
+pub const TIMESTAMP_ARRAY: u32 = 1115;
+pub const DATE_ARRAY: u32 = 1182;
+pub const TIMESTAMPTZ: u32 = 1184;
+pub const TIMESTAMPTZ_ARRAY: u32 = 1185;
+pub const INTERVAL: u32 = 1186;
+pub const INTERVAL_ARRAY: u32 = 1187;
+pub const NUMERIC_ARRAY: u32 = 1231;
+pub const TIMETZ: u32 = 1266;
+pub const NUMERIC: u32 = 1700;
+pub const VOID: u32 = 2278;
+pub const UUID: u32 = 2950;
+pub const UUID_ARRAY: u32 = 2951;
+pub const JSONB: u32 = 3802;
+pub const INT4_RANGE: u32 = 3904;
+pub const NUM_RANGE: u32 = 3906;
+pub const TS_RANGE: u32 = 3908;
+pub const TSTZ_RANGE: u32 = 3910;
+pub const DATE_RANGE: u32 = 3912;
+pub const INT8_RANGE: u32 = 3926;
+pub const INT4_MULTIRANGE: u32 = 4451;
+pub const NUM_MULTIRANGE: u32 = 4532;
+pub const TS_MULTIRANGE: u32 = 4533;
+pub const TSTZ_MULTIRANGE: u32 = 4534;
+pub const DATE_MULTIRANGE: u32 = 4535;
+pub const INT8_MULTIRANGE: u32 = 4536;
