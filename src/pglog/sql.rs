@@ -275,6 +275,15 @@ pub fn key(statement: &str, words: usize) -> String {
     key
 }
 
+/// Whether a text holds a word, in any case, which begins with a letter.
+pub fn mentions(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some(first) = word.first() else { return true };
+    memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text).any(|at| {
+        text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
+    })
+}
+
 /// The last word, name or constant of a statement as it stands there.
 pub fn last_token(statement: &str) -> &str {
     let last = Lexer::new(statement).filter(|(token, _)| *token != Token::Semicolon).last();

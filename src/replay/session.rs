@@ -12,7 +12,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::pglog::SqlState;
-use crate::pglog::sql::{CLIENT_ENCODING, Command};
+use crate::pglog::sql::{self, CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore, Routines};
 use crate::replay::logins::{Blocker, LogIn};
@@ -841,12 +841,7 @@ fn sets_encoding(statement: &Statement) -> bool {
     if !outline.names_settings && !outline.has(|c| matches!(c, Command::Set | Command::SetLocal)) {
         return false;
     }
-    let names = |text: &str| {
-        let contains = |word: &[u8]| {
-            text.as_bytes().windows(word.len()).any(|at| at.eq_ignore_ascii_case(word))
-        };
-        contains(CLIENT_ENCODING.as_bytes()) || contains(b"names")
-    };
+    let names = |text: &str| sql::mentions(text, CLIENT_ENCODING) || sql::mentions(text, "names");
     names(&statement.sql) || statement.parameters().iter().flatten().any(|value| names(value))
 }
 

@@ -414,16 +414,17 @@ pub fn custom_names(statement: &str, parameters: &[Option<Box<str>>]) -> Vec<Str
             names.push(text.to_ascii_lowercase());
         }
     };
-    for (token, range) in Lexer::new(statement) {
-        let text = &statement[range];
+    let mut tokens =
+        Lexer::new(statement).map(|(token, range)| (token, &statement[range])).peekable();
+    let does = tokens.peek().is_some_and(|(_, first)| first.eq_ignore_ascii_case("do"));
+    for (token, text) in tokens {
         match token {
-            Token::Text if text.starts_with('$') || text.len() > 66 => {
+            Token::Text if does => {
                 // Code: its own constants and names.
-                let code = text.trim_matches('$');
-                code.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$')))
+                text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$')))
                     .for_each(&mut add);
             }
-            Token::Text => add(text.trim_matches('\'')),
+            Token::Text => add(text.trim_matches(['\'', '$'])),
             _ => {}
         }
     }
@@ -571,6 +572,6 @@ mod tests {
              select current_setting('app.three'), $1, 'app.four '",
             &parameters,
         );
-        assert_eq!(names, ["app.one", "x.y", "app.three", "app.two"]);
+        assert_eq!(names, ["app.one", "x.y", "app.three", "app.four", "app.two"]);
     }
 }

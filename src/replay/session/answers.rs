@@ -9,7 +9,7 @@ use super::running_again::may_have_committed;
 use super::steps::Pipeline;
 use super::{Answer, Answered, Content, Ended, Role, Sent, Session, is_ascii};
 use crate::pglog::SqlState;
-use crate::pglog::sql::{Command, Verb, prepared_name};
+use crate::pglog::sql::{self, Command, Verb, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::context::Restore;
 use crate::replay::draws::{self, Draws};
@@ -284,10 +284,7 @@ pub(super) fn is_beyond_log(work: &Work) -> bool {
 fn may_change_schema(statement: &Statement) -> bool {
     statement.outline.parts.iter().any(|part| match part.verb {
         Verb::Ddl => true,
-        Verb::CallOrDo => {
-            let text = statement.sql[part.range.clone()].as_bytes();
-            text.windows(6).any(|at| at.eq_ignore_ascii_case(b"create"))
-        }
+        Verb::CallOrDo => sql::mentions(&statement.sql[part.range.clone()], "create"),
         _ => false,
     })
 }
