@@ -11,19 +11,30 @@ use crate::replay::request::ResultRow;
 /// call set_config or current_setting. Custom settings are in no view; one that nothing reads by its
 /// name has no effect. 2077 and 3294 are current_setting, 2078 is set_config; what has a smaller OID
 /// than 16384 is PostgreSQL's own, 12 and 13 are its internal functions and those in C
-/// (`pg_proc.dat`, `pg_language.dat`).
+/// (`pg_proc.dat`, `pg_language.dat`). Of parsed code the constants of type text (25) are read from its
+/// tree, byte by byte behind their length: what writes the code out in SQL locks its tables, and would
+/// wait for another session's `ALTER TABLE`, which may be due only after this question.
 const ROUTINES: &str = "\
     SELECT 'name', pg_catalog.lower(found[1]) FROM ( \
         SELECT prosrc AS body FROM pg_catalog.pg_proc \
         WHERE oid >= 16384 AND prosrc ~* '(set_config|current_setting)' \
-        UNION ALL SELECT pg_catalog.pg_get_expr(polqual, polrelid) FROM pg_catalog.pg_policy \
-        WHERE polqual::text ~ ':funcid (2077|2078|3294) ' \
-        UNION ALL SELECT pg_catalog.pg_get_expr(polwithcheck, polrelid) FROM pg_catalog.pg_policy \
-        WHERE polwithcheck::text ~ ':funcid (2077|2078|3294) ' \
-        UNION ALL SELECT pg_catalog.pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef \
-        WHERE adbin::text ~ ':funcid (2077|2078|3294) ' \
-        UNION ALL SELECT pg_catalog.pg_get_viewdef(ev_class) FROM pg_catalog.pg_rewrite \
-        WHERE ev_class >= 16384 AND ev_action::text ~ ':funcid (2077|2078|3294) ' \
+        UNION ALL SELECT '''' || ( \
+            SELECT pg_catalog.string_agg(pg_catalog.chr(byte::integer), '' ORDER BY at) \
+            FROM pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.btrim(bytes[1]), ' ')) \
+                WITH ORDINALITY AS one (byte, at) \
+            WHERE at > 4 AND byte::integer BETWEEN 33 AND 126) || '''' \
+        FROM ( \
+            SELECT polqual::text AS tree FROM pg_catalog.pg_policy \
+            UNION ALL SELECT polwithcheck::text FROM pg_catalog.pg_policy \
+            UNION ALL SELECT adbin::text FROM pg_catalog.pg_attrdef \
+            UNION ALL SELECT conbin::text FROM pg_catalog.pg_constraint \
+            UNION ALL SELECT tgqual::text FROM pg_catalog.pg_trigger \
+            UNION ALL SELECT pg_catalog.to_jsonb(atomic)->>'prosqlbody' \
+                FROM pg_catalog.pg_proc AS atomic WHERE oid >= 16384 AND prosrc = '' \
+            UNION ALL SELECT ev_action::text FROM pg_catalog.pg_rewrite WHERE ev_class >= 16384 \
+        ) trees, LATERAL pg_catalog.regexp_matches(tree, \
+            ':consttype 25 [^}]*:constvalue [0-9]+ [[] ([0-9 -]*)[]]', 'g') AS bytes \
+        WHERE tree ~ ':funcid (2077|2078|3294) ' \
     ) bodies, LATERAL pg_catalog.regexp_matches(body, \
         '''([A-Za-z_][A-Za-z0-9_$]*[.][A-Za-z0-9_.$]+)''', 'g') AS found \
     UNION SELECT 'changes', NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_proc \
