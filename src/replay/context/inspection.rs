@@ -41,7 +41,8 @@ const ROUTINES: &str = "\
         WHERE oid >= 16384 AND prolang NOT IN (12, 13) AND (prosrc = '' OR prosrc ~* \
         '(set|reset|discard|temp|advisory|listen|prepare|deallocate|execute|hold)'))";
 
-/// What the session has, a row each: what it is, its name, its value. The functions are those of
+/// What the session has, a row each: what it is, its name, its value. What a function with a
+/// superuser's rights has set, the session's own user can't set again. The functions are those of
 /// `pg_settings`, `pg_prepared_statements`, `pg_locks` and `pg_cursors`: a new backend plans them in a
 /// third of the time.
 const STATE: &str = "\
@@ -61,7 +62,10 @@ const STATE: &str = "\
         OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace = pg_catalog.pg_my_temp_schema())) \
     UNION ALL SELECT 'bound', 'advisory locks', NULL FROM pg_catalog.pg_lock_status() \
         WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() \
-    UNION ALL SELECT 'bound', 'cursors', NULL FROM pg_catalog.pg_cursor() WHERE is_holdable";
+    UNION ALL SELECT 'bound', 'cursors', NULL FROM pg_catalog.pg_cursor() WHERE is_holdable \
+    UNION ALL SELECT 'bound', 'settings of a superuser', NULL \
+        FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' AND context = 'superuser' \
+        AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = SESSION_USER)";
 
 /// What the routines of a database may do to a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
