@@ -6,6 +6,10 @@ use std::fmt;
 
 use super::malformed::Malformed;
 
+mod logged;
+
+pub(super) use logged::LoggedChanges;
+
 /// The encoding of a PostgreSQL database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {
@@ -187,9 +191,22 @@ impl Encodings {
         self.by_database.insert(database.into(), encoding);
     }
 
+    /// What a database's encoding was known to be, now that it is this; `None`: the one of all others.
+    fn set(&mut self, database: String, encoding: Option<Encoding>) -> Option<Encoding> {
+        match encoding {
+            Some(encoding) => self.by_database.insert(database, encoding),
+            None => self.by_database.remove(&database),
+        }
+    }
+
+    /// What a database's encoding is known to be.
+    fn known(&self, database: &str) -> Option<Encoding> {
+        self.by_database.get(database).copied()
+    }
+
     /// The encoding of a database.
     pub fn of(&self, database: &str) -> Encoding {
-        self.by_database.get(database).copied().unwrap_or(self.default)
+        self.known(database).unwrap_or(self.default)
     }
 
     /// Whether no database can have another encoding than UTF-8, so that valid UTF-8 needs no

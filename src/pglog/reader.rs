@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::csvlog::{CsvlogReader, Origin};
-use super::encoding::Encodings;
+use super::encoding::{Encodings, LoggedChanges};
 use super::envelope::{self, Content, MAX_ENVELOPES, Opened};
 use super::malformed::Malformed;
 use super::record::LogRecord;
@@ -87,15 +87,23 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub struct RecordReader {
     format: Format,
     encodings: Encodings,
+    /// What the log does to the databases that these are of.
+    changes: LoggedChanges,
     csvlog: CsvlogReader,
     /// What was unescaped out of envelopes, outermost first.
     unwrapped: [Vec<u8>; MAX_ENVELOPES],
 }
 
 impl RecordReader {
-    /// A reader of payloads of this form, from databases of these encodings.
+    /// A reader of payloads of this form, from databases that begin with these encodings.
     pub fn new(format: Format, encodings: Encodings) -> Self {
-        Self { format, encodings, csvlog: CsvlogReader::default(), unwrapped: Default::default() }
+        Self {
+            format,
+            encodings,
+            changes: LoggedChanges::default(),
+            csvlog: CsvlogReader::default(),
+            unwrapped: Default::default(),
+        }
     }
 
     /// Reads the one log record that a payload holds.
@@ -104,9 +112,11 @@ impl RecordReader {
     ///
     /// [`Malformed`] says why there is none, without quoting it.
     pub fn read<'a>(&'a mut self, payload: &'a [u8]) -> Result<LogRecord<'a>, Malformed> {
-        let Self { format, encodings, csvlog, unwrapped } = self;
+        let Self { format, encodings, changes, csvlog, unwrapped } = self;
         csvlog.forget_width();
-        read_layer(*format, payload, Origin::Server, encodings, csvlog, unwrapped)
+        let record = read_layer(*format, payload, Origin::Server, encodings, csvlog, unwrapped)?;
+        changes.note(&record, encodings);
+        Ok(record)
     }
 
     /// How many columns the last record had, where it was a csv record.

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+mod database_changes;
 mod known;
 pub(crate) mod lexer;
 mod login_changes;
@@ -17,6 +18,7 @@ mod snapshots;
 mod verb;
 mod words;
 
+pub use database_changes::{DatabaseChange, database_changes};
 use known::Known;
 use lexer::{Lexer, Token};
 pub use login_changes::vacated_database;

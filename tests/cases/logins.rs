@@ -66,3 +66,17 @@ fn a_role_that_a_function_made_can_log_in() {
         it.all_same().rows("select count(*) from pg_roles where rolname in ('f1', 'f2')", &["2"]);
     });
 }
+
+#[test]
+fn a_database_that_the_log_makes_is_read_in_its_own_encoding() {
+    let stored = "select encode(convert_to(name, 'LATIN1'), 'hex') from names order by 1";
+    Case::new("database_made_in_latin1").database("postgres").check(|it| {
+        it.all_same()
+            .rows_in("older", stored, &["4dfc6c6c6572", "5a6feb", "c3a9", "c96c697365"])
+            .rows_in(
+                "copied",
+                stored,
+                &["4dfc6c6c6572", "4e6feb6c", "5a6feb", "c3a9", "c96c697365"],
+            );
+    });
+}

@@ -60,7 +60,8 @@ pub fn vacated_database(sql: &str) -> Option<String> {
     }
 }
 
-fn name(token: Token, text: &str) -> Option<String> {
+/// The name that a token is, or the text of a constant.
+pub(super) fn name(token: Token, text: &str) -> Option<String> {
     let inner = || text.get(1..text.len().checked_sub(1)?);
     match token {
         Token::Word => Some(text.to_lowercase()),

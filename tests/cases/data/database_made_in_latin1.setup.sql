@@ -1,0 +1,1 @@
+-- nothing: the log makes its databases
