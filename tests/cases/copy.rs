@@ -13,7 +13,7 @@ fn assert_skipped(replayed: &Replayed, copies: u64, same: u64) {
 
 #[test]
 fn copy_from_stdout_asks_for_data_as_copy_from_stdin_does() {
-    Case::new("02-copy-from-stdout").database("postgres").check(|replayed| {
+    Case::new("copy_from_stdout").database("postgres").check(|replayed| {
         replayed.rows("select n from log order by n", &["1", "2", "3"]);
         assert_skipped(replayed, 1, 7);
     });

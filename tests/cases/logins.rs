@@ -14,19 +14,17 @@ impl Replayed {
 
 #[test]
 fn a_session_finds_the_database_that_was_made_before_it() {
-    Case::new("10-database-made-in-the-log").orders(&["serial", "conflict", "session"]).check(
-        |it| {
-            it.all_same()
-                .rows("select count(*) from pg_database where datname like 'test_%'", &["1"])
-                .rows("select count(*) from x", &["3"])
-                .rows_in("test_3", "select count(*) from t", &["1"]);
-        },
-    );
+    Case::new("databases_made_for_tests").orders(&["serial", "conflict", "session"]).check(|it| {
+        it.all_same()
+            .rows("select count(*) from pg_database where datname like 'test_%'", &["1"])
+            .rows("select count(*) from x", &["3"])
+            .rows_in("test_3", "select count(*) from t", &["1"]);
+    });
 }
 
 #[test]
 fn a_role_that_was_made_before_can_log_in() {
-    let case = Case::new("01-create-database-then-connect").database("postgres");
+    let case = Case::new("database_and_role_made_before").database("postgres");
     case.orders(&["serial", "conflict", "session"]).check(|it| {
         it.all_same().rows("select count(*) from u", &["2"]).rows_in(
             "shop",

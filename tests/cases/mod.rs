@@ -3,9 +3,6 @@
 //! `data/NAME.csv` is the log as a server wrote it, `data/NAME.setup.sql` what the database held when
 //! it began. A case is run in each order that it names, on a server of its own.
 
-// Until each of its ways to set a case up is used.
-#![allow(dead_code)]
-
 mod copy;
 mod files;
 mod logins;
@@ -26,6 +23,7 @@ use crate::support::postgres::Server;
 #[must_use]
 struct Case {
     name: &'static str,
+    setup: &'static str,
     database: &'static str,
     version: u32,
     orders: &'static [&'static str],
@@ -40,7 +38,20 @@ impl Case {
     /// The case with this log.
     fn new(name: &'static str) -> Self {
         let orders = &["serial", "conflict"];
-        Self { name, database: "app", version: 15, orders, arguments: &[], files: None }
+        Self {
+            name,
+            setup: name,
+            database: "app",
+            version: 15,
+            orders,
+            arguments: &[],
+            files: None,
+        }
+    }
+
+    /// The set-up of this name, which several cases share.
+    fn setup(self, setup: &'static str) -> Self {
+        Self { setup, ..self }
     }
 
     /// The database that the log was written for.
@@ -90,7 +101,7 @@ impl Case {
         if self.database != "postgres" {
             server.query(&format!("create database {}", self.database));
         }
-        let setup = data(&format!("{}.setup.sql", self.name));
+        let setup = data(&format!("{}.setup.sql", self.setup));
         let setup = std::fs::read_to_string(&setup)
             .unwrap_or_else(|error| panic!("{}: {error}", setup.display()));
         server.query_in(self.database, &setup);

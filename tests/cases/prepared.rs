@@ -8,7 +8,7 @@ use super::Case;
 fn a_statement_that_its_client_prepares_again_after_a_change_of_its_table_is_prepared_again_here() {
     // With the record of that, and without.
     for case in ["prepared_again_after_ddl", "prepared_again_after_ddl_unlogged"] {
-        Case::new(case).check(|replayed| {
+        Case::new(case).setup("prepared_again_after_ddl").check(|replayed| {
             replayed.all_same().rows("select * from article", &["1|x|2"]);
         });
     }

@@ -7,7 +7,7 @@ use crate::support::postgres::Server;
 
 #[test]
 fn an_insert_that_timed_out_has_drawn_its_number() {
-    Case::new("12-numbers-of-failed-inserts").check(|replayed| {
+    Case::new("numbers_of_failed_inserts").check(|replayed| {
         replayed
             .rows("select id, label from parcel order by id", &["1|p1", "2|held", "4|p2"])
             .rows("select * from scan", &["4|gate"])

@@ -93,3 +93,27 @@ fn a_silent_session_gives_its_connection_up_and_gets_it_back_with_its_settings()
     running.term();
     running.wait().well();
 }
+
+#[test]
+fn a_silent_session_keeps_its_connection_for_what_can_not_be_made_again() {
+    let (records, source) = record(SET_UP, |server| {
+        let client = Client::connect(server);
+        client.run("create temp table kept as select 7 as v");
+        client.run("insert into t select v from kept");
+    });
+    drop(source);
+    let broker = kafka::shared();
+    let topic = broker.topic("kept", 1);
+    let target = target(SET_UP);
+    let (before, after) = records.split_at(place_of(&records, "insert into t"));
+    broker.produce(&topic, 0, before.iter().map(Vec::as_slice));
+    let mut running = replay(broker, &topic, &target).args(["--idle-timeout", "1s"]).spawn();
+    running.wait_for(|metrics| metrics["kreplay_idle_connections_kept_total"] == 1.0);
+    assert_eq!(connected(&target), "1");
+    broker.produce(&topic, 0, after.iter().map(Vec::as_slice));
+    wait_for_end(&mut running, records.len());
+    assert_eq!(target.query("select v from t"), "7");
+    running.term();
+    let finished = running.wait().well();
+    assert_eq!(finished.count("/outcomes/new_error"), 0, "{finished}");
+}
