@@ -141,7 +141,7 @@ impl Context {
     }
 
     /// What is needed to make again what this statement has set up, with nothing else of it.
-    pub fn restore_of(&self, statement: &Statement) -> Vec<Restore> {
+    pub fn restore_of(statement: &Statement) -> Vec<Restore> {
         let mut one = Self::default();
         one.ran(statement, statement.outline.parts.len(), false);
         one.restore()

@@ -396,7 +396,7 @@ impl Session {
         // The connection that knew it is gone.
         self.context.give_up_unknown();
         if self.connected {
-            self.restoring.extend(self.context.restore_of(statement));
+            self.restoring.extend(Context::restore_of(statement));
         }
     }
 
@@ -449,14 +449,7 @@ impl Session {
         self.sent.front().is_some_and(|sent| match &sent.role {
             Role::Whole(_, content) => *content == Content::DrawOnly,
             Role::Step => self.current.as_ref().is_some_and(Current::is_limited),
-            Role::Restore(_)
-            | Role::Abort
-            | Role::Sync
-            | Role::Undo
-            | Role::Inspect
-            | Role::Routines { .. }
-            | Role::Encoding
-            | Role::LeaveTransaction => false,
+            _ => false,
         })
     }
 
@@ -542,15 +535,7 @@ impl Session {
     pub fn running(&self) -> Option<&Arc<Work>> {
         let whole = self.sent.iter().find_map(|sent| match &sent.role {
             Role::Whole(work, _) => Some(work),
-            Role::Step
-            | Role::Restore(_)
-            | Role::Abort
-            | Role::Sync
-            | Role::Undo
-            | Role::Inspect
-            | Role::Routines { .. }
-            | Role::Encoding
-            | Role::LeaveTransaction => None,
+            _ => None,
         });
         whole.or(self.current.as_ref().map(|current| &current.work))
     }

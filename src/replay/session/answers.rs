@@ -108,15 +108,18 @@ impl Session {
 
     /// A setting may need the role that the session acts as: it is tried again as that one.
     fn restore_failed(&mut self, restore: Restore, code: SqlState) {
-        match restore {
-            Restore::Parse { name, .. } => drop(self.prepared.remove(&name)),
-            Restore::Setting { .. } | Restore::Text(_)
-                if code == SqlState::INSUFFICIENT_PRIVILEGE
-                    && self.restoring.iter().any(Restore::sets_role) =>
-            {
-                self.restoring.push_back(restore);
-            }
-            _ => {}
+        if let Restore::Parse { name, .. } = restore {
+            self.prepared.remove(&name);
+            return;
+        }
+        let under_way = self.sent.iter().filter_map(|sent| match &sent.role {
+            Role::Restore(restore) => Some(restore),
+            _ => None,
+        });
+        let role_follows = under_way.chain(&self.restoring).any(Restore::sets_role);
+        // Of two that change who the session is, neither waits for the other.
+        if code == SqlState::INSUFFICIENT_PRIVILEGE && role_follows && !restore.sets_role() {
+            self.restoring.push_back(restore);
         }
     }
 

@@ -300,3 +300,22 @@ fn what_was_under_way_when_the_connection_was_lost_is_sent_alone_the_next_time()
     replay.run();
     assert_eq!(replay.server.committed, [1, 2]);
 }
+
+#[test]
+fn who_may_not_become_another_any_more_goes_on_as_itself() {
+    let mut replay = Replay::new(settings());
+    replay.simple("set session authorization a", ok());
+    replay.simple("set role b", ok());
+    replay.simple("set c = 1", ok());
+    replay.run();
+    replay.lose();
+    replay.log.clear();
+    let refused = || Answer { error: Some((state("42501"), false)), ..Answer::default() };
+    while replay.send() == Next::Wait {
+        replay.wire.pop_front().expect("a request under way");
+        replay.session.answered(refused());
+        assert!(replay.log.len() < 10, "for ever: {:?}", replay.log);
+    }
+    let restored = ["set c = 1", "set session authorization a", "set role b", "set c = 1"];
+    assert_eq!(replay.log, restored.map(|text| format!("restore {text}")));
+}
