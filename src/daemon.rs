@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
 use self::reporting::Reporting;
@@ -312,9 +312,14 @@ async fn start(
     {
         let (admission, pressure) = admission;
         let shapes = shapes.clone();
-        let round_trip =
-            round_trip::measure(target.clone(), login.clone(), pressure.clone(), shapes);
-        measuring = Some(round_trip);
+        let vacated: Arc<Notify> = Arc::default();
+        measuring = Some(round_trip::measure(
+            target.clone(),
+            login.clone(),
+            pressure.clone(),
+            vacated.clone(),
+            shapes,
+        ));
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(SetSessionDeps(SessionDeps {
             target,
@@ -326,10 +331,12 @@ async fn start(
             pressure,
             gone: supervisor.clone().recipient(),
             log_ins: supervisor.clone().recipient(),
+            changes: supervisor.clone().recipient(),
             vacate: supervisor.clone().recipient(),
             log_in_gate: LogInGate::default(),
             ended: supervisor.clone().recipient(),
             known_login: login,
+            known_login_vacated: vacated,
             fatal,
             outage,
             statements: metrics::Statements::new(),

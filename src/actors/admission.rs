@@ -178,7 +178,7 @@ impl Handler<AcquireConnection> for Admission {
         match needed_by {
             Some(seq) => self.permits.want(session, seq),
             None if self.permits.take_spare(session) => turns.do_send(Turn::Connect),
-            None => return,
+            None => return turns.do_send(Turn::NoneToSpare),
         }
         self.sessions.insert(session, Member { state, turns });
         // Nothing that was asked to move has moved.

@@ -78,8 +78,12 @@ pub enum Turn {
         /// Whether nothing before it can mend a refusal any more.
         is_final: bool,
     },
+    /// The log-ins before its statement with this place have been made, which it changes.
+    Change(Seq),
     /// It may connect.
     Connect,
+    /// It may not: it has nothing to do yet, and there is no connection to spare.
+    NoneToSpare,
     /// Its partition goes to another process: what is under way is not waited for. Up to this
     /// statement.
     Abort(Seq),
@@ -101,8 +105,19 @@ pub struct AskLogIn {
     pub refused: bool,
 }
 
-/// Session → supervisor: its next statement can't be run while anybody is connected to a database. On
-/// the source nobody was.
+/// Session → supervisor: its next statement changes what log-ins find. Those before it in the log come
+/// first.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct AskChange {
+    /// The session.
+    pub session: SessionId,
+    /// The statement.
+    pub seq: Seq,
+}
+
+/// Session → supervisor → sequencer: a statement that is sent can't be run while anybody is connected to
+/// a database. On the source nobody was. The server waits some seconds for that.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct VacateDatabase {
@@ -110,9 +125,12 @@ pub struct VacateDatabase {
     pub database: String,
     /// The session.
     pub session: SessionId,
+    /// Whether the statement is known to have succeeded on the source: whoever was connected to the
+    /// database had ended by then.
+    pub succeeded: bool,
 }
 
-/// Session → supervisor, while log-ins wait: statements have ended.
+/// Session → supervisor, while log-ins wait, or changes of them: statements have ended, or a log-in.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct StatementsEnded;

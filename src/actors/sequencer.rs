@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::messages::{
     Arrived, Ask, BreakStall, Connected, Disconnected, Finished, InputEnded, Left, ReadOn,
-    SharedSession, Turn,
+    SharedSession, Turn, VacateDatabase,
 };
 use super::overview::Overview;
 use super::panic_guard::PanicGuard;
@@ -244,6 +244,17 @@ impl Handler<Disconnected> for Sequencer {
 
     fn handle(&mut self, Disconnected(session): Disconnected, _: &mut Self::Context) {
         self.sessions.remove(&session);
+    }
+}
+
+impl Handler<VacateDatabase> for Sequencer {
+    type Result = ();
+
+    fn handle(&mut self, vacate: VacateDatabase, _: &mut Self::Context) {
+        let observer = self.settings.observer.as_ref();
+        if observer.is_some_and(|login| login.database == vacate.database) {
+            self.stalls.disconnect(vacate.session);
+        }
     }
 }
 

@@ -15,14 +15,15 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use self::requests::{batch, draws_only, trace_statement, work_of};
 use self::rewriting::Outgoing;
 use super::admission::{Admission, Pressure};
 use super::messages::{
-    Ask, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress, ReleaseConnection,
-    Settlement, SharedSession, StatementsEnded, Turn, VacateDatabase, Wake,
+    Ask, AskChange, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress,
+    ReleaseConnection, Settlement, SharedSession, StatementsEnded, Turn, VacateDatabase, Wake,
 };
 use super::sequencer::Sequencer;
 use super::spin;
@@ -64,6 +65,8 @@ pub struct SessionDeps {
     pub gone: Recipient<Gone>,
     /// Who says when a session may log in.
     pub log_ins: Recipient<AskLogIn>,
+    /// Who says when a statement may start that changes what log-ins find.
+    pub changes: Recipient<AskChange>,
     /// Whether that has to be asked, and whether anybody waits for it.
     pub log_in_gate: LogInGate,
     /// Who disconnects sessions from a database.
@@ -76,6 +79,8 @@ pub struct SessionDeps {
     pub outage: Arc<TargetReachability>,
     /// Who can log in, as the first session to do so shows.
     pub known_login: Arc<OnceLock<Arc<Login>>>,
+    /// Tells whoever is connected as that one, beside the sessions, that nobody may be to its database.
+    pub known_login_vacated: Arc<Notify>,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.
@@ -112,7 +117,7 @@ impl SessionDeps {
         self.tell_log_ins();
     }
 
-    /// Statements have ended that log-ins may wait for.
+    /// Something has ended that log-ins may wait for, or changes of them.
     fn tell_log_ins(&self) {
         if self.log_in_gate.has_waiting() {
             self.ended.do_send(StatementsEnded);
@@ -264,6 +269,9 @@ impl SessionActor {
             }
             Phase::Closing => return,
             Phase::Disconnected => {
+                if self.state().is_log_in_awaited() {
+                    return self.connect_ahead(ctx);
+                }
                 // What was under way on a connection that is gone has been put back already.
                 let connect_at = self.next_due().map(|due| due.before(LEAD));
                 if let Some(at) = connect_at.filter(|at| *at > self.now()) {
@@ -295,6 +303,10 @@ impl SessionActor {
                 Next::Ask(seq) => {
                     self.asked = Some((seq, now));
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
+                    return;
+                }
+                Next::AskChange(seq) => {
+                    self.around.changes.do_send(AskChange { session: self.id, seq });
                     return;
                 }
                 Next::WaitUntil(due) => {
@@ -412,11 +424,13 @@ impl SessionActor {
     /// Sessions whose end the log does not tell must not be in the way. The server waits some seconds
     /// for them.
     fn vacate_database(&self, work: &Work) {
-        if work.statement.outline.changes_logins
-            && !matches!(work.end().source, SourceEnd::Failed(_))
+        let source = work.end().source;
+        if work.statement.outline.alters_logins
+            && !matches!(source, SourceEnd::Failed(_))
             && let Some(database) = vacated_database(&work.statement.sql)
         {
-            self.around.vacate.do_send(VacateDatabase { database, session: self.id });
+            let succeeded = source == SourceEnd::Succeeded;
+            self.around.vacate.do_send(VacateDatabase { database, session: self.id, succeeded });
         }
     }
 
@@ -672,7 +686,9 @@ impl Handler<Turn> for SessionActor {
             Turn::GiveUp => return self.begin_leave(Leave::Idle, ctx),
             Turn::Abort(last) => return self.cut_off(last, ctx),
             Turn::LogIn { is_final } => return self.log_in_came(is_final, ctx),
+            Turn::Change(seq) => self.state_at(now).grant_change(seq),
             Turn::Connect => return self.admitted(ctx),
+            Turn::NoneToSpare => return self.not_admitted(ctx),
             Turn::Evict { roll_back } => {
                 return self.begin_leave(Leave::Evicted { roll_back }, ctx);
             }

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
@@ -23,11 +24,13 @@ const FIRST: usize = 60;
 const LATER: Duration = Duration::from_secs(1);
 
 /// Measures, until what this gives is dropped. `login` is who can log in, once that is known. A server
-/// that had no connection left for a session gets ours back, for good.
+/// that had no connection left for a session gets ours back, for good; one that has to have nobody on
+/// our database for a while, as `vacated` tells, gets it back for that long.
 pub(super) fn measure(
     target: Target,
     login: Arc<OnceLock<Arc<Login>>>,
     pressure: Pressure,
+    vacated: Arc<Notify>,
     shapes: Arc<Mutex<Shapes>>,
 ) -> Measuring {
     Measuring(actix_rt::spawn(async move {
@@ -36,7 +39,14 @@ pub(super) fn measure(
         let mut ticks = tokio::time::interval(AT_FIRST);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !pressure.was_refused() {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = vacated.notified() => {
+                    connection = None;
+                    ticks.reset_after(LATER);
+                    continue;
+                }
+            }
             let Some(login) = login.get() else { continue };
             if connection.is_none() {
                 // Where it can't be had, the sessions say so.

@@ -127,6 +127,9 @@ pub struct Outline {
     /// Whether it may change what a log-in finds: roles, databases, their settings and rights. As far
     /// as its words, and those of a `DO` block, tell.
     pub changes_logins: bool,
+    /// The same, for what was there before: it may change what a log-in before it had found. What only
+    /// adds roles and rights does not.
+    pub alters_logins: bool,
     /// Whether it calls `set_config` or `current_setting`, or is a DO block that may: see
     /// [`setting_changes`] and [`custom_names`].
     pub names_settings: bool,
@@ -183,6 +186,7 @@ impl Outline {
         self.lifts_read_only |= statement.lifts_read_only();
         self.binds_connection |= statement.binds_connection();
         self.changes_logins |= statement.changes_logins(sql);
+        self.alters_logins |= statement.alters_logins(sql);
         self.names_settings |= statement.names_settings();
         self.parts.extend(statement.finish(sql));
     }

@@ -8,8 +8,15 @@
 //! Not every change can be told by its words: a function may make a role. So a refusal is no verdict
 //! so long as anything earlier is unfinished.
 //!
+//! And a change waits for the log-ins that come before it: a session that was connected on the source
+//! before `ALTER ROLE … SET` or `RENAME` has what stood before that, though its first statement may come
+//! long after. In session order, where statements wait for no others, a change outside of a
+//! transaction waits for all statements before it as well: what it drops or renames they may need.
+//!
 //! **Why nobody waits for ever.** A session that has run nothing holds nothing that others could wait
-//! for, and it waits only for statements that come before its own.
+//! for, and it waits only for statements that come before its own. A change waits for log-ins and
+//! statements before itself; not for a log-in that the target refuses, or that there is no connection
+//! to spare for; and in any case not for long.
 
 use std::collections::BTreeMap;
 
@@ -55,12 +62,56 @@ pub struct Due {
     pub is_final: bool,
 }
 
-/// The log-ins that wait, and what they wait for.
+/// How a session's log-in stands, as seen from a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was made, or comes later, or nothing can be done about it.
+    Irrelevant,
+    /// It comes before the change and has not been made.
+    Outstanding,
+    /// The same, and there was no connection to spare for it.
+    WithoutConnection,
+}
+
+/// A statement that changes log-ins, and waits for those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Its place.
+    pub seq: Seq,
+    /// Whether it waits for the statements before it as well.
+    pub behind_statements: bool,
+}
+
+/// A statement that changes log-ins may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueChange {
+    /// Its session.
+    pub session: SessionId,
+    /// Its place.
+    pub seq: Seq,
+    /// Whether it has waited for so long that it does not any more.
+    pub in_vain: bool,
+}
+
+/// How often changes are looked after, once a second, before they wait no longer.
+const PATIENCE: u8 = 10;
+
+/// The log-ins that wait, and what they wait for; and the changes that wait for log-ins.
 #[derive(Debug, Default)]
 pub struct LogIns {
     /// Statements that may change what a log-in finds and that may not have taken effect.
     changes: BTreeMap<Seq, SessionId>,
     waiting: BTreeMap<SessionId, Waiting>,
+    /// By session, the change that waits.
+    waiting_changes: BTreeMap<SessionId, WaitingChange>,
+}
+
+#[derive(Debug)]
+struct WaitingChange {
+    change: Change,
+    looks: u8,
+    /// A session that it waits for.
+    blocker: Option<SessionId>,
 }
 
 #[derive(Debug)]
@@ -88,6 +139,7 @@ impl LogIns {
     /// A session is gone.
     pub fn forget(&mut self, session: SessionId) {
         self.waiting.remove(&session);
+        self.waiting_changes.remove(&session);
     }
 
     /// Whether a statement may change what a log-in finds, as far as was known when it was last looked.
@@ -95,9 +147,38 @@ impl LogIns {
         !self.changes.is_empty()
     }
 
-    /// Whether a log-in waits.
+    /// Whether a log-in waits, or a change.
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.waiting_changes.is_empty()
+    }
+
+    /// A session's next statement changes log-ins.
+    pub fn ask_change(&mut self, session: SessionId, change: Change) {
+        self.waiting_changes.insert(session, WaitingChange { change, looks: 0, blocker: None });
+    }
+
+    /// The changes that may start by now. `blocks` tells whether a change has to wait for a session,
+    /// `find` a session other than its own that it has to wait for. `is_look`: another second is over.
+    pub fn due_changes(
+        &mut self,
+        blocks: impl Fn(SessionId, Change) -> bool,
+        find: impl Fn(SessionId, Change) -> Option<SessionId>,
+        is_look: bool,
+    ) -> Vec<DueChange> {
+        let mut due = Vec::new();
+        self.waiting_changes.retain(|&session, waiting| {
+            let change = waiting.change;
+            waiting.looks = waiting.looks.saturating_add(u8::from(is_look));
+            let known = waiting.blocker.filter(|known| blocks(*known, change));
+            waiting.blocker = known.or_else(|| find(session, change));
+            let waits = waiting.blocker.is_some();
+            let in_vain = waits && waiting.looks >= PATIENCE;
+            if !waits || in_vain {
+                due.push(DueChange { session, seq: change.seq, in_vain });
+            }
+            waits && !in_vain
+        });
+        due
     }
 
     /// Who may log in by now. `blocker` tells how a session stands; `earlier` finds a session other
@@ -109,7 +190,7 @@ impl LogIns {
         earlier: impl Fn(SessionId, Seq) -> Option<SessionId>,
         retry: bool,
     ) -> Vec<Due> {
-        let Self { changes, waiting } = self;
+        let Self { changes, waiting, .. } = self;
         changes.retain(|&seq, session| !blocker(*session).is_done_with(seq));
         let mut due = Vec::new();
         waiting.retain(|&session, waiting| {
@@ -217,6 +298,40 @@ mod tests {
         let mut log_ins = LogIns::default();
         log_ins.ask(id(2), before(6), true);
         assert_eq!(due(&mut log_ins, &[(1, Some(3), false)], true), [(2, false)]);
+        assert!(!log_ins.has_waiting());
+    }
+
+    fn due_changes(log_ins: &mut LogIns, blocking: &[u32], is_look: bool) -> Vec<(u32, bool)> {
+        let blocks = |session: SessionId, _| blocking.contains(&session.pid);
+        let find = |own, change| {
+            let mut others = blocking.iter().map(|pid| id(*pid)).filter(|other| *other != own);
+            others.find(|other| blocks(*other, change))
+        };
+        let due = log_ins.due_changes(blocks, find, is_look);
+        due.into_iter().map(|due| (due.session.pid, due.in_vain)).collect()
+    }
+
+    #[test]
+    fn a_change_waits_for_each_session_that_holds_it_up_and_not_for_its_own() {
+        let mut log_ins = LogIns::default();
+        log_ins.ask_change(id(1), Change { seq: Seq(5), behind_statements: false });
+        assert!(log_ins.has_waiting());
+        for blocking in [&[1, 2, 3][..], &[1, 3], &[3]] {
+            assert_eq!(due_changes(&mut log_ins, blocking, false), []);
+        }
+        assert_eq!(due_changes(&mut log_ins, &[1], false), [(1, false)]);
+        assert!(!log_ins.has_waiting());
+    }
+
+    #[test]
+    fn a_change_does_not_wait_for_ever() {
+        let mut log_ins = LogIns::default();
+        log_ins.ask_change(id(1), Change { seq: Seq(5), behind_statements: false });
+        for _ in 1..PATIENCE {
+            assert_eq!(due_changes(&mut log_ins, &[2], true), []);
+            assert_eq!(due_changes(&mut log_ins, &[2], false), []);
+        }
+        assert_eq!(due_changes(&mut log_ins, &[2], true), [(1, true)]);
         assert!(!log_ins.has_waiting());
     }
 }

@@ -15,7 +15,6 @@ use crate::pglog::SqlState;
 use crate::pglog::sql::{self, CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Restore, Routines};
-use crate::replay::logins::{Blocker, LogIn};
 use crate::replay::pace::Moment;
 use crate::replay::parameter_types::{TypeSearch, all_fit};
 use crate::replay::permits::ConnectionState;
@@ -28,6 +27,7 @@ mod answers;
 mod findings;
 mod interruptions;
 mod leaving;
+mod log_ins;
 mod replay_mode;
 mod running_again;
 mod steps;
@@ -36,6 +36,7 @@ pub use findings::{DatabaseFindings, Findings};
 pub use interruptions::Interrupted;
 use leaving::Leaving;
 pub use leaving::{Leave, Left};
+use log_ins::{ChangeOfLogIns, LogInProgress};
 use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
 use running_again::Undoing;
 pub use running_again::{RunAgain, snapshot_is_gone};
@@ -105,6 +106,8 @@ pub struct Session {
     newest_succeeded: bool,
     /// The place that its log-in comes before, where the log tells.
     log_in: Option<Seq>,
+    log_in_progress: LogInProgress,
+    change: ChangeOfLogIns,
     closing: Option<Closing>,
     /// What its statements have waited for.
     waits: WaitAccount,
@@ -242,6 +245,8 @@ pub enum Next {
     Send(Request),
     /// Ask for the turn of this statement.
     Ask(Seq),
+    /// Ask whether the log-ins before this statement have been made, which it changes.
+    AskChange(Seq),
     /// Wait for an answer or a turn.
     Wait,
     /// Wait until then: the next statement is not due.
@@ -363,6 +368,8 @@ impl Session {
             newest: None,
             newest_succeeded: false,
             log_in: None,
+            log_in_progress: LogInProgress::default(),
+            change: ChangeOfLogIns::default(),
             closing: None,
             waits: WaitAccount::default(),
             findings,
@@ -408,6 +415,7 @@ impl Session {
     /// A connection is there: what the session had set up is made on it first.
     pub fn connected(&mut self) {
         self.connected = true;
+        self.log_in_progress = LogInProgress::Made;
         self.restoring = self.context.restore().into();
     }
 
@@ -479,18 +487,6 @@ impl Session {
         queued.find(|work| !work.is_reported()).map(|work| work.seq)
     }
 
-    /// Its log-in stands in the log before the statement with this place.
-    pub fn logs_in_before(&mut self, place: Seq) {
-        self.log_in.get_or_insert(place);
-    }
-
-    /// Where its log-in stands in the log; `None` where it has run something: its log-in is over.
-    pub fn log_in(&self) -> Option<LogIn> {
-        let first = self.first_unfinished();
-        let before = self.log_in.or(first).unwrap_or(Seq(u64::MAX));
-        (self.used == Seq(0)).then_some(LogIn { before, first })
-    }
-
     /// The first statement that has not finished.
     pub fn first_unfinished(&self) -> Option<Seq> {
         let whole = self.sent.iter().find_map(|sent| match &sent.role {
@@ -500,13 +496,6 @@ impl Session {
         let current = self.current.as_ref().map(|current| &current.work);
         let current = current.filter(|work| !work.is_reported()).map(|work| work.seq);
         whole.or(current).or_else(|| self.next())
-    }
-
-    /// How it stands, as far as the log-ins of others wait for it.
-    pub fn login_blocker(&self) -> Blocker {
-        let again = self.queue.front().is_some_and(|queued| queued.again);
-        let in_transaction = again || self.in_transaction() || !self.transaction.is_empty();
-        Blocker { first_unfinished: self.first_unfinished(), in_transaction }
     }
 
     /// How it stands, as far as its connection goes.
@@ -662,6 +651,9 @@ impl Session {
         }
         if self.must_see_the_end() {
             return Next::Wait;
+        }
+        if !again && self.waits_for_log_ins(&work) {
+            return self.ask_change(work.seq);
         }
         if !again {
             if in_turn {

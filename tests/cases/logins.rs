@@ -78,3 +78,54 @@ fn a_database_that_the_log_makes_is_read_in_its_own_encoding() {
             );
     });
 }
+
+#[test]
+fn a_session_that_was_connected_before_a_change_has_what_stood_before_it() {
+    Case::new("log_ins_before_changes").database("postgres").check(|it| {
+        it.all_same()
+            .rows("select i from s1.t order by 1", &["1", "2"])
+            .rows("select i from s2.t order by 1", &["3", "4", "5", "6"]);
+    });
+}
+
+#[test]
+fn sessions_find_databases_that_were_swapped_dropped_and_made_again() {
+    let case = Case::new("databases_swapped").database("postgres");
+    case.orders(&["serial", "conflict", "session"]).check(|it| {
+        it.all_same()
+            .rows(
+                "select datname from pg_database where datname in ('a', 'b', 'old') order by 1",
+                &["a", "b"],
+            )
+            .rows_in("a", "select x from t order by 1", &["a2", "b"])
+            .rows_in("b", "select relname from pg_class where relname in ('n', 't')", &["n"]);
+    });
+}
+
+#[test]
+fn sessions_find_roles_that_were_made_renamed_and_dropped() {
+    let case = Case::new("roles_made_and_dropped").database("postgres");
+    case.orders(&["serial", "conflict", "session"]).check(|it| {
+        it.all_same().rows("select rolname from pg_roles where rolname ~ '^c[0-9]$'", &["c4"]);
+    });
+}
+
+#[test]
+fn log_ins_that_the_source_refused_are_no_loss() {
+    let case = Case::new("log_ins_that_the_source_refused").database("postgres");
+    case.orders(&["serial", "conflict", "session"]).check(|it| {
+        it.all_same().rows("select i from lt order by 1", &["1", "2"]);
+    });
+}
+
+#[test]
+fn kreplay_itself_leaves_a_database_that_is_copied_or_renamed() {
+    let case = Case::new("database_of_the_observer").database("postgres");
+    case.orders(&["serial", "conflict", "session"]).check(|it| {
+        it.all_same().rows("select count(*) from q", &["0"]).rows_in(
+            "c",
+            "select count(*) from t",
+            &["0"],
+        );
+    });
+}

@@ -35,6 +35,8 @@ pub(super) struct Stalls {
     /// How many statements have finished.
     finished: u64,
     warned_of_strangers: bool,
+    /// The session whose statement wants nobody on the observer's database, and since when.
+    away: Option<(SessionId, Instant)>,
     /// How many looks in a row the target has not answered.
     blind: u64,
 }
@@ -43,6 +45,8 @@ pub(super) struct Stalls {
 enum Watch {
     Absent,
     Busy,
+    /// The same, and then it is to be closed.
+    Leaving,
     Ready(Observer),
 }
 
@@ -69,6 +73,9 @@ struct Seen {
 /// these are asked about without need.
 const NARROW: usize = 32;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// A server waits five seconds for others to leave a database (`CountOtherDBBackends`). By then its
+/// statement has failed, or waits for something else.
+const LONGEST_AWAY: Duration = Duration::from_secs(6);
 
 impl Stalls {
     pub(super) fn new(stall_check: Duration) -> Self {
@@ -82,6 +89,7 @@ impl Stalls {
             width: NARROW,
             finished: 0,
             warned_of_strangers: false,
+            away: None,
             blind: 0,
         }
     }
@@ -92,6 +100,15 @@ impl Stalls {
             self.turn = (turn, Instant::now());
             self.pause = self.stall_check;
         }
+    }
+
+    /// Nobody may be connected to the observer's database while this session runs its statement.
+    pub(super) fn disconnect(&mut self, session: SessionId) {
+        self.away = Some((session, Instant::now()));
+        self.observer = match self.observer {
+            Watch::Busy | Watch::Leaving => Watch::Leaving,
+            Watch::Absent | Watch::Ready(_) => Watch::Absent,
+        };
     }
 
     /// A statement has finished.
@@ -192,8 +209,15 @@ impl Sequencer {
 
     /// Asks the target whose locks these backends wait for.
     fn look(&mut self, look: Look, held: Duration, waiters: Vec<i32>, ctx: &mut Context<Self>) {
+        if self.stays_away() {
+            return self.arm_after(LONGEST_PAUSE, ctx);
+        }
         let observer = match std::mem::replace(&mut self.stalls.observer, Watch::Busy) {
             Watch::Busy => return,
+            Watch::Leaving => {
+                self.stalls.observer = Watch::Leaving;
+                return;
+            }
             Watch::Absent => None,
             Watch::Ready(observer) => Some(observer),
         };
@@ -232,6 +256,17 @@ impl Sequencer {
         }));
     }
 
+    /// Whether a statement runs that wants nobody on the observer's database.
+    fn stays_away(&mut self) -> bool {
+        let sessions = &self.sessions;
+        let runs = |session| sessions.get(session).is_some_and(|it| it.running().is_some());
+        let away = self.stalls.away.as_ref();
+        let stays =
+            away.is_some_and(|(session, since)| since.elapsed() < LONGEST_AWAY && runs(session));
+        self.stalls.away.take_if(|_| !stays);
+        stays
+    }
+
     fn looked(
         &mut self,
         look: Look,
@@ -241,7 +276,10 @@ impl Sequencer {
         let mut relieved = false;
         match answer {
             Ok((observer, seen)) => {
-                self.stalls.observer = Watch::Ready(observer);
+                self.stalls.observer = match self.stalls.observer {
+                    Watch::Leaving => Watch::Absent,
+                    _ => Watch::Ready(observer),
+                };
                 self.stalls.blind = 0;
                 let waited = match &self.order {
                     Order::Serial(_) => self.stalls.turn.1.elapsed(),

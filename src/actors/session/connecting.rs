@@ -22,12 +22,30 @@ const CANCEL_INTERVAL: Duration = Duration::from_millis(20);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 impl SessionActor {
-    /// There is nothing to do yet: connects if there is a connection to spare.
+    /// There is nothing to do yet, or nothing that is due: connects if there is a connection to spare.
     pub(super) fn connect_ahead(&mut self, ctx: &mut Context<Self>) {
-        if self.may_log_in() {
-            self.permit = Permit::Hoped;
-            self.ask_for_connection(None, ctx);
+        if !self.may_log_in() {
+            return;
         }
+        match self.permit {
+            Permit::Held => return self.connect(ctx),
+            Permit::None => self.permit = Permit::Hoped,
+            Permit::Hoped | Permit::Asked(_) => {}
+        }
+        self.ask_for_connection(None, ctx);
+    }
+
+    /// There is no connection to spare. Changes do not wait for its log-in.
+    pub(super) fn not_admitted(&mut self, ctx: &mut Context<Self>) {
+        match self.permit {
+            // It was let in before that.
+            Permit::Held => return,
+            Permit::Hoped => self.permit = Permit::None,
+            Permit::None | Permit::Asked(_) => {}
+        }
+        self.state_now().log_in_put_off();
+        self.around.tell_log_ins();
+        self.pump(ctx);
     }
 
     /// Whether its log-in has come; asks for it if it has not.
@@ -169,6 +187,7 @@ impl SessionActor {
         }
         self.phase = Phase::Connected;
         self.state_now().connected();
+        self.around.tell_log_ins();
         self.pump(ctx);
         self.tell_if_idle(true);
     }
@@ -177,6 +196,8 @@ impl SessionActor {
     /// unfinished that may mend that.
     fn refused(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
         self.phase = Phase::Disconnected;
+        self.state_now().log_in_refused();
+        self.around.tell_log_ins();
         let log_in = self.state().log_in();
         if let Some(log_in) = log_in
             && self.log_in != (LogInState::Due { is_final: true })

@@ -1,13 +1,16 @@
 //! When sessions may log in.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use actix::prelude::*;
+use tracing::warn;
 
 use super::{Entry, Supervisor};
-use crate::actors::messages::{AskLogIn, StatementsEnded, Turn, VacateDatabase};
-use crate::replay::logins::{Blocker, Due};
+use crate::actors::messages::{AskChange, AskLogIn, StatementsEnded, Turn, VacateDatabase, Wake};
+use crate::pglog::SessionId;
+use crate::replay::logins::{Blocker, Change, Due, DueChange, Standing};
+use crate::replay::session::{Closing, Session, Turns};
 use crate::replay::work::Work;
 
 /// Whether log-ins have to be asked for, and whether some wait. Read by every session after every
@@ -24,7 +27,7 @@ impl LogInGate {
         self.is_guarded.load(Ordering::Relaxed)
     }
 
-    /// Whether a log-in waits for statements.
+    /// Whether a log-in waits for statements, or a change for log-ins.
     pub fn has_waiting(&self) -> bool {
         self.has_waiting.load(Ordering::Relaxed)
     }
@@ -58,17 +61,71 @@ impl Supervisor {
         let due = self.log_ins.due(blocker, earlier, retry);
         for Due { session, is_final } in due {
             if let Some(entry) = sessions.get(&session) {
+                entry.state().log_in_tried_again();
                 entry.address.do_send(Turn::LogIn { is_final });
             }
         }
+        self.let_change(retry);
+        let Some(around) = &self.around else { return };
+        let gate = &around.log_in_gate;
         gate.has_waiting.store(self.log_ins.has_waiting(), Ordering::Relaxed);
         gate.is_guarded.store(self.log_ins.has_changes(), Ordering::Relaxed);
+    }
+
+    /// Lets statements start that change log-ins, where those before them have been made.
+    fn let_change(&mut self, is_look: bool) {
+        let sessions = &self.sessions;
+        let blocks = |session, change| {
+            sessions.get(&session).is_some_and(|entry: &Entry| entry.holds_up(change))
+        };
+        let find = |own: SessionId, change| {
+            let mut others = sessions.iter().filter(|(other, _)| **other != own);
+            others.find(|(_, entry)| entry.holds_up(change)).map(|(other, _)| *other)
+        };
+        for due in self.log_ins.due_changes(blocks, find, is_look) {
+            self.start_change(due);
+        }
+    }
+
+    fn start_change(&mut self, DueChange { session, seq, in_vain }: DueChange) {
+        if in_vain {
+            warn!(%session, "changes roles or databases though not all have logged in that had on the \
+                source by then: the target does not answer them. Their defaults may be those of after it");
+        }
+        if !self.warned_of_log_ins_without_connection {
+            let without =
+                |entry: &&Entry| entry.state().log_in_standing(seq) == Standing::WithoutConnection;
+            let sessions = self.sessions.values().filter(without).count();
+            if sessions > 0 {
+                self.warned_of_log_ins_without_connection = true;
+                warn!(
+                    sessions,
+                    "roles or databases change, and there are no connections for all sessions that \
+                    had logged in before: these get the defaults of later, or may find their role or \
+                    database gone. Raise --max-sessions (told once)"
+                );
+            }
+        }
+        if let Some(entry) = self.sessions.get(&session) {
+            entry.address.do_send(Turn::Change(seq));
+        }
     }
 }
 
 impl Entry {
+    fn state(&self) -> MutexGuard<'_, Session> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn blocker(&self) -> Blocker {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).login_blocker()
+        self.state().login_blocker()
+    }
+
+    /// Whether a change of log-ins has to wait for this session.
+    fn holds_up(&self, change: Change) -> bool {
+        let state = self.state();
+        state.log_in_standing(change.seq) == Standing::Outstanding
+            || change.behind_statements && state.login_blocker().is_before(change.seq)
     }
 }
 
@@ -77,7 +134,7 @@ impl Handler<AskLogIn> for Supervisor {
 
     fn handle(&mut self, AskLogIn { session, refused }: AskLogIn, _: &mut Self::Context) {
         let Some(entry) = self.sessions.get(&session) else { return };
-        let log_in = entry.state.lock().unwrap_or_else(PoisonError::into_inner).log_in();
+        let log_in = entry.state().log_in();
         match log_in {
             Some(log_in) => self.log_ins.ask(session, log_in, refused),
             // It is over.
@@ -87,14 +144,45 @@ impl Handler<AskLogIn> for Supervisor {
     }
 }
 
+impl Handler<AskChange> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, AskChange { session, seq }: AskChange, _: &mut Self::Context) {
+        let Some(asking) = self.sessions.get(&session) else { return };
+        let in_order = self.settings.sessions.turns != Turns::None;
+        let behind_statements = !in_order && !asking.state().in_transaction();
+        self.log_ins.ask_change(session, Change { seq, behind_statements });
+        for (_, entry) in self.sessions.iter().filter(|(other, _)| **other != session) {
+            if entry.state().await_log_in(seq) {
+                entry.address.do_send(Wake);
+            }
+        }
+        self.let_log_in(false);
+    }
+}
+
 impl Handler<VacateDatabase> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, vacate: VacateDatabase, _: &mut Self::Context) {
-        let VacateDatabase { database, session } = vacate;
+        if let Some(around) = &self.around {
+            let known = around.known_login.get();
+            if known.is_some_and(|login| login.database == vacate.database) {
+                around.known_login_vacated.notify_one();
+            }
+            around.sequencer.do_send(vacate.clone());
+        }
+        let VacateDatabase { database, session, succeeded } = vacate;
         for (other, entry) in &mut self.sessions {
             // Whoever has something to do keeps its connection, and gets it done.
-            if *other != session && entry.login.database == database {
+            if *other == session || entry.login.database != database || entry.state().is_busy() {
+                continue;
+            }
+            if succeeded {
+                // As if its source had ended it: the record that says so is lost, or comes late.
+                entry.state().close(Closing::Source(None));
+                entry.address.do_send(Wake);
+            } else {
                 entry.given_up = true;
                 entry.address.do_send(Turn::GiveUp);
             }

@@ -220,6 +220,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let admission = Admission::new(10, true, pressure.clone(), vital).start();
     supervisor.do_send(SetSessionDeps(SessionDeps {
         known_login: Arc::default(),
+        known_login_vacated: Arc::default(),
         target,
         backends,
         snapshots: Arc::default(),
@@ -227,6 +228,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         progress: upwards.recipient(),
         gone: supervisor.clone().recipient(),
         log_ins: supervisor.clone().recipient(),
+        changes: supervisor.clone().recipient(),
         vacate: supervisor.clone().recipient(),
         log_in_gate: LogInGate::default(),
         ended: supervisor.clone().recipient(),

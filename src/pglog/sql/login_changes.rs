@@ -16,6 +16,13 @@ pub(super) fn begins_so(first: &str, second: &str) -> bool {
     verb && (is_grant(first) || objects.iter().any(|object| second.eq_ignore_ascii_case(object)))
 }
 
+/// Whether such a statement leaves what was there as it was. A new database is a copy of another one,
+/// that nobody may be connected to.
+pub(super) fn only_adds(first: &str, second: &str) -> bool {
+    first.eq_ignore_ascii_case("grant")
+        || first.eq_ignore_ascii_case("create") && !second.eq_ignore_ascii_case("database")
+}
+
 /// Rights on a database, or membership in a role, decide who may log in.
 fn is_grant(word: &str) -> bool {
     word.eq_ignore_ascii_case("grant") || word.eq_ignore_ascii_case("revoke")
@@ -97,27 +104,29 @@ mod tests {
 
     #[test]
     fn what_changes_a_log_in_is_told_by_its_words() {
+        let (adds, alters, neither) = ((true, false), (true, true), (false, false));
         for (sql, changes) in [
-            ("create database shop", true),
-            ("/* by hand */ CREATE ROLE clerk LOGIN", true),
-            ("create user clerk", true),
-            ("alter user clerk password 'x'", true),
-            ("alter role all set search_path = a", true),
-            ("alter database a rename to b", true),
-            ("drop group g", true),
-            ("alter system set work_mem = '8MB'", true),
-            ("grant staff to clerk", true),
-            ("revoke connect on database shop from public", true),
-            ("begin; drop role clerk; commit", true),
-            ("do $$ begin execute 'create role ' || x; end $$", true),
-            ("do $$ begin perform 1; end $$", false),
-            ("create table role (a int)", false),
-            ("select 'create role x'", false),
-            ("insert into t values ('do', 'create role x')", false),
-            ("create \"role\" x", false),
-            ("", false),
+            ("create database shop", alters),
+            ("/* by hand */ CREATE ROLE clerk LOGIN", adds),
+            ("create user clerk", adds),
+            ("alter user clerk password 'x'", alters),
+            ("alter role all set search_path = a", alters),
+            ("alter database a rename to b", alters),
+            ("drop group g", alters),
+            ("alter system set work_mem = '8MB'", alters),
+            ("grant staff to clerk", adds),
+            ("revoke connect on database shop from public", alters),
+            ("begin; drop role clerk; commit", alters),
+            ("do $$ begin execute 'create role ' || x; end $$", alters),
+            ("do $$ begin perform 1; end $$", neither),
+            ("create table role (a int)", neither),
+            ("select 'create role x'", neither),
+            ("insert into t values ('do', 'create role x')", neither),
+            ("create \"role\" x", neither),
+            ("", neither),
         ] {
-            assert_eq!(Outline::of(sql).changes_logins, changes, "{sql}");
+            let outline = Outline::of(sql);
+            assert_eq!((outline.changes_logins, outline.alters_logins), changes, "{sql}");
         }
     }
 }

@@ -176,10 +176,19 @@ impl StatementWords {
 
     /// See [`super::Outline::changes_logins`].
     pub(super) fn changes_logins(&self, sql: &str) -> bool {
-        self.body_changes_logins || {
-            let word = |at: usize| &sql[self.leading[at].clone()];
-            login_changes::begins_so(word(0), word(1))
-        }
+        let [first, second] = self.begins_with(sql);
+        self.body_changes_logins || login_changes::begins_so(first, second)
+    }
+
+    /// See [`super::Outline::alters_logins`].
+    pub(super) fn alters_logins(&self, sql: &str) -> bool {
+        let [first, second] = self.begins_with(sql);
+        self.body_changes_logins
+            || login_changes::begins_so(first, second) && !login_changes::only_adds(first, second)
+    }
+
+    fn begins_with<'a>(&self, sql: &'a str) -> [&'a str; 2] {
+        [0, 1].map(|at| &sql[self.leading[at].clone()])
     }
 
     /// See [`super::Outline::names_settings`].

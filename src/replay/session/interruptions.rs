@@ -157,6 +157,7 @@ impl Session {
         self.status = Status::Idle;
         self.prepared.clear();
         self.asked = Seq(0);
+        self.change.asked = Seq(0);
         self.ahead = None;
         self.leaving = None;
         (self.foreign_encoding, self.met_foreign_encoding) = (false, false);
