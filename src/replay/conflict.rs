@@ -465,7 +465,14 @@ impl ConflictOrder {
                     waits.extend(table.writing.gather(graph));
                 }
                 // What it adds is seen with the end of its transaction.
-                Access::Append(_) => {}
+                Access::Append(table) => {
+                    let table = tables.entry(table).or_default();
+                    waits.extend(table.inserting.gather(graph));
+                }
+                Access::InsertGiven(table) => {
+                    let table = tables.entry(table).or_default();
+                    waits.extend(table.appending.gather(graph));
+                }
                 Access::ReadAll => waits.extend(self.ended.gather(graph)),
                 Access::Draw(object) => {
                     waits.extend(self.objects.entry(object).or_default().gather(graph));
@@ -563,7 +570,12 @@ impl ConflictOrder {
                 }
                 Access::ReadAll => self.reading_all.add(graph, id),
                 Access::Draw(object) => stand(self.objects.entry(object).or_default()),
-                Access::Append(_) => {}
+                Access::Append(table) => {
+                    tables.entry(table).or_default().appending.add(graph, id);
+                }
+                Access::InsertGiven(table) => {
+                    tables.entry(table).or_default().inserting.add(graph, id);
+                }
                 Access::Everything => {
                     stand(&mut self.barriers);
                     stand(&mut self.unfinished);

@@ -52,6 +52,9 @@ pub enum Access {
     /// Adds rows whose keys can't be told, and touches no row that is there: such statements do not
     /// disturb each other.
     Append(Table),
+    /// Adds rows under keys that it gives. Rows that were appended may have the same keys, so that the
+    /// two keep their order, statement by statement; the server's own locks do the rest.
+    InsertGiven(Table),
     /// Draws from it: in the order of the log, statement by statement.
     Draw(Object),
     /// May do anything: a barrier.

@@ -26,6 +26,10 @@ pub(super) struct TableState {
     pub(super) reading_wide: Pool,
     /// Statements that read or write rows of it that can be told.
     pub(super) touching_rows: Pool,
+    /// Statements that add rows whose keys can't be told.
+    pub(super) appending: Pool,
+    /// Statements that add rows under keys that they give.
+    pub(super) inserting: Pool,
 }
 
 /// One row.
@@ -57,6 +61,8 @@ impl TableState {
                 &self.writing_wide,
                 &self.reading_wide,
                 &self.touching_rows,
+                &self.appending,
+                &self.inserting,
             ]
             .iter()
             .all(|pool| pool.is_done(graph))

@@ -77,6 +77,27 @@ fn what_does_not_conflict_starts_at_once() {
 }
 
 #[test]
+fn a_key_that_is_given_keeps_its_order_with_keys_that_are_drawn() {
+    let mut told = Told::default();
+    let given = [Access::InsertGiven(T), row(4)];
+    told.steps(1, Step::Begin);
+    let drawn = told.runs(1, &[Access::Append(T)]);
+    told.steps(1, Step::Rollback);
+    let behind = told.runs(2, &given);
+    let other = told.runs(3, &[Access::InsertGiven(T), row(5)]);
+    let drawn_again = told.runs(4, &[Access::Append(T)]);
+    assert!(!told.may_start(behind), "the number that was drawn may be this one");
+    told.finish(1);
+    told.finish(drawn);
+    assert!(told.may_start(behind), "if it is, the server makes it wait for the ROLLBACK");
+    assert!(told.may_start(other));
+    told.finish(behind);
+    assert!(!told.may_start(drawn_again));
+    told.finish(other);
+    assert!(told.may_start(drawn_again));
+}
+
+#[test]
 fn a_write_waits_for_the_end_of_the_transaction_that_wrote_the_row_even_if_it_is_not_read_yet() {
     let mut told = Told::default();
     told.steps(1, Step::Begin);

@@ -104,6 +104,7 @@ impl World {
                 Access::WriteRow(table, _) => format!("write {} row", name(table)),
                 Access::WriteTable(table) => format!("write {}", name(table)),
                 Access::Append(table) => format!("append {}", name(table)),
+                Access::InsertGiven(table) => format!("insert {}", name(table)),
                 Access::Draw(_) => "draw".to_owned(),
                 Access::Everything => "everything".to_owned(),
             })

@@ -47,6 +47,8 @@ impl<'a> Analysis<'a> {
             Some([]) => return self.insert_query(&target, &columns, insert),
             Some(rows) if rows.len() > MOST_ROWS => {
                 self.draw_defaults(&target, &columns);
+                let table = self.table(target.relation.root);
+                self.add(Access::InsertGiven(table));
                 self.whole(target.relation.root, true, Widening::ManyRows);
                 return self.references(&target, None, &[]);
             }
@@ -107,16 +109,20 @@ impl<'a> Analysis<'a> {
                 Ok(key) => {
                     let names = key.iter().map(|column| &*column.name);
                     match pins(target, row, names) {
-                        Pinned::Known(pins) => match self.rows_of_key(root, key, &pins, true) {
-                            Ok(rows) => self.template.rows.push(rows),
-                            Err(_) => self.whole(root, true, Widening::KeyType),
-                        },
+                        Pinned::Known(pins) => {
+                            self.add(Access::InsertGiven(table));
+                            match self.rows_of_key(root, key, &pins, true) {
+                                Ok(rows) => self.template.rows.push(rows),
+                                Err(_) => self.whole(root, true, Widening::KeyType),
+                            }
+                        }
                         Pinned::Nothing => {
                             all_known = false;
                             self.add(Access::Append(table));
                         }
                         Pinned::Unknown => {
                             all_known = false;
+                            self.add(Access::InsertGiven(table));
                             self.whole(root, true, Widening::KeyValue);
                         }
                     }
