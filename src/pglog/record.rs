@@ -148,9 +148,9 @@ pub struct SqlState(pub [u8; 5]);
 impl SqlState {
     /// `00000`.
     pub const SUCCESS: Self = Self(*b"00000");
-    /// `25P02`: the transaction is aborted, the statement was not run.
+    /// `42501`: the role may not do this.
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
-    /// A statement in a transaction that has failed before.
+    /// `25P02`: the transaction is aborted, the statement was not run.
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     /// `0A000`: not supported; of a Bind: the statement's result has changed since it was prepared.
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
@@ -158,6 +158,8 @@ impl SqlState {
     pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
     /// `40P01`: chosen as the victim of a deadlock.
     pub const DEADLOCK_DETECTED: Self = Self(*b"40P01");
+    /// `55P03`: a lock was not there in time, or not at once.
+    pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
     /// `57014`: canceled, or timed out.
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     /// `57P01`: terminated by an administrator.

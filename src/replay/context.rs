@@ -14,9 +14,12 @@ use crate::pglog::sql::{
 use crate::pglog::statement::Statement;
 
 mod inspection;
+mod reading;
 mod undo;
 
-pub use inspection::Routines;
+use inspection::LIMITS;
+pub use inspection::{Limits, Routines};
+use reading::ReadUnder;
 use undo::UndoLog;
 
 /// Settings, prepared statements and channels of one session.
@@ -44,6 +47,8 @@ struct Entry {
     /// Entries are made again in this order.
     order: u64,
     restore: Restore,
+    /// Of a prepared statement: the settings that it was read under.
+    under: ReadUnder,
 }
 
 /// What one entry is about: a later one of the same key replaces it.
@@ -63,11 +68,13 @@ impl Key {
     }
 
     /// Where it comes in a restore: first the settings, which the user who logged in could make, then
-    /// who the session is and as whom it acts, then what it did as that one.
+    /// who the session is and as whom it acts, then what it did as that one, and in what time.
     fn stage(&self) -> u8 {
         match self {
             Self::Setting(name) if **name == *SESSION_AUTHORIZATION => 1,
             Self::Setting(name) if **name == *ROLE => 2,
+            // They would end what is made again behind them.
+            Self::Setting(name) if LIMITS.contains(&&**name) => 4,
             Self::Setting(_) => 0,
             Self::Prepared(_) | Self::Channel(_) => 3,
         }
@@ -120,6 +127,9 @@ impl Context {
             self.bound |= statement.outline.binds_connection;
             self.note_names(statement);
         }
+        // A string is split into tokens before the first of it is run.
+        let prepares = statement.outline.has(|command| matches!(command, Command::Prepare));
+        let lexed = if prepares { self.lexed_under() } else { ReadUnder::default() };
         for part in statement.outline.parts.iter().take(completed) {
             let text = &statement.sql[part.range.clone()];
             match part.command {
@@ -134,6 +144,7 @@ impl Context {
                     self.roll_back();
                 }
                 Command::Commit | Command::PrepareTransaction | Command::Chain => self.commit(),
+                Command::Prepare => self.prepare(text, statement, &lexed),
                 _ => self.note(text, part, statement),
             }
             failed &= !part.command.ends_transaction();
@@ -160,7 +171,6 @@ impl Context {
 
     fn note(&mut self, text: &str, part: &Part, statement: &Statement) {
         match part.command {
-            Command::Prepare => self.prepare(text, statement),
             Command::Deallocate => match sql::prepared_name(text) {
                 Some(name) => self.forget(&Key::Prepared(name.into())),
                 None => self.entries.retain(|key, _| !matches!(key, Key::Prepared(_))),
@@ -198,7 +208,11 @@ impl Context {
                 }
                 let name: Box<str> = name.into();
                 let restore = match value {
-                    SettingValue::Of(text) => Restore::Text(text.into()),
+                    SettingValue::Of(text) => {
+                        // What a backslash means, another setting may say by then.
+                        self.unknown |= text.contains('\\');
+                        Restore::Text(text.into())
+                    }
                     SettingValue::Text(value) => {
                         Restore::Setting { name: name.clone(), value: value.into() }
                     }
@@ -220,11 +234,12 @@ impl Context {
         }
     }
 
-    fn prepare(&mut self, text: &str, statement: &Statement) {
+    fn prepare(&mut self, text: &str, statement: &Statement, lexed: &ReadUnder) {
         // A Bind to what SQL's PREPARE made is logged with the PREPARE as its text.
         self.unknown |= statement.is_extended() && statement.outline.names_settings;
         if let Some(name) = sql::prepared_name(text) {
-            self.put(Key::Prepared(name.into()), Restore::Text(text.into()));
+            let under = self.read_under(lexed.clone());
+            self.put_prepared(name.into(), Restore::Text(text.into()), under);
         }
     }
 
@@ -254,7 +269,8 @@ impl Context {
     /// Notes a statement that was prepared by a Parse message.
     pub fn note_parse(&mut self, name: &str, sql: &str) {
         let restore = Restore::Parse { name: name.into(), sql: sql.into() };
-        self.put(Key::Prepared(name.into()), restore);
+        let under = self.read_under(self.lexed_under());
+        self.put_prepared(name.into(), restore, under);
     }
 
     fn savepoint(&mut self, text: &str) {
@@ -303,13 +319,15 @@ impl Context {
 
     fn put(&mut self, key: Key, restore: Restore) {
         self.made += 1;
-        let entry = Entry { order: self.made, restore };
-        if matches!(key, Key::Prepared(_)) {
-            self.entries.insert(key, entry);
-            return;
-        }
+        let entry = Entry { order: self.made, restore, under: ReadUnder::default() };
         let before = self.entries.insert(key.clone(), entry);
         self.undo.note(key, before);
+    }
+
+    /// Nothing undoes a PREPARE.
+    fn put_prepared(&mut self, name: Box<str>, restore: Restore, under: ReadUnder) {
+        self.made += 1;
+        self.entries.insert(Key::Prepared(name), Entry { order: self.made, restore, under });
     }
 
     fn remove(&mut self, key: Key) {
@@ -335,7 +353,8 @@ impl Context {
         {
             self.made += 1;
             let restore = Restore::Placeholder(name.clone());
-            self.entries.insert(key, Entry { order: self.made, restore });
+            let under = ReadUnder::default();
+            self.entries.insert(key, Entry { order: self.made, restore, under });
         }
     }
 
@@ -343,7 +362,7 @@ impl Context {
     pub fn restore(&self) -> Vec<Restore> {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_unstable_by_key(|(key, entry)| (key.stage(), entry.order));
-        entries.into_iter().map(|(_, entry)| entry.restore.clone()).collect()
+        self.restore_as_read(entries.into_iter().map(|(_, entry)| entry))
     }
 
     /// Whether there is nothing to restore.

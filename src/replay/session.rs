@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
-use crate::replay::context::{Context, Restore, Routines};
+use crate::replay::context::{Context, Limits, Restore, Routines};
 use crate::replay::pace::Moment;
 use crate::replay::parameter_types::{TypeSearch, all_fit};
 use crate::replay::permits::ConnectionState;
@@ -118,6 +118,9 @@ pub struct Session {
     routines: Option<Arc<Routines>>,
     /// Whether the open transaction may have changed the database's schema.
     changes_schema: bool,
+    /// Whether a question to the server has ended by limits that the session has set, though no
+    /// statement of the log tells.
+    limited: bool,
 }
 
 /// How sessions are replayed.
@@ -173,9 +176,9 @@ enum Role {
     /// Part of the restored context.
     Restore(Restore),
     /// A question to the server about what the session has.
-    Inspect,
+    Inspect { limits: Limits },
     /// A question about the routines of its database, as of so many changes of the schema.
-    Routines { as_of: u64 },
+    Routines { as_of: u64, limits: Limits },
     /// Back to UTF-8.
     Encoding,
     /// The rollback of a transaction whose connection is given up.
@@ -376,6 +379,7 @@ impl Session {
             database: Arc::default(),
             routines: None,
             changes_schema: false,
+            limited: false,
         }
     }
 

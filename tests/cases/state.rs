@@ -128,3 +128,79 @@ fn whatever_has_set_something_and_whatever_has_undone_it_is_as_on_the_source() {
         assert_eq!(connections, "7", "each time another connection\n{finished}");
     }
 }
+
+/// What a session does to its own limits, and to how a text is read.
+const HINDRANCES: &str = "
+    create table seen (pid int, n serial, what text);
+    create function note(what text) returns void language sql as
+        $$ insert into public.seen values (pg_backend_pid(), default,
+            what || ' ' || pg_catalog.current_setting('app.a', true)) $$;
+    create function limit_to(t text) returns void language sql as
+        $$ select set_config('app.a', 'limited', false);
+           select set_config('statement_timeout', t, false) $$;
+    create schema evil;
+    create domain evil.text as pg_catalog.text check (value = 'evil');
+    create function evil.current_setting(pg_catalog.text, bool) returns pg_catalog.text
+        language sql as $$ select 'evil' $$;";
+
+#[test]
+fn a_session_is_asked_and_made_again_whatever_its_settings_do_to_that() {
+    let sessions: &[&[&str]] = &[
+        &["select limit_to('1ms')", "set statement_timeout = 0", "select note('no time')"],
+        &[
+            "set search_path = evil, pg_catalog, public",
+            "select limit_to('1min')",
+            "select note('hidden')",
+        ],
+        &[
+            "set session characteristics as transaction read only, isolation level serializable, \
+             deferrable",
+            "select limit_to('1min')",
+            "begin read write; select note('only reads'); commit",
+        ],
+        &[
+            "set standard_conforming_strings = off; set escape_string_warning = off",
+            r"prepare p as select note('a\\b')",
+            r"set app.a = 'c\\d'",
+            "set standard_conforming_strings = on",
+            r"prepare q as select note('a\\b')",
+            "execute p",
+            "execute q",
+            "set standard_conforming_strings = off",
+            "execute p",
+        ],
+        &[
+            "set datestyle = dmy",
+            "set app.a = 'days'",
+            "prepare p as select note(('01/02/2024'::date - '2024-01-01'::date)::text)",
+            "set datestyle = mdy",
+            "execute p",
+        ],
+    ];
+    let mut log = Log::new();
+    for (statements, pid) in sessions.iter().zip(10..) {
+        for statement in *statements {
+            log = log.ended(pid, [statement]).ended(1, ["select count(*) from seen"]);
+        }
+    }
+    let right = [
+        "no time limited",
+        "hidden limited",
+        "only reads limited",
+        r"a\b c\d",
+        r"a\\b c\d",
+        r"a\b c\d",
+        "31 days",
+    ];
+    for version in [15, 18] {
+        let server = Server::start(version);
+        server.query("create database app");
+        server.query_in("app", HINDRANCES);
+        let file = log.file();
+        let kreplay =
+            Kreplay::new().target(&server).args(["--order", "serial", "--max-sessions", "1"]);
+        let finished = kreplay.arg("--input").arg(file.path()).run().well();
+        let rows = server.query_in("app", "select what from seen order by n");
+        assert_eq!(rows.lines().collect::<Vec<_>>(), right, "{version}\n{finished}");
+    }
+}

@@ -349,9 +349,12 @@ fn is_neutral_type(name: &str) -> bool {
         .any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// The value of a string constant without escapes.
+/// The value of a string constant without escapes. What a backslash means, a setting of the session says.
 fn constant(text: &str) -> Option<String> {
     let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
+    if inner.contains('\\') {
+        return None;
+    }
     Some(inner.replace("''", "'"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, Key, Restore};
+use super::{Context, Key, ReadUnder, Restore};
 use crate::pglog::sql::{CLIENT_ENCODING, Command, Outline, ROLE};
 use crate::replay::request::ResultRow;
 
@@ -24,14 +24,14 @@ const ROUTINES: &str = "\
                 WITH ORDINALITY AS one (byte, at) \
             WHERE at > 4 AND byte::integer BETWEEN 33 AND 126) || '''' \
         FROM ( \
-            SELECT polqual::text AS tree FROM pg_catalog.pg_policy \
-            UNION ALL SELECT polwithcheck::text FROM pg_catalog.pg_policy \
-            UNION ALL SELECT adbin::text FROM pg_catalog.pg_attrdef \
-            UNION ALL SELECT conbin::text FROM pg_catalog.pg_constraint \
-            UNION ALL SELECT tgqual::text FROM pg_catalog.pg_trigger \
+            SELECT polqual::pg_catalog.text AS tree FROM pg_catalog.pg_policy \
+            UNION ALL SELECT polwithcheck::pg_catalog.text FROM pg_catalog.pg_policy \
+            UNION ALL SELECT adbin::pg_catalog.text FROM pg_catalog.pg_attrdef \
+            UNION ALL SELECT conbin::pg_catalog.text FROM pg_catalog.pg_constraint \
+            UNION ALL SELECT tgqual::pg_catalog.text FROM pg_catalog.pg_trigger \
             UNION ALL SELECT pg_catalog.to_jsonb(atomic)->>'prosqlbody' \
                 FROM pg_catalog.pg_proc AS atomic WHERE oid >= 16384 AND prosrc = '' \
-            UNION ALL SELECT ev_action::text FROM pg_catalog.pg_rewrite WHERE ev_class >= 16384 \
+            UNION ALL SELECT ev_action::pg_catalog.text FROM pg_catalog.pg_rewrite WHERE ev_class >= 16384 \
         ) trees, LATERAL pg_catalog.regexp_matches(tree, \
             ':consttype 25 [^}]*:constvalue [0-9]+ [[] ([0-9 -]*)[]]', 'g') AS bytes \
         WHERE tree ~ ':funcid (2077|2078|3294) ' \
@@ -67,6 +67,41 @@ const STATE: &str = "\
         FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' AND context = 'superuser' \
         AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = SESSION_USER)";
 
+/// How long a session lets its statements last. It lets a question last as long, which is none of its
+/// own.
+pub(super) const LIMITS: [&str; 3] = ["statement_timeout", "transaction_timeout", "lock_timeout"];
+
+/// What comes before a question, in one transaction with it: the
+/// session's limits are told and then lifted. PostgreSQL 17 has the second of them first.
+const WITHOUT_LIMITS: &str = "\
+    SELECT 'limit', name, pg_catalog.current_setting(name, true) FROM pg_catalog.unnest( \
+        ARRAY['statement_timeout','transaction_timeout','lock_timeout']) AS name; \
+    SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0; \
+    SELECT pg_catalog.set_config('transaction_timeout', '0', true) \
+        WHERE pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL; ";
+
+/// What a transaction sets for itself alone.
+const TRANSACTIONS_OWN: [&str; 3] =
+    ["transaction_isolation", "transaction_read_only", "transaction_deferrable"];
+
+/// Whether the limits that a session has set to its statements are lifted for a question to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// They hold.
+    Kept,
+    /// They are told and lifted first.
+    Lifted,
+}
+
+impl Limits {
+    fn question(self, question: &str) -> String {
+        match self {
+            Self::Kept => question.to_owned(),
+            Self::Lifted => format!("{WITHOUT_LIMITS}{question}"),
+        }
+    }
+}
+
 /// What the routines of a database may do to a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routines {
@@ -78,8 +113,8 @@ pub struct Routines {
 
 impl Routines {
     /// A query of them. Its rows go to [`Routines::read`].
-    pub fn question() -> &'static str {
-        ROUTINES
+    pub fn question(limits: Limits) -> String {
+        limits.question(ROUTINES)
     }
 
     /// Reads what the server says.
@@ -88,7 +123,9 @@ impl Routines {
         for row in rows {
             match row.as_slice() {
                 [Some(kind), Some(name)] if **kind == *"name" => routines.names.push(name.clone()),
-                _ => routines.change_state = true,
+                [Some(kind), None] => routines.change_state |= **kind == *"changes",
+                // The session's limits.
+                _ => {}
             }
         }
         routines
@@ -107,15 +144,22 @@ impl Context {
         self.unknown || self.bound || routines.change_state
     }
 
+    /// What the session's questions have to be asked past, as far as the log tells.
+    pub fn limits(&self) -> Limits {
+        let has = |limit: &str| self.entries.contains_key(&Key::Setting(limit.into()));
+        if LIMITS.into_iter().any(has) { Limits::Lifted } else { Limits::Kept }
+    }
+
     /// A query of what the session has. Its rows go to [`Context::adopt`].
-    pub fn inspection(&self, routines: &Routines) -> String {
+    pub fn inspection(&self, routines: &Routines, limits: Limits) -> String {
         let custom = self.entries.keys().filter(|key| key.is_custom()).filter_map(setting);
         let custom = custom.chain(self.names.iter().map(|name| &**name));
         let custom = array(custom.chain(routines.names.iter().map(|name| &**name)));
         let tracked = array(self.entries.keys().filter_map(setting));
-        STATE
+        let question = STATE
             .replace("(tracked)", &format!("({tracked})"))
-            .replace("(custom)", &format!("({custom})"))
+            .replace("(custom)", &format!("({custom})"));
+        limits.question(&question)
     }
 
     /// Takes over what the server says.
@@ -131,10 +175,10 @@ impl Context {
         for (name, _) in of("visible").filter(|(name, _)| !name.contains('.')) {
             self.remove(Key::Setting(name.to_ascii_lowercase().into()));
         }
-        let is_ours = |name: &str| name == CLIENT_ENCODING || name.starts_with("transaction_");
+        let is_ours = |name: &str| name == CLIENT_ENCODING || TRANSACTIONS_OWN.contains(&name);
         let roles = of("role").map(|(_, value)| (ROLE, value.filter(|role| *role != "none")));
         let settings = of("setting").filter(|(name, _)| !is_ours(name));
-        for (name, value) in settings.chain(of("custom")).chain(roles) {
+        for (name, value) in settings.chain(of("custom")).chain(roles).chain(of("limit")) {
             let name: Box<str> = name.to_ascii_lowercase().into();
             let key = Key::Setting(name.clone());
             match value {
@@ -165,6 +209,11 @@ impl Context {
         self.commit();
     }
 
+    /// The server does not tell: the connection has what can't be made again, for all that is known.
+    pub fn stay_unknown(&mut self) {
+        (self.unknown, self.bound) = (false, true);
+    }
+
     /// A statement that SQL's PREPARE has made, perhaps where no record of the log shows it.
     fn adopt_prepared(&mut self, name: &str, sql: &str) {
         let key = Key::Prepared(name.into());
@@ -172,7 +221,7 @@ impl Context {
             return;
         }
         if Outline::of(sql).single() == Some(Command::Prepare) {
-            self.put(key, Restore::Text(sql.into()));
+            self.put_prepared(name.into(), Restore::Text(sql.into()), ReadUnder::default());
         } else {
             // The string that it was part of may do anything else.
             self.bound = true;
@@ -190,10 +239,11 @@ fn setting(key: &Key) -> Option<&str> {
 /// An array of names as a constant. What no setting can be called is left out.
 fn array<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let is_name = |name: &&str| {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'$');
+        let allowed =
+            |b: u8| b.is_ascii_alphanumeric() || !b.is_ascii() || matches!(b, b'.' | b'_' | b'$');
         name.bytes().all(allowed)
     };
     let names: BTreeSet<&str> = names.filter(is_name).collect();
     let names: Vec<String> = names.into_iter().map(|name| format!("'{name}'")).collect();
-    format!("ARRAY[{}]::text[]", names.join(","))
+    format!("ARRAY[{}]::pg_catalog.text[]", names.join(","))
 }

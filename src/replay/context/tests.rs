@@ -287,9 +287,11 @@ fn the_question_names_what_was_mentioned_and_no_more_than_names() {
     let mut context = Context::default();
     ran(&mut context, "select current_setting('app.one')");
     ran(&mut context, "set \"app.o'ne\" = 1");
-    let sql =
-        context.inspection(&Routines::read(&[vec![Some("name".into()), Some("app.two".into())]]));
-    assert!(sql.contains("ARRAY['app.one','app.two']::text[]"), "{sql}");
+    let sql = context.inspection(
+        &Routines::read(&[vec![Some("name".into()), Some("app.two".into())]]),
+        Limits::Kept,
+    );
+    assert!(sql.contains("ARRAY['app.one','app.two']::pg_catalog.text[]"), "{sql}");
     assert!(
         !sql.contains("o'ne") && !sql.contains("(tracked)") && !sql.contains("(custom)"),
         "{sql}"
@@ -299,6 +301,72 @@ fn the_question_names_what_was_mentioned_and_no_more_than_names() {
 #[test]
 fn the_question_about_routines_locks_no_table_of_the_application() {
     // pg_get_viewdef, and later versions' pg_get_expr, wait for an open transaction's ALTER TABLE.
-    let question = Routines::question();
+    let question = Routines::question(Limits::Kept);
     assert!(!question.contains("pg_get_") && !question.contains("::reg"), "{question}");
+}
+
+#[test]
+fn a_prepared_statement_is_read_again_as_it_was() {
+    assert_eq!(
+        after(&[
+            "set standard_conforming_strings = off",
+            "prepare a as select 'x\\y'",
+            "reset standard_conforming_strings",
+            "set datestyle = dmy",
+            "prepare b as select 'x\\y'",
+            "prepare c as select 1",
+        ]),
+        [
+            "set datestyle = dmy",
+            "set standard_conforming_strings = off",
+            "RESET datestyle",
+            "prepare a as select 'x\\y'",
+            "RESET standard_conforming_strings",
+            "set datestyle = dmy",
+            "prepare b as select 'x\\y'",
+            "prepare c as select 1",
+        ]
+    );
+    assert_eq!(
+        after(&["set standard_conforming_strings = off; prepare a as select 'x\\y'"]),
+        [
+            "set standard_conforming_strings = off",
+            "RESET standard_conforming_strings",
+            "prepare a as select 'x\\y'",
+            "set standard_conforming_strings = off",
+        ],
+        "its string was read before it was run"
+    );
+}
+
+#[test]
+fn what_a_backslash_means_in_a_setting_the_server_is_asked() {
+    let mut context = Context::default();
+    ran(&mut context, "set app.a = 'plain'");
+    assert!(!context.is_unknown());
+    ran(&mut context, r"set app.a = 'a\b'");
+    assert!(context.is_unknown());
+}
+
+#[test]
+fn the_time_that_statements_may_take_is_limited_last() {
+    assert_eq!(
+        after(&["set statement_timeout = 1", "set role other", "prepare a as select 1"]),
+        ["set role other", "prepare a as select 1", "set statement_timeout = 1"]
+    );
+}
+
+#[test]
+fn a_question_lifts_the_limits_that_the_session_has_and_takes_them_over() {
+    let mut context = Context::default();
+    assert_eq!(context.limits(), Limits::Kept);
+    ran(&mut context, "set transaction_timeout = 1");
+    assert_eq!(context.limits(), Limits::Lifted);
+    context.adopt(&[
+        row("limit", Some("statement_timeout"), Some("1s")),
+        row("limit", Some("transaction_timeout"), None),
+        row("setting", Some("statement_timeout"), Some("0")),
+        row("setting", Some("transaction_isolation"), Some("serializable")),
+    ]);
+    assert_eq!(shown(&context), ["statement_timeout = 1s"]);
 }

@@ -77,12 +77,16 @@ impl Session {
                 self.foreign_encoding &= answer.error.is_none();
                 Answered::default()
             }
-            Role::Inspect => {
-                self.inspected(answer.error.map(|(code, _)| code), &answer.rows);
+            Role::Inspect { limits } => {
+                self.inspected(limits, answer.error.map(|(code, _)| code), &answer.rows);
                 Answered::default()
             }
-            Role::Routines { as_of } => {
-                self.routines_told(as_of, answer.error.map(|(code, _)| code), &answer.rows);
+            Role::Routines { as_of, limits } => {
+                self.routines_told(
+                    (as_of, limits),
+                    answer.error.map(|(code, _)| code),
+                    &answer.rows,
+                );
                 Answered::default()
             }
             Role::LeaveTransaction => {

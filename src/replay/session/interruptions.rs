@@ -111,7 +111,7 @@ impl Session {
                 | Role::Restore(_)
                 | Role::Abort
                 | Role::Undo
-                | Role::Inspect
+                | Role::Inspect { .. }
                 | Role::Routines { .. }
                 | Role::Encoding
                 | Role::LeaveTransaction => {}
@@ -161,6 +161,7 @@ impl Session {
         self.ahead = None;
         self.leaving = None;
         (self.foreign_encoding, self.met_foreign_encoding) = (false, false);
+        self.limited = false;
         self.context.disconnected();
     }
 }

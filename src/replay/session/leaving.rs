@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::steps::Pipeline;
 use super::{Next, Role, Sent, Session};
 use crate::pglog::SqlState;
-use crate::replay::context::Routines;
+use crate::replay::context::{Limits, Routines};
 use crate::replay::permits::ConnectionState;
 use crate::replay::request::{Request, ResultRow, TransactionStatus as Status};
 
@@ -91,7 +91,7 @@ impl Session {
             };
             if self.context.is_to_be_asked_for(&routines) {
                 self.leaving = Some(Leaving { asked: true, ..leaving });
-                return self.ask(Role::Inspect, self.context.inspection(&routines));
+                return self.ask_about_session(&routines);
             }
         }
         let mut left = leaving.left;
@@ -117,7 +117,7 @@ impl Session {
     /// Asks the server what the session has.
     pub(super) fn inspect(&mut self) -> Next {
         match self.routines() {
-            Some(routines) => self.ask(Role::Inspect, self.context.inspection(&routines)),
+            Some(routines) => self.ask_about_session(&routines),
             None => self.ask_about_routines(),
         }
     }
@@ -129,7 +129,17 @@ impl Session {
 
     fn ask_about_routines(&mut self) -> Next {
         let as_of = self.database.schema_changes();
-        self.ask(Role::Routines { as_of }, Routines::question().to_owned())
+        let limits = self.limits();
+        self.ask(Role::Routines { as_of, limits }, Routines::question(limits))
+    }
+
+    fn ask_about_session(&mut self, routines: &Routines) -> Next {
+        let limits = self.limits();
+        self.ask(Role::Inspect { limits }, self.context.inspection(routines, limits))
+    }
+
+    fn limits(&self) -> Limits {
+        if self.limited { Limits::Lifted } else { self.context.limits() }
     }
 
     fn ask(&mut self, role: Role, sql: String) -> Next {
@@ -140,23 +150,44 @@ impl Session {
     /// The server has said what the database's routines may do to a session.
     pub(super) fn routines_told(
         &mut self,
-        as_of: u64,
+        (as_of, limits): (u64, Limits),
         error: Option<SqlState>,
         rows: &[ResultRow],
     ) {
+        if error.is_some_and(|error| self.is_to_ask_again(error, limits)) {
+            return;
+        }
         let routines = if error.is_none() { Routines::read(rows) } else { Routines::unknown() };
         let routines = Arc::new(routines);
         self.routines = Some(routines.clone());
         self.database.note_routines(as_of, routines);
     }
 
-    /// The server has said what the session has. Where it refused to, what the log tells counts.
-    pub(super) fn inspected(&mut self, error: Option<SqlState>, rows: &[ResultRow]) {
-        if error.is_none() {
-            self.context.adopt(rows);
-        } else {
-            self.context.give_up_unknown();
+    /// The server has said what the session has. Where it refused to, what the log tells counts, and
+    /// the connection is kept as long as that can be.
+    pub(super) fn inspected(
+        &mut self,
+        limits: Limits,
+        error: Option<SqlState>,
+        rows: &[ResultRow],
+    ) {
+        match error {
+            None => self.context.adopt(rows),
+            Some(error) if self.is_to_ask_again(error, limits) => {
+                if let Some(leaving) = &mut self.leaving {
+                    leaving.asked = false;
+                }
+            }
+            Some(_) => self.context.stay_unknown(),
         }
+    }
+
+    /// Whether a question may have met limits of the session that it has not lifted.
+    fn is_to_ask_again(&mut self, error: SqlState, limits: Limits) -> bool {
+        let may_be = limits == Limits::Kept
+            && matches!(error, SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE);
+        self.limited |= may_be;
+        may_be
     }
 
     /// The open transaction was rolled back before its end has come: it will be run again, at the

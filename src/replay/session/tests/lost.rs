@@ -93,7 +93,9 @@ fn a_new_connection_gets_the_context_first_and_then_the_transaction() {
             "restore set search_path = a",
             "restore statement s",
             "restore listen ch",
+            "restore set search_path = b",
             "restore statement s2",
+            "restore set search_path = a",
             "begin",
             "set search_path = b",
             "Prepared: insert 2",
@@ -211,6 +213,37 @@ fn a_transaction_that_was_given_up_is_settled_when_its_session_ends() {
     replay.close();
     assert_eq!(replay.settled, [1, 2]);
     assert!(replay.server.committed.is_empty());
+}
+
+#[test]
+fn a_question_that_ends_by_limits_of_the_session_is_asked_without_them() {
+    for (first, second, kept) in [
+        (Some(SqlState::QUERY_CANCELED), None, false),
+        (Some(SqlState::QUERY_CANCELED), Some(SqlState::QUERY_CANCELED), true),
+        (Some(SqlState::INSUFFICIENT_PRIVILEGE), None, true),
+    ] {
+        let mut replay = Replay::new(settings());
+        replay.simple("create temp table t ()", ok());
+        replay.ran();
+        assert!(replay.session.leave(Leave::Idle));
+        let mut lifted = Vec::new();
+        let mut answers = [None, first, second].into_iter();
+        let left = loop {
+            match replay.session.next_step() {
+                Next::Send(Request::Inspect(sql)) => {
+                    lifted.push(sql.contains("SET LOCAL statement_timeout"));
+                    let error = answers.next().flatten().map(|code| (code, false));
+                    replay.session.answered(Answer { error, ..Answer::default() });
+                }
+                Next::Leave(left) => break left,
+                next => panic!("{next:?}"),
+            }
+        };
+        // About the database's routines, and then about the session.
+        let again = first == Some(SqlState::QUERY_CANCELED);
+        assert_eq!(lifted, if again { vec![false, false, true] } else { vec![false, false] });
+        assert_eq!(left.kept, kept, "{first:?} {second:?}");
+    }
 }
 
 #[test]
