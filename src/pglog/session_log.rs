@@ -277,7 +277,7 @@ impl SessionLog {
         duration_ms: Option<f64>,
         end: SourceEnd,
     ) -> Reading {
-        let previous = self.joined(record, sql);
+        let previous = self.joined(record, sql, end == SourceEnd::Unknown);
         if !matches!(protocol, Protocol::Extended { .. }) {
             self.steps_ms = 0.0;
         }
@@ -322,14 +322,28 @@ impl SessionLog {
             })
     }
 
+    /// Whether the statement of this record, which was written before it ran, found a transaction that
+    /// had written: that of the statement before. Its virtual id need not be that one's, which
+    /// may have begun it by a COMMIT of a routine.
+    fn finds_transaction(&self, record: &LogRecord<'_>, runs: bool) -> bool {
+        let before_running = runs || matches!(&*record.command_tag, "PARSE" | "BIND");
+        before_running
+            && record.transaction != 0
+            && !self.in_block
+            && self
+                .last
+                .as_ref()
+                .is_some_and(|last| last.extended && !matches!(last.end, SourceEnd::Failed(_)))
+    }
+
     /// The statement before, seen from the next one: where the first was of the extended protocol,
     /// consecutive records with one virtual transaction id shared a Sync.
-    fn joined(&mut self, record: &LogRecord<'_>, sql: &str) -> Previous {
+    fn joined(&mut self, record: &LogRecord<'_>, sql: &str, runs: bool) -> Previous {
         let is_bound = self.bound.as_ref().is_some_and(|bound| *bound.sql == *sql);
         let goes_on =
             self.last.as_ref().is_some_and(|last| !matches!(last.end, SourceEnd::Failed(_)));
         let joins = std::mem::take(&mut self.joins) && is_bound && goes_on;
-        if joins || self.shares_transaction(record) {
+        if joins || self.shares_transaction(record) || self.finds_transaction(record, runs) {
             Previous::Amended(Amendment::Joined)
         } else {
             self.ended()

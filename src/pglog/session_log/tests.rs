@@ -710,6 +710,26 @@ fn statements_with_one_vxid_shared_a_sync() {
 }
 
 #[test]
+fn a_statement_that_finds_a_transaction_that_has_written_shared_the_sync_of_a_call_that_committed()
+{
+    let call = || log("CALL", "3/1", "execute <unnamed>: call p()");
+    let started = |vxid, transaction| LogRecord {
+        transaction,
+        ..log("INSERT", vxid, "execute <unnamed>: insert into t values (1)")
+    };
+    let runs = "</>() runs: insert into t values (1)";
+    assert_eq!(last_told([call(), started("3/2", 801)]), format!("joined; {runs}"));
+    assert_eq!(last_told([call(), started("3/2", 0)]), format!("ok; {runs}"));
+    let failed = LogRecord { transaction: 801, ..error("42P01", "PARSE", "3/2", "select nosuch") };
+    assert_eq!(last_told([call(), failed]), "joined; parsed 42P01: select nosuch");
+    // Logged at its end, the transaction is that of its own writes.
+    let ended = LogRecord { transaction: 801, ..inserted("3/2") };
+    assert_eq!(last_told([inserted("3/1"), ended]), "ended; </>() ok: insert into t values (1)");
+    let in_block = log("BEGIN", "3/1", "execute <unnamed>: begin");
+    assert_eq!(last_told([in_block, started("3/1", 801)]), format!("ok; {runs}"));
+}
+
+#[test]
 fn a_failure_takes_with_it_what_shared_its_sync_however_it_was_sent() {
     for (record, expected) in [
         (error("42P01", "PARSE", "3/1", "select nosuch"), "parsed 42P01: select nosuch"),
