@@ -92,6 +92,20 @@ pub fn all_fit(types: &[u32], values: &[Value]) -> bool {
     types.iter().zip(values).all(|(oid, value)| fits(*oid, value.as_deref()))
 }
 
+/// What is known of the types that a statement was prepared with for these values: that of a NULL may be
+/// any.
+pub fn types_of_values(types: &[u32], values: &[Value]) -> Vec<u32> {
+    let of_value = |(oid, value): (&u32, &Value)| {
+        if *oid != oid::UNKNOWN && value.is_none() { oid::VOID } else { *oid }
+    };
+    types.iter().zip(values).map(of_value).collect()
+}
+
+/// Whether nothing but NULLs was seen of a parameter.
+pub fn has_untold(types: &[u32]) -> bool {
+    types.contains(&oid::VOID)
+}
+
 /// Whether a bracketed value is rather a range than a JSON array.
 fn works_with_ranges(sql: &str) -> bool {
     let operators = ["@>", "<@", "&&", "-|-", "<<", ">>", "&<", "&>"];

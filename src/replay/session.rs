@@ -5,7 +5,7 @@
 //! means is decided here too. Nothing in it is lost with the actor or the connection: whatever was
 //! not settled is in the queue again after [`Session::lost`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::pglog::sql::{self, CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Limits, Restore, Routines};
 use crate::replay::pace::Moment;
-use crate::replay::parameter_types::{TypeSearch, all_fit};
+use crate::replay::parameter_types::{TypeSearch, all_fit, types_of_values};
 use crate::replay::permits::ConnectionState;
 use crate::replay::request::{ParseMode, Request, ResultRow, Took, TransactionStatus as Status};
 use crate::replay::stall::Activity;
@@ -69,6 +69,9 @@ pub struct Session {
     /// Searches for parameter types that go on when their statement is run again: the types before have
     /// failed and with them the pipeline.
     searches: HashMap<Seq, TypeSearch>,
+    /// Statements of the open transaction that the types which are known of their text were refused for:
+    /// each finds out its own when it is run again.
+    refused_types: HashSet<Seq>,
     /// Statements prepared on this connection by Parse messages, by name.
     prepared: HashMap<Box<str>, Prepared>,
     /// The error that the open transaction has to be aborted with: on the source it was, as a record
@@ -350,6 +353,7 @@ impl Session {
             tries: 0,
             pipeline: Pipeline::Closed,
             searches: HashMap::new(),
+            refused_types: HashSet::new(),
             status: Status::Idle,
             prepared: HashMap::new(),
             context: Context::default(),
@@ -808,7 +812,7 @@ impl Session {
             ParseMode::Prepared
         } else {
             let sql = work.statement.sql.clone();
-            let types = types.clone();
+            let types = types_of_values(&types, work.statement.parameters());
             self.prepared.insert(name.clone(), Prepared { sql, types, noted: false });
             ParseMode::Named
         };

@@ -119,8 +119,12 @@ struct Replayed {
 impl Replayed {
     /// Checks the rows of a query in the case's database: columns separated by `|`.
     #[track_caller]
-    fn rows(&self, sql: &str, right: &[&str]) -> &Self {
+    fn rows<R>(&self, sql: &str, right: &[R]) -> &Self
+    where
+        R: AsRef<str>,
+    {
         let rows = self.server.query_in(self.database, sql);
+        let right: Vec<&str> = right.iter().map(AsRef::as_ref).collect();
         assert_eq!(rows.lines().collect::<Vec<_>>(), right, "{sql}\n{}", self.finished);
         self
     }
@@ -137,6 +141,12 @@ impl Replayed {
         assert_eq!(others.collect::<Vec<_>>(), [], "{}", self.finished);
         self
     }
+}
+
+/// The lines of `data/NAME.rows`: what a query gave on the source.
+fn source_rows(name: &str) -> Vec<String> {
+    let rows = std::fs::read_to_string(data(&format!("{name}.rows"))).expect("the source's rows");
+    rows.lines().map(str::to_owned).collect()
 }
 
 fn data(name: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! What shared a Sync on the source: the server's own rules decide what is committed.
 
-use super::{Case, data};
+use super::{Case, source_rows};
 
 #[test]
 fn a_routine_commits_within_a_pipeline() {
@@ -14,17 +14,11 @@ fn a_routine_commits_within_a_pipeline() {
 const ROWS: &str = "select tableoid::regclass || ': ' || string_agg(n::text, ' ' order by n) \
                     from situation group by tableoid order by tableoid::regclass::text";
 
-/// What commits or may only be the first, first, in the middle and last; blocks that begin or end
-/// within; errors, before and behind a COMMIT; what sets up the session; pipelines without a Sync.
-fn right() -> Vec<String> {
-    let rows = std::fs::read_to_string(data("pipelines.rows")).expect("the source's rows");
-    rows.lines().map(str::to_owned).collect()
-}
-
 #[test]
 fn pipelines_leave_the_rows_that_they_left_on_the_source() {
-    let right = right();
-    let right: Vec<&str> = right.iter().map(String::as_str).collect();
+    // What commits or may only be the first, first, in the middle and last; blocks that begin or end
+    // within; errors, before and behind a COMMIT; what sets up the session; no Sync at all.
+    let right = source_rows("pipelines");
     Case::new("pipelines").orders(&["serial", "conflict", "session"]).check(|replayed| {
         replayed.rows(ROWS, &right).all_same();
     });
@@ -32,10 +26,9 @@ fn pipelines_leave_the_rows_that_they_left_on_the_source() {
 
 #[test]
 fn pipelines_that_are_logged_when_they_start_leave_the_same_rows() {
-    let right = right();
     // Two VACUUMs in one pipeline look like two pipelines: nothing of the first's transaction is left.
-    let vacuums = |line: &&str| !line.starts_with("vacuum_two: ");
-    let right: Vec<&str> = right.iter().map(String::as_str).filter(vacuums).collect();
+    let mut right = source_rows("pipelines");
+    right.retain(|line| !line.starts_with("vacuum_two: "));
     let case = Case::new("pipelines_start_logged").setup("pipelines");
     case.orders(&["conflict"]).check(|replayed| {
         replayed.rows(ROWS, &right).all_same();

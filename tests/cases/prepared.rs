@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Case;
+use super::{Case, source_rows};
 
 #[test]
 fn a_statement_that_its_client_prepares_again_after_a_change_of_its_table_is_prepared_again_here() {
@@ -36,5 +36,18 @@ fn ranges_and_intervals_are_known_as_such_and_what_the_server_infers_is_left_to_
     case.check(|replayed| {
         let outcomes = &replayed.all_same().finished.report["outcomes"];
         assert_eq!(outcomes, &json!({"same": 10}), "{}", replayed.finished);
+    });
+}
+
+#[test]
+fn parameters_get_types_that_give_what_the_declared_ones_gave() {
+    // Each statement named, and unnamed within a transaction: NULLs first and last, numbers that grow,
+    // arrays and ranges that are empty, types that only their writing tells.
+    let right = source_rows("declared_types");
+    let rows = "select k || '|' || coalesce(v, 'NULL') from o union all \
+                select row_to_json(r)::text from (select i,b,n,s,f,d,ts,tz,j,u,bo from t) r \
+                union all select c::text from c order by 1";
+    Case::new("declared_types").check(|replayed| {
+        replayed.rows(rows, &right).all_same();
     });
 }

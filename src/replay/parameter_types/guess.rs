@@ -7,14 +7,14 @@ use smallvec::{SmallVec, smallvec};
 
 use super::oid;
 
-/// Types by OID, the most likely first; `text` is always the last.
+/// Types by OID, the most likely first. Behind `text` stand those that hardly any value like this has.
 pub type Candidates = SmallVec<[u32; 8]>;
 
 /// The types that a parameter with this value may have had; for a NULL the server's choice is the first.
 ///
 /// `ranges`: the statement works with ranges, so that what can be one or a JSON array is a range.
 pub fn candidates(value: Option<&str>, ranges: bool) -> Candidates {
-    let Some(value) = value else { return smallvec![oid::UNKNOWN, oid::TEXT] };
+    let Some(value) = value else { return of_null() };
     let mut candidates = match value.as_bytes() {
         b"t" | b"f" => smallvec![oid::BOOL],
         b"NaN" | b"Infinity" | b"-Infinity" => smallvec![oid::FLOAT8, oid::NUMERIC],
@@ -22,6 +22,7 @@ pub fn candidates(value: Option<&str>, ranges: bool) -> Candidates {
         b"empty" => all_ranges(),
         [b'\\', b'x', ..] => smallvec![oid::BYTEA],
         [b'{', .., b'}'] => within_braces(value, ranges),
+        [b'<', b'(', .., b'>'] => smallvec![oid::CIRCLE],
         [b'[' | b'(', .., b']' | b')'] => within_brackets(value, ranges),
         _ => scalar(value),
     };
@@ -34,7 +35,40 @@ pub fn candidates(value: Option<&str>, ranges: bool) -> Candidates {
     // A word of the language rather than a range.
     let at = if value == "empty" && !ranges { 0 } else { candidates.len() };
     candidates.insert_from_slice(at, text);
+    candidates.extend(unlikely(value));
     dedup(candidates)
+}
+
+/// What a NULL may be: any type will do that the statement takes.
+fn of_null() -> Candidates {
+    smallvec![
+        oid::UNKNOWN,
+        oid::TEXT,
+        oid::INT4,
+        oid::NUMERIC,
+        oid::TIMESTAMPTZ,
+        oid::DATE,
+        oid::JSONB,
+        oid::BOOL,
+        oid::UUID,
+        oid::TEXT_ARRAY,
+        oid::INT4_ARRAY,
+        oid::INTERVAL,
+    ]
+}
+
+/// What a value may be rather than text where nothing else is taken.
+fn unlikely(value: &str) -> Candidates {
+    match value.as_bytes() {
+        b"{}" => [oid::JSONB_ARRAY].into_iter().chain(all_multiranges()).collect(),
+        b"true" | b"false" | b"null" | [b'"', .., b'"'] => smallvec![oid::JSONB],
+        [b'<', .., b'>'] => smallvec![oid::XML],
+        bits if bits.iter().all(|bit| matches!(bit, b'0' | b'1')) => {
+            smallvec![oid::BIT, oid::JSONB]
+        }
+        [b'-' | b'0'..=b'9', ..] if number(value).is_some() => smallvec![oid::JSONB],
+        _ => Candidates::new(),
+    }
 }
 
 /// Whether a value can be of this type, as far as its text tells.
@@ -42,6 +76,7 @@ pub fn fits(oid: u32, value: Option<&str>) -> bool {
     match (oid, value) {
         (oid::VOID, value) => value.is_none(),
         (oid::UNKNOWN | oid::TEXT, _) | (_, None) => true,
+        (oid, Some("{}")) if is_array(oid) => true,
         (oid, value) => candidates(value, true).contains(&oid),
     }
 }
@@ -49,6 +84,8 @@ pub fn fits(oid: u32, value: Option<&str>) -> bool {
 /// The type that fits this value and, as far as can be told, those that were of the type before.
 pub fn widened(oid: u32, value: Option<&str>) -> u32 {
     let wider: &[u32] = match oid {
+        // Nothing but NULLs was of it.
+        oid::VOID => return candidates(value, true).first().copied().unwrap_or(oid::TEXT),
         oid::INT2 => &[oid::INT4, oid::INT8, oid::NUMERIC, oid::FLOAT8],
         oid::INT4 => &[oid::INT8, oid::NUMERIC, oid::FLOAT8],
         oid::INT8 => &[oid::NUMERIC, oid::FLOAT8],
@@ -72,6 +109,8 @@ fn scalar(value: &str) -> Candidates {
         .or_else(|| date_or_time(value))
         .or_else(|| uuid(value).then(|| smallvec![oid::UUID]))
         .or_else(|| interval(value).then(|| smallvec![oid::INTERVAL]))
+        .or_else(|| hardware_address(value))
+        .or_else(|| money(value).then(|| smallvec![oid::MONEY]))
         .unwrap_or_else(|| {
             let is_address = value.contains(['.', ':'])
                 && value.bytes().all(|b| b.is_ascii_hexdigit() || b".:/".contains(&b));
@@ -234,6 +273,45 @@ fn uuid(value: &str) -> bool {
         })
 }
 
+/// `08:00:2b:01:02:03`, or eight pairs of digits.
+fn hardware_address(value: &str) -> Option<Candidates> {
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    if !value.split(':').all(is_pair) {
+        return None;
+    }
+    match value.len() {
+        17 => Some(smallvec![oid::MACADDR]),
+        23 => Some(smallvec![oid::MACADDR8]),
+        _ => None,
+    }
+}
+
+/// `$1,234.50`, `-$1.00`, with the symbol of some currency before or behind.
+fn money(value: &str) -> bool {
+    let is_symbol = |c: char| "$\u{20ac}\u{a3}\u{a5}".contains(c);
+    let unsigned = value.strip_prefix('-').unwrap_or(value);
+    let amount = unsigned.trim_matches(|c: char| is_symbol(c) || c == ' ');
+    amount.len() < unsigned.len()
+        && amount.starts_with(|c: char| c.is_ascii_digit())
+        && amount.bytes().all(|b| b.is_ascii_digit() || b",.".contains(&b))
+}
+
+fn all_multiranges() -> Candidates {
+    all_ranges().into_iter().filter_map(multirange_of).collect()
+}
+
+fn multirange_of(range: u32) -> Option<u32> {
+    Some(match range {
+        oid::INT4_RANGE => oid::INT4_MULTIRANGE,
+        oid::INT8_RANGE => oid::INT8_MULTIRANGE,
+        oid::NUM_RANGE => oid::NUM_MULTIRANGE,
+        oid::DATE_RANGE => oid::DATE_MULTIRANGE,
+        oid::TS_RANGE => oid::TS_MULTIRANGE,
+        oid::TSTZ_RANGE => oid::TSTZ_MULTIRANGE,
+        _ => return None,
+    })
+}
+
 fn all_ranges() -> Candidates {
     smallvec![
         oid::INT4_RANGE,
@@ -247,6 +325,12 @@ fn all_ranges() -> Candidates {
 
 /// `[5,15]` is a range or a JSON array, `[1,2)` and `(1,2]` are ranges, `(1,2)` is a point or a row too.
 fn within_brackets(value: &str, ranges: bool) -> Candidates {
+    match value.as_bytes() {
+        [b'[', b'(', ..] if value.contains("),(") => return smallvec![oid::LSEG, oid::PATH],
+        [b'(', b'(', ..] if value.contains("),(") => return smallvec![oid::POLYGON, oid::PATH],
+        [b'(', .., b')'] if value.contains("),(") => return smallvec![oid::BOX],
+        _ => {}
+    }
     let closed = value.starts_with('[') && value.ends_with(']');
     let open = value.starts_with('(') && value.ends_with(')');
     let found = range(value).unwrap_or_default();
@@ -295,6 +379,9 @@ fn range(value: &str) -> Option<Candidates> {
 /// `{…}` is a JSON object, an array or a multirange.
 fn within_braces(value: &str, ranges: bool) -> Candidates {
     let inner = value[1..value.len() - 1].trim();
+    if inner.starts_with("\"{\\\"") || inner.starts_with("\"[{\\\"") {
+        return smallvec![oid::JSONB_ARRAY, oid::TEXT_ARRAY];
+    }
     let is_object = inner.starts_with('"')
         && inner.split_once("\":").is_some_and(|(key, _)| !key[1..].contains("\","));
     if is_object {
@@ -335,17 +422,7 @@ fn within_braces(value: &str, ranges: bool) -> Candidates {
 
 fn multirange(inner: &str, ranges: bool) -> Candidates {
     let first = inner.find([']', ')']).map_or(inner, |end| &inner[..=end]);
-    let multi = within_brackets(first, ranges).into_iter().filter_map(|oid| {
-        Some(match oid {
-            oid::INT4_RANGE => oid::INT4_MULTIRANGE,
-            oid::INT8_RANGE => oid::INT8_MULTIRANGE,
-            oid::NUM_RANGE => oid::NUM_MULTIRANGE,
-            oid::DATE_RANGE => oid::DATE_MULTIRANGE,
-            oid::TS_RANGE => oid::TS_MULTIRANGE,
-            oid::TSTZ_RANGE => oid::TSTZ_MULTIRANGE,
-            _ => return None,
-        })
-    });
+    let multi = within_brackets(first, ranges).into_iter().filter_map(multirange_of);
     let mut multi: Candidates = multi.collect();
     multi.push(oid::TEXT_ARRAY);
     multi
@@ -365,6 +442,7 @@ fn is_array(oid: u32) -> bool {
             | oid::INTERVAL_ARRAY
             | oid::NUMERIC_ARRAY
             | oid::UUID_ARRAY
+            | oid::JSONB_ARRAY
     )
 }
 

@@ -71,6 +71,7 @@ impl TypeSearch {
     pub fn widening(types: &[u32], values: &[Value]) -> Self {
         let choice = |(at, value): (usize, &Value)| match types.get(at) {
             None | Some(&oid::UNKNOWN) => Choice::Inferred,
+            Some(&oid::VOID) if value.is_none() => Choice::Inferred,
             Some(&oid) if fits(oid, value.as_deref()) => Choice::Given(oid),
             Some(&oid) => Choice::Given(widened(oid, value.as_deref())),
         };
@@ -131,8 +132,9 @@ impl TypeSearch {
             {
                 ParamType::Guessed { null: self.candidates[at][candidate] }
             }
+            // A NULL tells nothing of its type, and those of its other values are known to be taken.
             Choice::Candidate(0) if types[at] != oid::VOID => {
-                ParamType::Guessed { null: oid::UNKNOWN }
+                ParamType::Guessed { null: types[at] }
             }
             Choice::Candidate(_) | Choice::Given(_) => ParamType::Fixed(types[at]),
         };
@@ -219,9 +221,80 @@ impl TypeSearch {
         self.chosen != before
     }
 
-    /// The less likely types of the parameters that are guessed, those first that are likely together; and,
-    /// where nothing of that helps, guesses for those too that are cast.
+    /// The less likely types of the parameters that are guessed, and, where nothing of that helps, guesses
+    /// for those too that are cast.
     fn less_likely(&self) -> VecDeque<SmallVec<[Choice; 4]>> {
+        let mut all = self.of_one_type();
+        all.extend(self.combinations());
+        all.sort_by_key(|chosen| self.remoteness(chosen));
+        let mut ahead: VecDeque<SmallVec<[Choice; 4]>> = VecDeque::new();
+        for chosen in all {
+            if ahead.len() + 1 >= ATTEMPTS {
+                break;
+            }
+            if chosen != self.chosen && !ahead.contains(&chosen) {
+                ahead.push_back(chosen);
+            }
+        }
+        let everything = self.chosen.iter().map(|choice| match choice {
+            Choice::Inferred => Choice::Candidate(0),
+            choice => *choice,
+        });
+        let everything: SmallVec<[Choice; 4]> = everything.collect();
+        if everything != self.chosen {
+            ahead.insert(ahead.len().min(4), everything);
+        }
+        ahead
+    }
+
+    /// How late an attempt comes: first those with another type for one parameter, or one type for all,
+    /// as most operators take them; of these the likely ones.
+    fn remoteness(&self, chosen: &[Choice]) -> usize {
+        /// Several other types are tried behind one that is so much less likely.
+        const OF_SEVERAL: usize = 3;
+        let each = chosen.iter().map(|choice| match choice {
+            Choice::Candidate(candidate) => *candidate,
+            Choice::Inferred | Choice::Given(_) => 0,
+        });
+        let others = chosen.iter().zip(&self.chosen).filter(|(now, before)| now != before).count();
+        if self.is_of_one_type(chosen) {
+            each.max().unwrap_or_default().max(2)
+        } else if others > 1 {
+            each.sum::<usize>() + OF_SEVERAL
+        } else {
+            each.sum()
+        }
+    }
+
+    /// Whether all that are guessed, two or more, have the same type.
+    fn is_of_one_type(&self, chosen: &[Choice]) -> bool {
+        let types = chosen.iter().enumerate().filter_map(|(at, choice)| match *choice {
+            Choice::Inferred => None,
+            Choice::Given(oid) => Some(oid),
+            Choice::Candidate(candidate) => Some(self.candidates[at][candidate]),
+        });
+        let types: SmallVec<[u32; 4]> = types.collect();
+        types.len() > 1 && types.iter().all(|oid| *oid == types[0])
+    }
+
+    /// Each type that all which are guessed may have.
+    fn of_one_type(&self) -> Vec<SmallVec<[Choice; 4]>> {
+        let guessed = self.chosen.iter().position(|choice| *choice != Choice::Inferred);
+        let Some(first) = guessed.and_then(|at| self.candidates.get(at)) else { return Vec::new() };
+        let of_type = |oid: &u32| {
+            let choices = self.chosen.iter().zip(&self.candidates).map(|(choice, candidates)| {
+                if *choice == Choice::Inferred {
+                    return Some(Choice::Inferred);
+                }
+                candidates.iter().position(|candidate| candidate == oid).map(Choice::Candidate)
+            });
+            choices.collect::<Option<_>>()
+        };
+        first.iter().filter_map(of_type).collect()
+    }
+
+    /// The combinations of less likely types.
+    fn combinations(&self) -> Vec<SmallVec<[Choice; 4]>> {
         let mut all = vec![self.chosen.clone()];
         for (at, choice) in self.chosen.iter().enumerate() {
             let from = match choice {
@@ -239,24 +312,6 @@ impl TypeSearch {
             let more: Vec<_> = more.take(ATTEMPTS * ATTEMPTS).collect();
             all.extend(more);
         }
-        let distance = |chosen: &SmallVec<[Choice; 4]>| -> usize {
-            let each = chosen.iter().map(|choice| match choice {
-                Choice::Candidate(candidate) => *candidate,
-                Choice::Inferred | Choice::Given(_) => 0,
-            });
-            each.sum()
-        };
-        all.sort_by_key(distance);
-        let mut ahead: VecDeque<_> = all.into_iter().filter(|it| *it != self.chosen).collect();
-        ahead.truncate(ATTEMPTS - 1);
-        let everything = self.chosen.iter().map(|choice| match choice {
-            Choice::Inferred => Choice::Candidate(0),
-            choice => *choice,
-        });
-        let everything: SmallVec<[Choice; 4]> = everything.collect();
-        if everything != self.chosen {
-            ahead.insert(ahead.len().min(4), everything);
-        }
-        ahead
+        all
     }
 }

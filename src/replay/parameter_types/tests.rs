@@ -79,7 +79,45 @@ fn the_type_is_guessed_from_the_way_the_value_is_written() {
         assert_eq!(guess(value), expected, "{value:?}");
         assert!(candidates(Some(value), false).contains(&oid::TEXT), "{value:?}");
     }
-    assert_eq!(candidates(None, false).as_slice(), [oid::UNKNOWN, oid::TEXT]);
+}
+
+#[test]
+fn what_is_hardly_ever_meant_is_tried_behind_text() {
+    for (value, likely, unlikely) in [
+        ("5", oid::INT4, oid::JSONB),
+        ("1010", oid::INT4, oid::BIT),
+        ("0101", oid::TEXT, oid::BIT),
+        ("null", oid::TEXT, oid::JSONB),
+        ("\"s\"", oid::TEXT, oid::JSONB),
+        ("<a/>", oid::TEXT, oid::XML),
+        ("{}", oid::TEXT_ARRAY, oid::NUM_MULTIRANGE),
+    ] {
+        let all = candidates(Some(value), false);
+        let place = |oid| all.iter().position(|candidate| *candidate == oid);
+        assert_eq!(all[0], likely, "{value}");
+        assert!(place(oid::TEXT) < place(unlikely), "{value}");
+    }
+    assert_eq!(candidates(None, false)[..2], [oid::UNKNOWN, oid::TEXT]);
+}
+
+#[test]
+fn shapes_addresses_and_amounts_are_known_by_their_writing() {
+    for (value, expected) in [
+        ("(3,4),(0,0)", oid::BOX),
+        ("[(0,0),(1,1)]", oid::LSEG),
+        ("((0,0),(1,1),(2,0))", oid::POLYGON),
+        ("<(1,2),3>", oid::CIRCLE),
+        ("08:00:2b:01:02:03", oid::MACADDR),
+        ("08:00:2b:01:02:03:04:05", oid::MACADDR8),
+        ("$1,000.00", oid::MONEY),
+        ("-$1.00", oid::MONEY),
+        ("{\"{\\\"a\\\": 1}\"}", oid::JSONB_ARRAY),
+        ("$x", oid::TEXT),
+        ("ab:cd", oid::TEXT),
+    ] {
+        assert_eq!(guess(value), expected, "{value}");
+    }
+    assert!(fits(oid::NUMERIC_ARRAY, Some("{}")) && fits(oid::INT4_MULTIRANGE, Some("{}")));
 }
 
 #[test]
@@ -197,6 +235,33 @@ fn likely_types_are_tried_first_and_the_search_ends() {
         tried[1..5].iter().all(|types| types.iter().filter(|oid| **oid != oid::INT4).count() == 1)
     );
     assert!(tried.len() < 40, "{}", tried.len());
+}
+
+#[test]
+fn one_type_for_all_is_tried_before_several_others() {
+    let (sql, values) = ("select $1 & $2", values(&[Some("0000"), Some("1111")]));
+    let mut search = TypeSearch::new(2);
+    let mut attempts = 0;
+    while search.types() != [oid::BIT; 2] {
+        attempts += 1;
+        assert!(search.refused(refusal("42883", 0), &values, sql), "after {attempts}");
+    }
+    assert!(attempts < 15, "{attempts}");
+}
+
+#[test]
+fn a_null_behind_values_has_the_type_that_they_had_and_leaves_it_open_before_them() {
+    let mut search = TypeSearch::new(1);
+    let whole = values(&[Some("7")]);
+    assert!(search.refused(refusal("42P18", 1), &whole, "select jsonb_build_object('a', $1)"));
+    assert_eq!(search.typing().types(&values(&[None]), ""), [oid::INT4]);
+
+    let null =
+        types_of_values(&[oid::TEXT, oid::UNKNOWN, oid::INT4], &values(&[None, None, Some("7")]));
+    assert_eq!(null, [oid::VOID, oid::UNKNOWN, oid::INT4]);
+    assert!(has_untold(&null) && all_fit(&null, &values(&[None, Some("x"), None])));
+    assert!(!all_fit(&null, &values(&[Some("7"), None, None])));
+    assert_eq!(TypeSearch::widening(&null[..1], &whole).types(), [oid::INT4]);
 }
 
 #[test]

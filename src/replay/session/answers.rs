@@ -189,6 +189,7 @@ impl Session {
         if self.status == Status::Idle {
             self.abort = None;
             self.tries = 0;
+            self.refused_types.clear();
             settled.extend(self.transaction.drain(..));
             settled.push(work.clone());
         } else {

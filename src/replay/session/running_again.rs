@@ -80,6 +80,7 @@ impl Session {
                 && !matches!(source, SourceEnd::Failed(_))
                 && self.findings.types.forget(&work.statement.sql) =>
             {
+                self.refused_types.insert(work.seq);
                 Some(RunAgain::Prepare(code))
             }
             _ => None,

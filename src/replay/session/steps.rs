@@ -15,7 +15,9 @@ use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
-use crate::replay::parameter_types::{Refusal, TypeSearch, all_fit, is_inference_failure};
+use crate::replay::parameter_types::{
+    Refusal, TypeSearch, all_fit, has_untold, is_inference_failure,
+};
 use crate::replay::request::{Request, Took, TransactionStatus as Status};
 use crate::replay::work::{End, Work};
 
@@ -125,7 +127,8 @@ impl Session {
         let Protocol::Extended { parameters, .. } = &work.statement.protocol else { return false };
         !parameters.is_empty()
             && !matches!(end.source, SourceEnd::Failed(_))
-            && (self.prepared_as(work).is_some_and(|it| !all_fit(&it.types, parameters))
+            && (self.refused_types.contains(&work.seq)
+                || self.prepared_as(work).is_some_and(|it| !all_fit(&it.types, parameters))
                 || !self
                     .findings
                     .types
@@ -146,6 +149,10 @@ impl Session {
         let Statement { sql, protocol, .. } = &work.statement;
         let Protocol::Extended { parameters, .. } = protocol else { return TypeSearch::new(0) };
         match (self.prepared_as(work), self.findings.types.get(sql)) {
+            _ if self.refused_types.contains(&work.seq) => TypeSearch::new(parameters.len()),
+            (Some(prepared), Some(typing)) if has_untold(&prepared.types) => {
+                typing.widening(parameters, sql)
+            }
             (Some(prepared), _) => TypeSearch::widening(&prepared.types, parameters),
             (None, Some(typing)) => typing.widening(parameters, sql),
             (None, None) => TypeSearch::new(parameters.len()),
