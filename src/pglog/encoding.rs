@@ -96,6 +96,16 @@ const ENCODINGS: &[(&str, &str, Codec)] = &[
     ("WIN950", "BIG5", Codec::Standard(encoding_rs::BIG5)),
 ];
 
+/// The encodings that a database can have, by PostgreSQL's numbers (`pg_enc` in `pg_wchar.h`).
+#[rustfmt::skip]
+const NUMBERED: &[&str] = &[
+    "SQL_ASCII", "EUC_JP", "EUC_CN", "EUC_KR", "EUC_TW", "EUC_JIS_2004", "UTF8", "MULE_INTERNAL",
+    "LATIN1", "LATIN2", "LATIN3", "LATIN4", "LATIN5", "LATIN6", "LATIN7", "LATIN8", "LATIN9",
+    "LATIN10", "WIN1256", "WIN1258", "WIN866", "WIN874", "KOI8R", "WIN1251", "WIN1252",
+    "ISO_8859_5", "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "WIN1250", "WIN1253", "WIN1254",
+    "WIN1255", "WIN1257", "KOI8U",
+];
+
 impl Encoding {
     /// UTF-8.
     pub const UTF8: Self = Self { name: "UTF8", codec: Codec::Utf8 };
@@ -109,6 +119,12 @@ impl Encoding {
         let plain = plain.replace("WINDOWS", "WIN");
         let &(_, name, codec) = ENCODINGS.iter().find(|(spelling, ..)| *spelling == plain)?;
         Some(Self { name, codec })
+    }
+
+    /// The encoding of a database that PostgreSQL numbers so; `None` where there is none, or it cannot
+    /// be read.
+    pub fn from_postgres_number(number: usize) -> Option<Self> {
+        Self::from_postgres_name(NUMBERED.get(number)?)
     }
 
     /// The name as PostgreSQL prints it.
@@ -274,6 +290,16 @@ mod tests {
         assert_eq!(named("windows-1250").to_string(), "WIN1250");
         assert_eq!(Encoding::from_postgres_name("EUC_TW"), None);
         assert_eq!(Encoding::from_postgres_name("no such"), None);
+    }
+
+    #[test]
+    fn numbers_are_those_of_postgresql() {
+        for (number, name) in [(0, "SQL_ASCII"), (6, "UTF8"), (8, "LATIN1"), (34, "KOI8U")] {
+            let encoding = Encoding::from_postgres_number(number);
+            assert_eq!(encoding.map(|encoding| encoding.postgres_name()), Some(name));
+        }
+        assert_eq!(Encoding::from_postgres_number(4), None, "EUC_TW");
+        assert_eq!(Encoding::from_postgres_number(35), None, "no database is in SJIS");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod database_changes;
 mod known;
 pub(crate) mod lexer;
 mod login_changes;
+mod names;
 mod read_only;
 mod settings;
 pub(crate) mod shape;
@@ -18,7 +19,7 @@ mod snapshots;
 mod verb;
 mod words;
 
-pub use database_changes::{DatabaseChange, database_changes};
+pub use database_changes::{DatabaseChange, NewEncoding, database_changes};
 use known::Known;
 use lexer::{Lexer, Token};
 pub use login_changes::vacated_database;

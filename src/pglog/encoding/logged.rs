@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Encoding, Encodings};
 use crate::pglog::message::{LogEvent, read_message};
 use crate::pglog::record::{LogRecord, SessionId, Severity};
-use crate::pglog::sql::{DatabaseChange, database_changes};
+use crate::pglog::sql::{self, Command, DatabaseChange, NewEncoding, Outline, database_changes};
 
 /// Keeps the encodings to what the log has done by the record that was read last.
 ///
@@ -23,6 +23,33 @@ struct Unfinished {
     virtual_transaction: String,
     /// Databases with the encodings that they were known to have before, in order.
     before: Vec<(String, Option<Encoding>)>,
+    /// Savepoints since the first of these, with how many stood before them.
+    savepoints: Vec<(String, usize)>,
+}
+
+impl Unfinished {
+    /// A savepoint is made, or returned to. One that is not known was made before all changes.
+    fn note_savepoint(&mut self, sql: &str, encodings: &mut Encodings) {
+        let name = sql::identifier(sql::last_token(sql));
+        match sql::key(sql, 1).as_str() {
+            "savepoint" => self.savepoints.push((name, self.before.len())),
+            "rollback" => {
+                let made = self.savepoints.iter().rposition(|(savepoint, _)| *savepoint == name);
+                let kept = made.map_or(0, |at| self.savepoints[at].1);
+                self.savepoints.truncate(made.map_or(0, |at| at + 1));
+                self.undo(kept, encodings);
+            }
+            // What is released is a part of what was made before.
+            _ => {}
+        }
+    }
+
+    /// Undoes all changes but the first.
+    fn undo(&mut self, kept: usize, encodings: &mut Encodings) {
+        for (database, before) in self.before.drain(kept..).rev() {
+            encodings.set(database, before);
+        }
+    }
 }
 
 impl LoggedChanges {
@@ -39,7 +66,13 @@ impl LoggedChanges {
             None
         };
         if !self.unfinished.is_empty() {
-            self.settle(record, failed || sql.is_some_and(rolls_back), encodings);
+            let command = sql.and_then(|sql| Outline::of(sql).single());
+            match (command, sql, self.unfinished.get_mut(&record.session)) {
+                (Some(Command::Savepoint), Some(sql), Some(unfinished)) => {
+                    unfinished.note_savepoint(sql, encodings);
+                }
+                _ => self.settle(record, failed || sql.is_some_and(rolls_back), encodings),
+            }
         }
         for change in sql.map(database_changes).unwrap_or_default() {
             self.apply(change, record, encodings);
@@ -55,18 +88,19 @@ impl LoggedChanges {
         if goes_on && !undone {
             return;
         }
-        let unfinished = self.unfinished.remove(&record.session);
-        for (database, before) in
-            unfinished.filter(|_| undone).into_iter().flat_map(|u| u.before).rev()
-        {
-            encodings.set(database, before);
+        if let Some(mut unfinished) = self.unfinished.remove(&record.session).filter(|_| undone) {
+            unfinished.undo(0, encodings);
         }
     }
 
     fn apply(&mut self, change: DatabaseChange, record: &LogRecord<'_>, encodings: &mut Encodings) {
         let (database, encoding) = match change {
-            DatabaseChange::Create { database, encoding: Some(name), .. } => {
-                (database, Encoding::from_postgres_name(&name))
+            DatabaseChange::Create { database, encoding: Some(encoding), .. } => {
+                let encoding = match encoding {
+                    NewEncoding::Named(name) => Encoding::from_postgres_name(&name),
+                    NewEncoding::Numbered(number) => Encoding::from_postgres_number(number),
+                };
+                (database, encoding)
             }
             DatabaseChange::Create { database, encoding: None, template } => {
                 (database, encodings.known(&template))
@@ -81,6 +115,7 @@ impl LoggedChanges {
         let unfinished = self.unfinished.entry(record.session).or_insert_with(|| Unfinished {
             virtual_transaction: virtual_transaction.to_owned(),
             before: Vec::new(),
+            savepoints: Vec::new(),
         });
         unfinished.before.push(before);
     }
@@ -143,6 +178,31 @@ mod tests {
         assert_eq!(after(&[("3/4", Severity::Log, CREATE), error]), ["LATIN2", "LATIN1"]);
         let done = format!("duration: 40.1 ms  {CREATE}");
         assert_eq!(after(&[("3/0", Severity::Log, &done), error]), ["LATIN2", "LATIN1"]);
+    }
+
+    #[test]
+    fn a_savepoint_undoes_what_comes_behind_it() {
+        let sql = |sql: &'static str| ("3/5", Severity::Log, sql);
+        let (before, behind) = (
+            sql("statement: alter database a rename to c"),
+            sql("statement: alter database b rename to a"),
+        );
+        let savepoint = sql("statement: savepoint s");
+        let rollback = sql("statement: rollback to s");
+        let created = ("3/0", Severity::Log, CREATE);
+        let within =
+            |records: &[(&str, Severity, &'static str)]| after(&[&[created][..], records].concat());
+        assert_eq!(within(&[before, savepoint, behind]), ["LATIN1", "LATIN1"]);
+        assert_eq!(within(&[before, savepoint, behind, rollback]), ["LATIN2", "LATIN1"]);
+        assert_eq!(within(&[savepoint, behind, rollback]), ["LATIN2", "LATIN1"]);
+        let then = sql("statement: alter database a rename to b");
+        assert_eq!(within(&[savepoint, behind, rollback, then]), ["LATIN2", "LATIN2"]);
+    }
+
+    #[test]
+    fn a_database_may_have_its_encoding_by_number() {
+        let numbered = "statement: create database b encoding 16 template template0";
+        assert_eq!(after(&[("3/0", Severity::Log, numbered)]), ["LATIN2", "LATIN9"]);
     }
 
     #[test]

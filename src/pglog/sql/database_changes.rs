@@ -1,7 +1,16 @@
 //! Statements that give a database its encoding or its name.
 
 use super::lexer::{Lexer, Token};
-use super::login_changes::name;
+use super::names::name;
+
+/// How a statement says which encoding a new database has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewEncoding {
+    /// By its name.
+    Named(String),
+    /// By PostgreSQL's number of it (`pg_enc` in `pg_wchar.h`).
+    Numbered(usize),
+}
 
 /// What a statement does to the names or encodings of databases, if it succeeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +20,7 @@ pub enum DatabaseChange {
         /// The new database.
         database: String,
         /// The encoding, as it is written there; `None`: the template's.
-        encoding: Option<String>,
+        encoding: Option<NewEncoding>,
         /// The database that it is copied from.
         template: String,
     },
@@ -51,26 +60,36 @@ fn change(tokens: &[(Token, &str)]) -> Option<DatabaseChange> {
     if is(0, "alter") && is(3, "rename") && is(4, "to") {
         return Some(DatabaseChange::Rename { from: name(2)?, to: name(5)? });
     }
+    // Where an option's value stands.
     let option = |word: &str| {
         let at = (3..tokens.len()).find(|at| is(*at, word))? + 1;
         let at = if tokens.get(at).is_some_and(|(_, text)| *text == "=") { at + 1 } else { at };
-        if is(at, "default") { None } else { name(at) }
+        (!is(at, "default")).then_some(at)
     };
     is(0, "create").then_some(())?;
+    let encoding = |at: usize| match tokens.get(at)? {
+        (Token::Number, number) => number.parse().ok().map(NewEncoding::Numbered),
+        _ => name(at).map(NewEncoding::Named),
+    };
+    let template = option("template").and_then(name);
     Some(DatabaseChange::Create {
         database: name(2)?,
-        encoding: option("encoding"),
-        template: option("template").unwrap_or_else(|| "template1".to_owned()),
+        encoding: option("encoding").and_then(encoding),
+        template: template.unwrap_or_else(|| "template1".to_owned()),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DatabaseChange, database_changes};
+    use super::{DatabaseChange, NewEncoding, database_changes};
 
     fn created(database: &str, encoding: Option<&str>, template: &str) -> DatabaseChange {
         let (database, template) = (database.to_owned(), template.to_owned());
-        DatabaseChange::Create { database, encoding: encoding.map(str::to_owned), template }
+        let encoding = encoding.map(|encoding| match encoding.parse() {
+            Ok(number) => NewEncoding::Numbered(number),
+            Err(_) => NewEncoding::Named(encoding.to_owned()),
+        });
+        DatabaseChange::Create { database, encoding, template }
     }
 
     fn renamed(from: &str, to: &str) -> DatabaseChange {
@@ -90,6 +109,11 @@ mod tests {
                 created("A b", Some("EUC_JP"), "template0"),
             ),
             ("create database a encoding latin9", created("a", Some("latin9"), "template1")),
+            (
+                "create database U&\"d\\0061ta\" encoding 8 template E'template0'",
+                created("data", Some("8"), "template0"),
+            ),
+            ("create database a encoding E'EUC_JP'", created("a", Some("EUC_JP"), "template1")),
             ("create database a encoding default template \"T\"", created("a", None, "T")),
             ("create database a template default", created("a", None, "template1")),
         ] {

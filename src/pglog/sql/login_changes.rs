@@ -1,6 +1,7 @@
 //! Statements that change what a log-in finds.
 
 use super::lexer::{Lexer, Token};
+use super::names::name;
 
 /// Whether a statement that begins with these words may change what a log-in finds: whether a role or
 /// a database is there, under which name, who may use it, and the settings that a session begins with.
@@ -64,17 +65,6 @@ pub fn vacated_database(sql: &str) -> Option<String> {
             name(template + if has_sign { 2 } else { 1 })
         }
         () => None,
-    }
-}
-
-/// The name that a token is, or the text of a constant.
-pub(super) fn name(token: Token, text: &str) -> Option<String> {
-    let inner = || text.get(1..text.len().checked_sub(1)?);
-    match token {
-        Token::Word => Some(text.to_lowercase()),
-        Token::Quoted => Some(inner()?.replace("\"\"", "\"")),
-        Token::Text => Some(inner()?.replace("''", "'")),
-        _ => None,
     }
 }
 
