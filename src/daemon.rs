@@ -429,7 +429,8 @@ async fn probe(
             Err(error) => {
                 info!(
                     "the target can be reached, but not as the user that asks it for its limits and \
-                    its locks (-u and -d, else postgres): that waits for the first session: {error}"
+                    its locks (-u and -d, else postgres): that waits for the first session, and text is \
+                    read as UTF-8 whatever its database is in: {error}"
                 );
                 outage.answered();
                 break None;
