@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 
+use crate::pglog::sql::AlteredLogins;
 use crate::pglog::{SessionId, SqlState};
 use crate::replay::intake::Delivery;
 use crate::replay::ledger::Fate;
@@ -107,13 +108,15 @@ pub struct AskLogIn {
 
 /// Session → supervisor: its next statement changes what log-ins find. Those before it in the log come
 /// first.
-#[derive(Debug, Clone, Copy, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct AskChange {
     /// The session.
     pub session: SessionId,
     /// The statement.
     pub seq: Seq,
+    /// Whose log-ins it changes.
+    pub logins: AlteredLogins,
 }
 
 /// Session → supervisor → sequencer: a statement that is sent can't be run while anybody is connected to

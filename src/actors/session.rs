@@ -1,10 +1,12 @@
 //! The session actor: one session of the source, one connection to the target, one ordered queue.
 //!
 //! - `connecting`: how it comes to its connection, loses it and gives it up;
+//! - `login_changes`: its statements that change what log-ins find;
 //! - `requests`: what is sent for a request;
 //! - `rewriting`: statements that name something of the source's server.
 
 mod connecting;
+mod login_changes;
 mod requests;
 mod rewriting;
 
@@ -32,7 +34,6 @@ use super::target_reachability::TargetReachability;
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
-use crate::pglog::sql::vacated_database;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::backends::Backends;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
@@ -269,8 +270,14 @@ impl SessionActor {
             }
             Phase::Closing => return,
             Phase::Disconnected => {
-                if self.state().is_log_in_awaited() {
-                    return self.connect_ahead(ctx);
+                let awaited = {
+                    let state = self.state();
+                    state.is_log_in_awaited().then(|| state.is_log_in_needed())
+                };
+                match awaited {
+                    Some(true) => return self.reconnect(ctx),
+                    Some(false) => return self.connect_ahead(ctx),
+                    None => {}
                 }
                 // What was under way on a connection that is gone has been put back already.
                 let connect_at = self.next_due().map(|due| due.before(LEAD));
@@ -306,7 +313,7 @@ impl SessionActor {
                     return;
                 }
                 Next::AskChange(seq) => {
-                    self.around.changes.do_send(AskChange { session: self.id, seq });
+                    self.ask_change(seq);
                     return;
                 }
                 Next::WaitUntil(due) => {
@@ -419,19 +426,6 @@ impl SessionActor {
             None => connection.send(outgoing),
         }
         spin::stay_awake(now, self.around.spin);
-    }
-
-    /// Sessions whose end the log does not tell must not be in the way. The server waits some seconds
-    /// for them.
-    fn vacate_database(&self, work: &Work) {
-        let source = work.end().source;
-        if work.statement.outline.alters_logins
-            && !matches!(source, SourceEnd::Failed(_))
-            && let Some(database) = vacated_database(&work.statement.sql)
-        {
-            let succeeded = source == SourceEnd::Succeeded;
-            self.around.vacate.do_send(VacateDatabase { database, session: self.id, succeeded });
-        }
     }
 
     /// A statement that the source canceled is canceled after the same time, where it is run at all.

@@ -49,7 +49,7 @@ pub struct Supervisor {
     settings: SupervisorSettings,
     around: Option<SessionDeps>,
     log_ins: LogIns,
-    warned_of_log_ins_without_connection: bool,
+    warned_of_put_off: bool,
     findings: Arc<Findings>,
     /// The threads that sessions are spread over; none: this one.
     arbiters: Vec<ArbiterHandle>,
@@ -99,7 +99,7 @@ impl Supervisor {
             settings,
             around: None,
             log_ins: LogIns::default(),
-            warned_of_log_ins_without_connection: false,
+            warned_of_put_off: false,
             findings: Arc::default(),
             arbiters,
             next_arbiter: 0,

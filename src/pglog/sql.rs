@@ -22,7 +22,7 @@ mod words;
 pub use database_changes::{DatabaseChange, NewEncoding, database_changes};
 use known::Known;
 use lexer::{Lexer, Token};
-pub use login_changes::vacated_database;
+pub use login_changes::{AlteredLogins, altered_logins, vacated_database};
 pub use read_only::{kept_read_only, names_setting};
 pub use settings::{
     CLIENT_ENCODING, ROLE, SESSION_AUTHORIZATION, SettingChange, SettingValue, custom_names,

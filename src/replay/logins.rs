@@ -21,6 +21,7 @@
 use std::collections::BTreeMap;
 
 use crate::pglog::SessionId;
+use crate::pglog::sql::AlteredLogins;
 use crate::replay::work::Seq;
 
 /// The place of a session's log-in in the log.
@@ -62,33 +63,24 @@ pub struct Due {
     pub is_final: bool,
 }
 
-/// How a session's log-in stands, as seen from a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It was made, or comes later, or nothing can be done about it.
-    Irrelevant,
-    /// It comes before the change and has not been made.
-    Outstanding,
-    /// The same, and there was no connection to spare for it.
-    WithoutConnection,
-}
-
 /// A statement that changes log-ins, and waits for those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Its place.
     pub seq: Seq,
+    /// Whose log-ins it changes.
+    pub logins: AlteredLogins,
     /// Whether it waits for the statements before it as well.
     pub behind_statements: bool,
 }
 
 /// A statement that changes log-ins may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct DueChange {
     /// Its session.
     pub session: SessionId,
-    /// Its place.
-    pub seq: Seq,
+    /// What it changes.
+    pub change: Change,
     /// Whether it has waited for so long that it does not any more.
     pub in_vain: bool,
 }
@@ -161,20 +153,20 @@ impl LogIns {
     /// `find` a session other than its own that it has to wait for. `is_look`: another second is over.
     pub fn due_changes(
         &mut self,
-        blocks: impl Fn(SessionId, Change) -> bool,
-        find: impl Fn(SessionId, Change) -> Option<SessionId>,
+        blocks: impl Fn(SessionId, &Change) -> bool,
+        find: impl Fn(SessionId, &Change) -> Option<SessionId>,
         is_look: bool,
     ) -> Vec<DueChange> {
         let mut due = Vec::new();
         self.waiting_changes.retain(|&session, waiting| {
-            let change = waiting.change;
+            let change = &waiting.change;
             waiting.looks = waiting.looks.saturating_add(u8::from(is_look));
             let known = waiting.blocker.filter(|known| blocks(*known, change));
             waiting.blocker = known.or_else(|| find(session, change));
             let waits = waiting.blocker.is_some();
             let in_vain = waits && waiting.looks >= PATIENCE;
             if !waits || in_vain {
-                due.push(DueChange { session, seq: change.seq, in_vain });
+                due.push(DueChange { session, change: change.clone(), in_vain });
             }
             waits && !in_vain
         });
@@ -301,9 +293,13 @@ mod tests {
         assert!(!log_ins.has_waiting());
     }
 
+    fn change() -> Change {
+        Change { seq: Seq(5), logins: AlteredLogins::default(), behind_statements: false }
+    }
+
     fn due_changes(log_ins: &mut LogIns, blocking: &[u32], is_look: bool) -> Vec<(u32, bool)> {
-        let blocks = |session: SessionId, _| blocking.contains(&session.pid);
-        let find = |own, change| {
+        let blocks = |session: SessionId, _: &Change| blocking.contains(&session.pid);
+        let find = |own, change: &Change| {
             let mut others = blocking.iter().map(|pid| id(*pid)).filter(|other| *other != own);
             others.find(|other| blocks(*other, change))
         };
@@ -314,7 +310,7 @@ mod tests {
     #[test]
     fn a_change_waits_for_each_session_that_holds_it_up_and_not_for_its_own() {
         let mut log_ins = LogIns::default();
-        log_ins.ask_change(id(1), Change { seq: Seq(5), behind_statements: false });
+        log_ins.ask_change(id(1), change());
         assert!(log_ins.has_waiting());
         for blocking in [&[1, 2, 3][..], &[1, 3], &[3]] {
             assert_eq!(due_changes(&mut log_ins, blocking, false), []);
@@ -326,7 +322,7 @@ mod tests {
     #[test]
     fn a_change_does_not_wait_for_ever() {
         let mut log_ins = LogIns::default();
-        log_ins.ask_change(id(1), Change { seq: Seq(5), behind_statements: false });
+        log_ins.ask_change(id(1), change());
         for _ in 1..PATIENCE {
             assert_eq!(due_changes(&mut log_ins, &[2], true), []);
             assert_eq!(due_changes(&mut log_ins, &[2], false), []);

@@ -110,6 +110,8 @@ pub struct Session {
     /// The place that its log-in comes before, where the log tells.
     log_in: Option<Seq>,
     log_in_progress: LogInProgress,
+    /// Whether the log-in that its connection was made by may not be possible any more.
+    log_in_kept: bool,
     change: ChangeOfLogIns,
     closing: Option<Closing>,
     /// What its statements have waited for.
@@ -376,6 +378,7 @@ impl Session {
             newest_succeeded: false,
             log_in: None,
             log_in_progress: LogInProgress::default(),
+            log_in_kept: false,
             change: ChangeOfLogIns::default(),
             closing: None,
             waits: WaitAccount::default(),
@@ -423,7 +426,7 @@ impl Session {
     /// A connection is there: what the session had set up is made on it first.
     pub fn connected(&mut self) {
         self.connected = true;
-        self.log_in_progress = LogInProgress::Made;
+        self.logged_in();
         self.restoring = self.context.restore().into();
     }
 
@@ -506,13 +509,18 @@ impl Session {
         whole.or(current).or_else(|| self.next())
     }
 
+    /// Whether its connection holds what can't be made again on another one.
+    fn is_bound(&self) -> bool {
+        self.context.is_bound() || self.log_in_kept
+    }
+
     /// How it stands, as far as its connection goes.
     pub fn connection_state(&self) -> ConnectionState {
         ConnectionState {
             connected: self.connected,
             running: self.is_running() || self.abort.is_some() || self.syncs,
             in_transaction: self.in_transaction() || !self.transaction.is_empty(),
-            bound: self.context.is_bound(),
+            bound: self.is_bound(),
             next: self.next(),
             used: self.used,
         }

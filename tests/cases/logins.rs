@@ -129,3 +129,11 @@ fn kreplay_itself_leaves_a_database_that_is_copied_or_renamed() {
         );
     });
 }
+
+#[test]
+fn with_few_connections_those_are_kept_whose_role_may_not_log_in_again() {
+    let case = Case::new("roles_made_and_dropped").database("postgres");
+    case.args(&["--max-sessions", "2"]).check(|it| {
+        it.all_same().rows("select rolname from pg_roles where rolname ~ '^c[0-9]$'", &["c4"]);
+    });
+}

@@ -50,7 +50,9 @@ impl SessionActor {
 
     /// Whether its log-in has come; asks for it if it has not.
     fn may_log_in(&mut self) -> bool {
-        if self.log_in == LogInState::Unasked {
+        // What it waits for is less once a change waits for it.
+        let asks_anew = self.log_in == LogInState::Asked && self.state().is_log_in_awaited();
+        if self.log_in == LogInState::Unasked || asks_anew {
             let is_over = self.state().log_in().is_none();
             if is_over || !self.around.log_in_gate.is_guarded() {
                 self.log_in = LogInState::Due { is_final: is_over };
@@ -71,7 +73,11 @@ impl SessionActor {
             return;
         }
         self.log_in = LogInState::Due { is_final };
-        if self.phase == Phase::Disconnected && !self.around.paced && !self.state().is_busy() {
+        let is_idle = {
+            let state = self.state();
+            !state.is_busy() && !state.is_log_in_needed()
+        };
+        if self.phase == Phase::Disconnected && !self.around.paced && is_idle {
             self.connect_ahead(ctx);
         } else {
             self.pump(ctx);
@@ -85,11 +91,10 @@ impl SessionActor {
         }
         match self.permit {
             Permit::Held => self.connect(ctx),
-            Permit::Asked(_) => {}
-            Permit::None | Permit::Hoped => {
+            Permit::Asked(_) if !self.state().is_log_in_needed() => {}
+            Permit::Asked(_) | Permit::None | Permit::Hoped => {
                 self.permit = Permit::Asked(Instant::now());
-                // A transaction that is run again without anything new behind it can wait.
-                let needed_by = self.state().next().unwrap_or(Seq(u64::MAX));
+                let needed_by = self.state().needs_connection_by();
                 self.ask_for_connection(Some(needed_by), ctx);
             }
         }
@@ -212,14 +217,23 @@ impl SessionActor {
             return self.pump(ctx);
         }
         (self.refused, self.log_in) = (true, LogInState::Unasked);
+        let returns = self.state().logs_in_again();
         let works = self.state_now().drop_queue();
         // A session that has nothing to replay may well be one that the source refused too.
         if !works.is_empty() && !self.around.outage.was_ever_reached() {
             self.around.fatal.do_send(Fatal::TargetRefused(error.to_string()));
         }
-        warn!(session = %self.id, statements = works.len(),
-            "given up, the target does not let this session in: mend that there, or choose other \
-            names (--map-user, --map-db, -u, -d) or sessions (--source-db): {error}");
+        let statements = works.len();
+        match returns {
+            _ if statements == 0 => debug!(session = %self.id, "not let in: {error}"),
+            true => warn!(session = %self.id, statements,
+                "given up, the target does not let this session in again, whose connection was lost or \
+                went to another session: it needs one of its own (--max-sessions, --idle-timeout): \
+                {error}"),
+            false => warn!(session = %self.id, statements,
+                "given up, the target does not let this session in: mend that there, or choose other \
+                names (--map-user, --map-db, -u, -d) or sessions (--source-db): {error}"),
+        }
         self.around.give_back(works, Fate::GivenUp(GivenUp::ConnectFailed));
         self.pump(ctx);
     }
@@ -354,8 +368,8 @@ impl SessionActor {
         }
         if bound {
             warn!(session = %self.id, "closed a connection that had temporary tables, session-level \
-                advisory locks or cursors WITH HOLD: what needs them will fail; --max-sessions is \
-                too small to keep it");
+                advisory locks, cursors WITH HOLD or a log-in that is not possible any more: what needs \
+                them will fail; --max-sessions is too small to keep it");
         }
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;

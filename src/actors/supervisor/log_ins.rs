@@ -9,7 +9,8 @@ use tracing::warn;
 use super::{Entry, Supervisor};
 use crate::actors::messages::{AskChange, AskLogIn, StatementsEnded, Turn, VacateDatabase, Wake};
 use crate::pglog::SessionId;
-use crate::replay::logins::{Blocker, Change, Due, DueChange, Standing};
+use crate::pglog::sql::AlteredLogins;
+use crate::replay::logins::{Blocker, Change, Due, DueChange};
 use crate::replay::session::{Closing, Session, Turns};
 use crate::replay::work::Work;
 
@@ -75,40 +76,54 @@ impl Supervisor {
     /// Lets statements start that change log-ins, where those before them have been made.
     fn let_change(&mut self, is_look: bool) {
         let sessions = &self.sessions;
-        let blocks = |session, change| {
+        let blocks = |session, change: &Change| {
             sessions.get(&session).is_some_and(|entry: &Entry| entry.holds_up(change))
         };
-        let find = |own: SessionId, change| {
+        let find = |own: SessionId, change: &Change| {
             let mut others = sessions.iter().filter(|(other, _)| **other != own);
             others.find(|(_, entry)| entry.holds_up(change)).map(|(other, _)| *other)
         };
         for due in self.log_ins.due_changes(blocks, find, is_look) {
-            self.start_change(due);
+            self.start_change(&due);
         }
     }
 
-    fn start_change(&mut self, DueChange { session, seq, in_vain }: DueChange) {
-        if in_vain {
-            warn!(%session, "changes roles or databases though not all have logged in that had on the \
-                source by then: the target does not answer them. Their defaults may be those of after it");
+    fn start_change(&mut self, DueChange { session, change, in_vain }: &DueChange) {
+        if *in_vain {
+            warn!(%session, "changes roles or databases though not all sessions have logged in that had on \
+                the source by then: the target does not answer them, or earlier statements run for \
+                long. Sessions may get the settings of after it");
         }
-        if !self.warned_of_log_ins_without_connection {
-            let without =
-                |entry: &&Entry| entry.state().log_in_standing(seq) == Standing::WithoutConnection;
-            let sessions = self.sessions.values().filter(without).count();
-            if sessions > 0 {
-                self.warned_of_log_ins_without_connection = true;
-                warn!(
-                    sessions,
-                    "roles or databases change, and there are no connections for all sessions that \
-                    had logged in before: these get the defaults of later, or may find their role or \
-                    database gone. Raise --max-sessions (told once)"
-                );
+        let mut put_off = 0;
+        for entry in self.others_altered(*session, &change.logins) {
+            let mut state = entry.state();
+            put_off += usize::from(state.is_log_in_put_off());
+            if change.logins.prevents {
+                state.keep_log_in();
             }
         }
-        if let Some(entry) = self.sessions.get(&session) {
-            entry.address.do_send(Turn::Change(seq));
+        if put_off > 0 && !std::mem::replace(&mut self.warned_of_put_off, true) {
+            warn!(
+                sessions = put_off,
+                "roles or databases change, and there are no connections for sessions that had \
+                logged in before: these get the settings of later, or may find their role or database \
+                gone: raise --max-sessions (told once)"
+            );
         }
+        if let Some(entry) = self.sessions.get(session) {
+            entry.address.do_send(Turn::Change(change.seq));
+        }
+    }
+
+    /// The other sessions whose log-ins a session's statement alters.
+    fn others_altered(
+        &self,
+        session: SessionId,
+        logins: &AlteredLogins,
+    ) -> impl Iterator<Item = &Entry> {
+        let others = self.sessions.iter().filter(move |(other, _)| **other != session);
+        let others = others.map(|(_, entry)| entry);
+        others.filter(|entry| logins.has(&entry.login.user, &entry.login.database))
     }
 }
 
@@ -122,9 +137,9 @@ impl Entry {
     }
 
     /// Whether a change of log-ins has to wait for this session.
-    fn holds_up(&self, change: Change) -> bool {
+    fn holds_up(&self, change: &Change) -> bool {
         let state = self.state();
-        state.log_in_standing(change.seq) == Standing::Outstanding
+        state.is_log_in_awaited()
             || change.behind_statements && state.login_blocker().is_before(change.seq)
     }
 }
@@ -147,16 +162,17 @@ impl Handler<AskLogIn> for Supervisor {
 impl Handler<AskChange> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, AskChange { session, seq }: AskChange, _: &mut Self::Context) {
+    fn handle(&mut self, ask: AskChange, _: &mut Self::Context) {
+        let AskChange { session, seq, logins } = ask;
         let Some(asking) = self.sessions.get(&session) else { return };
         let in_order = self.settings.sessions.turns != Turns::None;
         let behind_statements = !in_order && !asking.state().in_transaction();
-        self.log_ins.ask_change(session, Change { seq, behind_statements });
-        for (_, entry) in self.sessions.iter().filter(|(other, _)| **other != session) {
-            if entry.state().await_log_in(seq) {
+        for entry in self.others_altered(session, &logins) {
+            if entry.state().await_log_in(seq, logins.prevents) {
                 entry.address.do_send(Wake);
             }
         }
+        self.log_ins.ask_change(session, Change { seq, logins, behind_statements });
         self.let_log_in(false);
     }
 }

@@ -68,9 +68,91 @@ pub fn vacated_database(sql: &str) -> Option<String> {
     }
 }
 
+/// Whose log-ins statements alter: see [`super::Outline::alters_logins`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlteredLogins {
+    /// Anybody's, as far as can be told.
+    pub of_all: bool,
+    /// Those as these roles.
+    pub roles: Vec<String>,
+    /// Those to these databases.
+    pub databases: Vec<String>,
+    /// Whether it may be that they can't be made any more. Otherwise they find other settings.
+    pub prevents: bool,
+}
+
+impl AlteredLogins {
+    /// Whether a log-in as this role to this database is among them.
+    pub fn has(&self, role: &str, database: &str) -> bool {
+        let is = |names: &[String], wanted: &str| names.iter().any(|name| name == wanted);
+        self.of_all || is(&self.roles, role) || is(&self.databases, database)
+    }
+}
+
+/// Whose log-ins a string of statements alters.
+pub fn altered_logins(sql: &str) -> AlteredLogins {
+    let mut altered = AlteredLogins::default();
+    let mut words = Vec::new();
+    for (token, range) in Lexer::new(sql) {
+        if token == Token::Semicolon {
+            altered.add(&std::mem::take(&mut words));
+        } else {
+            words.push((token, &sql[range]));
+        }
+    }
+    altered.add(&words);
+    altered
+}
+
+impl AlteredLogins {
+    /// Adds those that a statement alters.
+    fn add(&mut self, words: &[(Token, &str)]) {
+        let is = |at: usize, word: &str| {
+            words.get(at).is_some_and(|(token, text)| {
+                *token == Token::Word && text.eq_ignore_ascii_case(word)
+            })
+        };
+        let is_any = |at: usize, among: &[&str]| among.iter().any(|word| is(at, word));
+        let has = |wanted: &str| (0..words.len()).any(|at| is(at, wanted));
+        // A list ends before a keyword that no name of it is.
+        let names = |from: usize| -> Vec<String> {
+            let listed = words.iter().skip(from).step_by(2);
+            let listed = listed.map_while(|(token, text)| name(*token, text));
+            let commas = words.iter().skip(from + 1).step_by(2);
+            let commas = commas.take_while(|(_, text)| *text == ",").count();
+            listed.take(commas + 1).collect()
+        };
+        let first = if is(2, "if") { 4 } else { 2 };
+        match () {
+            () if is(0, "revoke") => {
+                let on = (1..words.len()).find(|at| is(*at, "on"));
+                let Some(on) = on else { return self.of_all = true };
+                if is(on + 1, "database") {
+                    self.databases.extend(names(on + 2));
+                    self.prevents = true;
+                }
+            }
+            () if is(0, "do") => (self.of_all, self.prevents) = (true, true),
+            () if !is_any(0, &["alter", "drop"]) => {}
+            () if is_any(1, &["role", "user", "group"]) => {
+                let is_general =
+                    is_any(2, &["all", "current_user", "current_role", "session_user"]);
+                self.of_all |= is_general;
+                self.roles.extend(names(first));
+                self.prevents |= !has("set") && !has("reset");
+            }
+            () if is(1, "database") => {
+                self.databases.extend(names(first));
+                self.prevents |= !has("set") && !has("reset");
+            }
+            () => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::vacated_database;
+    use super::{AlteredLogins, altered_logins, vacated_database};
     use crate::pglog::sql::Outline;
 
     #[test]
@@ -90,6 +172,36 @@ mod tests {
         ] {
             assert_eq!(vacated_database(sql).as_deref(), database, "{sql}");
         }
+    }
+
+    #[test]
+    fn whose_log_ins_are_altered_is_told_by_names() {
+        let of = |sql| {
+            let AlteredLogins { of_all, roles, databases, prevents } = altered_logins(sql);
+            (of_all, roles.join("|"), databases.join("|"), prevents)
+        };
+        for (sql, all, roles, databases, prevents) in [
+            ("alter role Shop set search_path = a, b", false, "shop", "", false),
+            ("alter user \"A\" in database d reset all", false, "A", "", false),
+            ("alter role r rename to q", false, "r", "", true),
+            ("alter role r nologin", false, "r", "", true),
+            ("alter role all set work_mem = '8MB'", true, "all", "", false),
+            ("drop role if exists a, \"b c\", d", false, "a|b c|d", "", true),
+            ("alter database x rename to y; drop database z with (force)", false, "", "x|z", true),
+            ("alter database x set timezone = 'UTC'", false, "", "x", false),
+            ("revoke connect on database a, b from public", false, "", "a|b", true),
+            ("revoke all on t from r", false, "", "", false),
+            ("revoke staff from r", true, "", "", false),
+            ("do $$ begin execute 'drop role ' || x; end $$", true, "", "", true),
+            ("create database d", false, "", "", false),
+            ("alter system set work_mem = '8MB'", false, "", "", false),
+            ("", false, "", "", false),
+        ] {
+            let right = (all, roles.to_owned(), databases.to_owned(), prevents);
+            assert_eq!(of(sql), right, "{sql}");
+        }
+        let altered = altered_logins("alter role r rename to q; drop database d");
+        assert!(altered.has("r", "x") && altered.has("x", "d") && !altered.has("d", "r"));
     }
 
     #[test]

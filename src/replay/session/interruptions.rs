@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::log_ins::LogInProgress;
 use super::steps::Pipeline;
 use super::{Amended, Closing, Role, Sent, Session};
 use crate::pglog::sql::Command;
@@ -158,6 +159,10 @@ impl Session {
         self.prepared.clear();
         self.asked = Seq(0);
         self.change.asked = Seq(0);
+        self.log_in_kept = false;
+        if self.log_in_progress == LogInProgress::Made {
+            self.log_in_progress = LogInProgress::Due;
+        }
         self.ahead = None;
         self.leaving = None;
         (self.foreign_encoding, self.met_foreign_encoding) = (false, false);

@@ -95,7 +95,7 @@ impl Session {
             }
         }
         let mut left = leaving.left;
-        let was_bound = std::mem::replace(&mut left.bound, self.context.is_bound());
+        let was_bound = std::mem::replace(&mut left.bound, self.is_bound());
         left.kept = match left.why {
             Leave::Idle => left.bound || !self.queue.is_empty(),
             // Another one goes first, where there is one without.

@@ -2,7 +2,7 @@
 
 use super::{Closing, Next, Session};
 use crate::pglog::statement::SourceEnd;
-use crate::replay::logins::{Blocker, LogIn, Standing};
+use crate::replay::logins::{Blocker, LogIn};
 use crate::replay::work::{Seq, Work};
 
 /// How far its log-in is, as far as changes wait for it.
@@ -11,13 +11,15 @@ pub(super) enum LogInProgress {
     /// It is to be made when its moment comes, or is under way.
     #[default]
     Due,
-    /// A change waits for it.
+    /// A change waits for it that leaves it other settings, if there is a connection to spare.
     Awaited,
+    /// A change waits for it that it may be impossible after.
+    Needed,
     /// The target has refused it.
     Refused,
     /// There was no connection to spare.
     PutOff,
-    /// It was made.
+    /// It was made, and its connection is there.
     Made,
 }
 
@@ -38,40 +40,71 @@ impl Session {
         self.log_in.get_or_insert(place);
     }
 
-    /// Where its log-in stands in the log; `None` where it has run something: its log-in is over.
+    /// Where its log-in stands in the log. A session that has run something logs in again for its next
+    /// statement; `None` where none has come.
     pub fn log_in(&self) -> Option<LogIn> {
         let first = self.first_unfinished();
-        let before = self.log_in.or(first).unwrap_or(Seq(u64::MAX));
-        (self.used == Seq(0)).then_some(LogIn { before, first })
+        if self.used == Seq(0) {
+            let before = self.log_in.or(first).unwrap_or(Seq(u64::MAX));
+            return Some(LogIn { before, first });
+        }
+        // Who has to be there before a change has no time to wait for others.
+        let before = |first| if self.is_log_in_awaited() { Seq(0) } else { first };
+        first.map(|first| LogIn { before: before(first), first: Some(first) })
     }
 
-    /// How its log-in stands, as seen from a change with this place.
-    pub fn log_in_standing(&self, change: Seq) -> Standing {
+    /// Whether it has run something, on a connection that it has had.
+    pub fn logs_in_again(&self) -> bool {
+        self.used > Seq(0)
+    }
+
+    /// A change with this place waits for its log-in, if that stands before it and no connection of it
+    /// is there: then it is made as soon as it may be. `prevents`: it may be impossible after. Returns
+    /// whether it waits.
+    pub fn await_log_in(&mut self, change: Seq, prevents: bool) -> bool {
         let is_before = self.log_in.is_some_and(|place| place <= change);
         let is_over = self.closing.is_some() && !self.is_busy();
-        match self.log_in_progress {
-            _ if !is_before || is_over => Standing::Irrelevant,
-            LogInProgress::Due | LogInProgress::Awaited => Standing::Outstanding,
-            LogInProgress::PutOff => Standing::WithoutConnection,
-            LogInProgress::Refused | LogInProgress::Made => Standing::Irrelevant,
-        }
-    }
-
-    /// A change with this place waits for its log-in, if that stands before it and has not been made:
-    /// then it is made as soon as it may be. Returns whether it is so.
-    pub fn await_log_in(&mut self, change: Seq) -> bool {
-        let is_awaited = self.log_in_standing(change) != Standing::Irrelevant;
+        let is_open = matches!(self.log_in_progress, LogInProgress::Due | LogInProgress::PutOff);
+        let is_awaited = is_before && is_open && !is_over;
         if is_awaited {
-            self.log_in_progress = LogInProgress::Awaited;
+            self.log_in_progress =
+                if prevents { LogInProgress::Needed } else { LogInProgress::Awaited };
         }
         is_awaited
     }
 
+    /// Whether a change had to do without its log-in, for want of a connection.
+    pub fn is_log_in_put_off(&self) -> bool {
+        self.log_in_progress == LogInProgress::PutOff
+    }
+
+    /// Its connection can't be made again: somebody changes who may log in.
+    pub fn keep_log_in(&mut self) {
+        self.log_in_kept = self.connected;
+    }
+
     /// Whether a change waits for its log-in.
     pub fn is_log_in_awaited(&self) -> bool {
-        self.log_in_progress == LogInProgress::Awaited
+        matches!(self.log_in_progress, LogInProgress::Awaited | LogInProgress::Needed)
             && (self.closing.is_none() || self.is_busy())
             && !matches!(self.closing, Some(Closing::Drain | Closing::Revoked))
+    }
+
+    /// Whether that may be impossible after the change.
+    pub fn is_log_in_needed(&self) -> bool {
+        self.log_in_progress == LogInProgress::Needed
+    }
+
+    /// Before which statement it needs a connection.
+    pub fn needs_connection_by(&self) -> Seq {
+        // A transaction that is run again without anything new behind it can wait.
+        if self.is_log_in_needed() { Seq(0) } else { self.next().unwrap_or(Seq(u64::MAX)) }
+    }
+
+    /// It has logged in.
+    pub(super) fn logged_in(&mut self) {
+        self.log_in_kept = self.is_log_in_needed();
+        self.log_in_progress = LogInProgress::Made;
     }
 
     /// The target has refused its log-in: nothing waits for it.
@@ -81,7 +114,7 @@ impl Session {
 
     /// There was no connection to spare for its log-in: nothing waits for it.
     pub fn log_in_put_off(&mut self) {
-        if matches!(self.log_in_progress, LogInProgress::Due | LogInProgress::Awaited) {
+        if self.log_in_progress == LogInProgress::Awaited {
             self.log_in_progress = LogInProgress::PutOff;
         }
     }

@@ -903,3 +903,51 @@ fn a_statement_behind_the_end_opens_the_session_again() {
     assert_eq!(replay.run(), Next::Idle);
     assert_eq!(replay.server.committed, [1]);
 }
+
+#[test]
+fn a_statement_that_alters_log_ins_asks_for_those_before_it_first() {
+    let mut replay = Replay::new(settings());
+    for sql in ["insert 1", "alter role r nologin", "create role q"] {
+        replay.simple(sql, ok());
+    }
+    replay.simple("drop role r", failed("2BP01"));
+    assert_eq!(replay.send(), Next::AskChange(Seq(2)));
+    assert_eq!(replay.send(), Next::Wait, "it asks once");
+    assert_eq!(std::mem::take(&mut replay.log), ["insert 1"]);
+    replay.session.grant_change(Seq(2));
+    assert_eq!(replay.ran(), ["alter role r nologin", "create role q", "drop role r"]);
+}
+
+#[test]
+fn a_change_waits_for_a_log_in_before_it_until_that_is_made_or_refused() {
+    let mut session = Session::new(settings(), Arc::default());
+    session.logs_in_before(Seq(5));
+    assert!(!session.await_log_in(Seq(4), true), "it comes later");
+    assert!(session.await_log_in(Seq(5), true) && session.is_log_in_awaited());
+    session.log_in_refused();
+    assert!(!session.is_log_in_awaited());
+    session.log_in_tried_again();
+    assert!(session.is_log_in_awaited());
+    session.connected();
+    assert!(!session.is_log_in_awaited() && !session.await_log_in(Seq(9), true));
+    session.close(Closing::Source(None));
+    session.lost();
+    assert!(!session.await_log_in(Seq(9), true), "it is over");
+}
+
+#[test]
+fn a_log_in_that_may_be_impossible_later_keeps_its_connection() {
+    let mut session = Session::new(settings(), Arc::default());
+    session.logs_in_before(Seq(1));
+    session.connected();
+    session.keep_log_in();
+    assert!(session.connection_state().bound);
+    session.lost();
+    assert!(!session.connection_state().bound);
+    assert!(session.await_log_in(Seq(5), false));
+    session.log_in_put_off();
+    assert!(!session.is_log_in_awaited() && session.is_log_in_put_off());
+    assert!(session.await_log_in(Seq(6), true));
+    session.connected();
+    assert!(session.connection_state().bound, "it was made because it would be impossible");
+}
