@@ -176,7 +176,7 @@ metrics! {
     TYPE_GUESSES: Counter, "kreplay_type_guesses_total", [], Count,
         "Statements prepared again with parameter types guessed from the values.";
     UNKNOWN_DRAWS: Counter, "kreplay_unknown_draws_total", [], Count,
-        "Statements that failed on the source for what happened around them and may have drawn from sequences there: they are not run, so that later numbers can differ.";
+        "Statements that failed on the source for what happened around them and may have drawn from sequences there, how often the log does not tell: later numbers can differ.";
     IN_DOUBT: Counter, "kreplay_in_doubt_total", [], Count,
         "Commits whose connection was lost before the answer: they may or may not have happened.";
     LATE_FAILURES: Counter, "kreplay_late_failures_total", [], Count,

@@ -134,6 +134,9 @@ pub struct Outline {
     /// Whether it calls `set_config` or `current_setting`, or is a DO block that may: see
     /// [`setting_changes`] and [`custom_names`].
     pub names_settings: bool,
+    /// Whether it belongs to those whose transactions servers choose as victims: it skips locked rows,
+    /// or asks for a transaction that keeps its snapshot and may write. As far as its words tell.
+    pub contends: bool,
     /// A hash of the text without its literals: texts that differ in these, in blanks or comments
     /// alone have the same. Made here since every token passes by.
     pub shape: u64,
@@ -157,6 +160,7 @@ impl Outline {
         let mut statement = StatementWords::default();
         let mut shape = ShapeHasher::default();
         let mut before = 0..0;
+        let mut reads_only = false;
         for (token, range) in Lexer::new(sql) {
             seen(token, range.clone());
             match token {
@@ -170,8 +174,13 @@ impl Outline {
             let text = &sql[range.clone()];
             if token == Token::Word {
                 outline.signals_backend |= is_signal(text);
-                outline.imports_snapshot |= text.eq_ignore_ascii_case("snapshot")
-                    && sql[before.clone()].eq_ignore_ascii_case("transaction");
+                let follows = |word: &str| sql[before.clone()].eq_ignore_ascii_case(word);
+                outline.imports_snapshot |=
+                    text.eq_ignore_ascii_case("snapshot") && follows("transaction");
+                outline.contends |= text.eq_ignore_ascii_case("serializable")
+                    || text.eq_ignore_ascii_case("locked") && follows("skip")
+                    || text.eq_ignore_ascii_case("read") && follows("repeatable");
+                reads_only |= text.eq_ignore_ascii_case("only") && follows("read");
             }
             outline.exports_snapshot |= is_export(token, text);
             before = range.clone();
@@ -179,6 +188,7 @@ impl Outline {
             by_tokens &= !statement.looks_into_texts();
         }
         outline.end(sql, statement);
+        outline.contends &= !reads_only;
         outline.shape = shape.finish();
         (outline, by_tokens)
     }

@@ -57,6 +57,8 @@ pub struct ConflictOrder {
     room: usize,
     /// Statements that read anything at all.
     reading_all: Pool,
+    /// Statements that are run and undone: what they wait for may not be released before by a rollback.
+    drawing_only: Pool,
     /// Holds whose end is in the log.
     ended: Pool,
     /// Statements that have not finished; from the last barrier on.
@@ -96,6 +98,8 @@ pub struct Arrival {
     pub steps: Vec<Step>,
     /// Whether it failed on the source.
     pub failed: bool,
+    /// Whether it is run and undone, for what it draws: it has to meet the locks that it met there.
+    pub draws_only: bool,
     /// Whether it shares its Sync with the statement that follows: one implicit transaction.
     pub joined: bool,
 }
@@ -161,6 +165,9 @@ impl ConflictOrder {
         let stays_open = self.transaction(session).is_some();
         let mut waits = self.conflicts(arrival);
         self.readers(&ending.written, &mut waits);
+        if !ending.undone.is_empty() && !arrival.failed {
+            waits.extend(self.drawing_only.gather(&mut self.graph));
+        }
         if !stays_open && !arrival.failed {
             self.readers(&arrival.footprint.accesses, &mut waits);
         }
@@ -583,6 +590,9 @@ impl ConflictOrder {
             }
         }
         self.unfinished.add(graph, id);
+        if arrival.draws_only {
+            self.drawing_only.add(graph, id);
+        }
     }
 
     /// The hold that takes what the statement writes: its transaction's, or one that ends with it.

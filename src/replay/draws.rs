@@ -18,8 +18,22 @@ pub enum Draws {
     No,
     /// It may, and each run draws the same: the text has the rows.
     Repeatable,
-    /// It may, and how often depends on what it met before it failed.
+    /// It may, and how often depends on the rows that it meets, or on what a routine does.
+    Varying,
+    /// It may, and can't be run to see how often.
     Unknown,
+}
+
+impl Draws {
+    /// Whether it is run for what it draws.
+    pub fn is_run(self) -> bool {
+        matches!(self, Self::Repeatable | Self::Varying)
+    }
+
+    /// Whether it may draw another number of times than on the source.
+    pub fn is_uncertain(self) -> bool {
+        matches!(self, Self::Varying | Self::Unknown)
+    }
 }
 
 /// Which statement of its string failed.
@@ -46,7 +60,7 @@ pub fn of_failed(
         // Nothing was executed.
         (Protocol::ParseOnly | Protocol::BindOnly { .. }, _) => Draws::No,
         // What it was executed with is not in the log.
-        (Protocol::Unknown, Draws::Repeatable) => Draws::Unknown,
+        (Protocol::Unknown, draws) if draws.is_run() => Draws::Unknown,
         (_, draws) => draws,
     }
 }
@@ -92,7 +106,7 @@ fn of_node(node: &NodeEnum, nextval: bool) -> Draws {
                 Some(NodeEnum::SelectStmt(rows)) if !rows.values_lists.is_empty() => {
                     Draws::Repeatable
                 }
-                Some(_) => Draws::Unknown,
+                Some(_) => Draws::Varying,
             };
             rows.max(of_with(insert.with_clause.as_ref(), nextval))
         }
@@ -102,8 +116,12 @@ fn of_node(node: &NodeEnum, nextval: bool) -> Draws {
             own.max(of_with(select.with_clause.as_ref(), nextval)).max(of_select(select, nextval))
         }
         NodeEnum::CopyStmt(copy) if copy.is_from => Draws::Unknown,
-        NodeEnum::CreateTableAsStmt(_) if nextval => Draws::Unknown,
-        NodeEnum::MergeStmt(_) | NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) => Draws::Unknown,
+        NodeEnum::CreateTableAsStmt(_) if nextval => Draws::Varying,
+        NodeEnum::MergeStmt(_) | NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) => Draws::Varying,
+        NodeEnum::ExplainStmt(explain) if explain.options.iter().any(is_analyze) => {
+            let query = explain.query.as_ref().and_then(|query| query.node.as_ref());
+            query.map_or(Draws::No, |query| of_node(query, nextval))
+        }
         _ => Draws::No,
     }
 }
@@ -136,7 +154,12 @@ fn of_select(select: &SelectStmt, nextval: bool) -> Draws {
         [] => select.target_list.iter().any(calls),
         from => from.iter().any(calls),
     };
-    if routine || nextval && select.into_clause.is_some() { Draws::Unknown } else { Draws::No }
+    if routine || nextval && select.into_clause.is_some() { Draws::Varying } else { Draws::No }
+}
+
+/// Whether an option of EXPLAIN has the statement run.
+fn is_analyze(option: &Node) -> bool {
+    matches!(&option.node, Some(NodeEnum::DefElem(option)) if option.defname == "analyze")
 }
 
 /// Whether it calls a function that PostgreSQL does not have itself, as far as its name tells.
@@ -232,8 +255,11 @@ mod tests {
             "select create_order(1)",
             "select * from app.create_order(1)",
             "create table x as select nextval('s')",
-            "copy t from '/file'",
+            "explain analyze insert into t select 1",
         ] {
+            assert_eq!(draws(sql), Draws::Varying, "{sql}");
+        }
+        for sql in ["copy t from '/file'", "copy t from program 'x'", "copy t from stdin"] {
             assert_eq!(draws(sql), Draws::Unknown, "{sql}");
         }
     }
@@ -248,6 +274,7 @@ mod tests {
             "delete from t",
             "with x as (delete from t returning 1) select * from x",
             "alter table t add x int",
+            "explain insert into t values (1)",
             "execute unknown",
             "prepare q as insert into t default values",
             "not sql",

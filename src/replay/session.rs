@@ -40,6 +40,7 @@ use log_ins::{ChangeOfLogIns, LogInProgress};
 use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
 use running_again::Undoing;
 pub use running_again::{RunAgain, snapshot_is_gone};
+use running_again::{may_revive_transaction, shows_contention};
 use steps::{Current, Pipeline};
 
 /// The replay of one session.
@@ -401,6 +402,9 @@ impl Session {
         self.newest_succeeded = false;
         self.closing = None;
         self.revive();
+        if shows_contention(&work) {
+            self.findings.expect_victims();
+        }
         self.queue.push_back(Queued { work, again: false });
     }
 
@@ -654,7 +658,7 @@ impl Session {
         };
         let steps = self.takes_steps(&work, end, &mode);
         let alone = steps || self.must_run_alone(&work, end, &mode);
-        if alone && !self.sent.is_empty() {
+        if (alone || may_revive_transaction(&work.statement)) && !self.sent.is_empty() {
             return Next::Wait;
         }
         let in_turn = again || self.may_start(work.seq);

@@ -65,3 +65,18 @@ fn whatever_made_an_insert_fail_it_has_drawn() {
         assert_eq!(report["unknown_draws"], 1, "{}", replayed.finished);
     }
 }
+
+/// A session holds labels, and rolls back in the end. The others' functions, triggers, queries and
+/// strings that insert them wait for it in vain, in transactions that go on behind a savepoint too.
+#[test]
+fn whatever_a_routine_or_a_query_drew_before_it_met_a_lock_is_drawn() {
+    Case::new("numbers_of_failed_routines").check(|replayed| {
+        replayed
+            .rows("select id, label from p order by id", &["6|kept", "8|kept, too", "11|last"])
+            .rows("select id from t", &["5"])
+            .rows("select id from log", &["5"])
+            .all_same();
+        let report = &replayed.finished.report;
+        assert_eq!(report["unknown_draws"], 5, "{}", replayed.finished);
+    });
+}

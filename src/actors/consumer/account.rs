@@ -78,7 +78,7 @@ impl Consumer {
         }
     }
 
-    /// It was not run, for only the source knows how often it drew. Told once for its kind.
+    /// Only the source knows how often it drew. Told once for its kind.
     fn may_have_drawn(&mut self, work: &Work) {
         metrics::unknown_draws();
         if self.draws_told.len() < DRAWS_TOLD
@@ -88,8 +88,8 @@ impl Consumer {
                 session = %work.session,
                 shape = Shape::shown(&work.statement.sql, SHAPE_SHOWN),
                 "a statement that failed on the source may have drawn from sequences there ({}): how \
-                 often can't be told, it is not run, and numbers drawn later may differ; set the \
-                 sequences right by setval where that matters",
+                 often is not in the log, and numbers drawn later may differ; set the sequences right \
+                 by setval where that matters",
                 self.names.place(work.at)
             );
         }

@@ -154,6 +154,7 @@ impl Arrivals {
         let arrival = Arrival {
             seq: work.seq,
             session,
+            draws_only: end.source.is_transient() && !footprint.accesses.is_empty(),
             footprint,
             steps: steps(&work.statement),
             failed: matches!(end.source, SourceEnd::Failed(_)),

@@ -317,3 +317,19 @@ fn nothing_is_kept_of_what_is_done() {
     assert_eq!(told.order.in_flight(), (0, 0));
     assert!(told.order.objects.len() < 200 && told.order.unfinished.is_done(&told.order.graph));
 }
+
+#[test]
+fn a_rollback_waits_for_what_has_to_meet_its_locks() {
+    let mut told = Told::default();
+    let begin = told.steps(1, Step::Begin);
+    let held = told.runs(1, &[row(1)]);
+    let footprint = footprint(&[read(1)]);
+    let failed = Arrival { footprint, failed: true, draws_only: true, ..Arrival::default() };
+    let failed = told.arrive(2, failed);
+    let rollback = told.steps(1, Step::Rollback);
+    told.finish(begin);
+    told.finish(held);
+    assert!(told.may_start(failed) && !told.may_start(rollback));
+    told.finish(failed);
+    assert!(told.may_start(rollback));
+}

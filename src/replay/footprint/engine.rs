@@ -13,7 +13,7 @@ use super::{Access, Footprint, Table, Widening};
 use crate::pglog::SessionId;
 use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Protocol, SourceEnd};
-use crate::replay::draws::{self, Draws};
+use crate::replay::draws;
 use crate::replay::settings::Login;
 use crate::replay::shape::Shape;
 use crate::replay::work::{End, Work};
@@ -171,7 +171,7 @@ impl Footprints {
 fn is_run(session: &Session, work: &Work, end: End) -> bool {
     let prepared = |name: &str| session.prepared(name).map(|sql| Box::from(&*sql));
     let before = !work.statement.is_extended() && draws::failed_part(&work.statement, end) > 0;
-    before || draws::of_failed(&work.statement, end, prepared) == Draws::Repeatable
+    before || draws::of_failed(&work.statement, end, prepared).is_run()
 }
 
 /// What concerns exported snapshots: imports come behind their exports, and before the ends of

@@ -12,7 +12,7 @@ use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command, Verb, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::context::Restore;
-use crate::replay::draws::{self, Draws};
+use crate::replay::draws;
 use crate::replay::request::{Took, TransactionStatus as Status};
 use crate::replay::work::Work;
 
@@ -217,7 +217,8 @@ impl Session {
         }
         let finished = Some(work.seq);
         let ended = work.mark_reported().then(|| {
-            let may_have_drawn = content == Content::Other && self.may_have_drawn(&work);
+            let replaced = matches!(content, Content::Other | Content::DrawOnly);
+            let may_have_drawn = replaced && self.may_have_drawn(&work);
             (work, Ended { source, target, guessed, may_have_drawn, beyond_log, took })
         });
         Answered { ended, finished, settled, ..Answered::default() }
@@ -225,7 +226,7 @@ impl Session {
 
     fn may_have_drawn(&self, work: &Work) -> bool {
         let prepared = |name: &str| self.context.prepared(name).map(Into::into);
-        draws::of_failed(&work.statement, work.end(), prepared) == Draws::Unknown
+        draws::of_failed(&work.statement, work.end(), prepared).is_uncertain()
     }
 
     /// Whether it would let the session write, which must not.

@@ -12,19 +12,20 @@ use crate::replay::parameter_types::KnownTypes;
 pub struct Findings {
     /// The types of statements' parameters.
     pub types: KnownTypes,
-    /// Whether the target has chosen a victim that the source had not.
+    /// Whether the target may choose victims that the source had not.
     victims: AtomicBool,
     /// By name. A std mutex, held for a look-up.
     databases: Mutex<HashMap<Box<str>, Arc<DatabaseFindings>>>,
 }
 
 impl Findings {
-    /// Whether the target has chosen a victim that the source had not: others may follow.
-    pub fn has_victims(&self) -> bool {
+    /// Whether the target may choose victims that the source had not: it has, or the log is of a kind
+    /// that has such.
+    pub fn expects_victims(&self) -> bool {
         self.victims.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_victim(&self) {
+    pub(super) fn expect_victims(&self) {
         self.victims.store(true, Ordering::Relaxed);
     }
 

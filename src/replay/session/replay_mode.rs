@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::SessionSettings;
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, Command};
+use crate::pglog::sql::{self, Command, Part};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::context::Context;
-use crate::replay::draws::{self, Draws};
+use crate::replay::draws;
 use crate::replay::request::TransactionStatus as Status;
 use crate::replay::work::{End, Work};
 
@@ -55,7 +55,7 @@ impl ReplayMode {
                 let prepared = |name: &str| context.prepared(name).map(Into::into);
                 let draws = draws::of_failed(statement, end, prepared);
                 // In a transaction that can't write, nothing is drawn.
-                if draws == Draws::Repeatable && !settings.read_only {
+                if draws.is_run() && !settings.read_only {
                     return Self::DrawOnly { limits: limits(end), code };
                 }
                 return instead(work, end, code);
@@ -132,26 +132,43 @@ fn instead(work: &Work, end: End, code: SqlState) -> ReplayMode {
     if statement.only_ends_transaction() {
         return ReplayMode::RollBack;
     }
-    let text = match before_failed(statement, end) {
-        Some(before) => format!("{before};{}", raise(code)),
-        None => raise(code),
-    };
-    ReplayMode::Text(text.into())
-}
-
-/// What stands before the one that failed of a string of statements.
-fn before_failed(statement: &Statement, end: End) -> Option<&str> {
-    let failed = draws::failed_part(statement, end);
-    let before = statement.outline.parts[..failed].last()?;
-    (!statement.is_extended()).then(|| &statement.sql[..before.range.end])
+    let before = before_failed(statement, end, &limits(end));
+    ReplayMode::Text(format!("{before}{}", raise(code)).into())
 }
 
 /// A simple query up to the statement that failed, which is run within limits and then undone.
 pub(super) fn draw_only(statement: &Statement, end: End, limits: &str, code: SqlState) -> String {
-    let before = before_failed(statement, end).map_or(String::new(), |before| format!("{before};"));
     let failed = statement.outline.parts.get(draws::failed_part(statement, end));
     let failed = failed.map_or("", |part| &statement.sql[part.range.clone()]);
+    let before = before_failed(statement, end, limits);
     format!("{before}{limits};{failed};{}", raise(code))
+}
+
+/// What stands before the one that failed of a string of statements.
+///
+/// Of several that begin with the same command the log does not tell which it was that failed, so the
+/// earlier ones have the limits too. Those before a savepoint have not, which would keep them.
+fn before_failed(statement: &Statement, end: End, limits: &str) -> String {
+    if statement.is_extended() {
+        return String::new();
+    }
+    let outline = &statement.outline;
+    let text = |part: &Part| &statement.sql[part.range.clone()];
+    let at = draws::failed_part(statement, end);
+    let failed = outline.parts.get(at).map_or(String::new(), |part| sql::key(text(part), 1));
+    let before = &outline.parts[..at];
+    let savepoint = before.iter().rposition(|part| part.command == Command::Savepoint);
+    let mut texts = String::new();
+    for (index, part) in before.iter().enumerate() {
+        if savepoint.is_none_or(|savepoint| index > savepoint) && sql::key(text(part), 1) == failed
+        {
+            texts += limits;
+            texts.push(';');
+        }
+        texts += text(part);
+        texts.push(';');
+    }
+    texts
 }
 
 /// Limits a statement that is to be undone. The transaction that they are local to ends with it.

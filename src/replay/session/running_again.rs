@@ -64,7 +64,7 @@ impl Session {
         }
         match code {
             SqlState::DEADLOCK_DETECTED | SqlState::SERIALIZATION_FAILURE => {
-                self.findings.note_victim();
+                self.findings.expect_victims();
                 Some(RunAgain::Conflict(code))
             }
             SqlState::FEATURE_NOT_SUPPORTED if before_execute && was_prepared(work) => {
@@ -162,12 +162,13 @@ impl Session {
     /// again.
     ///
     /// Where each statement has its turn, that holds for every transaction block. Otherwise, and for a
-    /// statement of its own, it does once the target has chosen a victim in any session: until then
-    /// none need ever be chosen, and sending ahead is what makes a replay fast.
+    /// statement of its own, it does once the target has chosen a victim in any session, or the log
+    /// shows that it may: until then none need ever be chosen, and sending ahead is what makes a
+    /// replay fast.
     pub(super) fn must_see_the_end(&self) -> bool {
         let Some(Sent { role: Role::Whole(last, _), .. }) = self.sent.back() else { return false };
         let turns = self.settings.turns != Turns::None;
-        if !turns && !self.findings.has_victims() {
+        if !turns && !self.findings.expects_victims() {
             return false;
         }
         if last.statement.outline.has(Command::ends_transaction) {
@@ -177,7 +178,9 @@ impl Session {
             Role::Whole(work, _) => work.statement.controls_transaction(),
             _ => false,
         };
-        self.findings.has_victims() && self.status == Status::Idle && !self.sent.iter().any(begins)
+        self.findings.expects_victims()
+            && self.status == Status::Idle
+            && !self.sent.iter().any(begins)
     }
 
     /// Whether the session's newest statement waits to be run, for the first time or again.
@@ -223,12 +226,26 @@ pub(super) fn may_have_committed(statement: &Statement, before: Status) -> bool 
 
 /// Whether the server refuses the statement in a transaction that has failed, or ends that by it.
 fn is_refused_after_failure(statement: &Statement) -> bool {
-    let parts = &statement.outline.parts;
+    let first = statement.outline.parts.first();
     statement.only_ends_transaction()
-        // A ROLLBACK TO may make the transaction go on.
-        || !parts.first().is_some_and(|part| {
-            part.command.ends_transaction() || part.command == Command::Savepoint
-        })
+        || !first.is_some_and(|part| part.command.ends_transaction())
+            && !may_revive_transaction(statement)
+}
+
+/// Whether a transaction that has failed may go on with the statement: how those before it end has to
+/// be known first.
+pub(super) fn may_revive_transaction(statement: &Statement) -> bool {
+    statement.outline.parts.first().is_some_and(|part| part.command == Command::Savepoint)
+        && sql::key(&statement.sql, 1) == "rollback"
+}
+
+/// Whether the log is of a kind in which the target may choose victims that the source had not: its
+/// sessions skip each other's rows, keep snapshots, or were victims on the source.
+pub(super) fn shows_contention(work: &Work) -> bool {
+    use SqlState as S;
+    let SourceEnd::Failed(code) = work.end().source else { return work.statement.outline.contends };
+    work.statement.outline.contends
+        || matches!(code, S::DEADLOCK_DETECTED | S::SERIALIZATION_FAILURE)
 }
 
 fn has_parameters(work: &Work) -> bool {

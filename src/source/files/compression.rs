@@ -35,6 +35,9 @@ const SIGNATURES: [(&[u8], Compression); 9] = [
     (b"LZIP", Compression::Unsupported("lzip")),
 ];
 
+/// Where a tar archive says what it is, and how.
+const TAR: (usize, &[u8]) = (257, b"ustar");
+
 /// A frame of Zstandard that holds no data may be the first: its first byte is one of sixteen.
 const SKIPPABLE_FRAME: &[u8] = b"\x2a\x4d\x18";
 
@@ -83,6 +86,30 @@ impl Compression {
             Self::Bzip2 => "bzip2",
             Self::Unsupported(name) => name,
         }
+    }
+
+    /// What a file holds, once unpacked, that is no log either: an archive, or another compressed file.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Unsupported`], with what it is and what to do.
+    pub fn refuse_nested(text: &mut impl Read) -> io::Result<()> {
+        let mut begin = Vec::new();
+        let (at, name) = TAR;
+        // What is damaged is told when it is read, with what was lost.
+        if text.take((at + name.len()) as u64).read_to_end(&mut begin).is_err() {
+            return Ok(());
+        }
+        let reason = if begin.get(at..) == Some(name) {
+            "it is a tar archive, which kreplay can't read: unpack it first, or give it the files in \
+             it (tar -xOf … | kreplay --input -)"
+                .to_owned()
+        } else if let Some(inner) = Self::told_by(&begin) {
+            format!("what it holds is packed once more, by {}: unpack it first", inner.name())
+        } else {
+            return Ok(());
+        };
+        Err(io::Error::new(io::ErrorKind::Unsupported, reason))
     }
 
     /// The text of a compressed file, with bounded memory.
@@ -195,5 +222,17 @@ pub(in crate::source) mod tests {
     fn a_form_that_is_not_read_is_named() {
         let error = unpack(b"PK\x03\x04...").expect_err("zip").to_string();
         assert!(error.contains("zip") && error.contains("unpack it first"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_log_once_unpacked_is_named() {
+        let refused =
+            |text: &[u8]| Compression::refuse_nested(&mut &*text).map_err(|e| e.to_string());
+        let archive = [&[b'a'; 257][..], b"ustar\x0000", &[0; 100]].concat();
+        assert!(refused(&archive).is_err_and(|error| error.contains("tar archive")));
+        let again = pack(Compression::Gzip, b"text");
+        assert!(refused(&again).is_err_and(|error| error.contains("once more, by gzip")));
+        assert_eq!(refused(b"2026-11-22 15:32:20.435 UTC,"), Ok(()));
+        assert_eq!(refused(b""), Ok(()));
     }
 }

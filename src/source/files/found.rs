@@ -91,7 +91,9 @@ impl LogFile {
         if let Some(unsupported @ Compression::Unsupported(_)) = compression {
             unsupported.unpack(io::empty())?;
         }
-        Ok(Self { compression, length: Some(metadata.len()), ..stream })
+        let file = Self { compression, length: Some(metadata.len()), ..stream };
+        Compression::refuse_nested(&mut file.open()?)?;
+        Ok(file)
     }
 
     /// What it is called in messages. Lines and bytes of a compressed file are those of its text.

@@ -143,6 +143,7 @@ fn arrival(seq: usize, record: &Record) -> Arrival {
         _ => None,
     };
     Arrival {
+        draws_only: false,
         seq: Seq(seq as u64 + 1),
         session: session(record.session as u32),
         footprint: footprint(&accesses(record.op)),

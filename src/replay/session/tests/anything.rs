@@ -347,7 +347,7 @@ proptest! {
         let source = Source::of(&units);
         let turns = if serial { Turns::Serial } else { Turns::None };
         let mut replay = Replay::new(SessionSettings { turns, depth, ..settings() });
-        replay.session.findings.note_victim();
+        replay.session.findings.expect_victims();
         for (number, times) in victims {
             replay.server.clashes(&format!("insert {number}"), "40P01", times);
         }

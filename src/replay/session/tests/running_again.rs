@@ -162,18 +162,6 @@ fn a_do_without_a_commit_and_a_call_in_a_block_are_run_again() {
 }
 
 #[test]
-fn behind_a_rollback_to_a_savepoint_a_victims_transaction_goes_on_and_is_left_alone() {
-    let mut replay = Replay::new(settings());
-    replay.server.clashes("insert 1", "40P01", 1);
-    for sql in ["begin", "savepoint s", "insert 1", "rollback to s", "insert 2", "commit"] {
-        replay.simple(sql, ok());
-    }
-    replay.run();
-    assert_eq!(replay.results(), ["ok", "ok", "40P01", "ok", "ok", "ok"]);
-    assert_eq!(replay.server.committed, [2]);
-}
-
-#[test]
 fn what_a_victim_prepared_by_sql_is_gone_before_it_is_run_again() {
     let mut replay = Replay::new(settings());
     replay.server.clashes("insert 1", "40P01", 1);
@@ -230,4 +218,38 @@ fn a_failure_that_is_told_while_a_victim_is_undone_is_met_when_it_is_run_again()
     replay.run();
     assert_eq!(replay.results(), ["ok", "57014"]);
     assert!(replay.retried.len() == 1 && replay.session.in_transaction());
+}
+
+#[test]
+fn a_victim_before_a_rollback_to_a_savepoint_is_run_again_with_its_whole_transaction() {
+    let mut replay = Replay::new(settings());
+    replay.server.clashes("insert 2", "40P01", 1);
+    let all =
+        ["begin", "insert 1", "savepoint a", "insert 2", "rollback to a", "insert 3", "commit"];
+    for sql in all {
+        replay.simple(sql, ok());
+    }
+    replay.run();
+    assert_eq!(replay.results(), ["ok"; 7]);
+    assert_eq!(replay.retried, ["40P01"]);
+    assert_eq!(replay.server.committed, [1, 3]);
+}
+
+#[test]
+fn where_sessions_compete_nothing_is_sent_behind_a_statement_of_its_own() {
+    for (competing, right) in [
+        ("select id from job for update skip locked", 1),
+        ("begin isolation level serializable", 1),
+        ("start transaction isolation level repeatable read, read only", 2),
+        ("select id from job for update", 2),
+    ] {
+        let mut other = Replay::new(settings());
+        other.simple(competing, ok());
+        let mut replay = Replay::new(settings());
+        replay.session.findings = other.session.findings.clone();
+        replay.simple("insert 1", ok());
+        replay.simple("insert 2", ok());
+        replay.send();
+        assert_eq!(replay.wire.len(), right, "{competing}");
+    }
 }
