@@ -16,9 +16,9 @@ use crate::pglog::sql::{self, CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Limits, Restore, Routines};
 use crate::replay::pace::Moment;
-use crate::replay::parameter_types::{TypeSearch, all_fit, types_of_values};
+use crate::replay::parameter_types::TypeSearch;
 use crate::replay::permits::ConnectionState;
-use crate::replay::request::{ParseMode, Request, ResultRow, Took, TransactionStatus as Status};
+use crate::replay::request::{Request, ResultRow, Took, TransactionStatus as Status};
 use crate::replay::stall::Activity;
 use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
@@ -28,6 +28,7 @@ mod findings;
 mod interruptions;
 mod leaving;
 mod log_ins;
+mod preparing;
 mod replay_mode;
 mod running_again;
 mod steps;
@@ -37,6 +38,7 @@ pub use interruptions::Interrupted;
 use leaving::Leaving;
 pub use leaving::{Leave, Left};
 use log_ins::{ChangeOfLogIns, LogInProgress};
+use preparing::Prepared;
 use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
 use running_again::Undoing;
 pub use running_again::{RunAgain, snapshot_is_gone};
@@ -124,6 +126,10 @@ pub struct Session {
     routines: Option<Arc<Routines>>,
     /// Whether the open transaction may have changed the database's schema.
     changes_schema: bool,
+    /// How often its statements may have changed what prepared ones give.
+    own_changes: u64,
+    /// The same, as of its last transaction.
+    own_changes_before: u64,
     /// Whether a question to the server has ended by limits that the session has set, though no
     /// statement of the log tells.
     limited: bool,
@@ -151,16 +157,6 @@ pub enum Turns {
     Serial,
     /// Until it is granted.
     Granted,
-}
-
-/// A statement prepared by a Parse message.
-#[derive(Debug)]
-struct Prepared {
-    sql: Box<str>,
-    /// The types of its parameters that were guessed, as OIDs; empty where the server inferred all.
-    types: Vec<u32>,
-    /// Whether the context knows it.
-    noted: bool,
 }
 
 #[derive(Debug)]
@@ -387,6 +383,8 @@ impl Session {
             database: Arc::default(),
             routines: None,
             changes_schema: false,
+            own_changes: 0,
+            own_changes_before: 0,
             limited: false,
         }
     }
@@ -615,7 +613,8 @@ impl Session {
         if let Some(restore) = self.restoring.pop_front() {
             if let Restore::Parse { name, sql } = &restore {
                 let (sql, types) = (sql.clone(), Vec::new());
-                self.prepared.insert(name.clone(), Prepared { sql, types, noted: true });
+                let as_of = self.result_changes();
+                self.prepared.insert(name.clone(), Prepared { sql, types, noted: true, as_of });
             }
             self.sent.push_back(Sent { role: Role::Restore(restore.clone()), alone: false });
             return Next::Send(Request::Restore(restore));
@@ -774,23 +773,6 @@ impl Session {
             })
     }
 
-    /// Whether the statement has to be prepared under its name first.
-    fn parses_by_name(&self, work: &Work) -> bool {
-        let Protocol::Extended { name, parameters, prepared_anew, .. } = &work.statement.protocol
-        else {
-            return false;
-        };
-        let is_prepared =
-            || self.prepared_as(work).is_some_and(|prepared| all_fit(&prepared.types, parameters));
-        !name.is_empty() && (*prepared_anew || !is_prepared())
-    }
-
-    /// The statement that is prepared under this one's name, if it has the same text.
-    fn prepared_as(&self, work: &Work) -> Option<&Prepared> {
-        let Protocol::Extended { name, .. } = &work.statement.protocol else { return None };
-        self.prepared.get(name).filter(|prepared| prepared.sql == work.statement.sql)
-    }
-
     fn request(&mut self, work: &Arc<Work>, mode: ReplayMode, types: Vec<u32>) -> Request {
         match mode {
             ReplayMode::Simple => Request::Simple(work.clone()),
@@ -809,26 +791,6 @@ impl Session {
                 _ => Request::Text(draw_only(&work.statement, work.end(), &limits, code).into()),
             },
         }
-    }
-
-    fn extended_request(&mut self, work: &Arc<Work>, types: Vec<u32>) -> Request {
-        let Protocol::Extended { name, .. } = &work.statement.protocol else {
-            return Request::Simple(work.clone());
-        };
-        let parse = if name.is_empty() {
-            ParseMode::Unnamed
-        } else if !self.parses_by_name(work) {
-            ParseMode::Prepared
-        } else if work.statement.outline.single() == Some(Command::Prepare) {
-            // A Bind to what SQL's PREPARE made is logged with the PREPARE as its text.
-            ParseMode::Prepared
-        } else {
-            let sql = work.statement.sql.clone();
-            let types = types_of_values(&types, work.statement.parameters());
-            self.prepared.insert(name.clone(), Prepared { sql, types, noted: false });
-            ParseMode::Named
-        };
-        Request::Extended { work: work.clone(), parse, types }
     }
 }
 

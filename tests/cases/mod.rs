@@ -143,6 +143,10 @@ impl Replayed {
     }
 }
 
+/// The rows that each situation of a log has left in a table of its own.
+const SITUATIONS: &str = "select tableoid::regclass || ': ' || string_agg(n::text, ' ' order by n) \
+                          from situation group by tableoid order by tableoid::regclass::text";
+
 /// The lines of `data/NAME.rows`: what a query gave on the source.
 fn source_rows(name: &str) -> Vec<String> {
     let rows = std::fs::read_to_string(data(&format!("{name}.rows"))).expect("the source's rows");

@@ -1,6 +1,6 @@
 //! What shared a Sync on the source: the server's own rules decide what is committed.
 
-use super::{Case, source_rows};
+use super::{Case, SITUATIONS, source_rows};
 
 #[test]
 fn a_routine_commits_within_a_pipeline() {
@@ -10,17 +10,13 @@ fn a_routine_commits_within_a_pipeline() {
     });
 }
 
-/// Each situation of the log writes to a table of its own.
-const ROWS: &str = "select tableoid::regclass || ': ' || string_agg(n::text, ' ' order by n) \
-                    from situation group by tableoid order by tableoid::regclass::text";
-
 #[test]
 fn pipelines_leave_the_rows_that_they_left_on_the_source() {
     // What commits or may only be the first, first, in the middle and last; blocks that begin or end
     // within; errors, before and behind a COMMIT; what sets up the session; no Sync at all.
     let right = source_rows("pipelines");
     Case::new("pipelines").orders(&["serial", "conflict", "session"]).check(|replayed| {
-        replayed.rows(ROWS, &right).all_same();
+        replayed.rows(SITUATIONS, &right).all_same();
     });
 }
 
@@ -31,6 +27,6 @@ fn pipelines_that_are_logged_when_they_start_leave_the_same_rows() {
     right.retain(|line| !line.starts_with("vacuum_two: "));
     let case = Case::new("pipelines_start_logged").setup("pipelines");
     case.orders(&["conflict"]).check(|replayed| {
-        replayed.rows(ROWS, &right).all_same();
+        replayed.rows(SITUATIONS, &right).all_same();
     });
 }

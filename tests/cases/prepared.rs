@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, source_rows};
+use super::{Case, SITUATIONS, source_rows};
 
 #[test]
 fn a_statement_that_its_client_prepares_again_after_a_change_of_its_table_is_prepared_again_here() {
@@ -50,4 +50,18 @@ fn parameters_get_types_that_give_what_the_declared_ones_gave() {
     Case::new("declared_types").check(|replayed| {
         replayed.rows(rows, &right).all_same();
     });
+}
+
+#[test]
+fn named_statements_are_what_their_clients_prepared_last() {
+    // The same name for other texts; DEALLOCATE and DISCARD; results that change, in a transaction, a
+    // savepoint and a pipeline; SQL's own PREPARE. With records of each Parse, and without.
+    let right = source_rows("named_statements");
+    for case in ["named_statements", "named_statements_start_logged"] {
+        Case::new(case).setup("named_statements").check(|replayed| {
+            let outcomes = &replayed.rows(SITUATIONS, &right).finished.report["outcomes"];
+            // A name that was taken, or that nothing had.
+            assert_eq!(outcomes, &json!({"cannot_tell": 2, "same": 264}), "{}", replayed.finished);
+        });
+    }
 }

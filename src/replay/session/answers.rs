@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::preparing::may_change_results;
 use super::replay_mode::{has_stale_plan, lifts_read_only};
 use super::running_again::may_have_committed;
 use super::steps::Pipeline;
@@ -268,6 +269,7 @@ impl Session {
             }
         }
         self.changes_schema |= may_change_schema(statement);
+        self.own_changes += u64::from(may_change_results(statement));
         if self.status == Status::Idle {
             if target.is_err() {
                 self.context.roll_back()
@@ -276,6 +278,10 @@ impl Session {
             }
             if std::mem::take(&mut self.changes_schema) {
                 self.database.schema_changed();
+            }
+            if self.own_changes > self.own_changes_before {
+                self.own_changes_before = self.own_changes;
+                self.database.results_changed();
             }
         }
     }

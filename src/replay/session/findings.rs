@@ -41,6 +41,8 @@ impl Findings {
 pub struct DatabaseFindings {
     /// How often its schema has changed.
     changes: AtomicU64,
+    /// How often what statements on its tables and views give may have changed.
+    result_changes: AtomicU64,
     /// What its routines may do to a session, as of so many changes. A std mutex, held for a copy.
     routines: Mutex<Option<(u64, Arc<Routines>)>>,
 }
@@ -54,6 +56,16 @@ impl DatabaseFindings {
     /// How often the schema has changed: to be read before it is asked about.
     pub(super) fn schema_changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
+    }
+
+    /// A transaction has ended that may have changed what prepared statements give.
+    pub(super) fn results_changed(&self) {
+        self.result_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that has happened.
+    pub(super) fn result_changes(&self) -> u64 {
+        self.result_changes.load(Ordering::Relaxed)
     }
 
     /// What its routines may do to a session, unless that has to be asked for.

@@ -1,6 +1,7 @@
 //! A model of a server: transactions, savepoints and prepared statements, and effects that show what
 //! was committed, how often and in which order.
 
+use crate::replay::request::ParseMode;
 use std::collections::{HashMap, HashSet};
 
 use super::*;
