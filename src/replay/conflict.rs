@@ -10,6 +10,9 @@
 //! 4. Where all that has been read waits for ends that have not been, more has to be read:
 //!    [`ConflictOrder::is_stuck`].
 //!
+//! A transaction in which a barrier ran may have written anything, which others see with its end: that
+//! is a barrier too.
+//!
 //! What is written without a key to tell it by is not known to have been locked, so rule 1 does not
 //! hold for it: that a statement's record stands before another transaction's end rather shows that
 //! the two did *not* meet. Such a statement counts as a read of its table for rules 2 and 3, and its
@@ -66,7 +69,7 @@ pub struct ConflictOrder {
     /// Statements that may do anything.
     barriers: Pool,
     /// Transactions that were prepared and not finished, by name.
-    prepared: HashMap<Box<str>, Vec<Id>>,
+    prepared: HashMap<Box<str>, Prepared>,
     /// What finished before it arrived: a stall let it run ahead.
     early: HashSet<Seq>,
     /// The last statement that has arrived.
@@ -118,6 +121,8 @@ struct Transaction {
     /// Whether a BEGIN opened it.
     explicit: bool,
     aborted: bool,
+    /// Whether a statement of it may have done anything.
+    has_barrier: bool,
     /// The levels of its savepoints; the first is the transaction itself.
     levels: Vec<Level>,
 }
@@ -130,9 +135,18 @@ struct Level {
     written: Vec<Access>,
 }
 
+/// A transaction that left its session.
+#[derive(Debug, Default)]
+struct Prepared {
+    holds: Vec<Id>,
+    has_barrier: bool,
+}
+
 /// Holds that a statement ends, and what they wrote.
 #[derive(Debug, Default)]
 struct Ending {
+    /// Whether others may see anything else from then on.
+    is_barrier: bool,
     kept: Vec<Id>,
     written: Vec<Access>,
     undone: Vec<Id>,
@@ -163,17 +177,22 @@ impl ConflictOrder {
         let extended = self.open_holds(arrival);
         let ending = self.step(arrival);
         let stays_open = self.transaction(session).is_some();
-        let mut waits = self.conflicts(arrival);
+        let accesses = match ending.is_barrier {
+            true => &[Access::Everything][..],
+            false => &arrival.footprint.accesses,
+        };
+        let mut waits = self.conflicts(session, accesses);
         self.readers(&ending.written, &mut waits);
         if !ending.undone.is_empty() && !arrival.failed {
             waits.extend(self.drawing_only.gather(&mut self.graph));
         }
         if !stays_open && !arrival.failed {
-            self.readers(&arrival.footprint.accesses, &mut waits);
+            self.readers(accesses, &mut waits);
         }
         let all = self.wait(id, session, waits, &extended);
         self.end_holds(id, ending);
-        self.register(id, arrival, stays_open, all);
+        let hold = self.hold_for(id, arrival, stays_open);
+        self.register(id, accesses, hold, stays_open, all);
 
         self.newest = self.newest.max(seq);
         self.statements.insert(seq, id);
@@ -321,7 +340,8 @@ impl ConflictOrder {
             Step::FinishPrepared { name, .. } => self.prepared.get(name),
             _ => None,
         });
-        own.chain(prepared.flatten()).copied().filter(|id| self.graph.is_awaited(*id)).collect()
+        let prepared = prepared.flat_map(|prepared| &prepared.holds);
+        own.chain(prepared).copied().filter(|id| self.graph.is_awaited(*id)).collect()
     }
 
     /// Takes the session's transaction to where it is after the statement. Returns what ends.
@@ -365,10 +385,14 @@ impl ConflictOrder {
                 Step::Prepare(name) => {
                     let left = open.take().unwrap_or_default();
                     let holds = left.levels.into_iter().flat_map(|level| level.holds);
-                    self.prepared.insert(name.clone(), holds.collect());
+                    let prepared =
+                        Prepared { holds: holds.collect(), has_barrier: left.has_barrier };
+                    self.prepared.insert(name.clone(), prepared);
                 }
                 Step::FinishPrepared { name, undone } => {
-                    let holds = self.prepared.remove(name).unwrap_or_default();
+                    let Prepared { holds, has_barrier } =
+                        self.prepared.remove(name).unwrap_or_default();
+                    ending.is_barrier |= has_barrier && !*undone;
                     if *undone { ending.undone.extend(holds) } else { ending.kept.extend(holds) }
                 }
             }
@@ -382,11 +406,17 @@ impl ConflictOrder {
                 level.written.clear();
             }
         }
+        if let Some(open) = open {
+            open.has_barrier |= arrival.footprint.accesses.contains(&Access::Everything);
+        }
         match open {
             Some(implicit) if !implicit.explicit && !arrival.joined => {
                 end_all(open, false, &mut ending);
             }
-            None if arrival.joined => *open = Some(Transaction::begun()),
+            None if arrival.joined => {
+                let has_barrier = arrival.footprint.accesses.contains(&Access::Everything);
+                *open = Some(Transaction { has_barrier, ..Transaction::begun() });
+            }
             _ => {}
         }
         if arrival.failed && arrival.steps.iter().any(Step::ends_transaction) {
@@ -438,7 +468,7 @@ impl ConflictOrder {
     // ---- Conflicts ----
 
     /// What the statement's own accesses wait for.
-    fn conflicts(&mut self, arrival: &Arrival) -> Vec<Id> {
+    fn conflicts(&mut self, session: SessionId, accesses: &[Access]) -> Vec<Id> {
         let Self { graph, tables, .. } = self;
         let mut waits = Vec::new();
         if tables.len() + self.objects.len() >= self.room {
@@ -447,7 +477,7 @@ impl ConflictOrder {
             self.room = ((tables.len() + self.objects.len()) * 2).max(64);
         }
         waits.extend(self.barriers.gather(graph));
-        for access in &arrival.footprint.accesses {
+        for access in accesses {
             match *access {
                 Access::ReadRow(table, key) => {
                     let table = tables.entry(table).or_default();
@@ -456,7 +486,7 @@ impl ConflictOrder {
                 }
                 Access::WriteRow(table, key) => {
                     let table = tables.entry(table).or_default();
-                    waits.extend(table.row(graph, key).last_writer(graph, arrival.session));
+                    waits.extend(table.row(graph, key).last_writer(graph, session));
                     waits.extend(table.ended_wide.gather(graph));
                     waits.extend(table.writing_wide.gather(graph));
                 }
@@ -548,12 +578,18 @@ impl ConflictOrder {
     }
 
     /// Notes what the statement touches, for those that follow. `all`: it waits for everything that
-    /// it conflicts with, and stands for that from now on.
-    fn register(&mut self, id: Id, arrival: &Arrival, stays_open: bool, all: bool) {
-        let hold = self.hold_for(id, arrival, stays_open);
+    /// it conflicts with, and stands for that from now on. `hold` takes what it writes.
+    fn register(
+        &mut self,
+        id: Id,
+        accesses: &[Access],
+        hold: Option<Id>,
+        stays_open: bool,
+        all: bool,
+    ) {
         let Self { graph, tables, .. } = self;
         let stand = |pool: &mut Pool| if all { pool.replace(id) } else { pool.add(graph, id) };
-        for access in &arrival.footprint.accesses {
+        for access in accesses {
             match *access {
                 Access::ReadRow(table, key) => {
                     let table = tables.entry(table).or_default();
@@ -680,6 +716,7 @@ impl Transaction {
 fn end_all(open: &mut Option<Transaction>, undone: bool, ending: &mut Ending) {
     if let Some(open) = open.take() {
         let undone = undone || open.aborted;
+        ending.is_barrier |= open.has_barrier && !undone;
         open.levels.into_iter().for_each(|level| ending.add(level, undone));
     }
 }

@@ -77,6 +77,20 @@ fn what_does_not_conflict_starts_at_once() {
 }
 
 #[test]
+fn what_a_barrier_did_in_a_transaction_is_seen_with_its_end() {
+    let mut told = Told::default();
+    let begin = told.steps(1, Step::Begin);
+    let barrier = told.runs(1, &[Access::Everything]);
+    let commit = told.steps(1, Step::Commit);
+    let read = told.runs(2, &[read(1)]);
+    told.finish(begin);
+    told.finish(barrier);
+    assert!(!told.may_start(read));
+    told.finish(commit);
+    assert!(told.may_start(read));
+}
+
+#[test]
 fn a_key_that_is_given_keeps_its_order_with_keys_that_are_drawn() {
     let mut told = Told::default();
     let given = [Access::InsertGiven(T), row(4)];
