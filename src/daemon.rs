@@ -229,6 +229,7 @@ async fn start(
             known_login.get_or_init(|| Arc::new(login.clone()));
         }
         let backends = Arc::new(Backends::default());
+        let pressure = Pressure::default();
         let sequencer = Sequencer::new(
             SequencerSettings {
                 order: settings.order,
@@ -236,6 +237,7 @@ async fn start(
                 patience: settings.idle_timeout.unwrap_or(Duration::from_secs(60)),
                 target: target.clone(),
                 observer: probe.login,
+                pressure: pressure.clone(),
             },
             backends.clone(),
             health.clone(),
@@ -266,7 +268,7 @@ async fn start(
         )
         .start();
         let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
-        let (pressure, one_by_one) = (Pressure::default(), turns == Turns::Serial);
+        let one_by_one = turns == Turns::Serial;
         let vital = PanicGuard::new("admission", fatal.clone());
         let admission = Admission::new(limit, one_by_one, pressure.clone(), vital).start();
         let admission = (admission, pressure);

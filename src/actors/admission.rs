@@ -44,6 +44,7 @@ struct Member {
 pub struct Pressure {
     on: Arc<AtomicBool>,
     refused: Arc<AtomicBool>,
+    awaits_catalog: Arc<AtomicBool>,
 }
 
 impl Pressure {
@@ -55,6 +56,12 @@ impl Pressure {
     /// Whether the server has ever had no connection left for a session.
     pub fn was_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether statements wait for a catalog that is being read: then nothing moves, and nobody is in
+    /// anybody's way.
+    pub fn awaits_catalog(&self, awaits: bool) {
+        self.awaits_catalog.store(awaits, Ordering::Relaxed);
     }
 }
 
@@ -132,6 +139,9 @@ impl Admission {
     fn tick(&mut self) {
         if !self.permits.is_pressed() {
             return;
+        }
+        if self.pressure.awaits_catalog.load(Ordering::Relaxed) {
+            self.last_change = Instant::now();
         }
         let quiet = match self.last_change.elapsed() {
             quiet if quiet >= LONG => Quiet::Long,

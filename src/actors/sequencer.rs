@@ -1,5 +1,6 @@
 //! The sequencer actor: the order across sessions, and what to do when it stands still.
 
+mod catalogs;
 mod conflicts;
 mod stalls;
 
@@ -7,11 +8,13 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
+use catalogs::Catalogs;
 use conflicts::Conflicts;
 use foldhash::HashMap;
 use stalls::Stalls;
 use tracing::debug;
 
+use super::admission::Pressure;
 use super::messages::{
     Arrived, Ask, BreakStall, Connected, Disconnected, Finished, InputEnded, Left, ReadOn,
     SharedSession, Turn, VacateDatabase,
@@ -34,6 +37,7 @@ pub struct Sequencer {
     backends: Arc<Backends>,
     read_on: Option<Recipient<ReadOn>>,
     stalls: Stalls,
+    catalogs: Catalogs,
     settings: SequencerSettings,
     input_ended: bool,
     health: Health,
@@ -62,6 +66,8 @@ pub struct SequencerSettings {
     pub target: Target,
     /// Who looks at it from outside the sessions; `None`: as the first session logs in.
     pub observer: Option<Login>,
+    /// Who must know when everything waits for a catalog.
+    pub pressure: Pressure,
 }
 
 struct Connection {
@@ -101,6 +107,7 @@ impl Sequencer {
             backends,
             read_on: None,
             stalls: Stalls::new(settings.stall_check),
+            catalogs: Catalogs::default(),
             settings,
             input_ended: false,
             health,
@@ -251,6 +258,7 @@ impl Handler<VacateDatabase> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, vacate: VacateDatabase, _: &mut Self::Context) {
+        self.catalogs.vacate(&vacate.database);
         let observer = self.settings.observer.as_ref();
         if observer.is_some_and(|login| login.database == vacate.database) {
             self.stalls.disconnect(vacate.session);

@@ -33,10 +33,10 @@ mod tests;
 
 use std::collections::VecDeque;
 
-pub use arrivals::Arrivals;
+pub use arrivals::{Arrivals, Wanted};
 use foldhash::{HashMap, HashSet};
 use graph::{Graph, Hold, Id, Node, Pool, Statement};
-pub use steps::{Step, steps};
+pub use steps::{Step, finishes_prepared, steps};
 use tables::TableState;
 
 use crate::pglog::SessionId;
@@ -193,6 +193,9 @@ impl ConflictOrder {
         self.end_holds(id, ending);
         let hold = self.hold_for(id, arrival, stays_open);
         self.register(id, accesses, hold, stays_open, all);
+        if arrival.draws_only {
+            self.drawing_only.add(&self.graph, id);
+        }
 
         self.newest = self.newest.max(seq);
         self.statements.insert(seq, id);
@@ -626,9 +629,6 @@ impl ConflictOrder {
             }
         }
         self.unfinished.add(graph, id);
-        if arrival.draws_only {
-            self.drawing_only.add(graph, id);
-        }
     }
 
     /// The hold that takes what the statement writes: its transaction's, or one that ends with it.

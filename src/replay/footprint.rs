@@ -29,9 +29,16 @@ pub struct Table(pub u32);
 pub struct Key(pub u64);
 
 /// Something whose draws keep their order but which no transaction holds: a sequence, an advisory
-/// lock.
+/// lock, the identifier of a prepared transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object(pub u64);
+
+impl Object {
+    /// A prepared transaction, by its identifier as the statements that prepare and finish it spell it.
+    pub fn prepared_transaction(gid: &str) -> Self {
+        template::object(("prepared", gid))
+    }
+}
 
 /// One thing that a statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +122,8 @@ pub enum Widening {
     TooLong,
     /// The catalog of the statement's database is not known.
     NoCatalog,
+    /// The schema of the statement's database has changed, and its catalog is being read again.
+    StaleCatalog,
     /// The catalog does not hold a relation, function or prepared statement by that name.
     UnknownName,
     /// It changes the schema, or empties or moves tables.
@@ -168,7 +177,7 @@ impl Extent {
 
 impl Widening {
     /// Every reason.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoKey,
         Self::NotPinned,
         Self::KeyType,
@@ -185,6 +194,7 @@ impl Widening {
         Self::Unparsable,
         Self::TooLong,
         Self::NoCatalog,
+        Self::StaleCatalog,
         Self::UnknownName,
         Self::Ddl,
         Self::Command,
@@ -215,6 +225,7 @@ impl Widening {
             Self::Unparsable => "unparsable",
             Self::TooLong => "too_long",
             Self::NoCatalog => "no_catalog",
+            Self::StaleCatalog => "stale_catalog",
             Self::UnknownName => "unknown_name",
             Self::Ddl => "ddl",
             Self::Command => "command",
@@ -245,6 +256,7 @@ impl Widening {
             Self::Unparsable
             | Self::TooLong
             | Self::NoCatalog
+            | Self::StaleCatalog
             | Self::UnknownName
             | Self::Ddl
             | Self::Command
@@ -262,6 +274,12 @@ impl Footprint {
     /// A barrier, for this reason.
     pub fn everything(why: Widening) -> Self {
         Self { accesses: vec![Access::Everything], widened: Some(why) }
+    }
+
+    /// It may do anything, and what is known of its rows besides counts too.
+    pub(super) fn widen_to_everything(&mut self, why: Widening) {
+        self.add(Access::Everything);
+        self.widen(Some(why));
     }
 
     /// Adds what another statement does.

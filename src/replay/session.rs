@@ -533,6 +533,11 @@ impl Session {
         self.queue.front().map(|queued| &queued.work)
     }
 
+    /// The statements in the queue, in their order.
+    pub fn queued(&self) -> impl Iterator<Item = &Arc<Work>> {
+        self.queue.iter().map(|queued| &queued.work)
+    }
+
     /// The place of the last statement that came.
     pub fn newest(&self) -> Option<Seq> {
         self.newest.as_ref().map(|work| work.seq)

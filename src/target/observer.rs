@@ -10,6 +10,19 @@ pub struct Observer {
     locks: Statement,
 }
 
+const PREPARED_BLOCKERS: &str = "
+    SELECT DISTINCT p.gid
+    FROM pg_catalog.pg_locks w
+    JOIN pg_catalog.pg_locks h ON h.granted AND h.pid IS NULL AND h.locktype = w.locktype
+        AND (h.database, h.relation, h.page, h.tuple, h.transactionid, h.classid, h.objid, h.objsubid)
+            IS NOT DISTINCT FROM
+            (w.database, w.relation, w.page, w.tuple, w.transactionid, w.classid, w.objid, w.objsubid)
+    JOIN pg_catalog.pg_locks own ON own.pid IS NULL AND own.locktype = 'transactionid'
+        AND own.virtualtransaction = h.virtualtransaction
+    JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = own.transactionid
+    WHERE NOT w.granted AND w.pid = ANY ($1::int4[])
+    ORDER BY p.gid";
+
 impl Observer {
     pub(super) async fn new(client: Client) -> Result<Self, ObserveError> {
         // Prepared: it is asked whenever a replay stalls.
@@ -30,6 +43,13 @@ impl Observer {
     pub async fn locks(&self, pids: &[i32]) -> Result<Vec<(i32, Vec<i32>)>, ObserveError> {
         let rows = self.client.query(&self.locks, &[&pids]).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// The identifiers of the prepared transactions whose locks these backends wait for. Its
+    /// locks have no backend; that on its own number tells whose they are.
+    pub async fn prepared_blockers(&self, pids: &[i32]) -> Result<Vec<String>, ObserveError> {
+        let rows = self.client.query(PREPARED_BLOCKERS, &[&pids]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     /// Every database with its encoding, by PostgreSQL's name of it (`UTF8`, `LATIN1`).

@@ -11,6 +11,7 @@ mod prepared;
 mod sequences;
 mod snapshots;
 mod state;
+mod two_phase;
 mod victims;
 
 use std::path::{Path, PathBuf};

@@ -1,21 +1,22 @@
 //! Statements that wait for the locks of sessions that wait for their turn.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tracing::{debug, info, warn};
 
-use super::{Order, Sequencer};
+use super::{Connection, Order, Sequencer};
 use crate::actors::messages::Turn;
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
-use crate::replay::conflict::Awaited;
+use crate::replay::conflict::{self, Awaited};
 use crate::replay::order::Start;
 use crate::replay::stall::{
     Activity, Ahead, Blocker, Locks, NextOf, OutOfTurnStart, StallAction, overtaking, relief,
 };
-use crate::replay::work::Seq;
+use crate::replay::work::{Seq, Work};
 use crate::target::Observer;
 
 /// What is known of statements that have not finished for long.
@@ -62,6 +63,8 @@ enum Look {
 /// What the target said, and how things stood when it was asked.
 struct Seen {
     locks: Locks,
+    /// The prepared transactions that are among those who hold them.
+    prepared: Vec<String>,
     /// What the session of each backend was about.
     before: HashMap<i32, Activity>,
     finished: u64,
@@ -72,6 +75,8 @@ struct Seen {
 /// A question about a backend's locks stops the target's lock manager for a moment, so that no more than
 /// these are asked about without need.
 const NARROW: usize = 32;
+/// What `pg_blocking_pids` gives for a prepared transaction.
+const PREPARED: i32 = 0;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// A server waits five seconds for others to leave a database (`CountOtherDBBackends`). By then its
 /// statement has failed, or waits for something else.
@@ -249,7 +254,13 @@ impl Sequencer {
                 let blockers = locks.blockers().into_keys();
                 ask = blockers.filter(|it| !asked.contains(it) && runs(it)).collect();
             }
-            Ok((observer, Seen { locks, before, finished, held }))
+            let prepared = match locks.blockers().get(&PREPARED) {
+                Some(waiters) => {
+                    observer.prepared_blockers(waiters).await.map_err(|e| e.to_string())?
+                }
+                None => Vec::new(),
+            };
+            Ok((observer, Seen { locks, prepared, before, finished, held }))
         };
         ctx.spawn(asking.into_actor(self).map(move |answer, actor, ctx| {
             actor.looked(look, answer, ctx);
@@ -314,15 +325,19 @@ impl Sequencer {
         self.arm(ctx);
     }
 
+    /// Who holds these locks. Of a prepared transaction: the session that will finish it.
     fn blocker(&self, backend: i32, seen: &Seen) -> Blocker {
-        if backend == 0 {
-            return Blocker::Prepared { still: self.stalls.finished == seen.finished };
-        }
-        let known = self.backends.session(backend);
+        let known = match backend {
+            PREPARED => self.finisher(&seen.prepared),
+            _ => self.backends.session(backend),
+        };
         let Some((session, connection)) =
             known.and_then(|session| Some((session, self.sessions.get(&session)?)))
         else {
-            return Blocker::ForeignBackend;
+            return match backend {
+                PREPARED => Blocker::Prepared { still: self.stalls.finished == seen.finished },
+                _ => Blocker::ForeignBackend,
+            };
         };
         let state = connection.state();
         let next = match state.head() {
@@ -331,8 +346,19 @@ impl Sequencer {
             Some(work) if work.ends_locks() => NextOf::End(work.seq),
             Some(work) => NextOf::Statement(work.seq),
         };
-        let rests = state.activity().has_rested_since(seen.before.get(&backend).copied());
+        let before = seen.before.get(&connection.backend).copied();
+        let rests = state.activity().has_rested_since(before);
         Blocker::Session { session, rests, next }
+    }
+
+    /// The session that finishes one of these prepared transactions further on.
+    fn finisher(&self, prepared: &[String]) -> Option<SessionId> {
+        let finishes = |work: &Arc<Work>| {
+            prepared.iter().any(|gid| conflict::finishes_prepared(&work.statement, gid))
+        };
+        let place = |it: &Connection| it.state().queued().find(|it| finishes(it)).map(|it| it.seq);
+        let finishers = self.sessions.iter().filter_map(|(id, it)| Some((place(it)?, *id)));
+        finishers.min_by_key(|(seq, _)| *seq).map(|(_, session)| session)
     }
 
     /// Does what can be done about what was seen. Returns whether anything was set going.
@@ -376,7 +402,7 @@ impl Sequencer {
                         ahead: self.ahead_of(start, waited >= patience),
                     });
                 }
-                None if backend == 0 => self.ask_for_more(),
+                None if backend == PREPARED => self.ask_for_more(),
                 None => {}
             }
         }

@@ -185,6 +185,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let fatal = upwards.clone().recipient::<Fatal>();
     let (health, overview) = (Health::default(), Arc::new(Overview::default()));
     let hour = Duration::from_secs(3600);
+    let pressure = Pressure::default();
     let sequencer = Sequencer::new(
         SequencerSettings {
             order: settings::Order::Serial,
@@ -192,6 +193,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
             patience: hour,
             target: target.clone(),
             observer: None,
+            pressure: pressure.clone(),
         },
         backends.clone(),
         health.clone(),
@@ -215,7 +217,6 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         PanicGuard::new("supervisor", fatal.clone()),
     );
     let supervisor = supervisor.start();
-    let pressure = Pressure::default();
     let vital = PanicGuard::new("admission", fatal.clone());
     let admission = Admission::new(10, true, pressure.clone(), vital).start();
     supervisor.do_send(SetSessionDeps(SessionDeps {

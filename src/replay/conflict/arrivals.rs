@@ -1,13 +1,17 @@
-//! Statements on their way into the conflict order: what each touches, by a catalog that is not
-//! older than the schema changes before it.
+//! Statements on their way into the conflict order: what each touches, by the catalog of its database.
+//!
+//! A database's first catalog is waited for. Later ones are not: behind a change of the schema, each
+//! statement is a barrier until the catalog has been read again, so that the replay goes on as in
+//! serial order meanwhile. What the old catalog says of a statement's rows still counts beside that.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Arrival, ConflictOrder, steps};
+use super::{Arrival, ConflictOrder, Step, steps};
+use crate::pglog::sql::Command;
 use crate::pglog::statement::{SourceEnd, SyncEnd};
 use crate::pglog::{SessionId, SqlState};
-use crate::replay::footprint::{Catalog, Costly, Footprint, Footprints, Widening};
+use crate::replay::footprint::{Access, Catalog, Costly, Footprint, Footprints, Object, Widening};
 use crate::replay::order::Start;
 use crate::replay::settings::Login;
 use crate::replay::work::{Seq, Work};
@@ -15,32 +19,65 @@ use crate::replay::work::{Seq, Work};
 /// The conflict order of statements as they stand in the log.
 ///
 /// It needs the catalog of each database before the first statement in it, and again after its
-/// schema was changed: [`Arrivals::wanted`] names it, and until [`Arrivals::know`] brings it, what
-/// has come since waits. (A change of the schema is a barrier: nothing could start anyway.)
+/// schema was changed: [`Arrivals::wanted`] names it, and [`Arrivals::know`] brings it.
 #[derive(Debug, Default)]
 pub struct Arrivals {
     order: ConflictOrder,
     footprints: Footprints,
     /// What has come and has no place in the order yet.
     held: VecDeque<(Arc<Work>, Arc<Login>)>,
-    /// Databases whose catalog is known, or can't be.
-    known: HashSet<Box<str>>,
-    /// The statement with which a database's schema is another, and what it changes.
-    change: Option<(Seq, Change)>,
-    /// Whose catalog is needed before anything held goes on.
-    wanted: Option<Arc<Login>>,
+    databases: HashMap<Box<str>, Database>,
+    /// How many catalogs were read, or tried to be.
+    readings: u64,
+    /// Changes of schemas that have a place in the order and have not finished.
+    unfinished: HashMap<Seq, Change>,
     /// Sessions that have changed the schema in a transaction that is open.
     changing: HashMap<SessionId, Change>,
     widened: HashMap<Widening, u64>,
 }
 
+/// How a database's catalog stands.
+#[derive(Debug)]
+struct Database {
+    /// Who would see it.
+    login: Arc<Login>,
+    /// Whether it was read, or looked for in vain.
+    is_known: bool,
+    /// Whether it is older than a change that has a place in the order.
+    is_stale: bool,
+    /// Whether a statement has come since it was stale, or was last tried to be read.
+    is_needed: bool,
+    /// How many changes of it have been given a place in the order.
+    changes: u64,
+    /// How many changes there were when its reading began.
+    read_at: Option<u64>,
+    /// Which reading was its last.
+    last_reading: u64,
+}
+
 /// A change of what catalogs hold.
 #[derive(Debug)]
 struct Change {
-    /// Who made it.
-    login: Arc<Login>,
+    /// Whose schema it is.
+    database: Box<str>,
     /// Whether it may have changed all databases: which there are, or the settings of roles.
     is_everywhere: bool,
+}
+
+impl Change {
+    /// Whether it makes this database's catalog old.
+    fn concerns(&self, database: &str) -> bool {
+        self.is_everywhere || *self.database == *database
+    }
+}
+
+/// A catalog that is to be read.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Who would see it.
+    pub login: Arc<Login>,
+    /// Whether nothing goes on before.
+    pub is_waited_for: bool,
 }
 
 impl Arrivals {
@@ -50,18 +87,45 @@ impl Arrivals {
         self.go_on(starts);
     }
 
-    /// Who would see the catalog that is needed.
-    pub fn wanted(&self) -> Option<&Arc<Login>> {
-        self.wanted.as_ref()
+    /// The catalog that is to be read next. None that a change which has not finished makes old at once.
+    pub fn wanted(&self) -> Option<Wanted> {
+        if let Some((_, login)) = self.held.front() {
+            return Some(Wanted { login: login.clone(), is_waited_for: true });
+        }
+        let due = |it: &&Database| {
+            let database = &*it.login.database;
+            let mut unfinished = self.unfinished.values();
+            it.is_stale && it.is_needed && !unfinished.any(|change| change.concerns(database))
+        };
+        let first = self.databases.values().filter(due).min_by_key(|it| it.last_reading);
+        first.map(|it| Wanted { login: it.login.clone(), is_waited_for: false })
+    }
+
+    /// The reading of the database's catalog begins.
+    pub fn reads(&mut self, login: &Arc<Login>) {
+        self.readings += 1;
+        let reading = self.readings;
+        let database = self.database(login);
+        database.read_at = Some(database.changes);
+        database.last_reading = reading;
+        database.is_needed = false;
     }
 
     /// This is the catalog of a database from now on; `None`: it can't be read, and every statement
     /// is a barrier.
     pub fn know(&mut self, database: &str, catalog: Option<Catalog>, starts: &mut Vec<Start>) {
         self.footprints.catalog(database, catalog);
-        self.known.insert(database.into());
-        if self.wanted.as_ref().is_some_and(|login| login.database == database) {
-            self.wanted = None;
+        if let Some(database) = self.databases.get_mut(database) {
+            database.is_stale = database.read_at.take() != Some(database.changes);
+            database.is_known = true;
+        }
+        self.go_on(starts);
+    }
+
+    /// The catalog of a database can't be read now: nothing waits for it any longer.
+    pub fn go_without(&mut self, database: &str, starts: &mut Vec<Start>) {
+        if let Some(database) = self.databases.get_mut(database) {
+            (database.is_known, database.is_stale) = (true, true);
         }
         self.go_on(starts);
     }
@@ -69,30 +133,17 @@ impl Arrivals {
     /// A statement has finished, or will never start.
     pub fn finish(&mut self, seq: Seq, starts: &mut Vec<Start>) {
         self.order.finish(seq, starts);
-        if let Some((_, change)) = self.change.take_if(|(change, _)| *change == seq) {
-            self.changed(change);
-        }
-        self.go_on(starts);
+        self.unfinished.remove(&seq);
     }
 
     /// The session's connection is closed for good; `ended`: so is the session.
     pub fn close(&mut self, session: SessionId, ended: bool, starts: &mut Vec<Start>) {
         self.order.close(session, starts);
-        if let Some(change) = self.changing.remove(&session) {
-            self.changed(change);
-        }
         if ended {
+            // What it had changed is rolled back.
+            self.changing.remove(&session);
             self.footprints.forget(session);
         }
-        self.go_on(starts);
-    }
-
-    /// What is known of catalogs is older than this change.
-    fn changed(&mut self, Change { login, is_everywhere }: Change) {
-        if is_everywhere {
-            self.known.clear();
-        }
-        self.wanted.get_or_insert(login);
     }
 
     /// The order of what has a place in it.
@@ -115,27 +166,44 @@ impl Arrivals {
         self.footprints.worst(n)
     }
 
+    fn database(&mut self, login: &Arc<Login>) -> &mut Database {
+        // It may not be there before such a change has run, or be another one.
+        let is_about_to_change = self.unfinished.values().any(|change| change.is_everywhere);
+        let new = || Database {
+            login: login.clone(),
+            is_known: is_about_to_change,
+            is_stale: true,
+            is_needed: false,
+            changes: 0,
+            read_at: None,
+            last_reading: 0,
+        };
+        self.databases.entry(login.database.as_str().into()).or_insert_with(new)
+    }
+
     /// Gives what is held its place, up to where a catalog has to be read first.
     fn go_on(&mut self, starts: &mut Vec<Start>) {
         while let Some((_, login)) = self.held.front() {
-            if self.wanted.is_none() && !self.known.contains(&*login.database) {
-                self.wanted = Some(login.clone());
-            }
-            // What the change waits for may itself wait for what stands behind it.
-            let waits = self.change.is_some() && !self.order.is_stuck();
-            if waits || self.wanted.is_some() {
+            let login = login.clone();
+            if !self.database(&login).is_known {
                 return;
             }
             if let Some((work, login)) = self.held.pop_front() {
-                self.place(&work, login, starts);
+                self.place(&work, &login, starts);
             }
         }
     }
 
-    fn place(&mut self, work: &Work, login: Arc<Login>, starts: &mut Vec<Start>) {
+    fn place(&mut self, work: &Work, login: &Arc<Login>, starts: &mut Vec<Start>) {
         let session = work.session;
         let end = work.end();
-        let mut footprint = self.footprints.of(session, &login, work);
+        let mut footprint = self.footprints.of(session, login, work);
+        let changes = Footprints::changes_catalog(work) && !footprint.accesses.is_empty();
+        let database = self.database(login);
+        if database.is_stale && work.statement.outline.has(needs_catalog) {
+            database.is_needed = true;
+            footprint.widen_to_everything(Widening::StaleCatalog);
+        }
         if self.changing.contains_key(&session) && !footprint.accesses.is_empty() {
             // The catalog does not know what this transaction has made.
             footprint = Footprint::everything(Widening::Ddl);
@@ -150,29 +218,54 @@ impl Arrivals {
         if let Some(why) = footprint.widened {
             *self.widened.entry(why).or_default() += 1;
         }
-        let changes = Footprints::changes_catalog(work) && !footprint.accesses.is_empty();
+        let steps = steps(&work.statement);
+        footprint.accesses.extend(steps.iter().filter_map(|step| match step {
+            Step::Prepare(name) | Step::FinishPrepared { name, .. } => {
+                Some(Access::Draw(Object::prepared_transaction(name)))
+            }
+            _ => None,
+        }));
         let arrival = Arrival {
             seq: work.seq,
             session,
             draws_only: end.source.is_transient() && !footprint.accesses.is_empty(),
             footprint,
-            steps: steps(&work.statement),
+            steps,
             failed: matches!(end.source, SourceEnd::Failed(_)),
             joined: end.sync == SyncEnd::Joined,
         };
         self.order.arrive(&arrival, starts);
         if changes {
             let is_everywhere = work.statement.outline.changes_logins;
+            let database = login.database.as_str().into();
             let change = self.changing.entry(session);
-            change.or_insert(Change { login, is_everywhere: false }).is_everywhere |= is_everywhere;
+            change.or_insert(Change { database, is_everywhere: false }).is_everywhere |=
+                is_everywhere;
         }
         if !self.order.is_in_transaction(session)
             && let Some(change) = self.changing.remove(&session)
-            && self.order.is_unfinished(work.seq)
+            && arrival.steps != [Step::Rollback]
         {
-            self.change = Some((work.seq, change));
+            self.note_change(work.seq, change);
         }
     }
+
+    /// What stands behind this statement finds another schema.
+    fn note_change(&mut self, seq: Seq, change: Change) {
+        let changed = self.databases.iter_mut().filter(|(name, _)| change.concerns(name));
+        for (_, database) in changed {
+            database.changes += 1;
+            database.is_stale = true;
+        }
+        if self.order.is_unfinished(seq) {
+            self.unfinished.insert(seq, change);
+        }
+    }
+}
+
+/// Whether a catalog tells what such a command does.
+fn needs_catalog(command: Command) -> bool {
+    matches!(command, Command::Read | Command::SetConfig | Command::Other)
 }
 
 #[cfg(test)]
@@ -190,6 +283,15 @@ mod tests {
     }
 
     impl Log {
+        /// One whose database's catalog has been read.
+        fn known() -> Self {
+            let mut log = Self::default();
+            let first = log.runs(9, "select 1");
+            log.know();
+            log.finish(first);
+            log
+        }
+
         fn runs(&mut self, pid: u32, sql: &str) -> Seq {
             self.runs_in("d", pid, sql)
         }
@@ -252,7 +354,16 @@ mod tests {
                 indexes: vec![key],
                 ..Rows::default()
             });
+            if let Some(wanted) = self.wanted(database) {
+                self.arrivals.reads(&wanted);
+            }
             self.arrivals.know(database, Some(catalog), &mut Vec::new());
+        }
+
+        /// Who would see the catalog that is wanted, if it is this database's.
+        fn wanted(&self, database: &str) -> Option<Arc<Login>> {
+            let wanted = self.arrivals.wanted().map(|wanted| wanted.login);
+            wanted.filter(|login| login.database == database)
         }
 
         fn finish(&mut self, seq: Seq) {
@@ -269,59 +380,126 @@ mod tests {
         let mut log = Log::default();
         let first = log.runs(1, "select 1");
         assert!(!log.may_start(first));
-        assert_eq!(log.arrivals.wanted().map(|login| &*login.database), Some("d"));
+        assert!(log.arrivals.wanted().is_some_and(|wanted| wanted.is_waited_for));
+        assert!(log.wanted("d").is_some());
         log.know();
         assert!(log.may_start(first));
     }
 
     #[test]
-    fn what_follows_a_change_of_the_schema_waits_for_the_new_catalog() {
+    fn a_catalog_that_can_not_be_read_is_gone_without() {
         let mut log = Log::default();
-        log.know();
-        let change = log.runs(1, "create table t (a int)");
-        let after = log.runs(2, "select 1");
-        assert!(log.may_start(change));
+        let first = log.runs(1, "select 1");
+        log.arrivals.reads(&log.wanted("d").expect("the first one"));
+        log.arrivals.go_without("d", &mut Vec::new());
+        assert!(log.may_start(first));
+        let second = log.runs(2, "select 1");
+        assert!(!log.may_start(second), "one after the other");
+        assert!(log.arrivals.wanted().is_some_and(|wanted| !wanted.is_waited_for));
+    }
+
+    #[test]
+    fn behind_a_change_of_the_schema_each_is_a_barrier_until_the_catalog_is_read_again() {
+        let mut log = Log::known();
+        let change = log.runs(1, "create table u (a int)");
+        let [second, third] = [2, 3].map(|pid| log.runs(pid, "select 1"));
+        assert!(log.may_start(change) && !log.may_start(second));
+        assert!(log.wanted("d").is_none(), "it is about to change");
         log.finish(change);
-        assert!(!log.may_start(after) && log.arrivals.wanted().is_some());
+        assert!(log.may_start(second) && !log.may_start(third));
         log.know();
-        assert!(log.may_start(after));
+        log.finish(second);
+        let [fourth, fifth] = [4, 5].map(|pid| log.runs(pid, "select 1"));
+        assert!(!log.may_start(fourth), "the barrier before it is one still");
+        log.finish(third);
+        assert!(log.may_start(fourth) && log.may_start(fifth));
+    }
+
+    #[test]
+    fn a_catalog_that_was_read_while_the_schema_changed_does_not_count() {
+        let mut log = Log::known();
+        let change = log.runs(1, "create table u (a int)");
+        log.finish(change);
+        log.runs(2, "select 1");
+        let wanted = log.wanted("d").expect("it has changed");
+        log.arrivals.reads(&wanted);
+        let second = log.runs(1, "drop table u");
+        log.arrivals.know("d", None, &mut Vec::new());
+        assert!(log.wanted("d").is_none());
+        log.finish(second);
+        assert!(log.wanted("d").is_some());
+    }
+
+    #[test]
+    fn rows_that_the_old_catalog_knows_count_beside_the_barrier() {
+        let mut log = Log::known();
+        let change = log.runs(1, "create table u (a int)");
+        let done = [log.runs(2, "begin"), log.runs(2, "update t set b = 1 where a = 1")];
+        let waits = log.runs(3, "update t set b = 2 where a = 1");
+        log.finish(change);
+        done.into_iter().for_each(|seq| log.finish(seq));
+        assert!(!log.may_start(waits), "for the end of the transaction, which has not been read");
+        let commit = log.runs(2, "commit");
+        assert!(log.may_start(commit));
+        log.finish(commit);
+        assert!(log.may_start(waits));
     }
 
     #[test]
     fn a_change_in_a_transaction_counts_from_its_end() {
-        let mut log = Log::default();
-        log.know();
+        let mut log = Log::known();
         let begin = log.runs(1, "begin");
-        let change = log.runs(1, "create table t (a int)");
+        let change = log.runs(1, "create table u (a int)");
         let own = log.runs(1, "select 1");
         log.finish(begin);
         log.finish(change);
-        assert!(log.arrivals.wanted().is_none());
         assert!(log.may_start(own));
         log.finish(own);
+        let [one, other] = [2, 3].map(|pid| log.runs(pid, "select 1"));
+        assert!(log.may_start(one) && log.may_start(other));
         let commit = log.runs(1, "commit");
-        let after = log.runs(2, "select 1");
+        let [one, other] = [2, 3].map(|pid| log.runs(pid, "select 1"));
         log.finish(commit);
-        assert!(log.arrivals.wanted().is_some() && !log.may_start(after));
+        assert!(log.wanted("d").is_some());
+        assert!(!(log.may_start(one) && log.may_start(other)));
+    }
+
+    #[test]
+    fn a_change_that_is_rolled_back_is_none() {
+        let mut log = Log::known();
+        for sql in ["begin", "create table u (a int)", "rollback"] {
+            let seq = log.runs(1, sql);
+            log.finish(seq);
+        }
+        log.runs(2, "select 1");
+        assert!(log.arrivals.wanted().is_none());
     }
 
     #[test]
     fn what_changes_the_cluster_makes_every_catalog_old() {
-        let mut log = Log::default();
-        log.know();
+        let mut log = Log::known();
+        log.runs_in("e", 1, "select 1");
         log.know_in("e");
-        let drop = log.runs(1, "drop database e");
+        let drop = log.runs(1, "drop database f");
         log.runs_in("e", 2, "select 1");
-        assert!(log.arrivals.wanted().is_none(), "the one that is dropped is not asked");
+        assert!(log.arrivals.wanted().is_none(), "it has not changed yet");
         log.finish(drop);
-        log.know();
-        assert_eq!(log.arrivals.wanted().map(|login| &*login.database), Some("e"));
+        assert!(log.wanted("e").is_some());
+    }
+
+    #[test]
+    fn a_database_that_is_about_to_be_made_is_not_read_before() {
+        let mut log = Log::known();
+        let create = log.runs(1, "create database e");
+        let first = log.runs_in("e", 2, "select 1");
+        assert!(log.arrivals.wanted().is_none() && !log.may_start(first));
+        log.finish(create);
+        assert!(log.wanted("e").is_some() && log.may_start(first));
     }
 
     #[test]
     fn a_change_that_waits_for_what_stands_behind_it_does_not_stop_that() {
-        let mut log = Log::default();
-        log.know();
+        let mut log = Log::known();
         let done = [log.runs(1, "begin"), log.runs(1, "update t set b = 1 where a = 1")];
         log.runs(2, "update t set b = 2 where a = 1");
         let change = log.runs(3, "create table u (a int)");

@@ -66,6 +66,15 @@ fn step(command: Command, text: &str) -> Option<Step> {
     })
 }
 
+/// Whether a statement ends the prepared transaction with this identifier.
+pub fn finishes_prepared(statement: &Statement, gid: &str) -> bool {
+    let quoted = format!("'{}'", gid.replace('\'', "''"));
+    statement.outline.has(|command| command == Command::FinishPrepared)
+        && steps(statement)
+            .iter()
+            .any(|step| matches!(step, Step::FinishPrepared { name, .. } if **name == *quoted))
+}
+
 fn is_undoing(text: &str) -> bool {
     matches!(&*sql::key(text, 1), "rollback" | "abort")
 }

@@ -220,7 +220,7 @@ fn advisory_lock(database: u32, keys: &[Value], call: Call<'_>) -> Object {
     object(("lock", database, keys.filter(|keys| !keys.is_empty())))
 }
 
-fn object(what: impl Hash) -> Object {
+pub(super) fn object(what: impl Hash) -> Object {
     let mut hasher = values::hasher();
     what.hash(&mut hasher);
     Object(hasher.finish())

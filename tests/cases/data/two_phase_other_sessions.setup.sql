@@ -1,0 +1,1 @@
+CREATE TABLE acc (id int PRIMARY KEY, v int);
