@@ -27,11 +27,16 @@ pub fn read_detail(detail: &str) -> Detail<'_> {
             Some((parameters, "")) => Detail::Parameters(parameters),
             _ => Detail::Unreadable,
         }
-    } else if let Some(text) = detail.strip_prefix("prepare: ") {
+    } else if let Some(text) = read_prepared(detail) {
         Detail::Prepare(text)
     } else {
         Detail::None
     }
+}
+
+/// The PREPARE of what an EXECUTE has run, from its detail.
+pub fn read_prepared(detail: &str) -> Option<&str> {
+    detail.strip_prefix("prepare: ")
 }
 
 /// The parameters of a failed statement, from the context of its ERROR record: a line

@@ -150,6 +150,8 @@ impl SqlState {
     pub const SUCCESS: Self = Self(*b"00000");
     /// `42501`: the role may not do this.
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    /// `25001`: it can't be done in a transaction, in one that has begun, or behind a savepoint.
+    pub const ACTIVE_SQL_TRANSACTION: Self = Self(*b"25001");
     /// `25P02`: the transaction is aborted, the statement was not run.
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     /// `0A000`: not supported; of a Bind: the statement's result has changed since it was prepared.

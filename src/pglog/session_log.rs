@@ -281,7 +281,9 @@ impl SessionLog {
         if !matches!(protocol, Protocol::Extended { .. }) {
             self.steps_ms = 0.0;
         }
-        let outline = Outline::of(sql);
+        let mut outline = Outline::of(sql);
+        let prepared = parameters::read_prepared(&record.detail);
+        outline.exports_snapshot |= prepared.is_some_and(sql::exports_snapshot);
         let exporter = outline
             .exports_snapshot
             .then(|| VirtualTransaction::parse(&record.virtual_transaction))

@@ -228,11 +228,17 @@ fn is_signal(word: &str) -> bool {
             || word.eq_ignore_ascii_case("pg_terminate_backend"))
 }
 
+/// Whether the text calls `pg_export_snapshot`.
+pub fn exports_snapshot(text: &str) -> bool {
+    mentions(text, EXPORT) && Outline::of(text).exports_snapshot
+}
+
+const EXPORT: &str = "pg_export_snapshot";
+
 fn is_export(token: Token, word: &str) -> bool {
-    const NAME: &str = "pg_export_snapshot";
     match token {
-        Token::Word => word.len() == NAME.len() && word.eq_ignore_ascii_case(NAME),
-        Token::Quoted => word.len() == NAME.len() + 2 && word[1..].starts_with(NAME),
+        Token::Word => word.len() == EXPORT.len() && word.eq_ignore_ascii_case(EXPORT),
+        Token::Quoted => word.len() == EXPORT.len() + 2 && word[1..].starts_with(EXPORT),
         _ => false,
     }
 }

@@ -41,7 +41,7 @@ use log_ins::{ChangeOfLogIns, LogInProgress};
 use preparing::Prepared;
 use replay_mode::{ReplayMode, draw_only, has_stale_plan, raise};
 use running_again::Undoing;
-pub use running_again::{RunAgain, snapshot_is_gone};
+pub use running_again::{RunAgain, is_want_of_snapshot, snapshot_is_gone};
 use running_again::{may_revive_transaction, shows_contention};
 use steps::{Current, Pipeline};
 

@@ -32,6 +32,18 @@ fn an_exported_snapshot_is_mapped_where_statements_are_logged_at_their_start() {
     Case::new("exported_snapshots_start_logged").version(18).check(as_on_the_source);
 }
 
+/// With parameters whose types may have to be guessed, and by EXECUTE. Imports that the source refused
+/// for their isolation level, or since the exporter had ended, are refused for the same.
+#[test]
+fn a_snapshot_is_exported_by_whatever_calls_the_function() {
+    Case::new("exports_with_parameters").check(|replayed| {
+        replayed.all_same().rows("select id from a", &["1", "2", "3", "4", "5", "6", "7"]).rows(
+            "select * from seen order by ids",
+            &["parameter|1", "again|3", "execute|5", "execute again|6"],
+        );
+    });
+}
+
 /// The log ends the exporter's connection on the target alone. Its snapshot is another then, or there
 /// is none; what asked for it is run all the same.
 #[test]

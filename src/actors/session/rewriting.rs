@@ -10,7 +10,7 @@ use crate::pglog::SqlState;
 use crate::pglog::sql::Outline;
 use crate::pglog::statement::{SourceEnd, Statement};
 use crate::replay::ledger::Skipped;
-use crate::replay::session::snapshot_is_gone;
+use crate::replay::session::{is_want_of_snapshot, snapshot_is_gone};
 use crate::replay::snapshots::Rewritten;
 use crate::replay::work::Work;
 use crate::target::ResultRow;
@@ -38,11 +38,17 @@ impl SessionActor {
                 None => return Outgoing::Withheld(Skipped::UnknownPid),
             }
         }
-        // What failed on the source fails here for the same reason, or for want of the snapshot.
-        let fails = matches!(work.end().source, SourceEnd::Failed(_));
-        if outline.imports_snapshot && !fails {
+        // What failed on the source for want of the snapshot does so here.
+        let code = match work.end().source {
+            SourceEnd::Failed(code) => Some(code),
+            _ => None,
+        };
+        if outline.imports_snapshot && !code.is_some_and(is_want_of_snapshot) {
             let Rewritten { sql, left_out } =
                 self.around.snapshots.rewrite(&text, &Outline::of(&text));
+            if left_out > 0 && code.is_some() {
+                return Outgoing::Rewritten(text);
+            }
             if left_out > 0 {
                 metrics::unknown_snapshots(left_out);
                 info!(session = %self.id, "a SET TRANSACTION SNAPSHOT is left out, and its transaction \

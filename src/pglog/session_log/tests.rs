@@ -313,6 +313,18 @@ fn a_sql_prepare_in_the_detail_is_no_parameter() {
 }
 
 #[test]
+fn what_an_execute_exports_is_in_its_detail() {
+    let executed = |prepare: &'static str| {
+        let record = log("EXECUTE", "3/7", "duration: 0.1 ms  statement: execute x");
+        let (statement, _) = last_statement([record.detail(prepare)]);
+        statement.exporter.is_some()
+    };
+    assert!(executed("prepare: prepare x as select pg_export_snapshot()"));
+    assert!(!executed("prepare: prepare x as select 'pg_export_snapshot()'"));
+    assert!(!executed(""));
+}
+
+#[test]
 fn plans_and_notices_are_noise_that_leaves_the_statement_before_open() {
     let notice =
         LogRecord { severity: Severity::Noise, ..log("INSERT", "3/1", "there is already") };

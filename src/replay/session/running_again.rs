@@ -45,10 +45,15 @@ pub(super) struct Undoing {
 /// Whether the statement failed since the target does not have the exported snapshot (any more) that
 /// it was to see.
 pub fn snapshot_is_gone(work: &Work, source: SourceEnd, code: SqlState) -> bool {
-    // PostgreSQL 17 and later say 42704.
     work.statement.outline.imports_snapshot
         && !matches!(source, SourceEnd::Failed(_))
-        && matches!(&code.0, b"22023" | b"42704")
+        && is_want_of_snapshot(code)
+}
+
+/// Whether an import that fails like this names a snapshot that is not there.
+pub fn is_want_of_snapshot(code: SqlState) -> bool {
+    // PostgreSQL 17 and later say 42704.
+    matches!(&code.0, b"22023" | b"42704")
 }
 
 impl Session {

@@ -13,7 +13,7 @@ use super::replay_mode::{ReplayMode, raise};
 use super::running_again::may_have_committed;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
-use crate::pglog::sql::Command;
+use crate::pglog::sql::{self, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::parameter_types::{
     Refusal, TypeSearch, all_fit, has_untold, is_inference_failure,
@@ -45,6 +45,8 @@ pub(super) struct Current {
     search: Option<TypeSearch>,
     pub(super) step: Step,
     place: Place,
+    /// Whether a savepoint stands before it.
+    guarded: bool,
     /// The answer that will count, once the steps after it are through.
     result: Option<Result<(), SqlState>>,
     /// Whether that was before anything was executed.
@@ -170,7 +172,10 @@ impl Session {
             (Pipeline::Open, _) => Place::Flushed,
         };
         let unknown = mode == ReplayMode::Extended && self.types_unknown(&work, end);
-        let guarded = place == Place::Outside && self.status == Status::InTransaction && unknown;
+        let guarded = place == Place::Outside
+            && self.status == Status::InTransaction
+            && unknown
+            && !ends_with_savepoint(&work.statement);
         let step = if guarded { Step::Guard } else { Step::Run };
         let begun = self.searches.remove(&work.seq);
         let search = unknown.then(|| begun.unwrap_or_else(|| self.search(&work)));
@@ -185,6 +190,7 @@ impl Session {
             search,
             step,
             place,
+            guarded,
             result: None,
             before_execute: false,
             runs_again: false,
@@ -234,8 +240,10 @@ impl Session {
                 current.result = Some(result);
                 None
             }
-            Step::Run => self.run_answered(&mut current, &answer, before),
-            Step::Retry => Some(Step::Run),
+            Step::Run => self.run_answered(&mut current, &answer),
+            Step::Retry if current.guarded => Some(Step::Run),
+            Step::Retry => Some(Step::Release),
+            Step::Release if !current.guarded => Some(Step::Run),
             Step::Release | Step::Undo => None,
             Step::Sync => {
                 // What was deferred to the end failed.
@@ -280,14 +288,8 @@ impl Session {
     }
 
     /// The statement itself was answered: the step that follows, if any.
-    fn run_answered(
-        &mut self,
-        current: &mut Current,
-        answer: &Answer,
-        before: Status,
-    ) -> Option<Step> {
+    fn run_answered(&mut self, current: &mut Current, answer: &Answer) -> Option<Step> {
         let pipelined = current.place != Place::Outside;
-        let guarded = !pipelined && before == Status::InTransaction && current.search.is_some();
         if Content::of(&current.mode) == Content::Itself {
             current.took = Some(answer.took);
         }
@@ -302,6 +304,11 @@ impl Session {
                 self.forget_prepared(&current.work);
             } else {
                 self.types_accepted(current);
+                if current.guarded && code == SqlState::ACTIVE_SQL_TRANSACTION {
+                    // Some things can't be done behind a savepoint, as to export a snapshot.
+                    current.guarded = false;
+                    return Some(Step::Retry);
+                }
             }
             let refusal = Refusal { code, parameter: answer.parameter };
             if before_execute && is_inference_failure(code) && self.types_refused(current, refusal)
@@ -313,7 +320,7 @@ impl Session {
                     current.runs_again = true;
                 } else {
                     match answer.status {
-                        Status::Failed if guarded => return Some(Step::Retry),
+                        Status::Failed if current.guarded => return Some(Step::Retry),
                         Status::Idle => return Some(Step::Run),
                         _ => {}
                     }
@@ -325,7 +332,7 @@ impl Session {
         }
         let failed = answer.error.is_some();
         match current.place {
-            Place::Outside => (guarded && !failed).then_some(Step::Release),
+            Place::Outside => (current.guarded && !failed).then_some(Step::Release),
             Place::Synced => None,
             Place::Flushed if failed => Some(Step::Sync),
             // More may have become known while it ran.
@@ -360,4 +367,12 @@ impl Session {
         current.result = search.first_refusal().map(Err).or(current.result);
         false
     }
+}
+
+/// Whether it may set what the end of a savepoint sets back, even one that is released.
+fn ends_with_savepoint(statement: &Statement) -> bool {
+    let names = |text: &str| sql::mentions(text, "transaction_read_only");
+    statement.outline.names_settings
+        && (names(&statement.sql)
+            || statement.parameters().iter().flatten().any(|value| names(value)))
 }

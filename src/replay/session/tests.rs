@@ -600,6 +600,44 @@ fn in_a_transaction_a_savepoint_guards_it_against_types_that_are_not_inferred() 
 }
 
 #[test]
+fn what_a_savepoint_does_not_allow_is_run_without_one() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.push("untypable export 1", extended("", &["7"]), ok());
+    replay.push("untypable export 1", extended("", &["7"]), ok());
+    replay.simple("commit", ok());
+    let ran = replay.ran();
+    let right = [
+        "begin",
+        "SAVEPOINT kreplay",
+        "Unnamed: untypable export 1",
+        "ROLLBACK TO SAVEPOINT kreplay",
+        "Unnamed typed: untypable export 1",
+        "ROLLBACK TO SAVEPOINT kreplay",
+        "RELEASE SAVEPOINT kreplay",
+        "Unnamed typed: untypable export 1",
+        "Unnamed typed: untypable export 1",
+        "commit",
+    ];
+    assert_eq!(ran, right);
+    assert_eq!(replay.server.committed, [1, 1]);
+    assert_eq!(replay.results(), ["ok"; 4]);
+}
+
+#[test]
+fn what_the_end_of_a_savepoint_would_set_back_is_set_without_one() {
+    for (sql, value) in [
+        ("select set_config('transaction_read_only', $1, true)", "on"),
+        ("select set_config($1, 'on', true)", "Transaction_Read_Only"),
+    ] {
+        let mut replay = Replay::new(settings());
+        replay.simple("begin", ok());
+        replay.push(sql, extended("", &[value]), ok());
+        assert_eq!(replay.ran(), ["begin".to_owned(), format!("Unnamed: {sql}")]);
+    }
+}
+
+#[test]
 fn types_that_one_session_found_out_are_known_to_all() {
     let known = Arc::new(Findings::default());
     let mut first = Replay::new(settings());

@@ -8,6 +8,7 @@ use super::*;
 use crate::pglog::sql::prepared_name;
 
 /// `insert N` or `insert … (N)` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit;
+/// `export N` has the effect N, but fails behind a savepoint;
 /// `call N` commits what is open and its own effect N; `untypable …`
 /// can't be parsed without types, `unparsable` never. What
 /// [`Server::clashes`] with others fails so many times before it does what it says.
@@ -262,6 +263,12 @@ impl Server {
                 let number = number.and_then(|number| number.parse().ok()).expect("a number");
                 self.drawn.push(number);
                 self.open.push(number);
+            }
+            Some(("export", number)) => {
+                if !self.savepoints.is_empty() {
+                    return Err((SqlState::ACTIVE_SQL_TRANSACTION, false));
+                }
+                self.open.push(number.parse().expect("a number"));
             }
             Some(("fail", code)) => return Err((state(code), false)),
             Some(("call", number)) => {
