@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use kreplay::pglog::SessionId;
-use kreplay::replay::conflict::{Arrival, ConflictOrder, Step};
-use kreplay::replay::footprint::{Access, Footprint, Key, Table};
+use kreplay::replay::footprint::{Access, Footprint, Key, Mode, Table};
+use kreplay::replay::order::conflict::{Arrival, ConflictOrder, Step};
 use kreplay::replay::order::{SerialOrder, Start};
 use kreplay::replay::work::Seq;
 
@@ -33,10 +33,34 @@ fn serial(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Sessions that all do transactions of BEGIN, two writes of rows and COMMIT, in turn.
+const T: Table = Table(1);
+
+fn write_of_a_row(key: u64) -> Vec<Access> {
+    vec![Access::Row(T, Key(key), Mode::Update)]
+}
+
+/// `UPDATE … WHERE id = 5`, and in between one whose condition pins no key.
+fn write_of_any_rows(key: u64) -> Vec<Access> {
+    match key % 2 {
+        0 => write_of_a_row(key),
+        _ => vec![Access::Table(T, Mode::Update)],
+    }
+}
+
+/// TPC-B with foreign keys to a few rows that all update.
+fn reference_and_update(key: u64) -> Vec<Access> {
+    match key % 2 {
+        0 => vec![Access::Row(T, Key(key % 4), Mode::Update)],
+        _ => vec![Access::Append(Table(2)), Access::Row(T, Key(key % 4), Mode::Reference)],
+    }
+}
+
+/// Sessions that all do transactions of BEGIN, two statements and COMMIT, in turn.
 struct Transactions {
     order: ConflictOrder,
     rows: u64,
+    /// What a statement does that is about this row.
+    accesses: fn(u64) -> Vec<Access>,
     /// Each session's statements that may not start yet.
     waiting: Vec<VecDeque<Seq>>,
     running: VecDeque<Seq>,
@@ -46,10 +70,11 @@ struct Transactions {
 }
 
 impl Transactions {
-    fn new(sessions: usize, rows: u64) -> Self {
+    fn new(sessions: usize, rows: u64, accesses: fn(u64) -> Vec<Access>) -> Self {
         Self {
             order: ConflictOrder::default(),
             rows,
+            accesses,
             waiting: vec![VecDeque::new(); sessions],
             running: VecDeque::new(),
             starts: Vec::new(),
@@ -63,11 +88,10 @@ impl Transactions {
         let (session, step) = (self.last % sessions, self.last / sessions % 4);
         self.last += 1;
         let seq = Seq(self.last);
-        let write = |key| Access::WriteRow(Table(1), Key(key));
         let (steps, accesses) = match step {
             0 => (vec![Step::Begin], Vec::new()),
             3 => (vec![Step::Commit], Vec::new()),
-            _ => (Vec::new(), vec![write(self.random.u64(..self.rows))]),
+            _ => (Vec::new(), (self.accesses)(self.random.u64(..self.rows))),
         };
         let footprint = Footprint { accesses, widened: None };
         self.waiting[session as usize].push_back(seq);
@@ -75,6 +99,12 @@ impl Transactions {
         let arrival = Arrival { seq, session, footprint, steps, ..Arrival::default() };
         self.order.arrive(&arrival, &mut self.starts);
         self.start();
+    }
+
+    /// Another statement arrives, and others finish, if there are more in flight than that.
+    fn one_more(&mut self, in_flight: usize) {
+        self.arrive();
+        while self.order.in_flight().0 > in_flight && self.finish() {}
     }
 
     fn start(&mut self) {
@@ -101,15 +131,33 @@ fn conflict(criterion: &mut Criterion) {
     for (sessions, rows) in [(64, 50), (64, 1_000_000), (900, 1_000_000)] {
         let id = BenchmarkId::new("arrive and finish", format!("{sessions} sessions, {rows} rows"));
         group.bench_function(id, |bencher| {
-            let mut transactions = Transactions::new(sessions, rows);
-            bencher.iter(|| {
-                transactions.arrive();
-                while transactions.order.in_flight().0 > IN_FLIGHT && transactions.finish() {}
-            });
+            let mut transactions = Transactions::new(sessions, rows, write_of_a_row);
+            bencher.iter(|| transactions.one_more(IN_FLIGHT));
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, serial, conflict);
+/// What a statement costs must not grow with what is in flight.
+fn windows(criterion: &mut Criterion) {
+    type Kind = (&'static str, fn(u64) -> Vec<Access>);
+    const KINDS: [Kind; 3] = [
+        ("rows", write_of_a_row),
+        ("rows that can't be told", write_of_any_rows),
+        ("rows that reference others", reference_and_update),
+    ];
+    let mut group = criterion.benchmark_group("conflict, 8 sessions, 300 rows");
+    for (kind, accesses) in KINDS {
+        for in_flight in [100, 1000, 10_000] {
+            group.bench_function(BenchmarkId::new(kind, in_flight), |bencher| {
+                let mut transactions = Transactions::new(8, 300, accesses);
+                (0..in_flight).for_each(|_| transactions.one_more(in_flight));
+                bencher.iter(|| transactions.one_more(in_flight));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, serial, conflict, windows);
 criterion_main!(benches);

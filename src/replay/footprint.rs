@@ -8,6 +8,7 @@
 
 mod analysis;
 pub mod catalog;
+mod computation;
 mod engine;
 mod literals;
 mod sessions;
@@ -40,22 +41,39 @@ impl Object {
     }
 }
 
+/// What a statement does to rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Looks whether they are there and keeps them there, as a foreign key does
+    /// (`FOR KEY SHARE`): what else becomes of them does not matter to it.
+    Reference,
+    /// Reads them.
+    Read,
+    /// Changes or locks them, but for what foreign keys could reference (`FOR NO KEY UPDATE`).
+    Update,
+    /// Adds, deletes or locks them (`FOR UPDATE`), or changes what foreign keys could reference.
+    Write,
+}
+
+impl Mode {
+    /// Whether it changes what others see when its transaction ends.
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Update | Self::Write)
+    }
+}
+
 /// One thing that a statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {
-    /// Reads the row with this key.
-    ReadRow(Table, Key),
-    /// Reads any rows of the table.
-    ReadTable(Table),
+    /// To the row with this key. What writes it holds its lock to the end of the transaction: whoever
+    /// wrote it next on the source had to wait for that end. If there is such a row, that is, and it
+    /// met what else the statement asks of it (`AND version = 3`).
+    Row(Table, Key, Mode),
+    /// To rows of the table that can't be told.
+    Table(Table, Mode),
     /// Reads anything at all, but writes nothing: a function that is only known to be stable, the
     /// statements of a transaction that keeps its snapshot.
     ReadAll,
-    /// Writes or locks the row with this key, and holds its lock to the end of the transaction:
-    /// whoever wrote it next on the source had to wait for that end. If there is such a row, that is,
-    /// and it met what else the statement asks of it (`AND version = 3`).
-    WriteRow(Table, Key),
-    /// Writes rows of the table that can't be told.
-    WriteTable(Table),
     /// Adds rows whose keys can't be told, and touches no row that is there: such statements do not
     /// disturb each other.
     Append(Table),
@@ -71,7 +89,11 @@ pub enum Access {
 impl Access {
     /// Whether it changes what others see when its transaction ends.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::WriteRow(..) | Self::WriteTable(_) | Self::Append(_))
+        match self {
+            Self::Row(_, _, mode) | Self::Table(_, mode) => mode.is_write(),
+            Self::Append(_) => true,
+            Self::InsertGiven(_) | Self::ReadAll | Self::Draw(_) | Self::Everything => false,
+        }
     }
 }
 
@@ -306,9 +328,10 @@ impl Footprint {
     /// may take away before: it counts as a read of what it would write.
     fn undo(&mut self) {
         self.accesses.retain_mut(|access| {
-            match *access {
-                Access::WriteRow(table, key) => *access = Access::ReadRow(table, key),
-                Access::WriteTable(table) => *access = Access::ReadTable(table),
+            match access {
+                Access::Row(_, _, mode) | Access::Table(_, mode) if mode.is_write() => {
+                    *mode = Mode::Read;
+                }
                 Access::Append(_) => return false,
                 _ => {}
             }

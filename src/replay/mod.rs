@@ -4,7 +4,6 @@ pub mod backends;
 pub mod bottleneck;
 pub mod check;
 pub mod checkpoint;
-pub mod conflict;
 pub mod context;
 pub mod draws;
 pub mod file_order;

@@ -3,7 +3,7 @@
 use kreplay::pglog::SessionId;
 use kreplay::pglog::sql::Outline;
 use kreplay::pglog::statement::{Protocol, SourceEnd, Statement};
-use kreplay::replay::footprint::{Access, Catalog, Footprints, Table};
+use kreplay::replay::footprint::{Access, Catalog, Footprints, Mode, Table};
 use kreplay::replay::work::{End, Position, Seq, Work};
 use kreplay::target::Target;
 
@@ -100,7 +100,9 @@ impl World {
         let mut world = Self { footprints, tables: Vec::new() };
         for name in TABLES {
             let found = world.accesses("postgres", &format!("LOCK TABLE {name}"));
-            let [Access::WriteTable(table)] = found[..] else { panic!("{name}: {found:?}") };
+            let [Access::Table(table, Mode::Write)] = found[..] else {
+                panic!("{name}: {found:?}")
+            };
             world.tables.push((table, name));
         }
         world
@@ -132,12 +134,16 @@ impl World {
         let name = |table| {
             self.tables.iter().find(|(known, _)| *known == table).map_or("?", |(_, name)| *name)
         };
+        let word = |mode| match mode {
+            Mode::Reference => "reference",
+            Mode::Read => "read",
+            Mode::Update => "update",
+            Mode::Write => "write",
+        };
         let tell = |access: &Access| match *access {
-            Access::ReadRow(table, _) => format!("read {} row", name(table)),
-            Access::ReadTable(table) => format!("read {}", name(table)),
+            Access::Row(table, _, mode) => format!("{} {} row", word(mode), name(table)),
+            Access::Table(table, mode) => format!("{} {}", word(mode), name(table)),
             Access::ReadAll => "read all".to_owned(),
-            Access::WriteRow(table, _) => format!("write {} row", name(table)),
-            Access::WriteTable(table) => format!("write {}", name(table)),
             Access::Append(table) => format!("append {}", name(table)),
             Access::InsertGiven(table) => format!("insert {}", name(table)),
             Access::Draw(_) => "draw".to_owned(),
@@ -146,6 +152,22 @@ impl World {
         let mut told: Vec<String> = accesses.iter().map(tell).collect();
         told.sort();
         told.join(", ")
+    }
+}
+
+impl World {
+    /// Whether a row is told by this expression; if so, it is that of the value that the server computes.
+    #[track_caller]
+    fn leads_to(&mut self, server: &Server, column: &str, expression: &str) -> bool {
+        let by_value = |value: &str| format!("SELECT FROM {column} = {value}");
+        let found = self.accesses("postgres", &by_value(expression));
+        if matches!(found[..], [Access::Table(..)]) {
+            return false;
+        }
+        let computed = server.query(&format!("SELECT quote_nullable({expression})"));
+        let expected = self.accesses("postgres", &by_value(computed.trim_end_matches('\n')));
+        assert_eq!(found, expected, "{expression} is {computed}");
+        true
     }
 }
 
@@ -158,10 +180,10 @@ async fn assert_read(version: u32) {
         ("INSERT INTO parents (code) VALUES ('a')", "append parents, draw, write parents row"),
         ("UPDATE parents SET code = 'b' WHERE id = 1", "write parents"),
         ("DELETE FROM parents WHERE id = 1", "write children, write parents"),
-        ("INSERT INTO children VALUES (1)", "append children, read parents row"),
+        ("INSERT INTO children VALUES (1)", "append children, reference parents row"),
         ("INSERT INTO counted (note) VALUES ('y')", "append counted, draw"),
         ("INSERT INTO counted DEFAULT VALUES", "append counted, draw"),
-        ("UPDATE counted SET note = 'z' WHERE id = 1", "write counted row"),
+        ("UPDATE counted SET note = 'z' WHERE id = 1", "update counted row"),
         ("SELECT nextval('parents_id_seq')", "draw"),
         ("SELECT FROM moods WHERE m = 'sad'", "read moods row"),
         ("SELECT FROM domains WHERE d = 1", "read domains row"),
@@ -189,7 +211,7 @@ async fn assert_read(version: u32) {
         ("INSERT INTO defaulted VALUES (1)", "everything"),
         ("INSERT INTO checked VALUES (1, 1)", "insert checked, read all, write checked row"),
         ("UPDATE fired SET a = 1 WHERE id = 1", "everything"),
-        ("UPDATE fired SET b = 1 WHERE id = 1", "write fired row"),
+        ("UPDATE fired SET b = 1 WHERE id = 1", "update fired row"),
         ("DELETE FROM fired WHERE id = 1", "write fired row"),
         ("INSERT INTO ruled VALUES (1)", "insert ruled, write ruled row"),
         ("DELETE FROM ruled WHERE id = 1", "everything"),
@@ -225,4 +247,53 @@ async fn a_collation_that_takes_unlike_texts_for_equal_tells_no_rows() {
 #[actix_rt::test]
 async fn a_new_server_tells_what_its_statements_depend_on() {
     assert_read(18).await;
+}
+
+#[actix_rt::test]
+async fn constant_expressions_lead_to_the_rows_that_the_server_computes() {
+    let server = Server::start(15);
+    server.query(SCHEMA);
+    let mut world = World::new(&server).await;
+    let mut pinned = 0;
+    for expression in [
+        "12 + 1",
+        "-7 / 2",
+        "7 / -2",
+        "-7 % 3",
+        "7 % -3",
+        "2 + 3 * 4 - -1",
+        "-(2 - 5) * (3 - 1)",
+        "2147483647 + 1",
+        "2147483647 + 1::bigint",
+        "-2147483648 - 1",
+        "2147483648 + 1",
+        "9223372036854775807 - 1",
+        "9223372036854775807 + 1",
+        "32767::smallint + 1::smallint",
+        "32767::smallint + 1",
+        "'12' + 1",
+        "1 - ' 12 '::int",
+        "+ 5 - 1",
+        "7.5::int + 1",
+        "010 + 1",
+        "1 / 0",
+        "1 + NULL",
+    ] {
+        pinned += usize::from(world.leads_to(&server, "parents WHERE id", expression));
+    }
+    for expression in [
+        "'a' || 'b'",
+        "'a' || 'b' || 12",
+        "12 || 'a'",
+        "1.50 || 'a'",
+        "'it''s ' || E'a\\tb'",
+        "'a '::bpchar || 'b'",
+        "('a'::text || 'b')::varchar",
+        "0012::text || 'x'",
+        "(2 * 3) || 'x'",
+        "'x' || NULL",
+    ] {
+        pinned += usize::from(world.leads_to(&server, "loose WHERE t", expression));
+    }
+    assert_eq!(pinned, 23, "what overflows, rounds or loses blanks is not computed");
 }

@@ -9,8 +9,8 @@ use actix::prelude::*;
 use tracing::{debug, warn};
 
 use super::{Order, Sequencer};
-use crate::replay::conflict::Wanted;
 use crate::replay::footprint::Catalog;
+use crate::replay::order::conflict::Wanted;
 use crate::target::{Login, Observer, Target};
 
 /// What reads catalogs.

@@ -11,9 +11,9 @@ use super::{Order, Sequencer};
 use crate::actors::messages::Turn;
 use crate::metrics::{self, StallBreak};
 use crate::pglog::SessionId;
-use crate::replay::conflict::{Arrivals, ConflictOrder};
 use crate::replay::footprint::{Catalog, Costly};
 use crate::replay::order::Start;
+use crate::replay::order::conflict::{Arrivals, ConflictOrder};
 use crate::replay::work::{Seq, Work};
 use crate::target::Login;
 

@@ -11,8 +11,8 @@ use super::{Connection, Order, Sequencer};
 use crate::actors::messages::Turn;
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
-use crate::replay::conflict::{self, Awaited};
 use crate::replay::order::Start;
+use crate::replay::order::conflict::{self, Awaited};
 use crate::replay::stall::{
     Activity, Ahead, Blocker, Locks, NextOf, OutOfTurnStart, StallAction, overtaking, relief,
 };

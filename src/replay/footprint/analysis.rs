@@ -10,10 +10,10 @@ use pg_query::protobuf::{Node, RangeVar, SelectStmt};
 
 use super::catalog::{Kind, Oid, Purity, Relation};
 use super::engine::Tables;
-use super::literals::{Value, literal_at};
 use super::template::{Names, Template};
 use super::{Access, Table, Widening};
 
+mod constants;
 mod expression;
 mod functions;
 mod insert;
@@ -139,46 +139,6 @@ impl<'a> Analysis<'a> {
                 self.barrier(Widening::UnknownName);
                 None
             }
-        }
-    }
-
-    /// What stands there, if it is a constant or a parameter.
-    fn value(&self, node: &Node) -> Option<Value> {
-        match node.node.as_ref()? {
-            NodeEnum::ParamRef(parameter) => {
-                Some(Value::Parameter(usize::try_from(parameter.number).ok()?))
-            }
-            NodeEnum::AConst(constant) => self.constant(constant),
-            _ => None,
-        }
-    }
-
-    fn constant(&self, constant: &pg_query::protobuf::AConst) -> Option<Value> {
-        use pg_query::protobuf::a_const::Val;
-        if constant.isnull {
-            return Some(Value::Null);
-        }
-        if let Some(Val::Boolval(value)) = &constant.val {
-            return Some(Value::Constant(if value.boolval { "t" } else { "f" }.into()));
-        }
-        let literal = literal_at(self.sql, self.literals, constant.location);
-        if literal.is_some() {
-            return literal;
-        }
-        // What is no literal is part of the shape: a name, a keyword, an unusual number.
-        let location = usize::try_from(constant.location).ok()?;
-        if self.literals.iter().any(|range| range.contains(&location)) {
-            return None;
-        }
-        let start = self.sql.get(location..)?;
-        if start.starts_with(['\'', '.', '-']) {
-            return None;
-        }
-        match constant.val.as_ref()? {
-            Val::Ival(value) => Some(Value::Constant(value.ival.to_string().into())),
-            Val::Fval(value) => Some(Value::Constant((*value.fval).into())),
-            Val::Sval(value) => Some(Value::Constant((*value.sval).into())),
-            Val::Boolval(_) | Val::Bsval(_) => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::computation::Computation;
 use crate::pglog::sql::lexer::{Lexer, Token};
 
 /// What a key column, a function's argument or a setting is given.
@@ -18,6 +19,8 @@ pub(super) enum Value {
     /// A keyword's value, or a number that is part of the shape.
     Constant(Box<str>),
     Null,
+    /// What is computed of others.
+    Computed(Box<Computation>),
 }
 
 /// What was found where a value stands.
@@ -50,6 +53,7 @@ impl<'a> Call<'a> {
     pub(super) fn read(&self, value: &'a Value) -> Read<'a> {
         match value {
             Value::Null => Read::Null,
+            Value::Computed(computation) => computation.value(self),
             Value::Constant(text) => Read::Text(Cow::Borrowed(text)),
             Value::Parameter(number) => match self.parameters {
                 Parameters::Bound(values) => match values.get(number.wrapping_sub(1)) {

@@ -6,7 +6,7 @@ use super::catalog::Oid;
 use super::literals::{Call, Read, Value};
 use super::sessions::Effect;
 use super::values::{self, KeyType};
-use super::{Access, Catalog, Footprint, Key, Object, Table, Widening};
+use super::{Access, Catalog, Footprint, Key, Mode, Object, Table, Widening};
 
 /// How many rows of one statement are told apart; more are the whole table.
 pub(super) const MOST_ROWS: usize = 1_000;
@@ -34,7 +34,7 @@ pub(super) struct Rows {
     pub(super) table: Table,
     /// Which of the table's keys: keys over the same columns are one.
     pub(super) key: u64,
-    pub(super) writes: bool,
+    pub(super) mode: Mode,
     pub(super) columns: Vec<(KeyType, Given)>,
 }
 
@@ -95,7 +95,7 @@ impl Rows {
     }
 
     fn whole(&self) -> Access {
-        if self.writes { Access::WriteTable(self.table) } else { Access::ReadTable(self.table) }
+        Access::Table(self.table, self.mode)
     }
 
     /// Adds the rows that have these values in the columns left, for each value of the first.
@@ -113,10 +113,7 @@ impl Rows {
                 return Err(Widening::ManyRows);
             }
             let key = Key(key.finish());
-            footprint.add(match self.writes {
-                true => Access::WriteRow(self.table, key),
-                false => Access::ReadRow(self.table, key),
-            });
+            footprint.add(Access::Row(self.table, key, self.mode));
             return Ok(());
         };
         let mut one = |text: Option<&str>| {

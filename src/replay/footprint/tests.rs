@@ -8,7 +8,7 @@ mod wider;
 
 use std::collections::HashMap;
 
-use super::{Access, Catalog, Footprint, Footprints, Table, Widening};
+use super::{Access, Catalog, Footprint, Footprints, Mode, Table, Widening};
 use crate::pglog::SessionId;
 use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
@@ -57,7 +57,9 @@ impl World {
         let mut world = Self { footprints, tables: HashMap::new() };
         for name in shop::TABLES {
             let found = world.of(&format!("LOCK TABLE {name}"));
-            let [Access::WriteTable(table)] = found.accesses[..] else { panic!("{found:?}") };
+            let [Access::Table(table, Mode::Write)] = found.accesses[..] else {
+                panic!("{found:?}")
+            };
             world.tables.insert(name.to_owned(), table);
         }
         world
@@ -96,13 +98,17 @@ impl World {
             let found = self.tables.iter().find(|(_, known)| **known == table);
             found.map_or("?", |(name, _)| name.as_str())
         };
+        let word = |mode| match mode {
+            Mode::Reference => "reference",
+            Mode::Read => "read",
+            Mode::Update => "update",
+            Mode::Write => "write",
+        };
         let mut told: Vec<String> = { found.accesses.iter() }
             .map(|access| match *access {
-                Access::ReadRow(table, _) => format!("read {} row", name(table)),
-                Access::ReadTable(table) => format!("read {}", name(table)),
                 Access::ReadAll => "read all".to_owned(),
-                Access::WriteRow(table, _) => format!("write {} row", name(table)),
-                Access::WriteTable(table) => format!("write {}", name(table)),
+                Access::Row(table, _, mode) => format!("{} {} row", word(mode), name(table)),
+                Access::Table(table, mode) => format!("{} {}", word(mode), name(table)),
                 Access::Append(table) => format!("append {}", name(table)),
                 Access::InsertGiven(table) => format!("insert {}", name(table)),
                 Access::Draw(_) => "draw".to_owned(),

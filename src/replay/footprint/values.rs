@@ -2,6 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::computation::NUMBER;
+
 /// A type of key columns, as far as equality goes: values that PostgreSQL takes for equal are
 /// written alike here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,13 +43,13 @@ impl KeyType {
     /// Whether a cast to the type by this name leaves a value of this one what it is.
     pub(super) fn takes(self, type_name: &str) -> bool {
         let names: &[&str] = match self {
-            Self::Integer => &["int2", "int4", "int8", "oid"],
+            Self::Integer => &["int2", "int4", "int8", "oid", NUMBER],
             Self::Text(_) => &["text", "varchar"],
             Self::Padded => &["bpchar", "text", "varchar"],
             Self::Uuid => &["uuid"],
             Self::Bool => &["bool"],
             Self::Date => &["date"],
-            Self::Numeric(_) => &["numeric", "int2", "int4", "int8"],
+            Self::Numeric(_) => &["numeric", "int2", "int4", "int8", NUMBER],
         };
         names.contains(&type_name)
     }

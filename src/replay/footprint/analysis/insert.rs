@@ -6,9 +6,9 @@ use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OnConflictClause, O
 use super::pins::Pin;
 use super::write::{Row, Target, Written, changes_key, target_column};
 use super::{Analysis, Widening, as_select};
-use crate::replay::footprint::Access;
 use crate::replay::footprint::catalog::Write;
 use crate::replay::footprint::template::{Given, MOST_ROWS};
+use crate::replay::footprint::{Access, Mode};
 
 impl<'a> Analysis<'a> {
     pub(super) fn insert(&mut self, insert: &InsertStmt) {
@@ -49,7 +49,7 @@ impl<'a> Analysis<'a> {
                 self.draw_defaults(&target, &columns);
                 let table = self.table(target.relation.root);
                 self.add(Access::InsertGiven(table));
-                self.whole(target.relation.root, true, Widening::ManyRows);
+                self.whole(target.relation.root, Mode::Write, Widening::ManyRows);
                 return self.references(&target, None, &[]);
             }
             Some(rows) => rows.iter().map(|row| self.row(row, &columns)).collect(),
@@ -70,7 +70,7 @@ impl<'a> Analysis<'a> {
             None => self.add(Access::Append(table)),
             // The rows that are there decide.
             Some(conflict) => {
-                self.whole(target.relation.root, true, Widening::KeyValue);
+                self.whole(target.relation.root, Mode::Write, Widening::KeyValue);
                 if conflict.action == OnConflictAction::OnconflictUpdate as i32 {
                     self.update_instead(target, conflict, false);
                 }
@@ -111,9 +111,9 @@ impl<'a> Analysis<'a> {
                     match pins(target, row, names) {
                         Pinned::Known(pins) => {
                             self.add(Access::InsertGiven(table));
-                            match self.rows_of_key(root, key, &pins, true) {
+                            match self.rows_of_key(root, key, &pins, Mode::Write) {
                                 Ok(rows) => self.template.rows.push(rows),
-                                Err(_) => self.whole(root, true, Widening::KeyType),
+                                Err(_) => self.whole(root, Mode::Write, Widening::KeyType),
                             }
                         }
                         Pinned::Nothing => {
@@ -123,7 +123,7 @@ impl<'a> Analysis<'a> {
                         Pinned::Unknown => {
                             all_known = false;
                             self.add(Access::InsertGiven(table));
-                            self.whole(root, true, Widening::KeyValue);
+                            self.whole(root, Mode::Write, Widening::KeyValue);
                         }
                     }
                 }
@@ -133,12 +133,12 @@ impl<'a> Analysis<'a> {
                 match (pins(target, row, other.columns.iter().map(|name| &**name)), &other.exact) {
                     (Pinned::Nothing, _) => {}
                     (Pinned::Known(pins), Some(exact)) => {
-                        match self.rows_of_key(root, exact, &pins, true) {
+                        match self.rows_of_key(root, exact, &pins, Mode::Write) {
                             Ok(rows) => self.template.rows.push(rows),
-                            Err(_) => self.whole(root, true, Widening::OtherKey),
+                            Err(_) => self.whole(root, Mode::Write, Widening::OtherKey),
                         }
                     }
-                    _ => self.whole(root, true, Widening::OtherKey),
+                    _ => self.whole(root, Mode::Write, Widening::OtherKey),
                 }
             }
             self.references(target, Some(row), &[]);
@@ -159,9 +159,9 @@ impl<'a> Analysis<'a> {
             return;
         }
         if !all_known || !names_key(target, conflict) {
-            self.whole(root, true, Widening::OtherKey);
+            self.whole(root, Mode::Write, Widening::OtherKey);
         } else if let Some(why) = changes_key(target, &changed) {
-            self.whole(root, true, why);
+            self.whole(root, Mode::Write, why);
         }
         self.referenced(root, Write::Update, &changed, &mut Vec::new());
         self.references(target, None, &changed);

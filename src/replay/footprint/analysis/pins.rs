@@ -6,11 +6,10 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AExpr, AExprKind, BoolExprType, JoinType, Node, TypeName};
 
 use super::{Analysis, Found, Oid, Relation, Widening, parts, qualified};
-use crate::replay::footprint::Access;
 use crate::replay::footprint::catalog::KeyColumn;
-use crate::replay::footprint::literals::Value;
 use crate::replay::footprint::template::{Given, Rows};
 use crate::replay::footprint::values;
+use crate::replay::footprint::{Access, Mode};
 
 /// What a FROM brings into sight, and the conditions that all of it meets.
 #[derive(Default)]
@@ -127,29 +126,23 @@ impl<'a> Analysis<'a> {
         Some(Pin { column, given: Given::Array(self.value(array)?), casts })
     }
 
-    /// A constant or parameter behind its casts.
-    pub(super) fn cast_value<'n>(&self, node: &'n Node) -> Option<(Value, Vec<&'n str>)> {
-        let (node, casts) = uncast(node, false)?;
-        Some((self.value(node)?, casts))
-    }
-
     /// Reads or locks what the pins leave of a table.
-    pub(super) fn pinned(&mut self, relation: &'a Relation, pins: &[Pin<'_>], writes: bool) {
-        let why = match self.rows(relation.root, pins, writes) {
+    pub(super) fn pinned(&mut self, relation: &'a Relation, pins: &[Pin<'_>], mode: Mode) {
+        let why = match self.rows(relation.root, pins, mode) {
             Ok(rows) => return self.template.rows.push(rows),
             Err(why) => why,
         };
-        self.whole(relation.root, writes, why);
+        self.whole(relation.root, mode, why);
     }
 
-    /// Reads or writes rows of a table that can't be told.
-    pub(super) fn whole(&mut self, root: Oid, writes: bool, why: Widening) {
+    /// An access to rows of a table that can't be told.
+    pub(super) fn whole(&mut self, root: Oid, mode: Mode, why: Widening) {
         let table = self.table(root);
-        self.add(if writes { Access::WriteTable(table) } else { Access::ReadTable(table) });
+        self.add(Access::Table(table, mode));
         self.widen(why);
     }
 
-    fn rows(&mut self, root: Oid, pins: &[Pin<'_>], writes: bool) -> Result<Rows, Widening> {
+    fn rows(&mut self, root: Oid, pins: &[Pin<'_>], mode: Mode) -> Result<Rows, Widening> {
         let storage = self.names.catalog.storage(root).ok_or(Widening::NoKey)?;
         let key = storage.key.as_ref().map_err(|why| *why)?;
         let pinned = |name: &str| pins.iter().any(|pin| pin.column == name);
@@ -157,7 +150,7 @@ impl<'a> Analysis<'a> {
             other.exact.is_some() && other.columns.iter().all(|column| pinned(column))
         });
         let missing = if other { Widening::OtherKey } else { Widening::NotPinned };
-        self.rows_of_key(root, key, pins, writes).map_err(|why| why.unwrap_or(missing))
+        self.rows_of_key(root, key, pins, mode).map_err(|why| why.unwrap_or(missing))
     }
 
     /// The rows with these values in the columns of a key; an error without a reason where a column
@@ -167,7 +160,7 @@ impl<'a> Analysis<'a> {
         root: Oid,
         key: &[KeyColumn],
         pins: &[Pin<'_>],
-        writes: bool,
+        mode: Mode,
     ) -> Result<Rows, Option<Widening>> {
         let mut columns = Vec::with_capacity(key.len());
         for column in key {
@@ -182,7 +175,7 @@ impl<'a> Analysis<'a> {
         let mut hasher = values::hasher();
         columns.iter().for_each(|(name, ..)| name.hash(&mut hasher));
         let columns = columns.into_iter().map(|(_, kind, given)| (kind, given)).collect();
-        Ok(Rows { table: self.table(root), key: hasher.finish(), writes, columns })
+        Ok(Rows { table: self.table(root), key: hasher.finish(), mode, columns })
     }
 }
 
@@ -209,7 +202,7 @@ fn column_of<'n>(node: &'n Node, item: &Item<'n, '_>) -> Option<&'n str> {
 }
 
 /// What is cast, and the names of the types that it is cast to.
-fn uncast(mut node: &Node, to_array: bool) -> Option<(&Node, Vec<&str>)> {
+pub(super) fn uncast(mut node: &Node, to_array: bool) -> Option<(&Node, Vec<&str>)> {
     let mut casts = Vec::new();
     while let Some(NodeEnum::TypeCast(cast)) = &node.node {
         let to = cast.type_name.as_ref()?;

@@ -8,15 +8,15 @@ use pg_query::protobuf::{
 
 use super::pins::{Item, Scope, is_inner};
 use super::{Analysis, Found, Widening};
-use crate::replay::footprint::Access;
 use crate::replay::footprint::catalog::{Kind, Oid, Relation};
 use crate::replay::footprint::template;
+use crate::replay::footprint::{Access, Mode};
 
 /// How a query locks the rows that it finds.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lock {
     /// Against all other writers.
-    Rows,
+    Rows(Mode),
     /// As many as are free.
     FreeRows,
 }
@@ -168,11 +168,15 @@ impl<'a> Analysis<'a> {
         let Found::Relation(oid, relation) = scope.items[item].found else { return };
         match relation.kind {
             Kind::Table if lock == Some(Lock::FreeRows) => {
-                self.whole(relation.root, true, Widening::SkipLocked);
+                self.whole(relation.root, Mode::Write, Widening::SkipLocked);
             }
             Kind::Table => {
                 let pins = self.pins(scope, item);
-                self.pinned(relation, &pins, lock.is_some());
+                let mode = match lock {
+                    Some(Lock::Rows(mode)) => mode,
+                    Some(Lock::FreeRows) | None => Mode::Read,
+                };
+                self.pinned(relation, &pins, mode);
             }
             Kind::View => self.widen(Widening::View),
             Kind::Sequence => {
@@ -195,7 +199,9 @@ impl<'a> Analysis<'a> {
             let Some(found) = self.names.catalog.get(needed) else { continue };
             match found.kind {
                 Kind::Table => {
-                    self.whole(found.root, writes && relation.kind == Kind::View, Widening::View);
+                    let writes = writes && relation.kind == Kind::View;
+                    let mode = if writes { Mode::Write } else { Mode::Read };
+                    self.whole(found.root, mode, Widening::View);
                 }
                 Kind::Foreign => self.barrier(Widening::Foreign),
                 Kind::Sequence => {
@@ -222,16 +228,21 @@ fn lock_of(clauses: &[Node], name: &str) -> Option<Lock> {
     let lock = |node: &Node| {
         let Some(NodeEnum::LockingClause(clause)) = &node.node else { return None };
         let is_meant = clause.locked_rels.is_empty() || names(clause).any(|meant| meant == name);
-        let writes = clause.strength >= LockClauseStrength::LcsFornokeyupdate as i32;
+        let mode = match LockClauseStrength::try_from(clause.strength) {
+            Ok(LockClauseStrength::LcsForupdate) => Some(Lock::Rows(Mode::Write)),
+            Ok(LockClauseStrength::LcsFornokeyupdate) => Some(Lock::Rows(Mode::Update)),
+            _ => None,
+        };
         let skips = clause.wait_policy == LockWaitPolicy::LockWaitSkip as i32;
         // What is skipped depends on who holds a lock, however weak.
-        match (is_meant, writes, skips) {
-            (true, _, true) => Some(Lock::FreeRows),
-            (true, true, false) => Some(Lock::Rows),
-            _ => None,
+        match (is_meant, skips) {
+            (true, true) => Some(Lock::FreeRows),
+            (true, false) => mode,
+            (false, _) => None,
         }
     };
-    clauses.iter().find_map(lock)
+    // The strongest counts.
+    clauses.iter().filter_map(lock).max()
 }
 
 fn names(clause: &LockingClause) -> impl Iterator<Item = &str> {

@@ -3,6 +3,7 @@
 use super::pins::Pin;
 use super::write::{Row, Target, Written};
 use super::{Analysis, Widening};
+use crate::replay::footprint::Mode;
 use crate::replay::footprint::catalog::{Action, ForeignKey, Oid, Write};
 use crate::replay::footprint::literals::Value;
 use crate::replay::footprint::template::Given;
@@ -47,15 +48,15 @@ impl<'a> Analysis<'a> {
                 Some((value, casts)) => {
                     pins.push(Pin { column: parent, given: Given::One(value), casts });
                 }
-                None => return self.whole(foreign.parent, false, Widening::ForeignKey),
+                None => return self.whole(foreign.parent, Mode::Reference, Widening::ForeignKey),
             }
         }
         let parent = self.names.catalog.storage(foreign.parent);
         let key = parent.and_then(|parent| parent.key.as_ref().ok());
         let key = key.filter(|key| key.len() == pins.len());
-        match key.map(|key| self.rows_of_key(foreign.parent, key, &pins, false)) {
+        match key.map(|key| self.rows_of_key(foreign.parent, key, &pins, Mode::Reference)) {
             Some(Ok(rows)) => self.template.rows.push(rows),
-            _ => self.whole(foreign.parent, false, Widening::ForeignKey),
+            _ => self.whole(foreign.parent, Mode::Reference, Widening::ForeignKey),
         }
     }
 
@@ -82,7 +83,8 @@ impl<'a> Analysis<'a> {
                 Write::Delete => foreign.on_delete,
                 Write::Insert => continue,
             };
-            self.whole(foreign.child, action != Action::Refuse, Widening::ForeignKey);
+            let mode = if action == Action::Refuse { Mode::Read } else { Mode::Write };
+            self.whole(foreign.child, mode, Widening::ForeignKey);
             let columns: Vec<&str> = foreign.child_columns.iter().map(|name| &**name).collect();
             let follows = match action {
                 Action::Refuse => continue,

@@ -8,6 +8,7 @@ use pg_query::protobuf::{
 };
 
 use super::{Analysis, Found, Widening, parts};
+use crate::replay::footprint::Mode;
 use crate::replay::footprint::catalog::Kind;
 use crate::replay::footprint::literals::Value;
 use crate::replay::footprint::sessions::{Effect, Setting, keeps_snapshot};
@@ -181,7 +182,7 @@ impl Analysis<'_> {
             && let Some(Found::Relation(oid, relation)) = self.find(name)
         {
             if relation.kind == Kind::Table {
-                self.whole(relation.root, false, Widening::NotPinned);
+                self.whole(relation.root, Mode::Read, Widening::NotPinned);
             }
             self.needs(oid, relation, false);
         }
@@ -195,7 +196,7 @@ impl Analysis<'_> {
                     self.needs(oid, relation, true);
                 }
                 Some(Found::Relation(_, relation)) => {
-                    self.whole(relation.root, true, Widening::WholeTable);
+                    self.whole(relation.root, Mode::Write, Widening::WholeTable);
                 }
                 Some(Found::Private) | None => {}
             }

@@ -8,10 +8,10 @@ use pg_query::protobuf::{
 use super::pins::{Pin, Scope};
 use super::query::item;
 use super::{Analysis, Found, Widening};
-use crate::replay::footprint::Access;
 use crate::replay::footprint::catalog::{Column, Kind, Oid, Purity, Relation, Storage, Write};
 use crate::replay::footprint::literals::Value;
 use crate::replay::footprint::template;
+use crate::replay::footprint::{Access, Mode};
 
 /// What a statement writes to a column.
 pub(super) enum Written<'n> {
@@ -53,13 +53,23 @@ impl<'a> Analysis<'a> {
             update.where_clause.as_deref(),
         );
         match changes_key(&target, &changed) {
-            Some(why) => self.whole(target.relation.root, true, why),
-            None => self.pinned(target.relation, &pins, true),
+            Some(why) => self.whole(target.relation.root, Mode::Write, why),
+            None => self.pinned(target.relation, &pins, self.mode_of_update(&target, &changed)),
         }
         self.referenced(target.relation.root, Write::Update, &changed, &mut Vec::new());
         let row: Row<'_> =
             update.target_list.iter().filter_map(|node| self.assigned(node)).collect();
         self.references(&target, Some(&row), &changed);
+    }
+
+    /// How an UPDATE of these columns, none of them of the table's key, changes its rows.
+    fn mode_of_update(&self, target: &Target<'a>, changed: &[&str]) -> Mode {
+        let foreign_keys = self.names.catalog.children_of(target.relation.root);
+        let mut referenced = foreign_keys.iter().flat_map(|foreign| &foreign.parent_columns);
+        match referenced.any(|column| changed.contains(&&**column)) {
+            true => Mode::Write,
+            false => Mode::Update,
+        }
     }
 
     /// The column and value of an element of SET.
@@ -93,10 +103,10 @@ impl<'a> Analysis<'a> {
             delete.where_clause.as_deref(),
         );
         if target.storage.others.is_empty() {
-            self.pinned(target.relation, &pins, true);
+            self.pinned(target.relation, &pins, Mode::Write);
         } else {
             // The values of its other unique indexes are free for others now.
-            self.whole(target.relation.root, true, Widening::OtherKey);
+            self.whole(target.relation.root, Mode::Write, Widening::OtherKey);
         }
         self.referenced(target.relation.root, Write::Delete, &[], &mut Vec::new());
     }
@@ -125,7 +135,7 @@ impl<'a> Analysis<'a> {
             let Some(target) = self.target(merge.relation.as_ref(), write, changed) else {
                 continue;
             };
-            self.whole(target.relation.root, true, Widening::WholeTable);
+            self.whole(target.relation.root, Mode::Write, Widening::WholeTable);
             match write {
                 Write::Insert => {
                     self.draw_defaults(&target, &columns);

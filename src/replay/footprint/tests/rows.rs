@@ -1,18 +1,14 @@
 //! What is told by rows.
 
 use super::{World, assert_told};
-use crate::replay::footprint::{Access, Widening};
+use crate::replay::footprint::{Access, Mode, Widening};
 
 /// Asserts that all of these mean one row, and the ones after it others.
 #[track_caller]
 fn assert_one_row(same: &[&str], others: &[&str]) {
     let mut world = World::new();
     let first = world.of(same[0]);
-    assert!(
-        matches!(first.accesses[..], [Access::ReadRow(..) | Access::WriteRow(..)]),
-        "{}: {first:?}",
-        same[0]
-    );
+    assert!(matches!(first.accesses[..], [Access::Row(..)]), "{}: {first:?}", same[0]);
     for sql in same {
         assert_eq!(world.of(sql), first, "{sql}");
     }
@@ -30,10 +26,11 @@ fn a_statement_whose_where_pins_the_key_touches_that_row() {
         ("SELECT * FROM orders o WHERE o.id = 5 AND note LIKE 'x%'", &["read orders row"]),
         ("SELECT * FROM public.orders WHERE public.orders.id = 5", &["read orders row"]),
         ("SELECT * FROM orders WHERE 5 = id", &["read orders row"]),
-        ("UPDATE accounts SET balance = balance + 1 WHERE id = 5", &["write accounts row"]),
+        ("UPDATE accounts SET balance = balance + 1 WHERE id = 5", &["update accounts row"]),
         ("DELETE FROM notes WHERE id = 'a'", &["write notes row"]),
         ("SELECT * FROM orders WHERE id = 5 FOR UPDATE", &["write orders row"]),
-        ("SELECT * FROM orders WHERE id = 5 FOR NO KEY UPDATE NOWAIT", &["write orders row"]),
+        ("SELECT * FROM orders WHERE id = 5 FOR NO KEY UPDATE NOWAIT", &["update orders row"]),
+        ("SELECT * FROM orders WHERE id = 5 FOR NO KEY UPDATE FOR UPDATE", &["write orders row"]),
         ("SELECT * FROM orders WHERE id = 5 FOR SHARE", &["read orders row"]),
         ("SELECT * FROM lines WHERE order_id = 1 AND number = 2", &["read lines row"]),
         ("SELECT * FROM lines WHERE (number, order_id) = (2, 1)", &["read lines row"]),
@@ -55,7 +52,7 @@ fn what_does_not_pin_the_whole_key_touches_the_table() {
         ("SELECT * FROM orders WHERE id > 5", &["read orders"]),
         ("SELECT * FROM orders WHERE id = 5 OR note = 'x'", &["read orders"]),
         ("SELECT * FROM orders WHERE NOT (id = 5)", &["read orders"]),
-        ("SELECT * FROM orders WHERE id = 5 + 1", &["read orders"]),
+        ("SELECT * FROM orders WHERE id = 5 + random()", &["read orders"]),
         ("SELECT * FROM orders WHERE id::text = '5'", &["read orders"]),
         ("SELECT * FROM orders WHERE id = 5::numeric(3, 1)", &["read orders"]),
         ("SELECT * FROM orders o(a, id) WHERE id = 5", &["read orders"]),
@@ -64,11 +61,11 @@ fn what_does_not_pin_the_whole_key_touches_the_table() {
             &["read loose", "read orders"],
         ),
         ("SELECT * FROM lines WHERE order_id = 1", &["read lines"]),
-        ("UPDATE orders SET note = 'x'", &["write orders"]),
-        ("UPDATE orders SET note = 'x' WHERE CURRENT OF c", &["write orders"]),
+        ("UPDATE orders SET note = 'x'", &["update orders"]),
+        ("UPDATE orders SET note = 'x' WHERE CURRENT OF c", &["update orders"]),
         ("SELECT * FROM orders FOR UPDATE", &["write orders"]),
         ("SELECT * FROM orders WHERE id = 5 FOR UPDATE SKIP LOCKED", &["write orders"]),
-        ("UPDATE orders SET note = NULL WHERE id = (SELECT 5)", &["write orders"]),
+        ("UPDATE orders SET note = NULL WHERE id = (SELECT 5)", &["update orders"]),
         ("TABLE history", &["read history"]),
         ("SELECT * FROM stamps WHERE k = '2026-11-22'", &["read stamps"]),
         ("SELECT * FROM folded WHERE k = 'x'", &["read folded"]),
@@ -201,7 +198,7 @@ fn parameters_pin_as_literals_do() {
     assert_eq!(world.of_bound(many, &[Some("{}")]).accesses, []);
     assert_eq!(world.of_bound("SELECT 1 FROM orders WHERE id = $1", &[None]).accesses, []);
     let unknown = world.of_bound("SELECT 1 FROM orders WHERE id = $1", &[]);
-    assert_eq!(unknown.accesses, [Access::ReadTable(world.table("orders"))]);
+    assert_eq!(unknown.accesses, [Access::Table(world.table("orders"), Mode::Read)]);
     assert_eq!(unknown.widened, Some(Widening::KeyValue));
 }
 
@@ -295,22 +292,83 @@ fn another_unique_index_is_a_row_of_its_own_to_inserts() {
         // The address that goes is free for others.
         ("DELETE FROM accounts WHERE id = 1", &["read history", "write accounts"]),
         ("UPDATE accounts SET email = 'x' WHERE id = 1", &["write accounts"]),
-        ("UPDATE accounts SET balance = 1 WHERE id = 1", &["write accounts row"]),
+        ("UPDATE accounts SET balance = 1 WHERE id = 1", &["update accounts row"]),
         // One over an expression can't be told.
         (
             "INSERT INTO emails VALUES (1, 'A', 1)",
             &["insert emails", "write emails", "write emails row"],
         ),
         ("UPDATE emails SET address = 'x' WHERE id = 1", &["write emails"]),
-        ("UPDATE emails SET seen = 1 WHERE id = 1", &["write emails row"]),
+        ("UPDATE emails SET seen = 1 WHERE id = 1", &["update emails row"]),
     ]);
+}
+
+#[test]
+fn constant_expressions_are_computed() {
+    assert_one_row(
+        &[
+            "SELECT * FROM orders WHERE id = 13",
+            "SELECT * FROM orders WHERE id = 12 + 1",
+            "SELECT * FROM orders WHERE id = 26/2",
+            "SELECT * FROM orders WHERE id = ((1 + 2) * 4 + 53 % -10 - 2)",
+            "SELECT * FROM orders WHERE id = -(-12 - 1)",
+            "SELECT * FROM orders WHERE id = '12' + 1",
+            "SELECT * FROM orders WHERE id = (12::int8 + '1'::smallint)::int",
+            "SELECT * FROM orders WHERE 2147483647 + 1::bigint - 2147483635 = id",
+        ],
+        &["SELECT * FROM orders WHERE id = 12 + 2", "SELECT * FROM orders WHERE id = -7 / 2"],
+    );
+    assert_one_row(
+        &["SELECT * FROM orders WHERE id = -3", "SELECT * FROM orders WHERE id = -7 / 2"],
+        &["SELECT * FROM orders WHERE id = 7 / 2"],
+    );
+    assert_one_row(
+        &[
+            "SELECT * FROM notes WHERE id = 'ab1'",
+            "SELECT * FROM notes WHERE id = 'a' || 'b' || 1",
+            "SELECT * FROM notes WHERE id = ('a'::text || ('b1'))::varchar",
+        ],
+        &["SELECT * FROM notes WHERE id = 'b' || 'a' || 1"],
+    );
+    let mut world = World::new();
+    let found = world.of("SELECT * FROM orders WHERE id = 13");
+    assert_eq!(world.of_bound("SELECT * FROM orders WHERE id = $1 + 1", &[Some("12")]), found);
+    assert_eq!(world.told("SELECT * FROM orders WHERE id = 12 + NULL"), [""; 0]);
+}
+
+#[test]
+fn what_can_not_be_computed_exactly_stays_with_its_table() {
+    assert_told(&[
+        ("SELECT * FROM orders WHERE id = 2147483647 + 1", &["read orders"]),
+        ("SELECT * FROM orders WHERE id = 1 / 0", &["read orders"]),
+        ("SELECT * FROM orders WHERE id = 2 ^ 3", &["read orders"]),
+        ("SELECT * FROM orders WHERE id = 70000::int2", &["read orders"]),
+        ("SELECT * FROM orders WHERE id = 7.5::int", &["read orders"]),
+        ("SELECT * FROM notes WHERE id = 'a'::char(3) || 'b'", &["read notes"]),
+        ("SELECT * FROM notes WHERE id = 'a' COLLATE \"C\" || 'b'", &["read notes"]),
+    ]);
+    let mut world = World::new();
+    for (sql, value) in [
+        // An integer or a decimal: each is divided otherwise.
+        ("SELECT * FROM orders WHERE id = $1 / 2", "7"),
+        ("SELECT * FROM orders WHERE id = $1 + 1", "9007199254740993"),
+        ("SELECT * FROM orders WHERE id = $1 + 1", "1.5"),
+    ] {
+        let found = world.of_bound(sql, &[Some(value)]);
+        assert_eq!(world.tell(&found), ["read orders"], "{sql} {value}");
+    }
+    // A boolean is written out, a `character(n)` loses its blanks.
+    for value in ["t", "a "] {
+        let found = world.of_bound("SELECT * FROM notes WHERE id = $1 || 'b'", &[Some(value)]);
+        assert_eq!(world.tell(&found), ["read notes"], "{value:?}");
+    }
 }
 
 #[test]
 fn an_update_of_the_key_writes_the_table() {
     let mut world = World::new();
     let found = world.of("UPDATE notes SET id = 'b' WHERE id = 'a'");
-    assert_eq!(found.accesses, [Access::WriteTable(world.table("notes"))]);
+    assert_eq!(found.accesses, [Access::Table(world.table("notes"), Mode::Write)]);
     assert_eq!(found.widened, Some(Widening::KeyChanged));
 }
 
@@ -319,7 +377,7 @@ fn what_a_statement_looks_at_beside_is_read() {
     assert_told(&[
         (
             "UPDATE notes SET body = o.note FROM orders o WHERE notes.id = 'a' AND o.id = 1",
-            &["read orders row", "write notes row"],
+            &["read orders row", "update notes row"],
         ),
         ("DELETE FROM notes n USING orders WHERE n.id = 'a'", &["read orders", "write notes row"]),
         (
@@ -369,12 +427,12 @@ fn a_partition_stands_for_its_root() {
     let mut world = World::new();
     let root = world.of("UPDATE measured SET value = 1 WHERE id = 7");
     assert_eq!(root.accesses.len(), 1);
-    assert!(
-        matches!(root.accesses[0], Access::WriteRow(table, _) if table == world.table("measured"))
-    );
+    assert!(matches!(root.accesses[0], Access::Row(table, ..) if table == world.table("measured")));
     assert_eq!(world.of("UPDATE measured_1 SET value = 1 WHERE id = 7"), root);
+    let table = world.table("measured");
+    let [Access::Row(_, key, Mode::Update)] = root.accesses[..] else { panic!("{root:?}") };
     let inserted = world.of("INSERT INTO measured_1 VALUES (7, 1)");
-    assert!(inserted.accesses.contains(&root.accesses[0]), "{inserted:?}");
+    assert!(inserted.accesses.contains(&Access::Row(table, key, Mode::Write)), "{inserted:?}");
 }
 
 #[test]
@@ -391,27 +449,35 @@ fn names_lead_where_the_path_leads() {
 #[test]
 fn foreign_keys_are_followed_both_ways() {
     assert_told(&[
-        ("INSERT INTO history VALUES (5, 1)", &["append history", "read accounts row"]),
+        ("INSERT INTO history VALUES (5, 1)", &["append history", "reference accounts row"]),
         ("INSERT INTO history VALUES (NULL, 1)", &["append history"]),
         ("INSERT INTO history (amount) VALUES (1)", &["append history"]),
         (
             "INSERT INTO history SELECT id FROM orders",
-            &["append history", "read accounts", "read orders"],
+            &["append history", "read orders", "reference accounts"],
         ),
         (
             "INSERT INTO lines VALUES (1, 2)",
-            &["insert lines", "read orders row", "write lines row"],
+            &["insert lines", "reference orders row", "write lines row"],
         ),
-        ("UPDATE parcels SET order_id = 3 WHERE id = 1", &["read orders row", "write parcels row"]),
-        ("UPDATE parcels SET order_id = id WHERE id = 1", &["read orders", "write parcels row"]),
-        ("UPDATE history SET amount = 1", &["write history"]),
+        (
+            "UPDATE parcels SET order_id = 3 WHERE id = 1",
+            &["reference orders row", "update parcels row"],
+        ),
+        (
+            "UPDATE parcels SET order_id = id WHERE id = 1",
+            &["reference orders", "update parcels row"],
+        ),
+        ("UPDATE history SET amount = 1", &["update history"]),
         // Of its lines and parcels, some go and some lose it.
         ("DELETE FROM orders WHERE id = 1", &["write lines", "write orders row", "write parcels"]),
-        ("UPDATE orders SET note = 'x' WHERE id = 1", &["write orders row"]),
+        ("UPDATE orders SET note = 'x' WHERE id = 1", &["update orders row"]),
         ("UPDATE orders SET id = 2 WHERE id = 1", &["read lines", "read parcels", "write orders"]),
     ]);
     let mut world = World::new();
     let parent = world.of("SELECT 1 FROM accounts WHERE id = 5");
     let child = world.of("INSERT INTO history VALUES ('5', 1)");
-    assert!(child.accesses.contains(&parent.accesses[0]), "{child:?}");
+    let [Access::Row(table, key, Mode::Read)] = parent.accesses[..] else { panic!("{parent:?}") };
+    let reference = Access::Row(table, key, Mode::Reference);
+    assert!(child.accesses.contains(&reference), "{child:?}");
 }

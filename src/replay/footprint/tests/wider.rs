@@ -51,7 +51,7 @@ fn advisory_locks_are_drawn_by_their_keys() {
 #[test]
 fn triggers_and_rules_may_do_anything_where_they_apply() {
     assert_told(&[
-        ("UPDATE audited SET b = 1 WHERE id = 1", &["write audited row"]),
+        ("UPDATE audited SET b = 1 WHERE id = 1", &["update audited row"]),
         ("INSERT INTO audited VALUES (1, 2, 3)", &["insert audited", "write audited row"]),
         ("DELETE FROM audited WHERE id = 1", &["write audited row"]),
     ]);
@@ -149,7 +149,7 @@ fn what_cannot_be_told_is_a_barrier() {
 #[test]
 fn a_text_with_several_statements_does_all_of_them() {
     assert_told(&[
-        ("BEGIN; UPDATE orders SET note = 'x' WHERE id = 1; COMMIT", &["write orders row"]),
+        ("BEGIN; UPDATE orders SET note = 'x' WHERE id = 1; COMMIT", &["update orders row"]),
         (
             "SELECT 1 FROM orders WHERE id = 1; SELECT 1 FROM notes;",
             &["read notes", "read orders row"],

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::store::{Blocked, Op, Store};
 use super::*;
-use crate::replay::footprint::Key;
+use crate::replay::footprint::{Key, Mode};
 use crate::replay::stall::{Ahead, Locks, OutOfTurnStart, overtaking};
 
 const TABLES: u32 = 2;
@@ -21,6 +21,8 @@ struct Shape {
     late_commits: bool,
     /// Whether there is more than rows of a key.
     wide: bool,
+    /// Whether rows are referenced, and deleted and added again.
+    foreign_keys: bool,
     /// How many statements are in flight at the most.
     window: usize,
 }
@@ -58,10 +60,11 @@ fn program(shape: &Shape, dice: &mut Dice) -> VecDeque<Op> {
         if block {
             ops.push_back(Op::Begin);
         }
-        let mut saved = false;
+        let (mut saved, mut locked) = (false, None);
         for (at, (table, key)) in places.iter().copied().enumerate() {
             let wide = shape.wide && dice.roll(4) == 0;
             let first_of_table = at == 0 || places[at - 1].0 < table;
+            let is_again = at > 0 && places[at - 1] == (table, key);
             if block && !saved && shape.wide && dice.roll(8) == 0 {
                 saved = true;
                 ops.push_back(Op::Savepoint);
@@ -69,15 +72,25 @@ fn program(shape: &Shape, dice: &mut Dice) -> VecDeque<Op> {
             // What a statement saw of rows that a transaction added whose COMMIT it overtook, no log
             // tells: nobody looks at them.
             let added_to = if shape.late_commits { table + TABLES } else { table };
-            ops.push_back(match dice.roll(8) {
+            let op = match dice.roll(8) {
                 0 if wide && !block && !shape.late_commits => Op::Anything,
-                0 | 1 if wide && first_of_table => Op::WriteTable(table),
+                0 | 1 if wide && first_of_table => Op::UpdateTable(table),
                 2 if wide => Op::Append(added_to),
                 3 | 4 if wide => Op::AppendDrawn(added_to),
                 5 if wide => Op::ReadTable(table),
+                7 if shape.foreign_keys && !is_again => Op::Reference(table, key),
                 6 | 7 => Op::Read(table, key),
-                _ => Op::Write(table, key),
-            });
+                _ if !shape.foreign_keys => Op::Update(table, key),
+                // What a transaction has locked it only looks at again.
+                _ if is_again => Op::Read(table, key),
+                // Of a row that it has locked, others may look at the key meanwhile.
+                0 | 1 if locked != Some(table) => Op::Replace(table, key),
+                _ => Op::Update(table, key),
+            };
+            ops.push_back(op);
+            if let Op::UpdateTable(table) = op {
+                locked = Some(table);
+            }
             if saved && dice.roll(4) == 0 {
                 ops.push_back(Op::RollbackTo);
                 break;
@@ -120,12 +133,14 @@ fn history(shape: &Shape, dice: &mut Dice) -> (Vec<Record>, Store) {
 }
 
 fn accesses(op: Op) -> Vec<Access> {
-    let row = |table, key: u64| (Table(table), Key(key));
+    let row = |table, key, mode| vec![Access::Row(Table(table), Key(key), mode)];
     match op {
-        Op::Read(table, key) => vec![Access::ReadRow(row(table, key).0, Key(key))],
-        Op::Write(table, key) => vec![Access::WriteRow(row(table, key).0, Key(key))],
-        Op::ReadTable(table) => vec![Access::ReadTable(Table(table))],
-        Op::WriteTable(table) => vec![Access::WriteTable(Table(table))],
+        Op::Read(table, key) => row(table, key, Mode::Read),
+        Op::Reference(table, key) => row(table, key, Mode::Reference),
+        Op::Update(table, key) => row(table, key, Mode::Update),
+        Op::Replace(table, key) => row(table, key, Mode::Write),
+        Op::ReadTable(table) => vec![Access::Table(Table(table), Mode::Read)],
+        Op::UpdateTable(table) => vec![Access::Table(Table(table), Mode::Update)],
         Op::Append(table) => vec![Access::Append(Table(table))],
         Op::AppendDrawn(table) => vec![Access::Append(Table(table)), Access::Draw(Object(1))],
         Op::Anything => vec![Access::Everything],
@@ -208,6 +223,9 @@ impl<'a> Replay<'a> {
             if may_read && dice.roll(3) == 0 {
                 self.read_next();
                 self.check_waits()?;
+                if self.read.is_multiple_of(8) {
+                    self.order.check_notes()?;
+                }
                 continue;
             }
             if !self.running.is_empty() && dice.roll(2) == 0 {
@@ -324,23 +342,29 @@ impl<'a> Replay<'a> {
 
 /// Whether the order of two accesses can matter, by their definition.
 fn meet(one: Access, other: Access) -> bool {
-    use Access::{Append, Draw, Everything, ReadRow, ReadTable, WriteRow, WriteTable};
+    use Access::{Append, Draw, Everything, ReadAll};
     let table = |access: Access| match access {
-        ReadRow(table, _) | WriteRow(table, _) => Some(table),
-        ReadTable(table) | WriteTable(table) | Append(table) => Some(table),
-        _ => None,
+        Access::Row(table, _, mode) | Access::Table(table, mode) => Some((table, mode)),
+        // What is added is there for foreign keys too.
+        Append(table) => Some((table, Mode::Write)),
+        Access::InsertGiven(_) | Draw(_) | Everything | ReadAll => None,
     };
     match (one, other) {
         (Everything, _) | (_, Everything) => true,
         (Draw(a), Draw(b)) => a == b,
         (Append(_), Append(_)) => false,
-        (ReadRow(t, a) | WriteRow(t, a), ReadRow(u, b) | WriteRow(u, b)) if (t, a) != (u, b) => {
-            false
-        }
-        _ => {
-            (one.is_write() || other.is_write())
-                && table(one).is_some_and(|t| table(other) == Some(t))
-        }
+        (Access::Row(t, a, _), Access::Row(u, b, _)) if (t, a) != (u, b) => false,
+        _ => match (table(one), table(other)) {
+            (Some((t, one)), Some((u, other))) => t == u && excludes(one, other),
+            _ => false,
+        },
+    }
+}
+
+fn excludes(one: Mode, other: Mode) -> bool {
+    match (one, other) {
+        (Mode::Reference, Mode::Update) | (Mode::Update, Mode::Reference) => false,
+        _ => one.is_write() || other.is_write(),
     }
 }
 
@@ -395,9 +419,10 @@ fn replayed(shape: &Shape, seed: u64) -> Result<(), TestCaseError> {
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = (2usize..7, 1usize..7, 1u64..6, 1usize..40);
-    (sizes, any::<bool>(), any::<bool>()).prop_map(|(sizes, late_commits, wide)| {
+    let kinds = (any::<bool>(), any::<bool>(), any::<bool>());
+    (sizes, kinds).prop_map(|(sizes, (late_commits, wide, foreign_keys))| {
         let (sessions, transactions, keys, window) = sizes;
-        Shape { sessions, transactions, keys, late_commits, wide, window }
+        Shape { sessions, transactions, keys, late_commits, wide, foreign_keys, window }
     })
 }
 
@@ -410,6 +435,7 @@ fn a_stall_breaks_the_order_of_no_other_statements() {
         keys,
         late_commits: true,
         wide: true,
+        foreign_keys: false,
         window,
     };
     for (shape, seed) in [

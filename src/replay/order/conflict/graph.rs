@@ -5,9 +5,14 @@ use foldhash::{HashMap, HashSet};
 use crate::pglog::SessionId;
 use crate::replay::work::Seq;
 
+mod behind;
+
 /// A node's name; names are never used again, so a name without a node is of one that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Id(u64);
+
+/// A transaction's name: the statement that began it.
+pub(super) type TransactionId = Id;
 
 #[derive(Debug)]
 pub(super) enum Node {
@@ -16,8 +21,8 @@ pub(super) enum Node {
     /// What a transaction has written since it began, or since a savepoint; done when others may
     /// see that, or when it is undone.
     Hold(Hold),
-    /// Many nodes under one name; done with the last of them.
-    Gate,
+    /// Two nodes under one name; done with the last of them.
+    Gate([Id; 2]),
 }
 
 #[derive(Debug)]
@@ -35,6 +40,7 @@ pub(super) struct Statement {
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) session: SessionId,
+    pub(super) transaction: TransactionId,
     /// The statement that ends it, once the log has told.
     pub(super) ended_by: Option<Id>,
     /// Whether that undoes it.
@@ -42,9 +48,9 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// One of this session that goes on.
-    pub(super) fn of(session: SessionId) -> Self {
-        Self { session, ended_by: None, undone: false }
+    /// One of this transaction that goes on.
+    pub(super) fn of(session: SessionId, transaction: TransactionId) -> Self {
+        Self { session, transaction, ended_by: None, undone: false }
     }
 }
 
@@ -54,21 +60,42 @@ struct Entry {
     waits_for: Vec<Id>,
     pending: usize,
     waiting: Vec<Id>,
+    /// See [`behind`].
+    behind: Vec<Id>,
+}
+
+/// A transaction whose end has not been read.
+#[derive(Debug, Default)]
+struct Open {
+    /// The last statement of it that has been read; none once it is prepared.
+    newest: Option<Id>,
+    /// Whether anything has come to wait for what it holds.
+    is_awaited: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     nodes: HashMap<Id, Entry>,
     last: u64,
+    open: HashMap<TransactionId, Open>,
+    /// Whether some node may be said to be behind what it is not behind any more.
+    is_stale: bool,
 }
 
 impl Graph {
     pub(super) fn add(&mut self, node: Node) -> Id {
         self.last += 1;
         let id = Id(self.last);
-        let entry = Entry { node, waits_for: Vec::new(), pending: 0, waiting: Vec::new() };
-        self.nodes.insert(id, entry);
+        let (waits_for, waiting, behind) = (Vec::new(), Vec::new(), Vec::new());
+        self.nodes.insert(id, Entry { node, waits_for, pending: 0, waiting, behind });
         id
+    }
+
+    /// A node that is done with the last of these two.
+    pub(super) fn gather(&mut self, both: [Id; 2]) -> Id {
+        let gate = self.add(Node::Gate(both));
+        self.wait(gate, both, None);
+        gate
     }
 
     pub(super) fn has(&self, id: Id) -> bool {
@@ -103,6 +130,14 @@ impl Graph {
         }
     }
 
+    /// What a gate gathers.
+    pub(super) fn gathered(&self, id: Id) -> Option<[Id; 2]> {
+        match self.nodes.get(&id)?.node {
+            Node::Gate(both) => Some(both),
+            _ => None,
+        }
+    }
+
     /// Whether it waits for nothing.
     pub(super) fn is_free(&self, id: Id) -> bool {
         self.nodes.get(&id).is_none_or(|entry| entry.pending == 0)
@@ -113,18 +148,28 @@ impl Graph {
         self.nodes.get(&id).is_some_and(|entry| !entry.waiting.is_empty())
     }
 
-    /// Lets a node wait for another that is not done.
-    pub(super) fn wait(&mut self, id: Id, for_id: Id) {
-        let known = self.nodes.get(&id).is_some_and(|entry| entry.waits_for.contains(&for_id));
-        if known || id == for_id {
-            return;
+    /// Lets a node wait for others, each named once, as far as they are not done; and for the
+    /// statement before it.
+    pub(super) fn wait(
+        &mut self,
+        id: Id,
+        for_ids: impl IntoIterator<Item = Id>,
+        previous: Option<Id>,
+    ) {
+        let mut waits_for = Vec::new();
+        for for_id in for_ids {
+            if for_id != id
+                && let Some(awaited) = self.nodes.get_mut(&for_id)
+            {
+                awaited.waiting.push(id);
+                waits_for.push(for_id);
+            }
         }
-        let Some(awaited) = self.nodes.get_mut(&for_id) else { return };
-        awaited.waiting.push(id);
         if let Some(entry) = self.nodes.get_mut(&id) {
-            entry.waits_for.push(for_id);
-            entry.pending += 1;
+            entry.pending = waits_for.len();
+            entry.waits_for = waits_for;
         }
+        self.note_behind(id, previous);
     }
 
     /// A node is done, and with it what it ends. Returns the statements that wait for nothing now.
@@ -134,6 +179,8 @@ impl Graph {
         while let Some(id) = ended.pop() {
             let Some(entry) = self.nodes.remove(&id) else { continue };
             if let Node::Statement(statement) = entry.node {
+                // It has run ahead: what waited for it does not wait for what it waited for.
+                self.is_stale |= !statement.granted && !entry.behind.is_empty();
                 ended.extend(statement.ends);
             }
             for waiter in entry.waiting {
@@ -141,7 +188,7 @@ impl Graph {
                 entry.pending -= 1;
                 if entry.pending == 0 {
                     match entry.node {
-                        Node::Gate => ended.push(waiter),
+                        Node::Gate(_) => ended.push(waiter),
                         _ => freed.push(waiter),
                     }
                 }
@@ -150,15 +197,46 @@ impl Graph {
         freed
     }
 
+    // ---- Open transactions ----
+
+    /// This statement belongs to an open transaction.
+    pub(super) fn extend(&mut self, transaction: TransactionId, statement: Id) {
+        self.open.entry(transaction).or_default().newest = Some(statement);
+    }
+
+    /// Of an open transaction only its end is left, in whichever session.
+    pub(super) fn prepare(&mut self, transaction: TransactionId) {
+        self.open.entry(transaction).or_default().newest = None;
+    }
+
+    /// The end of the transaction has been read.
+    pub(super) fn close(&mut self, transaction: TransactionId) {
+        self.open.remove(&transaction);
+    }
+
+    /// Something may wait for what the transaction holds.
+    pub(super) fn note_awaited(&mut self, transaction: TransactionId) {
+        if let Some(open) = self.open.get_mut(&transaction) {
+            open.is_awaited = true;
+        }
+    }
+
+    pub(super) fn has_waiters(&self, transaction: TransactionId) -> bool {
+        self.open.get(&transaction).is_some_and(|open| open.is_awaited)
+    }
+
+    /// The last statement of an open transaction that has been read, if it has not finished: what it
+    /// holds it holds at least as long as that.
+    pub(super) fn newest(&self, transaction: TransactionId) -> Option<Id> {
+        self.open.get(&transaction)?.newest.filter(|id| self.has(*id))
+    }
+
+    // ---- Walks ----
+
     /// Whether any of what `from` stands for or waits for, directly or through others, is `wanted`.
-    /// What may start waits for nothing. `newest` is the last statement of a session that has not
-    /// finished: an open hold goes on at least as long as that.
-    pub(super) fn meets(
-        &self,
-        from: Id,
-        newest: impl Fn(SessionId) -> Option<Id>,
-        mut wanted: impl FnMut(Id) -> bool,
-    ) -> bool {
+    /// What may start waits for nothing. For use where the replay stands still: it may visit all that
+    /// is in flight.
+    pub(super) fn meets(&self, from: Id, mut wanted: impl FnMut(Id) -> bool) -> bool {
         let mut seen = HashSet::default();
         let mut ahead = vec![from];
         while let Some(id) = ahead.pop() {
@@ -175,20 +253,23 @@ impl Graph {
                     ahead.extend(statement.previous);
                     ahead.extend(&entry.waits_for);
                 }
-                Node::Hold(hold) => ahead.extend(hold.ended_by.or_else(|| newest(hold.session))),
-                Node::Gate => ahead.extend(&entry.waits_for),
+                Node::Hold(hold) => {
+                    ahead.extend(hold.ended_by.or_else(|| self.newest(hold.transaction)));
+                }
+                Node::Gate(both) => ahead.extend(both),
             }
         }
         false
     }
 
-    /// The statements and holds that a node stands for: itself, or what a gate gathers.
-    pub(super) fn members(&self, id: Id) -> Vec<Id> {
+    /// The statements and holds that a node waits for, without their gates.
+    #[cfg(test)]
+    pub(super) fn waits_for(&self, id: Id) -> Vec<Id> {
         let mut members = Vec::new();
-        let mut ahead = vec![id];
+        let mut ahead = self.nodes.get(&id).map_or(Vec::new(), |entry| entry.waits_for.clone());
         while let Some(id) = ahead.pop() {
             match self.nodes.get(&id) {
-                Some(Entry { node: Node::Gate, waits_for, .. }) => ahead.extend(waits_for),
+                Some(Entry { node: Node::Gate(both), .. }) => ahead.extend(both),
                 Some(_) => members.push(id),
                 None => {}
             }
@@ -196,65 +277,16 @@ impl Graph {
         members
     }
 
+    /// How many nodes there are, how many waits, and how many holds the nodes note.
     #[cfg(test)]
-    pub(super) fn waits_for(&self, id: Id) -> Vec<Id> {
-        let waits_for = self.nodes.get(&id).map_or(&[][..], |entry| &entry.waits_for);
-        waits_for.iter().flat_map(|id| self.members(*id)).collect()
+    pub(super) fn size(&self) -> (usize, usize, usize) {
+        let all = self.nodes.values();
+        let waits = all.clone().map(|entry| entry.waits_for.len()).sum();
+        (self.nodes.len(), waits, all.map(|entry| entry.behind.len()).sum())
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
-    }
-}
-
-/// Nodes that many wait for together: each gathers them under one name, so that the next has only
-/// what came since to add to it.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    gathered: Option<Id>,
-    fresh: Vec<Id>,
-    /// How many `fresh` may hold before those that are done are looked for.
-    room: usize,
-}
-
-impl Pool {
-    pub(super) fn add(&mut self, graph: &Graph, id: Id) {
-        if self.fresh.last() == Some(&id) {
-            return;
-        }
-        if self.fresh.len() >= self.room {
-            self.fresh.retain(|id| graph.has(*id));
-            self.room = (self.fresh.len() * 2).max(16);
-        }
-        self.fresh.push(id);
-    }
-
-    /// All of them that are not done, under one name.
-    pub(super) fn gather(&mut self, graph: &mut Graph) -> Option<Id> {
-        self.fresh.retain(|id| graph.has(*id));
-        self.gathered = self.gathered.filter(|id| graph.has(*id));
-        if self.gathered.is_none() && self.fresh.len() <= 1 {
-            self.gathered = self.fresh.pop();
-        } else if !self.fresh.is_empty() {
-            let gate = graph.add(Node::Gate);
-            for id in self.gathered.into_iter().chain(self.fresh.drain(..)) {
-                graph.wait(gate, id);
-            }
-            self.gathered = Some(gate);
-        }
-        self.gathered
-    }
-
-    /// From now on `id`, which waits for all of them, stands for them.
-    pub(super) fn replace(&mut self, id: Id) {
-        self.gathered = None;
-        self.fresh.clear();
-        self.fresh.push(id);
-    }
-
-    /// Whether none is left.
-    pub(super) fn is_done(&self, graph: &Graph) -> bool {
-        self.gathered.is_none_or(|id| !graph.has(id)) && self.fresh.iter().all(|id| !graph.has(*id))
     }
 }

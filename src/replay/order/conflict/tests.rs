@@ -2,7 +2,7 @@ mod model;
 mod store;
 
 use super::*;
-use crate::replay::footprint::Key;
+use crate::replay::footprint::{Key, Mode};
 
 const T: Table = Table(1);
 const U: Table = Table(2);
@@ -12,11 +12,11 @@ fn session(pid: u32) -> SessionId {
 }
 
 fn row(key: u64) -> Access {
-    Access::WriteRow(T, Key(key))
+    Access::Row(T, Key(key), Mode::Write)
 }
 
 fn read(key: u64) -> Access {
-    Access::ReadRow(T, Key(key))
+    Access::Row(T, Key(key), Mode::Read)
 }
 
 /// An order that is told one statement after the other.
@@ -70,7 +70,7 @@ fn what_does_not_conflict_starts_at_once() {
         told.runs(3, &[read(3)]),
         told.runs(4, &[Access::Append(T)]),
         told.runs(5, &[Access::Append(T)]),
-        told.runs(6, &[Access::WriteTable(U)]),
+        told.runs(6, &[Access::Table(U, Mode::Write)]),
     ];
     let waiting = statements.iter().filter(|seq| !told.may_start(**seq)).collect::<Vec<_>>();
     assert!(waiting.is_empty() || waiting == [&4, &5], "{waiting:?}: rows may be among the added");
@@ -236,11 +236,90 @@ fn a_prepared_transaction_holds_its_rows_until_any_session_finishes_it() {
 }
 
 #[test]
+fn what_a_prepared_transaction_wrote_is_read_behind_its_end() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    let prepare = told.steps(1, Step::Prepare("'x'".into()));
+    (1..=prepare).for_each(|seq| told.finish(seq));
+    let finish = told.steps(2, Step::FinishPrepared { name: "'x'".into(), undone: false });
+    let read = told.runs(3, &[read(1)]);
+    assert!(told.may_start(finish) && !told.may_start(read));
+}
+
+#[test]
+fn a_row_that_was_written_again_since_a_savepoint_is_held_behind_the_rollback_to_it() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    told.steps(1, Step::Savepoint("a".into()));
+    told.runs(1, &[row(1)]);
+    let before = told.runs(2, &[row(1)]);
+    let back = told.steps(1, Step::RollbackTo("a".into()));
+    let behind = told.runs(3, &[row(1)]);
+    (1..=4).for_each(|seq| told.finish(seq));
+    told.finish(back);
+    assert!(!told.may_start(before) && !told.may_start(behind));
+    let commit = told.steps(1, Step::Commit);
+    told.finish(commit);
+    assert!(told.may_start(before));
+}
+
+#[test]
+fn those_who_reference_a_row_and_those_who_update_it_do_not_wait_for_each_other() {
+    let reference = [Access::Append(U), Access::Row(T, Key(1), Mode::Reference)];
+    let update = [Access::Row(T, Key(1), Mode::Update)];
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    let first = told.runs(1, &reference);
+    told.steps(2, Step::Begin);
+    let updates = told.runs(2, &update);
+    let second = told.runs(3, &reference);
+    let commit = told.steps(2, Step::Commit);
+    let third = told.runs(4, &reference);
+    for seq in [first, updates, second, commit, third] {
+        assert!(told.may_start(seq), "{seq}");
+    }
+    let widely = told.runs(5, &[Access::Table(T, Mode::Reference)]);
+    assert!(told.may_start(widely));
+}
+
+#[test]
+fn a_row_is_not_taken_away_before_the_transactions_that_reference_it_have_ended() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    let first = told.runs(1, &[Access::Append(U), Access::Row(T, Key(1), Mode::Reference)]);
+    let delete = told.runs(2, &[row(1)]);
+    let behind = told.runs(3, &[Access::Append(U), Access::Row(T, Key(1), Mode::Reference)]);
+    told.finish(1);
+    told.finish(first);
+    assert!(!told.may_start(delete) && !told.may_start(behind));
+    let commit = told.steps(1, Step::Commit);
+    assert!(told.may_start(commit));
+    told.finish(commit);
+    assert!(told.may_start(delete) && !told.may_start(behind));
+    told.finish(delete);
+    assert!(told.may_start(behind));
+}
+
+#[test]
+fn a_reference_that_failed_does_not_wait_for_a_row_that_is_not_there_yet() {
+    let reference = [Access::Append(U), Access::Row(T, Key(1), Mode::Reference)];
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.runs(1, &[row(1)]);
+    let failed = told.fails(2, &reference);
+    let overtook = told.runs(3, &reference);
+    assert!(told.may_start(failed), "it saw that the row was missing");
+    assert!(!told.may_start(overtook), "it saw the row: its COMMIT is only logged late");
+}
+
+#[test]
 fn a_barrier_waits_for_all_and_all_wait_for_it() {
     let mut told = Told::default();
     let before = told.runs(1, &[read(1)]);
     let barrier = told.runs(2, &[Access::Everything]);
-    let after = told.runs(3, &[Access::ReadTable(U)]);
+    let after = told.runs(3, &[Access::Table(U, Mode::Read)]);
     assert!(!told.may_start(barrier) && !told.may_start(after));
     told.finish(before);
     assert!(told.may_start(barrier) && !told.may_start(after));
@@ -346,4 +425,55 @@ fn a_rollback_waits_for_what_has_to_meet_its_locks() {
     assert!(told.may_start(failed) && !told.may_start(rollback));
     told.finish(failed);
     assert!(told.may_start(rollback));
+}
+
+/// As many transactions as can be in flight: each updates a row and then rows that can't be told, in turn
+/// with the others, and the records of the next overtake its COMMIT.
+fn overtaken(transactions: u64) -> Told {
+    let mut told = Told::default();
+    for at in 0..transactions {
+        let pid = (at % 8) as u32;
+        told.steps(pid, Step::Begin);
+        told.runs(pid, &[row(at % 3), read(at % 3), Access::Table(U, Mode::Read)]);
+        if at >= 4 {
+            told.runs(pid, &[Access::Table(U, Mode::Write)]);
+            told.steps((pid + 4) % 8, Step::Commit);
+        }
+    }
+    told
+}
+
+#[test]
+fn what_a_statement_waits_for_stands_under_few_names_however_much_is_in_flight() {
+    for transactions in [100, 1000, 4000] {
+        let told = overtaken(transactions);
+        let statements = told.order.in_flight().0;
+        assert!(statements as u64 > 3 * transactions && told.order.waived() > transactions);
+        let (nodes, waits, noted) = told.order.graph.size();
+        assert!(nodes < 8 * statements, "{nodes} nodes for {statements} statements");
+        assert!(waits < 30 * statements, "{waits} waits for {statements} statements");
+        assert!(noted < 8 * nodes, "{noted} holds noted by {nodes} nodes");
+    }
+}
+
+#[test]
+fn a_savepoint_costs_the_same_however_many_there_are() {
+    for (released, nested) in [(true, false), (false, true), (false, false)] {
+        let mut told = Told::default();
+        told.steps(1, Step::Begin);
+        for key in 0..2000 {
+            let name = if nested { format!("s{key}") } else { "s".to_owned() };
+            told.steps(1, Step::Savepoint(name.as_str().into()));
+            told.runs(1, &[row(key)]);
+            if released {
+                told.steps(1, Step::Release(name.into()));
+            }
+        }
+        let commit = told.steps(1, Step::Commit);
+        let (nodes, waits, noted) = told.order.graph.size();
+        assert!(nodes < 5 * 2000 && waits < 1000 && noted < 1000, "{nodes}, {waits}, {noted}");
+        assert!(told.order.noted() < 10 * 2000, "{}", told.order.noted());
+        (1..=commit).for_each(|seq| told.finish(seq));
+        assert_eq!(told.order.graph.len(), 0);
+    }
 }

@@ -1,0 +1,343 @@
+//! Who has touched a table and is not done yet: the frontier that the next statement waits for.
+
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
+
+use super::graph::{Graph, Id};
+use super::pool::{Pool, Waits};
+use crate::pglog::SessionId;
+use crate::replay::footprint::{Key, Mode};
+
+/// What of rows others look at, and what of them a write changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aspect {
+    /// All of them.
+    Values,
+    /// Which there are, by their keys: all that foreign keys look at.
+    Keys,
+}
+
+impl Aspect {
+    /// What an access that is no write looks at.
+    fn read_by(mode: Mode) -> Self {
+        match mode {
+            Mode::Reference => Self::Keys,
+            Mode::Read | Mode::Update | Mode::Write => Self::Values,
+        }
+    }
+
+    /// What a write changes.
+    fn written_by(mode: Mode) -> &'static [Self] {
+        match mode {
+            Mode::Reference | Mode::Read => &[],
+            Mode::Update => &[Self::Values],
+            Mode::Write => &[Self::Values, Self::Keys],
+        }
+    }
+}
+
+/// Those who look at an aspect of a table's rows, and those who have changed it.
+#[derive(Debug, Default)]
+struct Frontier {
+    /// Holds with rows that can't be told, whose end is in the log.
+    ended_wide: Pool,
+    /// Holds with rows that can be told, whose end is in the log.
+    ended_rows: Pool,
+    /// Statements that read (or write) rows that can't be told.
+    reading_wide: Pool,
+    /// Statements that read or write rows that can be told.
+    touching_rows: Pool,
+}
+
+/// One table, as far as statements and transactions that are not done have touched it.
+#[derive(Debug, Default)]
+pub(super) struct TableState {
+    rows: HashMap<Key, RowState>,
+    /// How many rows there may be before those that nobody touches any more are looked for.
+    room: usize,
+    /// By aspect.
+    frontiers: [Frontier; 2],
+    /// Statements that write any row of it.
+    writing: Pool,
+    /// Statements that write rows of it that can't be told.
+    writing_wide: Pool,
+    /// Statements that add rows whose keys can't be told.
+    appending: Pool,
+    /// Statements that add rows under keys that they give.
+    inserting: Pool,
+}
+
+/// One row.
+#[derive(Debug, Default)]
+struct RowState {
+    /// By aspect.
+    frontiers: [RowFrontier; 2],
+    /// Holds of transactions with rows that reference it: nobody takes its key away before they end.
+    sharing: Pool,
+}
+
+/// Those who look at an aspect of a row, and those who have changed it.
+#[derive(Debug, Default)]
+struct RowFrontier {
+    writers: Writers,
+    /// The last of them whose end is in the log and keeps what it wrote, and its place.
+    committed: Option<(usize, Id)>,
+    /// Statements that look at it.
+    reading: Pool,
+}
+
+/// Holds that wrote a row, in the order of the log. Each transaction waits for the one before.
+#[derive(Debug, Default)]
+struct Writers {
+    holds: VecDeque<Id>,
+    /// How many were done and are forgotten: the place of the first.
+    forgotten: usize,
+}
+
+impl TableState {
+    fn frontier(&mut self, aspect: Aspect) -> &mut Frontier {
+        &mut self.frontiers[aspect as usize]
+    }
+
+    fn row(&mut self, graph: &Graph, key: Key) -> &mut RowState {
+        if self.rows.len() >= self.room {
+            self.rows.retain(|_, row| !row.is_done(graph));
+            self.room = (self.rows.len() * 2).max(64);
+        }
+        self.rows.entry(key).or_default()
+    }
+
+    // ---- What a statement waits for ----
+
+    /// An access to the row with this key; `locks`: it met the locks of those who write what it looks
+    /// at.
+    pub(super) fn before_row(
+        &mut self,
+        graph: &mut Graph,
+        key: Key,
+        mode: Mode,
+        locks: Option<SessionId>,
+        waits: &mut Waits,
+    ) {
+        let aspect = Aspect::read_by(mode);
+        let row = self.row(graph, key);
+        let frontier = &mut row.frontiers[aspect as usize];
+        match (locks, frontier.committed) {
+            (Some(session), _) => frontier.writers.gather(graph, session, waits),
+            (None, Some((_, hold))) => waits.add(graph, hold),
+            (None, None) => {}
+        }
+        if mode == Mode::Write {
+            row.sharing.gather(graph, waits);
+        }
+        self.frontier(aspect).ended_wide.gather(graph, waits);
+        if mode.is_write() {
+            self.writing_wide.gather(graph, waits);
+        }
+    }
+
+    /// An access to rows that can't be told.
+    pub(super) fn before_table(&mut self, graph: &mut Graph, mode: Mode, waits: &mut Waits) {
+        let frontier = self.frontier(Aspect::read_by(mode));
+        frontier.ended_rows.gather(graph, waits);
+        frontier.ended_wide.gather(graph, waits);
+        if mode.is_write() {
+            self.writing.gather(graph, waits);
+            self.writing_wide.gather(graph, waits);
+        }
+    }
+
+    /// Adding rows whose keys can't be told: what they add is seen with the end of their transaction.
+    pub(super) fn before_append(&mut self, graph: &mut Graph, waits: &mut Waits) {
+        self.inserting.gather(graph, waits);
+    }
+
+    /// Adding rows under keys that are given.
+    pub(super) fn before_insert(&mut self, graph: &mut Graph, waits: &mut Waits) {
+        self.appending.gather(graph, waits);
+    }
+
+    /// The end of a transaction that has written this row.
+    pub(super) fn before_end_of_row(
+        &mut self,
+        graph: &mut Graph,
+        key: Key,
+        mode: Mode,
+        waits: &mut Waits,
+    ) {
+        for aspect in Aspect::written_by(mode) {
+            let row = self.row(graph, key);
+            row.frontiers[*aspect as usize].reading.gather(graph, waits);
+            self.frontier(*aspect).reading_wide.gather(graph, waits);
+        }
+    }
+
+    /// The end of a transaction that has written or added rows that can't be told.
+    pub(super) fn before_end_of_table(&mut self, graph: &mut Graph, mode: Mode, waits: &mut Waits) {
+        for aspect in Aspect::written_by(mode) {
+            let frontier = self.frontier(*aspect);
+            frontier.touching_rows.gather(graph, waits);
+            frontier.reading_wide.gather(graph, waits);
+        }
+    }
+
+    // ---- What is noted for those that follow ----
+
+    /// A statement reads a row, or references it from what `hold` takes.
+    pub(super) fn read_row(
+        &mut self,
+        graph: &Graph,
+        key: Key,
+        mode: Mode,
+        statement: Id,
+        hold: Option<Id>,
+    ) {
+        let aspect = Aspect::read_by(mode);
+        let row = self.row(graph, key);
+        row.frontiers[aspect as usize].reading.add(graph, statement);
+        if let Some(hold) = hold.filter(|_| mode == Mode::Reference) {
+            row.sharing.add(graph, hold);
+        }
+        self.frontier(aspect).touching_rows.add(graph, statement);
+    }
+
+    /// A statement writes a row, which `hold` takes, unless it has it already.
+    pub(super) fn write_row(
+        &mut self,
+        graph: &Graph,
+        key: Key,
+        mode: Mode,
+        statement: Id,
+        hold: Option<Id>,
+    ) {
+        let row = self.row(graph, key);
+        for aspect in Aspect::written_by(mode) {
+            row.frontiers[*aspect as usize].writers.holds.extend(hold);
+        }
+        self.writing.add(graph, statement);
+        self.frontier(Aspect::Values).touching_rows.add(graph, statement);
+    }
+
+    /// A statement accesses rows that can't be told.
+    pub(super) fn touch_table(&mut self, graph: &Graph, mode: Mode, statement: Id) {
+        self.frontier(Aspect::read_by(mode)).reading_wide.add(graph, statement);
+        if mode.is_write() {
+            self.writing.stand(statement);
+            self.writing_wide.stand(statement);
+        }
+    }
+
+    /// A statement adds rows whose keys can't be told.
+    pub(super) fn touch_append(&mut self, graph: &Graph, statement: Id) {
+        self.appending.add(graph, statement);
+    }
+
+    /// A statement adds rows under keys that it gives.
+    pub(super) fn touch_insert(&mut self, graph: &Graph, statement: Id) {
+        self.inserting.add(graph, statement);
+    }
+
+    /// The end of a hold that wrote this row is in the log: reads wait for it from now on.
+    pub(super) fn end_row(&mut self, graph: &Graph, key: Key, mode: Mode, hold: Id) {
+        for aspect in Aspect::written_by(mode) {
+            self.row(graph, key).frontiers[*aspect as usize].commit(hold);
+            self.frontier(*aspect).ended_rows.add(graph, hold);
+        }
+    }
+
+    /// The end of a hold that wrote or added rows that can't be told is in the log.
+    pub(super) fn end_table(&mut self, graph: &Graph, mode: Mode, hold: Id) {
+        for aspect in Aspect::written_by(mode) {
+            self.frontier(*aspect).ended_wide.add(graph, hold);
+        }
+    }
+
+    /// Whether nobody touches it any more.
+    pub(super) fn is_done(&mut self, graph: &Graph) -> bool {
+        self.rows.retain(|_, row| !row.is_done(graph));
+        self.rows.is_empty()
+            && [&self.writing, &self.writing_wide, &self.appending, &self.inserting]
+                .iter()
+                .all(|pool| pool.is_done(graph))
+            && self.frontiers.iter().all(|frontier| frontier.is_done(graph))
+    }
+}
+
+#[cfg(test)]
+impl TableState {
+    /// How much is noted of it.
+    pub(super) fn noted(&self) -> usize {
+        let of_row = |row: &RowState| {
+            let aspects = row.frontiers.iter();
+            let noted = aspects.map(|row| row.writers.holds.len() + row.reading.len());
+            noted.sum::<usize>() + row.sharing.len()
+        };
+        let of_frontier = |frontier: &Frontier| {
+            frontier.ended_wide.len()
+                + frontier.ended_rows.len()
+                + frontier.reading_wide.len()
+                + frontier.touching_rows.len()
+        };
+        self.rows.values().map(of_row).sum::<usize>()
+            + self.frontiers.iter().map(of_frontier).sum::<usize>()
+            + self.writing.len()
+            + self.writing_wide.len()
+    }
+}
+
+impl Frontier {
+    fn is_done(&self, graph: &Graph) -> bool {
+        [&self.ended_wide, &self.ended_rows, &self.reading_wide, &self.touching_rows]
+            .iter()
+            .all(|pool| pool.is_done(graph))
+    }
+}
+
+impl RowState {
+    fn is_done(&self, graph: &Graph) -> bool {
+        let is_done = |row: &RowFrontier| {
+            row.writers.holds.iter().all(|id| !graph.has(*id)) && row.reading.is_done(graph)
+        };
+        self.frontiers.iter().all(is_done) && self.sharing.is_done(graph)
+    }
+}
+
+impl RowFrontier {
+    /// What this hold wrote stays.
+    fn commit(&mut self, hold: Id) {
+        // Of two whose ends are in the log, the one that wrote later counts.
+        let after = self.committed.map_or(0, |(place, _)| place + 1);
+        if let Some(place) = self.writers.place_of(hold, after) {
+            self.committed = Some((place, hold));
+        }
+    }
+}
+
+impl Writers {
+    /// Adds the last transaction of another session: whoever wrote before goes before that one anyway.
+    fn gather(&mut self, graph: &mut Graph, session: SessionId, waits: &mut Waits) {
+        while self.holds.front().is_some_and(|id| !graph.has(*id)) {
+            self.holds.pop_front();
+            self.forgotten += 1;
+        }
+        let mut last = None;
+        for id in self.holds.iter().rev() {
+            let Some(hold) = graph.hold(*id) else { continue };
+            let is_before = last.is_some_and(|last| last != hold.transaction);
+            if is_before || hold.session == session {
+                break;
+            }
+            // It may have written again since a savepoint, and go on if that is undone.
+            last = Some(hold.transaction);
+            waits.add(graph, *id);
+        }
+    }
+
+    /// The place of a hold, if it is not before this one.
+    fn place_of(&self, hold: Id, first: usize) -> Option<usize> {
+        let first = first.saturating_sub(self.forgotten).min(self.holds.len());
+        let at = self.holds.range(first..).rposition(|writer| *writer == hold)?;
+        Some(self.forgotten + first + at)
+    }
+}
