@@ -126,6 +126,19 @@ impl Statement {
         }
     }
 
+    /// Whether it may commit part of its work before it ends, where it runs outside of a transaction
+    /// block: a routine with COMMIT in it, and what is done CONCURRENTLY.
+    pub fn may_commit_midway(&self) -> bool {
+        match sql::key(&self.sql, 1).as_str() {
+            "call" | "do" => self.outline.single().is_some(),
+            "create" | "drop" | "reindex" | "alter" => {
+                self.outline.single().is_some()
+                    && sql::after_keyword(&self.sql, "concurrently").is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// About how many bytes of memory it takes, besides itself.
     pub fn size(&self) -> usize {
         let parameters = match &self.protocol {
@@ -187,5 +200,37 @@ impl Statement {
             part.command.ends_transaction()
                 && matches!(&*sql::key(&self.sql[part.range.clone()], 1), "rollback" | "abort")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_routine_and_what_is_done_concurrently_may_commit_midway() {
+        let may = |sql: &str| {
+            let statement = Statement {
+                exporter: None,
+                sql: sql.into(),
+                protocol: Protocol::Simple,
+                duration_ms: None,
+                logged_ms: 0,
+                outline: Outline::of(sql),
+            };
+            statement.may_commit_midway()
+        };
+        for sql in [
+            "CALL load(100);",
+            "do $$ begin commit; end $$",
+            "create unique index concurrently on t (a)",
+            "/* nightly */ REINDEX TABLE CONCURRENTLY t",
+            "alter table t detach partition p concurrently",
+        ] {
+            assert!(may(sql), "{sql}");
+        }
+        for sql in ["call p(); call p()", "create index concurrent on t (a)", "select f()"] {
+            assert!(!may(sql), "{sql}");
+        }
     }
 }

@@ -10,9 +10,9 @@ use super::literals::{Call, Parameters, Read};
 use super::sessions::{Effect, Session};
 use super::template::{self, Names, Template};
 use super::{Access, Footprint, Table, Widening};
-use crate::pglog::SessionId;
 use crate::pglog::sql::{self, Command, Outline};
 use crate::pglog::statement::{Protocol, SourceEnd};
+use crate::pglog::{SessionId, SqlState};
 use crate::replay::draws;
 use crate::replay::settings::Login;
 use crate::replay::shape::Shape;
@@ -171,7 +171,9 @@ impl Footprints {
 fn is_run(session: &Session, work: &Work, end: End) -> bool {
     let prepared = |name: &str| session.prepared(name).map(|sql| Box::from(&*sql));
     let before = !work.statement.is_extended() && draws::failed_part(&work.statement, end) > 0;
-    before || draws::of_failed(&work.statement, end, prepared).is_run()
+    let midway = end.source == SourceEnd::Failed(SqlState::QUERY_CANCELED)
+        && work.statement.may_commit_midway();
+    before || midway || draws::of_failed(&work.statement, end, prepared).is_run()
 }
 
 /// What concerns exported snapshots: imports come behind their exports, and before the ends of

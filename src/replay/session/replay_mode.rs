@@ -50,7 +50,7 @@ impl ReplayMode {
         match (&statement.protocol, end.source) {
             (_, SourceEnd::Failed(code))
                 if end.source.is_transient()
-                    && !(settings.replay_cancels && code == SqlState::QUERY_CANCELED) =>
+                    && !is_run_and_canceled(statement, code, status, settings) =>
             {
                 let prepared = |name: &str| context.prepared(name).map(Into::into);
                 let draws = draws::of_failed(statement, end, prepared);
@@ -92,6 +92,18 @@ impl ReplayMode {
             Protocol::BindOnly { .. } => Self::BindOnly,
         }
     }
+}
+
+/// Whether a statement that the source canceled is run, and canceled after the same time: what it had
+/// committed by then is there.
+fn is_run_and_canceled(
+    statement: &Statement,
+    code: SqlState,
+    status: Status,
+    settings: &SessionSettings,
+) -> bool {
+    let has_committed = status == Status::Idle && statement.may_commit_midway();
+    code == SqlState::QUERY_CANCELED && (settings.replay_cancels || has_committed)
 }
 
 /// Whether what a statement gives has changed since it was prepared.
