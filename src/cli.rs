@@ -24,7 +24,7 @@ pub use exit::Exit;
 pub use man::manual;
 pub(crate) use values::{
     at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,
-    seconds_or_for_ever, size, speed, start, switch, text,
+    seconds_or_for_ever, size, speed, start, switch, text, timeout,
 };
 
 /// The version of the package and the git revision it was built from.
@@ -237,6 +237,11 @@ pub struct OrderOptions {
     /// that a later record frees [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub stall_check: Option<Duration>,
+    /// How long nothing may end while something is in flight that the target does not work on, before
+    /// kreplay says who waits for whom, and gives up what all wait for where that is its to do; off or 0:
+    /// for ever [default: 60s]
+    #[arg(long, value_name = "DURATION|off", value_parser = timeout)]
+    pub stall_timeout: Option<Duration>,
     /// How long the newest statement of a session is held back for the session's next record, which
     /// may tell that it failed; everything behind it waits too [default: 100ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]

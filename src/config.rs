@@ -191,6 +191,8 @@ impl Config {
             idle_timeout(&look, cli.operation.timeout_ms, cli.operation.idle_timeout)?;
         let second = Duration::from_secs(1);
         let ms = Duration::from_millis(1);
+        let stall_timeout = cli.order.stall_timeout;
+        let stall_timeout = look.or("stall-timeout", stall_timeout, 60 * second, cli::timeout)?;
         let replay = ReplaySettings {
             format,
             dry_run,
@@ -211,6 +213,7 @@ impl Config {
                 cli::switch,
             )?,
             stall_check: look.or("stall-check", cli.order.stall_check, 2 * ms, cli::duration)?,
+            stall_timeout: (!stall_timeout.is_zero()).then_some(stall_timeout),
             lookahead: look.or("lookahead", cli.order.lookahead, 100 * ms, cli::duration)?,
             merge_idle: look.or("merge-idle", cli.order.merge_idle, second, cli::duration)?,
             idle_timeout,

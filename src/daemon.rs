@@ -234,7 +234,7 @@ async fn start(
             SequencerSettings {
                 order: settings.order,
                 stall_check: settings.stall_check,
-                patience: settings.idle_timeout.unwrap_or(Duration::from_secs(60)),
+                patience: settings.patience_with_silence(),
                 target: target.clone(),
                 observer: probe.login,
                 pressure: pressure.clone(),

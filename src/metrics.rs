@@ -151,6 +151,8 @@ metrics! {
         "1 while the source and the target can be reached, or one is not needed (--dry-run), 0 otherwise: what /readyz looks at.";
     STALLS_BROKEN: Counter, "kreplay_stalls_broken_total", ["reason"], Count,
         "Statements that waited for a lock whose end stands later in the log, by how they were freed.";
+    STALLED: Gauge, "kreplay_stalled", [], Count,
+        "1 while nothing has ended for --stall-timeout and something in flight waits for what the target does not work on, 0 otherwise; the log and /report tell for what.";
     STATEMENTS_WAITING: Gauge, "kreplay_statements_waiting", [], Count,
         "Statements that have been read and wait for others that they conflict with (--order conflict).";
     ORDER_WIDENED: Counter, "kreplay_order_widened_total", ["extent", "reason"], Count,

@@ -5,13 +5,15 @@
 //! - `commits`: how far the replay is, for the next start;
 //! - `damage`: records that can't be read, files that are not one log;
 //! - `partitions`: one order out of several partitions, and how they are given away;
-//! - `showing`: how far the replay is, for whoever watches.
+//! - `showing`: how far the replay is, for whoever watches;
+//! - `standstill`: what it does when nothing ends any more.
 
 mod account;
 mod commits;
 mod damage;
 mod partitions;
 mod showing;
+mod standstill;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +43,7 @@ use crate::replay::intake::{
     Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent,
 };
 use crate::replay::lookahead::LookaheadLimits;
+use crate::replay::order::stall_watch::StallWatch;
 use crate::replay::pace::Moment;
 use crate::replay::policy::Tally;
 use crate::replay::report::Shapes;
@@ -175,6 +178,7 @@ pub struct Consumer {
     first_statement: Option<Instant>,
     last_progress: Instant,
     standstill: StallTimer,
+    stall_watch: Option<StallWatch>,
     /// The broker is being asked where the partitions end.
     look_at_ends: Option<tokio::task::JoinHandle<()>>,
     /// When offsets were last committed whether or not they had changed.
@@ -229,6 +233,9 @@ impl Consumer {
             Source::Kafka(_) => None,
         };
         let vital = PanicGuard::new("consumer", parts.fatal.clone());
+        let stall_timeout = parts.settings.stall_timeout;
+        let stall_watch =
+            stall_timeout.map(|it| StallWatch::new(it, parts.settings.patience_with_silence()));
         Self {
             source: Some(parts.source),
             names: parts.names,
@@ -266,6 +273,7 @@ impl Consumer {
             first_statement: None,
             last_progress: now,
             standstill: StallTimer::default(),
+            stall_watch,
             look_at_ends: None,
             committed_all: now,
             newest_ended_ms: 0,
@@ -590,12 +598,13 @@ impl Actor for Consumer {
         ctx.run_interval(SHOW_INTERVAL, |actor, _| actor.show_extent());
         let wait = self.settings.lookahead / 4;
         let tick = wait.clamp(Duration::from_millis(2), Duration::from_millis(50));
-        ctx.run_interval(tick, |actor, _| {
+        ctx.run_interval(tick, |actor, ctx| {
             let nothing_held = actor.partitions.is_empty() && actor.intake.is_empty();
             if actor.phase == Phase::Reading && !nothing_held {
                 actor.release();
             }
             actor.look_at_standstill();
+            actor.watch(ctx);
         });
         self.read(ctx);
     }

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Message, Recipient};
+use actix::{Message, MessageResponse, Recipient};
 
 use crate::pglog::sql::AlteredLogins;
 use crate::pglog::{SessionId, SqlState};
 use crate::replay::intake::Delivery;
 use crate::replay::ledger::Fate;
+use crate::replay::order::wait_chain::{Remedy, Stall, Waiter};
 use crate::replay::session::{Ended, Session};
 use crate::replay::work::{Position, Seq, Work};
 use crate::target::Login;
@@ -74,6 +75,8 @@ pub enum Turn {
     RunAhead(Seq),
     /// Close the connection; nothing more is expected of the session.
     GiveUp,
+    /// Cancel this statement if it still runs: it would hold everything up for ever.
+    GiveUpStatement(Seq),
     /// It may log in, as soon as it may have a connection.
     LogIn {
         /// Whether nothing before it can mend a refusal any more.
@@ -288,6 +291,57 @@ pub struct ReadOn;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct BreakStall;
+
+/// Consumer → supervisor → sequencer: nothing has ended for long. What does everybody wait for?
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub struct LookAtStall {
+    /// Which look it is.
+    pub look: u64,
+    /// Whether nothing more will be read.
+    pub no_more: bool,
+    /// Who hears what was found.
+    pub answer: Recipient<StallSeen>,
+}
+
+/// Supervisor → session: where does it stand?
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "SessionStanding")]
+pub struct AskStanding;
+
+/// Where a session stands.
+#[derive(Debug, Clone, MessageResponse)]
+pub struct SessionStanding {
+    /// As far as the session knows itself.
+    pub waiter: Waiter,
+    /// The prepared transactions that it finishes further on.
+    pub finishes: Vec<Box<str>>,
+}
+
+/// Supervisor → sequencer: where the sessions stand, for it to say who holds up whom.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Standings {
+    /// Why they were asked.
+    pub look: LookAtStall,
+    /// The sessions that have a connection or something to do.
+    pub sessions: Vec<SessionStanding>,
+}
+
+/// Sequencer → consumer: the chains of waits that nothing ends by itself.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StallSeen {
+    /// At which look.
+    pub look: u64,
+    /// The chains.
+    pub stalls: Vec<Stall>,
+}
+
+/// Consumer → supervisor → sequencer: the heads of chains of waits are given up.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GiveUpHeads(pub Vec<Remedy>);
 
 /// Session → supervisor: its actor has ended.
 #[derive(Debug, Clone, Copy, Message)]

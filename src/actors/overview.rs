@@ -10,7 +10,7 @@ use crate::replay::bottleneck::{Bound, Shares};
 use crate::replay::footprint::Costly;
 use crate::replay::policy::{Outcome, Tally};
 use crate::replay::progress::{Extent, Sample};
-use crate::replay::report::{CostlyShape, Lag, PartitionLag};
+use crate::replay::report::{CostlyShape, Lag, PartitionLag, StallReport};
 use crate::replay::waits::Waits;
 
 /// The numbers of the moment. A std mutex, held for an assignment.
@@ -24,6 +24,7 @@ struct Numbers {
     sessions: Vec<(&'static str, usize)>,
     connections: usize,
     stalls: BTreeMap<&'static str, u64>,
+    stall: Option<StallReport>,
     partitions: Vec<Partition>,
     behind: Option<Duration>,
     costly: Vec<Costly>,
@@ -51,6 +52,25 @@ impl Overview {
     pub fn stall_broken(&self, how: StallBreak) {
         metrics::stall_broken(how);
         *self.numbers().stalls.entry(how.label()).or_default() += 1;
+    }
+
+    /// Nothing goes on.
+    pub fn stands_still(&self, report: StallReport) {
+        metrics::stalled(true);
+        self.numbers().stall = Some(report);
+    }
+
+    /// It goes on again.
+    pub fn goes_on(&self) {
+        metrics::stalled(false);
+        if let Some(stall) = &mut self.numbers().stall {
+            stall.is_over = true;
+        }
+    }
+
+    /// The last standstill that was told.
+    pub fn stall(&self) -> Option<StallReport> {
+        self.numbers().stall.clone()
     }
 
     /// The stalls broken so far, by how.

@@ -3,6 +3,7 @@
 mod catalogs;
 mod conflicts;
 mod stalls;
+mod standstill;
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -3,12 +3,14 @@
 //! - `connecting`: how it comes to its connection, loses it and gives it up;
 //! - `login_changes`: its statements that change what log-ins find;
 //! - `requests`: what is sent for a request;
-//! - `rewriting`: statements that name something of the source's server.
+//! - `rewriting`: statements that name something of the source's server;
+//! - `standing`: what it waits for, and what becomes of a statement that is given up.
 
 mod connecting;
 mod login_changes;
 mod requests;
 mod rewriting;
+mod standing;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -36,7 +38,7 @@ use crate::pglog::SessionId;
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::backends::Backends;
-use crate::replay::ledger::{Fate, Filtered, Skipped};
+use crate::replay::ledger::{Fate, Filtered, GivenUp, Skipped};
 use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::Request;
@@ -148,6 +150,8 @@ pub struct SessionActor {
     listener: Option<Waker>,
     /// A statement that names what the target does not have: it is answered for, not sent.
     withheld: Option<(Arc<Work>, Skipped)>,
+    /// A statement that is canceled since it would hold everything up for ever.
+    given_up: Option<Seq>,
     /// Its end is put off until others have seen a snapshot that it has exported.
     stays: bool,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
@@ -224,6 +228,7 @@ impl SessionActor {
             progress: Progress::default(),
             listener: None,
             withheld: None,
+            given_up: None,
             stays: false,
             canceling: false,
             alarm: None,
@@ -471,6 +476,7 @@ impl SessionActor {
                 nothing is sent behind");
         }
         let withheld = self.withheld.take_if(|(work, _)| answered.finished == Some(work.seq));
+        let is_given_up = self.ends_given_up(answered.finished, error);
         if let Some((work, end)) = answered.ended {
             self.made_progress = true;
             self.backoff = FIRST_BACKOFF;
@@ -481,6 +487,9 @@ impl SessionActor {
                 info!(session = %self.id, reason = why.label(),
                     "skipped: it names what no replayed session has");
                 self.progress.ended.push((work, Settlement::Not(Fate::Skipped(why))));
+            } else if is_given_up {
+                let fate = Fate::GivenUp(GivenUp::Stalled);
+                self.progress.ended.push((work, Settlement::Not(fate)));
             } else {
                 if let (Some(error), SourceEnd::Succeeded | SourceEnd::Unknown) =
                     (&reply.error, end.source)
@@ -678,6 +687,7 @@ impl Handler<Turn> for SessionActor {
                 self.state_at(now).run_ahead(seq);
             }
             Turn::GiveUp => return self.begin_leave(Leave::Idle, ctx),
+            Turn::GiveUpStatement(seq) => return self.give_up_statement(seq, ctx),
             Turn::Abort(last) => return self.cut_off(last, ctx),
             Turn::LogIn { is_final } => return self.log_in_came(is_final, ctx),
             Turn::Change(seq) => self.state_at(now).grant_change(seq),

@@ -103,6 +103,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration with its unit, as 5ms, 60s, 2m or 1h30m".into())
 }
 
+/// A length of time, or none: zero.
+pub fn timeout(text: &str) -> Result<Duration, String> {
+    if text.trim().eq_ignore_ascii_case("off") { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 /// A factor, or as fast as can be.
 pub fn speed(text: &str) -> Result<Speed, String> {
     match text.parse::<f64>() {

@@ -58,6 +58,7 @@ fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
     assert_eq!(replay.errors.tolerance, Tolerance::Never);
     assert_eq!(replay.idle_timeout, Some(Duration::from_secs(60)));
     assert_eq!(replay.stall_check, Duration::from_millis(2));
+    assert_eq!(replay.stall_timeout, Some(Duration::from_secs(60)));
     assert_eq!(replay.lookahead, Duration::from_millis(100));
     assert_eq!(replay.max_in_flight_bytes, 256 << 20);
     assert_eq!((replay.max_in_flight, replay.max_sessions, replay.workers), (10_000, None, None));
@@ -269,6 +270,14 @@ fn the_idle_timeout_is_milliseconds_or_a_duration_and_0_is_never() {
     assert_eq!(idle("-m 5", &[("KREPLAY_IDLE_TIMEOUT", "2m")]), Some(Duration::from_millis(5)));
     assert_eq!(idle("-m 0", &[]), None);
     assert!(error("-m 1 --idle-timeout 1s", &[]).contains("--idle-timeout"));
+}
+
+#[test]
+fn a_stall_is_told_after_a_minute_another_time_or_never() {
+    let timeout = |line| config(line, &[]).replay.stall_timeout;
+    assert_eq!(timeout("--stall-timeout 300ms"), Some(Duration::from_millis(300)));
+    assert_eq!((timeout("--stall-timeout off"), timeout("--stall-timeout 0")), (None, None));
+    assert!(error("--stall-timeout on", &[]).contains("--stall-timeout"));
 }
 
 #[test]

@@ -67,6 +67,7 @@ impl Reporting {
             lag: self.overview.lag_of_report(),
             waits: seconds(&self.overview.waits()),
             costly: self.overview.costly_of_report(),
+            stall: self.overview.stall(),
             ..Report::clone(&self.frame)
         }
     }

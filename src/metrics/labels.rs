@@ -27,6 +27,9 @@ label! {
         EarlyAdvance => "early_advance",
         /// The blocker had no record left: its connection was closed.
         BlockerClosed => "blocker_closed",
+        /// Nothing had ended for --stall-timeout: what everything waited for was given up, or not waited
+        /// for any longer.
+        GivenUp => "given_up",
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     CONSUMER_LAG, CONSUMER_LOW_WATERMARK, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT,
     KEPT_IDLE, LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED,
     READ_BEYOND, RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED,
-    SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, STALLS_BROKEN, STATEMENTS_IN_FLIGHT,
+    SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, STALLED, STALLS_BROKEN, STATEMENTS_IN_FLIGHT,
     STATEMENTS_WAITING, SessionEnd, SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED,
     TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
 };
@@ -117,6 +117,11 @@ pub fn connected(side: Side, is_connected: bool) {
 /// Counts a statement that was freed from waiting for a lock.
 pub fn stall_broken(how: StallBreak) {
     counter!(STALLS_BROKEN.name, "reason" => how.label()).increment(1);
+}
+
+/// Shows whether nothing goes on, and that is neither the target's nor the input's doing.
+pub fn stalled(is_stalled: bool) {
+    gauge!(STALLED.name).set(f64::from(u8::from(is_stalled)));
 }
 
 /// Counts a transaction that is run again since the target alone failed it for a conflict.

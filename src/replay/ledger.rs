@@ -109,6 +109,8 @@ reasons! {
         ConnectFailed => "connect_failed",
         /// Each time it ran, its connection was lost.
         ConnectionLost => "connection_lost",
+        /// Nothing went on for --stall-timeout, and it was what everything waited for.
+        Stalled => "stalled",
     }
 }
 

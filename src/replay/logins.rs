@@ -149,6 +149,31 @@ impl LogIns {
         self.waiting_changes.insert(session, WaitingChange { change, looks: 0, blocker: None });
     }
 
+    /// A session whose change of log-ins the session's log-in waits for, or whose statement; `None` where
+    /// it does not wait, or none is known.
+    pub fn blocker_of_log_in(
+        &self,
+        session: SessionId,
+        blocker: impl Fn(SessionId) -> Blocker,
+    ) -> Option<SessionId> {
+        let Waiting { place, refused, blocker: known } = self.waiting.get(&session)?;
+        if *refused {
+            return *known;
+        }
+        let mut changes = self.changes.range(..*place).map(|(_, changing)| *changing);
+        changes.find(|changing| *changing != session && blocker(*changing).is_before(*place))
+    }
+
+    /// A session that the session's change of log-ins waits for.
+    pub fn blocker_of_change(
+        &self,
+        session: SessionId,
+        blocks: impl Fn(SessionId, &Change) -> bool,
+    ) -> Option<SessionId> {
+        let WaitingChange { change, blocker, .. } = self.waiting_changes.get(&session)?;
+        blocker.filter(|known| blocks(*known, change))
+    }
+
     /// The changes that may start by now. `blocks` tells whether a change has to wait for a session,
     /// `find` a session other than its own that it has to wait for. `is_look`: another second is over.
     pub fn due_changes(

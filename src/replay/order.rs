@@ -2,6 +2,8 @@
 
 pub mod conflict;
 mod serial;
+pub mod stall_watch;
+pub mod wait_chain;
 
 pub use serial::SerialOrder;
 

@@ -10,6 +10,7 @@ mod calls;
 pub mod compare;
 mod durations;
 mod shapes;
+mod stall;
 mod table;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use self::shapes::Shapes;
+pub use self::stall::{StallReport, WaitReport};
 use crate::replay::policy::Tally;
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.
@@ -58,6 +60,8 @@ pub struct Report {
     pub waits: BTreeMap<&'static str, f64>,
     /// What costs the conflict order the most concurrency, the worst first.
     pub costly: Vec<CostlyShape>,
+    /// The last time that nothing went on for --stall-timeout, if there was one.
+    pub stall: Option<StallReport>,
 }
 
 /// The pace of the source, as it is kept.

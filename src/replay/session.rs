@@ -31,6 +31,7 @@ mod log_ins;
 mod preparing;
 mod replay_mode;
 mod running_again;
+mod standing;
 mod steps;
 
 pub use findings::{DatabaseFindings, Findings};

@@ -32,6 +32,9 @@ pub struct ReplaySettings {
     pub replay_cancels: bool,
     /// How long a statement may run before the target is asked what it waits for.
     pub stall_check: Duration,
+    /// For how long nothing may end while something is in flight, before it is told what that waits for;
+    /// `None`: for ever.
+    pub stall_timeout: Option<Duration>,
     /// How long a live statement may wait for its session's next record.
     pub lookahead: Duration,
     /// After how long without a record a partition holds the others up no longer.
@@ -53,6 +56,11 @@ pub struct ReplaySettings {
 }
 
 impl ReplaySettings {
+    /// For how long a session without a next record may hold up others.
+    pub fn patience_with_silence(&self) -> Duration {
+        self.idle_timeout.unwrap_or(Duration::from_secs(60))
+    }
+
     /// How many threads there are on a machine with so many cores. The first reads the log and keeps
     /// the order; the others, if any, have the sessions.
     ///

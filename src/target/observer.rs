@@ -3,6 +3,7 @@
 use tokio_postgres::{Client, Statement};
 
 use super::error::ObserveError;
+use crate::replay::order::wait_chain::ForeignBackend;
 
 /// A connection of our own that asks the server about itself.
 pub struct Observer {
@@ -22,6 +23,11 @@ const PREPARED_BLOCKERS: &str = "
     JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = own.transactionid
     WHERE NOT w.granted AND w.pid = ANY ($1::int4[])
     ORDER BY p.gid";
+
+const CLIENTS: &str = "
+    SELECT pid, COALESCE(NULLIF(application_name, ''), backend_type, '')::text,
+        COALESCE(state, '')::text
+    FROM pg_catalog.pg_stat_activity WHERE pid = ANY ($1::int4[])";
 
 impl Observer {
     pub(super) async fn new(client: Client) -> Result<Self, ObserveError> {
@@ -50,6 +56,17 @@ impl Observer {
     pub async fn prepared_blockers(&self, pids: &[i32]) -> Result<Vec<String>, ObserveError> {
         let rows = self.client.query(PREPARED_BLOCKERS, &[&pids]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// What these backends are: who they call themselves, and what they are about.
+    pub async fn clients(&self, pids: &[i32]) -> Result<Vec<ForeignBackend>, ObserveError> {
+        let rows = self.client.query(CLIENTS, &[&pids]).await?;
+        rows.iter()
+            .map(|row| {
+                let (pid, application, state) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                Ok(ForeignBackend { pid, application, state })
+            })
+            .collect()
     }
 
     /// Every database with its encoding, by PostgreSQL's name of it (`UTF8`, `LATIN1`).

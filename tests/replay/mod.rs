@@ -14,3 +14,4 @@ mod regression;
 mod report;
 mod sessions;
 mod stalls;
+mod standstill;

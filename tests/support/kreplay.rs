@@ -282,6 +282,17 @@ impl Running {
         }
     }
 
+    /// Waits until so many lines of the log hold this.
+    #[track_caller]
+    pub fn wait_for_lines(&mut self, text: &str, times: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.stderr().lines().filter(|line| line.contains(text)).count() < times {
+            let goes_on = self.is_running() && Instant::now() < deadline;
+            assert!(goes_on, "{text:?} is not there {times} times\n{self}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// A line of the process's `/proc/PID/status` that counts kilobytes: `VmHWM`, `VmRSS`.
     pub fn memory_kb(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));

@@ -32,6 +32,7 @@ impl Consumer {
         }
         let had_room = self.window.has_room();
         self.last_progress = Instant::now();
+        self.moves();
         for progress in std::mem::take(&mut self.unaccounted) {
             self.progress(progress);
         }

@@ -268,7 +268,7 @@ impl Sequencer {
     }
 
     /// Whether a statement runs that wants nobody on the observer's database.
-    fn stays_away(&mut self) -> bool {
+    pub(super) fn stays_away(&mut self) -> bool {
         let sessions = &self.sessions;
         let runs = |session| sessions.get(session).is_some_and(|it| it.running().is_some());
         let away = self.stalls.away.as_ref();

@@ -128,16 +128,16 @@ impl Supervisor {
 }
 
 impl Entry {
-    fn state(&self) -> MutexGuard<'_, Session> {
+    pub(super) fn state(&self) -> MutexGuard<'_, Session> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn blocker(&self) -> Blocker {
+    pub(super) fn blocker(&self) -> Blocker {
         self.state().login_blocker()
     }
 
     /// Whether a change of log-ins has to wait for this session.
-    fn holds_up(&self, change: &Change) -> bool {
+    pub(super) fn holds_up(&self, change: &Change) -> bool {
         let state = self.state();
         state.is_log_in_awaited()
             || change.behind_statements && state.login_blocker().is_before(change.seq)

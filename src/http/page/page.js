@@ -44,6 +44,16 @@ function lag({ behind_source_seconds: behind, partitions }) {
     [number(at.partition), ...[at.position, at.committed, at.high_watermark, unreadOf(at)].map(number)]))];
 }
 
+// The last time that nothing went on: who waited for whom.
+function standstill({ stall }) {
+  if (!stall) return [];
+  const told = stall.is_over ? 'Nothing had gone on' : 'Nothing goes on, and nothing has';
+  return [note(`${told} for ${duration(stall.seconds * 1000)}; ` +
+    `${stall.given_up.length ? stall.given_up.join('; ') : 'waiting on'}.`),
+  table(['Session', 'where', 'waits for', 'held up by'], stall.chain.map((wait) =>
+    [wait.session, wait.place ?? '–', wait.waits_for, wait.held_up_by ?? '–']), 4)];
+}
+
 function waits({ waits: seconds, stalls_broken: stalls }) {
   const rows = Object.entries(seconds).sort(([, a], [, b]) => b - a);
   const longest = Math.max(0, ...rows.map(([, s]) => s));
@@ -93,6 +103,7 @@ function show(next) {
   put('waits', waits(report));
   put('method', method(report.method));
   if (now) put('sessions', sessions(now)); else leaveOut('sessions');
+  if (report.stall) put('standstill', standstill(report)); else leaveOut('standstill');
   if (report.costly.length) put('costly', costly(report.costly)); else leaveOut('costly');
   $('about').replaceChildren(`kreplay ${report.kreplay}, running since ${moment(report.since)}`,
     ...(now ? ['metrics', 'report', 'readyz', 'livez'].flatMap((path) => [' · ', el('a', { href: path }, path)]) : []));

@@ -279,6 +279,18 @@ impl ConflictOrder {
         awaited
     }
 
+    /// The prepared transactions that a statement waits for in the end, and whose end has not been read.
+    pub fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {
+        let mut met = HashSet::default();
+        self.meets(seq, |id| {
+            met.insert(id);
+            false
+        });
+        let waits = |prepared: &Transaction| prepared.holds().any(|hold| met.contains(&hold));
+        let awaited = self.prepared.iter().filter(|(_, prepared)| waits(prepared));
+        awaited.map(|(name, _)| &**name).collect()
+    }
+
     /// Whether a statement waits, directly or through others, for this other one.
     pub fn waits_for(&self, seq: Seq, other: Seq) -> bool {
         let Some(other) = self.statements.get(&other) else { return false };

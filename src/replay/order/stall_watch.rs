@@ -1,0 +1,229 @@
+//! When the sessions are asked what they wait for, and when what they say is told and acted on.
+//!
+//! The watchdog of last resort. It looks when nothing has ended for half of its time-out, and tells a
+//! stall at the next look: by then nothing has ended for the whole of it, and the same statement has
+//! been at the head of the chain for half of it at least.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::pglog::SessionId;
+use crate::replay::order::wait_chain::{Remedy, Stall};
+use crate::replay::work::Seq;
+
+/// Watches over a replay. All times count from its start.
+#[derive(Debug)]
+pub struct StallWatch {
+    timeout: Duration,
+    /// For how long a record is waited for that may still be read.
+    patience: Duration,
+    /// Since when nothing has ended.
+    since: Duration,
+    next_look: Duration,
+    /// How many looks there have been.
+    looks: u64,
+    /// Since when each has been seen at the head of a chain.
+    heads: HashMap<Head, Duration>,
+    /// When a stall was told last, since nothing has ended.
+    told: Option<Duration>,
+}
+
+type Head = (SessionId, Option<Seq>);
+
+/// A stall that is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldStall {
+    /// For how long nothing has ended.
+    pub still_for: Duration,
+    /// The chain of waits; of several, that of the first statement in the log.
+    pub stall: Stall,
+    /// How many chains there are.
+    pub chains: usize,
+    /// What is done, for all of them.
+    pub remedies: Vec<Remedy>,
+}
+
+impl StallWatch {
+    /// Nothing has begun. `patience`: for how long what may still be read is waited for.
+    pub fn new(timeout: Duration, patience: Duration) -> Self {
+        Self {
+            timeout,
+            patience,
+            since: Duration::ZERO,
+            next_look: timeout / 2,
+            looks: 0,
+            heads: HashMap::new(),
+            told: None,
+        }
+    }
+
+    /// Something has ended, or nothing is in flight. Returns whether that is the end of a stall that was
+    /// told.
+    pub fn moves(&mut self, now: Duration) -> bool {
+        self.since = now;
+        self.next_look = now + self.timeout / 2;
+        self.heads.clear();
+        self.told.take().is_some()
+    }
+
+    /// The look that is due, by its number.
+    pub fn due(&mut self, now: Duration) -> Option<u64> {
+        if now < self.next_look {
+            return None;
+        }
+        self.next_look = now + self.timeout / 2;
+        self.looks += 1;
+        Some(self.looks)
+    }
+
+    /// What a look has found. Returns what is to be told.
+    pub fn seen(&mut self, look: u64, stalls: Vec<Stall>, now: Duration) -> Option<ToldStall> {
+        if look != self.looks || self.since + self.timeout / 2 > now {
+            // Something has ended meanwhile, or it has come too late.
+            return None;
+        }
+        let before = std::mem::take(&mut self.heads);
+        for head in stalls.iter().filter_map(Stall::head) {
+            self.heads.insert(head, before.get(&head).copied().unwrap_or(now));
+        }
+        let still_for = now - self.since;
+        let rests = self.told.is_some_and(|told| now < told + self.timeout);
+        if still_for < self.timeout || rests {
+            return None;
+        }
+        let held: Vec<(Stall, Duration)> = stalls
+            .into_iter()
+            .filter_map(|stall| {
+                let since = self.heads.get(&stall.head()?)?;
+                Some((stall, now - *since))
+            })
+            .filter(|(stall, held)| self.is_stall(stall, *held))
+            .collect();
+        let may_act = |(stall, held): &&(Stall, Duration)| {
+            stall.remedy != Remedy::None && (!stall.may_be_read || *held >= self.patience)
+        };
+        let remedies = held.iter().filter(may_act).map(|(stall, _)| stall.remedy.clone());
+        let mut remedies: Vec<Remedy> = remedies.collect();
+        remedies.dedup();
+        let chains = held.len();
+        let (stall, _) = held.into_iter().next()?;
+        self.told = Some(now);
+        Some(ToldStall { still_for, stall, chains, remedies })
+    }
+
+    /// Whether a chain has stood for so long that it is told.
+    fn is_stall(&self, stall: &Stall, held: Duration) -> bool {
+        // A session that is silent on the source is no stall before its time is up.
+        let is_silent = matches!(stall.remedy, Remedy::CloseSession(_)) && stall.may_be_read;
+        held >= if is_silent { self.patience } else { self.timeout / 3 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::order::Start;
+    use crate::replay::order::wait_chain::{Link, Place, Standing};
+    use crate::replay::work::Position;
+
+    const A: SessionId = SessionId { start: 1, pid: 1 };
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn watch() -> StallWatch {
+        StallWatch::new(s(60), s(600))
+    }
+
+    fn stall(seq: u64, remedy: Remedy) -> Stall {
+        let at = Position { partition: 0, offset: 0, line: seq };
+        let statement = Some(Place { seq: Seq(seq), at });
+        let standing = Standing::Request(1);
+        let link = Link { session: A, statement, standing, holder: None };
+        Stall { links: vec![link], remedy, may_be_read: false }
+    }
+
+    fn give_up(seq: u64) -> Stall {
+        stall(seq, Remedy::GiveUpStatement(Start { session: A, seq: Seq(seq) }))
+    }
+
+    /// Looks where one is due, once a second, finds this, and gives when it was told and what was done.
+    fn tell(
+        watch: &mut StallWatch,
+        seconds: std::ops::Range<u64>,
+        found: impl Fn(u64) -> Vec<Stall>,
+    ) -> Vec<(u64, usize)> {
+        let told = seconds.filter_map(|at| {
+            let look = watch.due(s(at))?;
+            Some((at, watch.seen(look, found(at), s(at))?.remedies.len()))
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_stall_is_told_after_its_time_out_and_again_after_each() {
+        assert_eq!(tell(&mut watch(), 0..200, |_| vec![give_up(1)]), [(60, 1), (120, 1), (180, 1)]);
+        let told = tell(&mut watch(), 0..100, |_| vec![stall(1, Remedy::None)]);
+        assert_eq!(told, [(60, 0)], "what is not kreplay's is only told");
+    }
+
+    #[test]
+    fn nothing_is_told_while_no_chain_is_found_or_things_end() {
+        assert_eq!(tell(&mut watch(), 0..600, |_| Vec::new()), []);
+        let mut watch = watch();
+        let told = (0..600).filter_map(|at| {
+            if at % 50 == 0 {
+                assert!(!watch.moves(s(at)));
+            }
+            let look = watch.due(s(at))?;
+            watch.seen(look, vec![give_up(1)], s(at))
+        });
+        assert_eq!(told.count(), 0);
+    }
+
+    #[test]
+    fn who_has_just_come_to_the_head_is_not_given_up_though_nothing_has_ended_for_long() {
+        let found = |at| if at < 590 { Vec::new() } else { vec![give_up(1)] };
+        assert_eq!(tell(&mut watch(), 0..640, found), [(630, 1)]);
+        let changing = |at: u64| vec![give_up(at)];
+        assert_eq!(tell(&mut watch(), 0..640, changing), []);
+    }
+
+    #[test]
+    fn an_answer_that_comes_behind_an_end_is_not_heeded() {
+        let mut watch = watch();
+        let look = watch.due(s(30)).expect("half of the time is over");
+        watch.seen(look, vec![give_up(1)], s(30));
+        let look = watch.due(s(60)).expect("all of it is");
+        assert!(!watch.moves(s(61)), "nothing was told");
+        assert_eq!(watch.seen(look, vec![give_up(1)], s(61)), None);
+        assert_eq!(tell(&mut watch, 62..130, |_| vec![give_up(2)]), [(121, 1)]);
+        assert!(watch.moves(s(130)), "what was told is over");
+    }
+
+    #[test]
+    fn what_may_still_be_read_is_waited_for_longer() {
+        let unread = |stall: Stall| Stall { may_be_read: true, ..stall };
+        let told = tell(&mut watch(), 0..700, |_| vec![unread(give_up(1))]);
+        let acted: Vec<_> = told.iter().filter(|(_, remedies)| *remedies > 0).collect();
+        assert_eq!((told[0], acted[0]), ((60, 0), &(660, 1)), "{told:?}");
+        let silent = stall(1, Remedy::CloseSession(A));
+        let told = tell(&mut watch(), 0..700, |_| vec![unread(silent.clone())]);
+        assert_eq!(told[0], (630, 1), "until then it is the source's silence");
+    }
+
+    #[test]
+    fn of_several_chains_the_first_is_told_and_all_are_broken() {
+        let mut watch = watch();
+        for at in [30, 60] {
+            let look = watch.due(s(at)).expect("it is due");
+            let told = watch.seen(look, vec![give_up(1), give_up(2)], s(at));
+            if at == 60 {
+                let told = told.expect("it has been seen twice");
+                assert_eq!((told.chains, told.remedies.len(), told.still_for), (2, 2, s(60)));
+                assert_eq!(told.stall, give_up(1));
+            }
+        }
+    }
+}
