@@ -53,9 +53,9 @@ fn step(command: Command, text: &str) -> Option<Step> {
         Command::Commit => Step::Commit,
         Command::Rollback => Step::Rollback,
         Command::Chain => Step::Chain { undone: is_undoing(text) },
-        Command::PrepareTransaction => Step::Prepare(last_word(text)),
+        Command::PrepareTransaction => Step::Prepare(identifier(text)),
         Command::FinishPrepared => {
-            Step::FinishPrepared { name: last_word(text), undone: is_undoing(text) }
+            Step::FinishPrepared { name: identifier(text), undone: is_undoing(text) }
         }
         Command::Savepoint => match &*sql::key(text, 1) {
             "savepoint" => Step::Savepoint(last_word(text)),
@@ -68,15 +68,28 @@ fn step(command: Command, text: &str) -> Option<Step> {
 
 /// Whether a statement ends the prepared transaction with this identifier.
 pub fn finishes_prepared(statement: &Statement, gid: &str) -> bool {
-    let quoted = format!("'{}'", gid.replace('\'', "''"));
     statement.outline.has(|command| command == Command::FinishPrepared)
         && steps(statement)
             .iter()
-            .any(|step| matches!(step, Step::FinishPrepared { name, .. } if **name == *quoted))
+            .any(|step| matches!(step, Step::FinishPrepared { name, .. } if **name == *gid))
 }
 
 fn is_undoing(text: &str) -> bool {
     matches!(&*sql::key(text, 1), "rollback" | "abort")
+}
+
+/// The transaction's identifier, which is a string: as it is written, so that case tells two apart.
+fn identifier(text: &str) -> Box<str> {
+    let word = sql::last_token(text);
+    let quoted = word.strip_prefix(['e', 'E']).unwrap_or(word);
+    if let Some(string) = quoted.strip_prefix('\'').and_then(|it| it.strip_suffix('\'')) {
+        return string.replace("''", "'").into();
+    }
+    let dollars = word
+        .strip_prefix('$')
+        .and_then(|it| it.split_once('$'))
+        .and_then(|(tag, it)| it.strip_suffix('$')?.strip_suffix(tag)?.strip_suffix('$'));
+    dollars.unwrap_or(word).into()
 }
 
 /// The name that such a statement ends with, as PostgreSQL folds it.
@@ -114,10 +127,23 @@ mod tests {
             "what the update does is in its footprint"
         );
         assert_eq!(steps_of("rollback and chain"), [Step::Chain { undone: true }]);
-        assert_eq!(steps_of("prepare transaction 'x'"), [Step::Prepare("'x'".into())]);
         assert_eq!(
             steps_of("rollback prepared 'x'"),
-            [Step::FinishPrepared { name: "'x'".into(), undone: true }]
+            [Step::FinishPrepared { name: "x".into(), undone: true }]
         );
+    }
+
+    #[test]
+    fn a_prepared_transaction_is_known_by_its_identifier_however_that_is_written() {
+        for (text, gid) in [
+            ("prepare transaction 'x'", "x"),
+            ("PREPARE TRANSACTION 'Order 7' ; -- done", "Order 7"),
+            ("prepare transaction 'it''s'", "it's"),
+            ("prepare transaction e'x'", "x"),
+            ("prepare transaction $$x$$", "x"),
+            ("prepare transaction $gid$It's$gid$", "It's"),
+        ] {
+            assert_eq!(steps_of(text), [Step::Prepare(gid.into())], "{text}");
+        }
     }
 }
