@@ -116,7 +116,13 @@ fn of_node(node: &NodeEnum, nextval: bool) -> Draws {
             own.max(of_with(select.with_clause.as_ref(), nextval)).max(of_select(select, nextval))
         }
         NodeEnum::CopyStmt(copy) if copy.is_from => Draws::Unknown,
-        NodeEnum::CreateTableAsStmt(_) if nextval => Draws::Varying,
+        NodeEnum::CreateTableAsStmt(create) => {
+            let query = create.query.as_ref().and_then(|query| query.node.as_ref());
+            match query.map_or(Draws::No, |query| of_node(query, nextval)) {
+                Draws::No => Draws::No,
+                _ => Draws::Varying,
+            }
+        }
         NodeEnum::MergeStmt(_) | NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) => Draws::Varying,
         NodeEnum::ExplainStmt(explain) if explain.options.iter().any(is_analyze) => {
             let query = explain.query.as_ref().and_then(|query| query.node.as_ref());
@@ -255,6 +261,8 @@ mod tests {
             "select create_order(1)",
             "select * from app.create_order(1)",
             "create table x as select nextval('s')",
+            "create table x as select create_order(1)",
+            "create materialized view x as select * from app.create_order(1)",
             "explain analyze insert into t select 1",
         ] {
             assert_eq!(draws(sql), Draws::Varying, "{sql}");
@@ -275,6 +283,7 @@ mod tests {
             "with x as (delete from t returning 1) select * from x",
             "alter table t add x int",
             "explain insert into t values (1)",
+            "create table x as select * from t",
             "execute unknown",
             "prepare q as insert into t default values",
             "not sql",
