@@ -13,6 +13,7 @@ mod serving;
 mod status;
 
 use std::future::pending;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -193,8 +194,15 @@ fn source_exit(error: &SourceError) -> Exit {
         SourceError::BadProperty { .. }
         | SourceError::Columns { .. }
         | SourceError::OutOfOrder { .. } => Exit::Usage,
+        SourceError::Io { source, .. } if is_wrong_file(source.kind()) => Exit::Usage,
         _ => Exit::Unexpected,
     }
+}
+
+/// Whether a file can't be read since another one was meant, or it is of another kind.
+fn is_wrong_file(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as K;
+    matches!(kind, K::NotFound | K::PermissionDenied | K::IsADirectory | K::Unsupported)
 }
 
 /// Starts the actors, downstream first.
@@ -559,7 +567,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

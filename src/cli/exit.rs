@@ -8,7 +8,7 @@ pub enum Exit {
     Done = 0,
     /// Something unexpected failed.
     Unexpected = 1,
-    /// The command line, the environment or the configuration file is wrong.
+    /// The command line, the environment, the configuration file or a file of --input is wrong.
     Usage = 2,
     /// The target refused (bad password, unknown database or role, TLS), or could not be reached in
     /// time.
@@ -44,7 +44,9 @@ impl Exit {
         match self {
             Self::Done => "Everything was read to its end, or a signal asked to stop.",
             Self::Unexpected => "Something unexpected failed.",
-            Self::Usage => "The command line, the environment or the configuration file is wrong.",
+            Self::Usage => {
+                "The command line, the environment, the configuration file or a file of --input is wrong."
+            }
             Self::TargetRefused => {
                 "The target refused (bad password, unknown database or role, TLS), or could not be \
                  reached within --connect-timeout."

@@ -61,6 +61,15 @@ pub enum Malformed {
         /// What the header has there.
         found: Option<&'static str>,
     },
+    /// The names of columns between something else than commas.
+    #[error(
+        "a header whose columns are separated by {delimiter:?}, where csv has commas: the records below \
+         it can't be told apart"
+    )]
+    Delimiter {
+        /// What stands between them.
+        delimiter: char,
+    },
     /// A second record follows the first.
     #[error("more than one record in one payload of {bytes} bytes")]
     MoreThanOne {
@@ -164,7 +173,7 @@ impl Malformed {
             Self::StrayQuote { .. } => "stray_quote",
             Self::ColumnCount { .. } => "column_count",
             Self::Header => "header",
-            Self::ColumnOrder { .. } => "column_order",
+            Self::ColumnOrder { .. } | Self::Delimiter { .. } => "column_order",
             Self::MoreThanOne { .. } => "more_than_one",
             Self::Json { .. } => "invalid_json",
             Self::Msgpack { .. } => "invalid_msgpack",
@@ -204,7 +213,7 @@ impl Malformed {
                 "send csvlog (log_destination = 'csvlog') as PostgreSQL writes it, with all of \
                  its columns",
             ),
-            Self::ColumnOrder { .. } => Some(
+            Self::ColumnOrder { .. } | Self::Delimiter { .. } => Some(
                 "export all columns in the order of the table postgres_log of PostgreSQL's manual, \
                  as COPY postgres_log TO … (FORMAT csv, HEADER) does",
             ),

@@ -60,7 +60,7 @@ pub enum SourceError {
         /// librdkafka's error.
         source: KafkaError,
     },
-    /// A file's header names other columns than the log has, so what its records say can't be told.
+    /// A file's header names other columns than the log has, or is no csv, so what its records say can't be told.
     #[error("{place}: {malformed}; {}", malformed.remedy().unwrap_or_default())]
     Columns {
         /// The file and the line.

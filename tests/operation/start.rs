@@ -26,11 +26,16 @@ fn replay_on(port: &str, input: &Path, arguments: &[&str]) -> Finished {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told_before_the_target_is_waited_for() {
-    let finished = replay_on(&unused_port(), Path::new("/nonexistent.csv"), &[]);
-    assert_eq!(finished.code, Some(1), "{finished}");
-    assert!(finished.stderr.contains("/nonexistent.csv"), "{finished}");
-    assert!(!finished.stderr.contains("waiting for the target"), "{finished}");
+fn a_file_that_can_not_be_a_log_is_told_before_the_target_is_waited_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let packed = directory.path().join("log.zip");
+    std::fs::write(&packed, b"PK\x03\x04...").expect("a file");
+    for file in [Path::new("/nonexistent.csv"), directory.path(), &packed] {
+        let finished = replay_on(&unused_port(), file, &[]);
+        assert_eq!(finished.code, Some(2), "{finished}");
+        assert!(finished.stderr.contains(&file.display().to_string()), "{finished}");
+        assert!(!finished.stderr.contains("waiting for the target"), "{finished}");
+    }
 }
 
 #[test]

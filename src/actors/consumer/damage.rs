@@ -21,7 +21,9 @@ impl Consumer {
         self.intake.pass(at);
         self.tally().records.settle(fate);
         // Of a topic the next record may come from elsewhere; of a file all others are alike.
-        if matches!(malformed, Malformed::ColumnOrder { .. }) && self.offsets.is_none() {
+        let of_all =
+            matches!(malformed, Malformed::ColumnOrder { .. } | Malformed::Delimiter { .. });
+        if of_all && self.offsets.is_none() {
             let (place, malformed) = (self.names.place(at), malformed.clone());
             self.failed(SourceError::Columns { place, malformed });
         }

@@ -38,15 +38,18 @@ const NAMES: [&str; 26] = [
 /// in a log holds so many of them between commas.
 const ENOUGH: usize = 3;
 
+/// What stands between the columns of an export that is no csv: that of a spreadsheet, of COPY's text
+/// form, of psql.
+const OTHER_DELIMITERS: [char; 3] = [';', '\t', '|'];
+
 /// Whether a payload is a header, and what that means for the records below it: `None` where it is
 /// something else.
 pub(super) fn recognized(payload: &[u8]) -> Option<Malformed> {
     let line = std::str::from_utf8(payload).ok()?;
-    let fields: Vec<Option<usize>> = line.split(',').map(column).collect();
-    let known = fields.iter().flatten().count();
-    if known < ENOUGH || known * 2 < fields.len() {
-        return None;
-    }
+    let Some(fields) = names(line, ',') else {
+        let delimiter = OTHER_DELIMITERS.into_iter().find(|it| names(line, *it).is_some());
+        return delimiter.map(|delimiter| Malformed::Delimiter { delimiter });
+    };
     let other = (0..NAMES.len()).find(|&at| fields.get(at) != Some(&Some(at)));
     match other {
         // Columns that an older version does not have are missing at the end.
@@ -60,6 +63,13 @@ pub(super) fn recognized(payload: &[u8]) -> Option<Malformed> {
         }
         _ => Some(Malformed::Header),
     }
+}
+
+/// Which columns a line names between these delimiters; `None` where it is no header.
+fn names(line: &str, delimiter: char) -> Option<Vec<Option<usize>>> {
+    let fields: Vec<Option<usize>> = line.split(delimiter).map(column).collect();
+    let known = fields.iter().flatten().count();
+    (known >= ENOUGH && known * 2 >= fields.len()).then_some(fields)
 }
 
 /// Which column a field names.
@@ -111,6 +121,14 @@ mod tests {
         assert!(matches!(recognized(some.as_bytes()), Some(Malformed::ColumnOrder { .. })));
         let more = header(26) + ",note";
         assert_eq!(recognized(more.as_bytes()), Some(Malformed::ColumnCount { columns: 27 }));
+    }
+
+    #[test]
+    fn a_header_with_other_delimiters_says_so() {
+        for (between, delimiter) in [(";", ';'), ("\t", '\t'), (" | ", '|'), ("|", '|')] {
+            let line = format!(" {}", header(26).replace(',', between));
+            assert_eq!(recognized(line.as_bytes()), Some(Malformed::Delimiter { delimiter }));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use flate2::bufread::GzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
 /// The most memory that unpacking xz may take: its own levels need 65 MiB at most.
@@ -115,7 +116,7 @@ impl Compression {
     /// The text of a compressed file, with bounded memory.
     pub fn unpack<'a>(self, file: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+            Self::Gzip => Box::new(GzipMembers { member: Some(GzDecoder::new(file)) }),
             Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(file)?),
             Self::Xz => {
                 let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
@@ -130,6 +131,43 @@ impl Compression {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
             }
         })
+    }
+}
+
+/// The members of a gzip file, one behind the other, with the zero bytes that a tape or a disk fills its
+/// last block up with.
+struct GzipMembers<R> {
+    /// `None`: all of them are read.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let file = self.member.take().map(GzDecoder::into_inner);
+            self.member = file.map(next_member).transpose()?.flatten();
+        }
+        Ok(0)
+    }
+}
+
+/// The member that follows in a file, behind zero bytes.
+fn next_member<R: BufRead>(mut file: R) -> io::Result<Option<GzDecoder<R>>> {
+    loop {
+        let bytes = file.fill_buf()?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let (is_end, is_padding) = (bytes.is_empty(), zeros == bytes.len());
+        file.consume(zeros);
+        if !is_padding {
+            return Ok(Some(GzDecoder::new(file)));
+        }
+        if is_end {
+            return Ok(None);
+        }
     }
 }
 
@@ -185,6 +223,15 @@ pub(in crate::source) mod tests {
             let joined = [pack(compression, b"one, "), pack(compression, b"two")].concat();
             assert_eq!(unpack(&joined).expect("whole"), b"one, two", "{compression:?}");
         }
+    }
+
+    #[test]
+    fn zero_bytes_behind_a_gzip_file_are_none_of_its_text() {
+        let padded =
+            [pack(Compression::Gzip, b"one, "), pack(Compression::Gzip, b"two"), vec![0; 512]];
+        assert_eq!(unpack(&padded.concat()).expect("whole"), b"one, two");
+        let followed = [pack(Compression::Gzip, b"text"), b"\0\0more".to_vec()].concat();
+        assert!(unpack(&followed).is_err());
     }
 
     #[test]
