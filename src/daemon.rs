@@ -293,9 +293,10 @@ async fn start(
         health.source(Condition::Connected);
     }
     let dead_letters = dead_letters(config).map_err(|e| StartFailure::Other(e.into()))?;
-    let downstream = started.as_ref().map(|(_, _, sequencer, supervisor, ..)| Downstream {
+    let downstream = started.as_ref().map(|(_, backends, sequencer, supervisor, ..)| Downstream {
         supervisor: supervisor.clone(),
         sequencer: sequencer.clone(),
+        backends: backends.clone(),
     });
     let (done_sender, done) = oneshot::channel();
     let consumer = Consumer::new(ConsumerParts {

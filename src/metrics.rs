@@ -123,6 +123,8 @@ metrics! {
         "Statements handed to sessions and not yet finished.";
     SESSIONS: Gauge, "kreplay_sessions", ["state"], Count,
         "Sessions by what they are doing.";
+    SOURCE_SESSIONS: Gauge, "kreplay_source_sessions", [], Count,
+        "Sessions whose log is followed: those that have not ended, and for an hour those whose end was not logged.";
     SESSIONS_CLOSED: Counter, "kreplay_sessions_closed_total", ["reason"], Count,
         "Sessions that ended, by why.";
     CONNECTIONS: Gauge, "kreplay_connections", [], Count,

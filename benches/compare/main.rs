@@ -7,6 +7,7 @@ mod open_sessions;
 mod pace;
 mod process;
 mod raw;
+mod sessions;
 mod sink;
 mod table;
 mod target;
@@ -76,6 +77,8 @@ enum Part {
     Pace(pace::Arguments),
     /// What sessions take that are open and have a connection.
     OpenSessions(open_sessions::Arguments),
+    /// What many sessions leave that have ended.
+    Sessions(sessions::Arguments),
 }
 
 fn main() -> io::Result<()> {
@@ -86,6 +89,7 @@ fn main() -> io::Result<()> {
         Some(Part::Tpcb(arguments)) => return tpcb::compare(&arguments),
         Some(Part::Pace(arguments)) => return pace::measure(&arguments),
         Some(Part::OpenSessions(arguments)) => return open_sessions::measure(&arguments),
+        Some(Part::Sessions(arguments)) => return sessions::measure(&arguments),
         None => {}
     }
     if arguments.all {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::process;
 use crate::target::{Target, TargetKind};
 use crate::workload::{FLAT_OUT, Kind, LogStyle, Workload};
 
@@ -60,7 +61,7 @@ fn resident(sessions: usize) -> io::Result<usize> {
         sent += target.statements()?.unwrap_or_default();
         thread::sleep(Duration::from_millis(20));
     }
-    let resident = resident_of(replay.id());
+    let resident = process::memory_kb(replay.id(), "VmRSS");
     drop(input);
     replay.kill()?;
     replay.wait()?;
@@ -68,12 +69,4 @@ fn resident(sessions: usize) -> io::Result<usize> {
         return Err(io::Error::other(format!("{sent} of {statements} statements were sent")));
     }
     resident
-}
-
-/// The resident memory of a process, in kB.
-fn resident_of(pid: u32) -> io::Result<usize> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    kilobytes.ok_or_else(|| io::Error::other("the process has no memory"))
 }

@@ -47,6 +47,14 @@ pub fn children(pid: u32) -> io::Result<usize> {
     Ok(children.split_whitespace().count())
 }
 
+/// What a process's `/proc/PID/status` says under this name, in kB.
+pub fn memory_kb(pid: u32, name: &str) -> io::Result<usize> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    kilobytes.ok_or_else(|| io::Error::other("the process has no memory"))
+}
+
 /// What `/proc/PID/stat` says.
 struct Times {
     own: Duration,

@@ -38,6 +38,7 @@ use super::supervisor::Supervisor;
 use crate::http::{Condition, Health, MonitoredActor};
 use crate::metrics;
 use crate::pglog::{LogRecord, RecordKind, RecordReader};
+use crate::replay::backends::Backends;
 use crate::replay::file_order::FileWatch;
 use crate::replay::intake::{
     Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent,
@@ -61,6 +62,8 @@ pub struct Downstream {
     pub supervisor: Addr<Supervisor>,
     /// Who knows what statements wait for.
     pub sequencer: Addr<Sequencer>,
+    /// Which sessions are connected to the target.
+    pub backends: Arc<Backends>,
 }
 
 /// What the consumer is given.
@@ -473,7 +476,7 @@ impl Consumer {
         if let Some(downstream) = &self.downstream {
             downstream.supervisor.do_send(CloseAll);
         }
-        self.intake.forget_sessions();
+        self.intake.forget_sessions(self.now_ms());
     }
 
     // ---- Delivering ----
@@ -571,7 +574,15 @@ impl Consumer {
         self.look_at_ends();
         self.show_lag();
         self.show_waits();
-        self.intake.forget_silent(self.now_ms());
+        self.forget_silent();
+    }
+
+    fn forget_silent(&mut self) {
+        let now_ms = self.now_ms();
+        let backends = self.downstream.as_ref().map(|downstream| &downstream.backends);
+        let connected = || backends.map_or_else(Default::default, |backends| backends.sessions());
+        self.intake.forget_silent(now_ms, connected);
+        metrics::source_sessions(self.intake.sessions());
     }
 
     fn look_at_standstill(&mut self) {

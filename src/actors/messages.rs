@@ -210,7 +210,7 @@ pub struct Arrived(pub Vec<(Arc<Work>, Arc<Login>)>);
 pub struct Left {
     /// The session.
     pub session: SessionId,
-    /// Whether the source's session has ended.
+    /// Whether the source's session has ended, or goes on in another process.
     pub ended: bool,
 }
 

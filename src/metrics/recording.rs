@@ -10,9 +10,9 @@ use super::{
     CONSUMER_LAG, CONSUMER_LOW_WATERMARK, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT,
     KEPT_IDLE, LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED,
     READ_BEYOND, RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED,
-    SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, STALLED, STALLS_BROKEN, STATEMENTS_IN_FLIGHT,
-    STATEMENTS_WAITING, SessionEnd, SessionState, Side, StallBreak, TARGET_CONFLICTS_RETRIED,
-    TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
+    SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, SOURCE_SESSIONS, STALLED, STALLS_BROKEN,
+    STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, Side, StallBreak,
+    TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
 };
 use crate::pglog::SqlState;
 use crate::replay::bottleneck::{Bound, Shares};
@@ -67,6 +67,11 @@ pub fn partition_revoked(partition: i32) {
 /// Shows how many sessions are in this state.
 pub fn sessions(state: SessionState, sessions: usize) {
     gauge!(SESSIONS.name, "state" => state.label()).set(sessions as f64);
+}
+
+/// Shows how many sessions of the source go on, as far as its log tells.
+pub fn source_sessions(sessions: usize) {
+    gauge!(SOURCE_SESSIONS.name).set(sessions as f64);
 }
 
 /// Shows how many connections to the target are open.

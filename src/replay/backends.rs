@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashSet;
+
 use crate::pglog::SessionId;
 use crate::pglog::sql::{self, Signal};
 
@@ -40,6 +42,11 @@ impl Backends {
     /// The session that a backend of the target serves.
     pub fn session(&self, target_pid: i32) -> Option<SessionId> {
         self.maps().session.get(&target_pid).copied()
+    }
+
+    /// The sessions that are connected.
+    pub fn sessions(&self) -> HashSet<SessionId> {
+        self.maps().session.values().copied().collect()
     }
 
     /// How many connections are open.
@@ -106,5 +113,19 @@ mod tests {
         assert_eq!(backends.rewrite_backend_pids(own).as_deref(), Some(own));
         backends.disconnected(session, 77);
         assert_eq!(backends.rewrite_backend_pids("select pg_cancel_backend(12415)"), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_sessions_that_are_disconnected_whichever_had_a_process_id_last() {
+        let backends = Backends::default();
+        let sessions = [1, 2].map(|start| SessionId { start, pid: 12415 });
+        backends.connected(sessions[0], 77);
+        backends.connected(sessions[1], 78);
+        assert_eq!(backends.sessions(), sessions.into_iter().collect());
+        backends.disconnected(sessions[0], 77);
+        assert_eq!(backends.sessions(), [sessions[1]].into_iter().collect());
+        backends.disconnected(sessions[1], 78);
+        let maps = backends.maps();
+        assert!(maps.target.is_empty() && maps.session.is_empty());
     }
 }

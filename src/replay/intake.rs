@@ -3,19 +3,25 @@
 //! Records go in by [`Intake::record`], in the order of their arrival; deliveries come out by
 //! [`Intake::release`], in the same order, as soon as the log has told enough.
 
+mod ended;
+mod sessions;
+
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ended::EndedSessions;
 use foldhash::HashMap;
+use sessions::SourceSession;
 
-use crate::pglog::session_log::{Lost, Nothing, Previous, SessionLog, This};
+use crate::pglog::session_log::{Lost, Nothing, Previous, This};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
 use crate::pglog::{LogRecord, RecordKind, SessionId, SqlState};
 use crate::replay::checkpoint::Checkpoint;
 use crate::replay::ledger::{Fate, Filtered, Skipped};
-use crate::replay::lines::{Line, Lines};
+use crate::replay::lines::Line;
 use crate::replay::lookahead::{Lookahead, LookaheadLimits};
 use crate::replay::pace::{Moment, Pace, Schedule};
 use crate::replay::settings::{Filters, Identity, Login};
@@ -25,7 +31,9 @@ use crate::replay::work::{End, Position, Seq, Work};
 #[derive(Debug)]
 pub struct Intake {
     settings: IntakeSettings,
+    /// Sessions that go on, as far as the log tells.
     sessions: HashMap<SessionId, SourceSession>,
+    ended_sessions: EndedSessions,
     lookahead: Lookahead<Held>,
     /// What need not wait: news of a statement that has left.
     at_once: VecDeque<Delivery>,
@@ -112,24 +120,6 @@ pub struct IntakeResult {
     pub server_ended: bool,
 }
 
-/// One session of the source, as its log shows it.
-#[derive(Debug, Default)]
-struct SourceSession {
-    log: SessionLog,
-    lines: Lines,
-    login: Option<Arc<Login>>,
-    /// Whether anything was delivered for it.
-    delivered: bool,
-    /// Whether its last statement was delivered: what is told of one that was left out must not
-    /// amend the one before.
-    amends: bool,
-    /// Whether its last delivered statement shares its Sync with what follows.
-    joins: bool,
-    seen_ms: u64,
-    /// The partition of its last record.
-    partition: i32,
-}
-
 /// What waits until the log has told all of it.
 #[derive(Debug)]
 enum Held {
@@ -138,14 +128,12 @@ enum Held {
     Close { code: Option<SqlState> },
 }
 
-/// How long the state of a silent session's log is kept.
-const SESSION_LOG_KEPT_MS: u64 = 3_600_000;
-
 impl Intake {
     /// One that has seen nothing.
     pub fn new(settings: IntakeSettings) -> Self {
         Self {
             sessions: HashMap::default(),
+            ended_sessions: EndedSessions::default(),
             lookahead: Lookahead::new(settings.patience),
             at_once: VecDeque::new(),
             checkpoint: Checkpoint::default(),
@@ -189,7 +177,13 @@ impl Intake {
             return Some(Fate::Filtered(reason));
         }
         let session = record.session;
-        let known = self.sessions.entry(session).or_default();
+        let known = match self.sessions.entry(session) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let ended = self.ended_sessions.take(session);
+                new.insert(ended.map_or_else(SourceSession::default, SourceSession::known_again))
+            }
+        };
         known.seen_ms = now_ms;
         result.read_in = known.lines.have_begun().then_some(known.partition);
         known.partition = at.partition;
@@ -199,57 +193,91 @@ impl Intake {
             Line::Next | Line::Late => {}
             Line::Joined => result.joined = true,
             Line::Gap(missing) => result.missing = missing,
-            Line::Repeat | Line::Early => return Some(Fate::Filtered(Filtered::Duplicate)),
+            Line::Repeat | Line::Early => {
+                if known.ended {
+                    self.forget_ended(session, now_ms);
+                }
+                return Some(Fate::Filtered(Filtered::Duplicate));
+            }
         }
         let reading = known.log.read(record);
         result.kind = Some(known.log.kind());
-        let open = known.log.may_tell_more();
         if known.login.is_none() && !record.user.is_empty() && !record.database.is_empty() {
             known.login = Some(Arc::new(self.settings.identity.login(record)));
         }
-        let login = known.login.clone();
+        match reading.this {
+            This::Closed(_) => known.ended = true,
+            // It comes late: what it does may go on.
+            This::Statement { .. } => known.ended = false,
+            _ => {}
+        }
+        let has_ended = known.ended;
         self.previous(session, reading.previous);
-        match (reading.this, login) {
-            (This::Statement { statement, end, failure }, Some(_)) => {
+        let fate = self.effect(at, session, reading.this, now_ms, result);
+        if has_ended {
+            self.forget_ended(session, now_ms);
+        }
+        fate
+    }
+
+    /// Does what a record means beside its session's statement before. Returns what becomes of the record;
+    /// `None`: that is open.
+    fn effect(
+        &mut self,
+        at: Position,
+        session: SessionId,
+        effect: This,
+        now_ms: u64,
+        result: &mut IntakeResult,
+    ) -> Option<Fate> {
+        let known = self.sessions.get_mut(&session)?;
+        let has_login = known.login.is_some();
+        match effect {
+            This::Statement { .. } if !has_login => return Some(Fate::Filtered(Filtered::Noise)),
+            This::Statement { statement, end, failure } => {
                 if self.to_skip > 0 {
                     self.to_skip -= 1;
-                    if let Some(known) = self.sessions.get_mut(&session) {
-                        known.amends = false;
-                    }
+                    known.amends = false;
                     return Some(Fate::Filtered(Filtered::SkipCount));
                 }
                 let end = End { source: end, failure, ..End::default() };
                 self.checkpoint.begin(at.partition, at.offset);
-                let bytes = size_of::<Statement>() + statement.size();
-                let held = Held::Statement { at, statement, end };
-                self.lookahead.push(session, held, bytes, open, now_ms);
+                self.hold(session, Held::Statement { at, statement, end }, now_ms);
                 return None;
             }
-            (This::Statement { .. }, None) => return Some(Fate::Filtered(Filtered::Noise)),
-            (This::Opened, login) => {
-                if login.is_some() && !self.settings.dry_run {
-                    self.lookahead.push(session, Held::Open, 0, false, now_ms);
+            This::Opened => {
+                if has_login && !known.ended && !self.settings.dry_run {
+                    self.hold(session, Held::Open, now_ms);
                 }
             }
-            (This::Closed(code), login) => {
+            This::Closed(code) => {
                 result.session_error = code;
-                if login.is_some() {
-                    self.lookahead.push(session, Held::Close { code }, 0, false, now_ms);
+                if has_login {
+                    self.hold(session, Held::Close { code }, now_ms);
                 }
             }
-            (This::Nothing(nothing), _) => return Some(Fate::Filtered(nothing.into())),
-            (This::Lost(lost), _) => return Some(Fate::Skipped(lost.into())),
-            (This::ServerEnded, _) => {
+            This::Nothing(nothing) => return Some(Fate::Filtered(nothing.into())),
+            This::Lost(lost) => return Some(Fate::Skipped(lost.into())),
+            This::ServerEnded => {
                 result.server_ended = true;
                 self.lookahead.end_all();
                 return Some(Fate::Filtered(Filtered::Noise));
             }
-            (This::BackendDied(pid), _) => {
+            This::BackendDied(pid) => {
                 self.backend_died(pid, now_ms);
                 return Some(Fate::Filtered(Filtered::Noise));
             }
         }
         Some(Fate::Filtered(Filtered::Connection))
+    }
+
+    /// Holds something of a session until the log has told all of it.
+    fn hold(&mut self, session: SessionId, held: Held, now_ms: u64) {
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        known.held += 1;
+        let open = matches!(held, Held::Statement { .. }) && known.log.may_tell_more();
+        let bytes = held.size();
+        self.lookahead.push(session, held, bytes, open, now_ms);
     }
 
     fn previous(&mut self, session: SessionId, previous: Previous) {
@@ -276,33 +304,6 @@ impl Intake {
         }
     }
 
-    /// A backend crashed: its session has no record of its end.
-    fn backend_died(&mut self, pid: Option<u32>, now_ms: u64) {
-        let dead = self.sessions.keys().filter(|session| Some(session.pid) == pid);
-        for session in dead.copied().collect::<Vec<_>>() {
-            self.previous(session, Previous::Amended(Amendment::Terminated));
-            self.lookahead.push(session, Held::Close { code: None }, 0, false, now_ms);
-        }
-    }
-
-    /// The server has ended all its sessions, and all that was held of them is released: what comes
-    /// now is of new ones.
-    pub fn forget_sessions(&mut self) {
-        self.sessions.clear();
-    }
-
-    /// A partition goes to another process: its sessions are forgotten, and what is held of them is
-    /// dropped. It stays pending, so that it is the next owner's to replay. Returns how many
-    /// statements that were.
-    pub fn hand_over(&mut self, partition: i32) -> usize {
-        let sessions = &self.sessions;
-        let gone = |session| sessions.get(&session).is_some_and(|s| s.partition == partition);
-        let dropped = self.lookahead.drop_sessions(gone);
-        self.at_once.retain(|delivery| delivery.partition != partition);
-        self.sessions.retain(|_, known| known.partition != partition);
-        dropped.iter().filter(|held| matches!(held, Held::Statement { .. })).count()
-    }
-
     /// Nothing more will be read: nothing held has to wait any longer.
     pub fn end(&mut self) {
         self.ended = true;
@@ -325,15 +326,20 @@ impl Intake {
         loop {
             let (session, held) = if room { self.lookahead.pop(now_ms)? } else { return None };
             let Some(known) = self.sessions.get_mut(&session) else { continue };
-            let Some(login) = known.login.clone() else { continue };
-            let partition = known.partition;
+            known.held -= 1;
+            let (login, partition) = (known.login.clone(), known.partition);
+            let delivered = known.delivered;
+            known.delivered |= matches!(held, Held::Open);
+            if let Held::Close { .. } = held {
+                self.forget_ended(session, now_ms);
+            }
+            let Some(login) = login else { continue };
             let released = match held {
                 Held::Open => {
-                    known.delivered = true;
                     let event = SessionEvent::Open(self.seq.next());
                     Released::Delivery(Delivery { session, partition, login, event })
                 }
-                Held::Close { .. } if !known.delivered => continue,
+                Held::Close { .. } if !delivered => continue,
                 Held::Close { code } => {
                     let event = SessionEvent::Close(code);
                     Released::Delivery(Delivery { session, partition, login, event })
@@ -428,19 +434,17 @@ impl Intake {
     pub fn is_full(&self) -> bool {
         self.lookahead.is_full()
     }
-
-    /// Forgets sessions that have been silent for long: one that goes on after all counts as joined
-    /// in the middle. One of which something is held is not silent: the target may have been away for
-    /// as long as that.
-    pub fn forget_silent(&mut self, now_ms: u64) {
-        let lookahead = &self.lookahead;
-        self.sessions.retain(|session, known| {
-            now_ms.saturating_sub(known.seen_ms) < SESSION_LOG_KEPT_MS || lookahead.holds(*session)
-        });
-    }
 }
 
 impl Held {
+    /// About how much memory it takes; of what is small, nothing.
+    fn size(&self) -> usize {
+        match self {
+            Self::Statement { statement, .. } => size_of::<Statement>() + statement.size(),
+            Self::Open | Self::Close { .. } => 0,
+        }
+    }
+
     fn amend(&mut self, amendment: Amendment) {
         if let Self::Statement { end, .. } = self {
             end.amend(amendment);
@@ -472,212 +476,4 @@ impl From<Lost> for Skipped {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pglog::{LogTime, Severity};
-
-    const A: SessionId = SessionId { start: 1, pid: 1 };
-    const B: SessionId = SessionId { start: 1, pid: 2 };
-
-    fn intake(filters: Filters) -> Intake {
-        Intake::new(IntakeSettings {
-            filters,
-            identity: Identity::default(),
-            patience: LookaheadLimits { entries: 100, bytes: 1 << 20, wait_ms: 100 },
-            pace: None,
-            dry_run: false,
-        })
-    }
-
-    fn record(session: SessionId, line: u64, message: &str) -> LogRecord<'_> {
-        LogRecord {
-            log_time: LogTime { unix_ms: 1_000, zone_known: true },
-            user: "app".into(),
-            database: "app".into(),
-            session,
-            line,
-            severity: Severity::Log,
-            message: message.into(),
-            ..LogRecord::default()
-        }
-    }
-
-    fn at(offset: i64) -> Position {
-        Position { partition: 0, offset, line: 0 }
-    }
-
-    /// Everything that may leave: `session:text` with the place, or the fate of what was left out.
-    fn released(intake: &mut Intake, now_ms: u64) -> Vec<String> {
-        let mut out = Vec::new();
-        while let Some(released) = intake.release(now_ms, true) {
-            out.push(match released {
-                Released::Left(fate) => fate.reason().unwrap_or_default().to_owned(),
-                Released::Delivery(Delivery { session, event, .. }) => match event {
-                    SessionEvent::Work(work) => {
-                        format!("{}:{}:{}", session.pid, work.seq.0, work.statement.sql)
-                    }
-                    SessionEvent::Remember(statement) => format!("remember {}", statement.sql),
-                    SessionEvent::Close(_) => format!("{}:close", session.pid),
-                    other => format!("{other:?}"),
-                },
-            });
-        }
-        out
-    }
-
-    #[test]
-    fn statements_leave_in_the_order_they_came_with_places_without_holes() {
-        let mut intake = intake(Filters::default());
-        intake.record(at(0), &record(A, 1, "statement: one"), 0);
-        intake.record(at(1), &record(B, 1, "duration: 1 ms  statement: two"), 0);
-        intake.record(at(2), &record(B, 2, "duration: 1 ms  statement: three"), 0);
-        assert_eq!(released(&mut intake, 50), [""; 0], "the end of the first is not known yet");
-        intake.record(at(3), &record(A, 2, "disconnection: session time: 0:00:00.002"), 60);
-        assert_eq!(released(&mut intake, 60), ["1:1:one", "2:2:two", "2:3:three", "1:close"]);
-    }
-
-    #[test]
-    fn without_room_no_statement_leaves() {
-        let mut intake = intake(Filters::default());
-        intake.record(at(0), &record(A, 1, "duration: 1 ms  statement: one"), 0);
-        intake.end();
-        assert!(intake.release(0, false).is_none());
-        assert_eq!(released(&mut intake, 0), ["1:1:one"]);
-    }
-
-    #[test]
-    fn what_finds_no_room_for_hours_leaves_in_the_end() {
-        let mut intake = intake(Filters::default());
-        intake.record(at(0), &record(A, 1, "duration: 1 ms  statement: one"), 0);
-        intake.forget_silent(2 * SESSION_LOG_KEPT_MS);
-        assert_eq!(released(&mut intake, 2 * SESSION_LOG_KEPT_MS), ["1:1:one"]);
-    }
-
-    #[test]
-    fn a_partition_that_is_handed_over_leaves_what_is_held_to_its_next_owner() {
-        let mut intake = intake(Filters::default());
-        let ours = Position { partition: 1, ..at(0) };
-        intake.record(at(0), &record(A, 1, "statement: theirs"), 0);
-        intake.record(ours, &record(B, 1, "duration: 1 ms  statement: ours"), 0);
-        intake.record(at(1), &record(A, 2, "statement: theirs too"), 0);
-        assert_eq!(intake.hand_over(0), 2);
-        assert_eq!(released(&mut intake, 200), ["2:1:ours"]);
-        let watermarks = intake.checkpoint.watermarks();
-        assert_eq!(watermarks[0].offset, 0, "the next owner begins there");
-        let again = intake.record(at(0), &record(A, 1, "statement: theirs"), 300);
-        assert_eq!(again.fate, None, "no repeat, should the partition come back");
-    }
-
-    #[test]
-    fn repeats_are_dropped_and_gaps_are_told() {
-        let mut intake = intake(Filters::default());
-        let statement = "duration: 1 ms  statement: x";
-        assert!(intake.record(at(0), &record(A, 7, statement), 0).joined);
-        assert_eq!(
-            intake.record(at(1), &record(A, 7, statement), 0).fate,
-            Some(Fate::Filtered(Filtered::Duplicate))
-        );
-        assert_eq!(intake.record(at(2), &record(A, 10, statement), 0).missing, 2);
-    }
-
-    #[test]
-    fn what_an_earlier_run_has_settled_is_remembered_but_not_replayed() {
-        let mut earlier = Checkpoint::default();
-        earlier.resume(0, 0, "");
-        (0..3).for_each(|offset| earlier.begin(0, offset));
-        earlier.settle(0, 1);
-        earlier.settle(0, 2);
-        let watermark = earlier.watermarks().pop().unwrap();
-
-        let mut intake = intake(Filters::default());
-        intake.resume(0, watermark.offset, &watermark.metadata);
-        let messages = ["insert", "set search_path = x", "insert 2"];
-        for (offset, sql) in (0..).zip(messages) {
-            let message = format!("duration: 1 ms  statement: {sql}");
-            intake.record(at(offset), &record(A, offset as u64 + 1, &message), 0);
-        }
-        intake.end();
-        assert_eq!(
-            released(&mut intake, 0),
-            ["1:1:insert", "already_done", "remember set search_path = x", "already_done"]
-        );
-    }
-
-    /// A record of the extended protocol, which tells its virtual transaction id.
-    fn in_transaction<'a>(id: &'a str, line: u64, message: &'a str) -> LogRecord<'a> {
-        LogRecord { virtual_transaction: id.into(), ..record(A, line, message) }
-    }
-
-    #[test]
-    fn what_shared_its_sync_with_a_statement_that_is_left_out_does_not_wait_for_it() {
-        let mut intake = intake(Filters { skip_selects: true, ..Filters::default() });
-        let insert = "duration: 1 ms  execute <unnamed>: insert";
-        let select = "duration: 1 ms  execute <unnamed>: select 1";
-        for (line, id, message) in
-            [(1, "3/1", insert), (2, "3/1", select), (3, "3/1", select), (4, "3/2", insert)]
-        {
-            let at = at(i64::try_from(line).unwrap());
-            intake.record(at, &in_transaction(id, line, message), 0);
-        }
-        intake.end();
-        assert_eq!(
-            released(&mut intake, 0),
-            ["1:1:insert", "select", "select", "Amend(Synced)", "1:2:insert"]
-        );
-    }
-
-    #[test]
-    fn what_is_told_late_of_a_statement_that_is_left_out_amends_no_other() {
-        let mut intake = intake(Filters { skip_selects: true, ..Filters::default() });
-        intake.record(at(0), &record(A, 1, "statement: insert"), 0);
-        intake.record(at(1), &record(A, 2, "statement: select 1"), 0);
-        assert_eq!(released(&mut intake, 200), ["1:1:insert", "select"]);
-        let failed = LogRecord {
-            severity: Severity::Error,
-            sqlstate: SqlState::QUERY_CANCELED,
-            query: "select 1".into(),
-            command_tag: "SELECT".into(),
-            ..record(A, 3, "canceling statement")
-        };
-        intake.record(at(2), &failed, 300);
-        assert_eq!(released(&mut intake, 300), [""; 0]);
-    }
-
-    #[test]
-    fn a_backend_that_died_had_ended_what_it_is_known_to_have_ended() {
-        let died = LogRecord {
-            user: "".into(),
-            ..record(B, 1, "server process (PID 1) was terminated by signal 9: Killed")
-        };
-        for (message, source) in [
-            ("duration: 1 ms  statement: insert", SourceEnd::Succeeded),
-            ("statement: insert", SourceEnd::Terminated),
-        ] {
-            let mut intake = intake(Filters::default());
-            intake.record(at(0), &record(A, 1, message), 0);
-            intake.record(at(1), &died, 0);
-            let Some(Released::Delivery(Delivery { event: SessionEvent::Work(work), .. })) =
-                intake.release(0, true)
-            else {
-                panic!("a statement")
-            };
-            assert_eq!(work.end().source, source);
-            assert_eq!(released(&mut intake, 0), ["1:close"]);
-        }
-    }
-
-    #[test]
-    fn selects_are_left_out_only_where_they_do_nothing_but_read() {
-        let mut intake = intake(Filters { skip_selects: true, ..Filters::default() });
-        let statements = ["select 1", "select 1; insert", "select nextval('s')", "show x"];
-        for (offset, sql) in (0..).zip(statements) {
-            let message = format!("duration: 1 ms  statement: {sql}");
-            intake.record(at(offset), &record(A, 0, &message), 0);
-        }
-        intake.end();
-        assert_eq!(
-            released(&mut intake, 0),
-            ["select", "1:1:select 1; insert", "1:2:select nextval('s')", "select"]
-        );
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! `session_line_num` counts a session's records: repeats, losses and reordering show for free.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// The line numbers seen of one session.
 #[derive(Debug, Default)]
@@ -8,8 +8,8 @@ pub struct Lines {
     /// The number of the first record that was read.
     first: u64,
     last: u64,
-    /// Numbers that were passed over and may still come.
-    missing: BTreeSet<u64>,
+    /// Numbers that were passed over and may still come, in their order.
+    missing: Vec<Range<u64>>,
 }
 
 /// What a record's line number tells.
@@ -30,8 +30,8 @@ pub enum Line {
 }
 
 impl Lines {
-    /// How many missing numbers are remembered to tell a late record from a repeat.
-    const REMEMBERED: u64 = 1024;
+    /// How many gaps are remembered to tell a late record from a repeat.
+    const GAPS: usize = 1024;
 
     /// Whether a record with a number was read.
     pub fn have_begun(&self) -> bool {
@@ -48,7 +48,7 @@ impl Lines {
             return Line::Early;
         }
         if line <= last {
-            return if self.missing.remove(&line) { Line::Late } else { Line::Repeat };
+            return if self.fill(line) { Line::Late } else { Line::Repeat };
         }
         self.last = line;
         if last == 0 {
@@ -58,13 +58,35 @@ impl Lines {
             1 => Line::Next,
             _ if last == 0 => Line::Joined,
             distance => {
-                self.missing.extend((last + 1..line).rev().take(Self::REMEMBERED as usize));
-                while self.missing.len() as u64 > Self::REMEMBERED {
-                    self.missing.pop_first();
+                if self.missing.len() >= Self::GAPS {
+                    self.missing.remove(0);
                 }
+                self.missing.push(last + 1..line);
                 Line::Gap(distance - 1)
             }
         }
+    }
+
+    /// Takes a number out of those that are missing. Returns whether it was.
+    fn fill(&mut self, line: u64) -> bool {
+        let at = self.missing.partition_point(|gap| gap.end <= line);
+        let Some(gap) = self.missing.get(at).filter(|gap| gap.contains(&line)) else {
+            return false;
+        };
+        let (before, behind) = (gap.start..line, line + 1..gap.end);
+        let left = [before, behind].into_iter().filter(|gap| !gap.is_empty());
+        self.missing.splice(at..=at, left);
+        true
+    }
+
+    /// What its gaps take, in bytes.
+    pub fn size(&self) -> usize {
+        self.missing.capacity() * size_of::<Range<u64>>()
+    }
+
+    /// Gives back the room for more gaps.
+    pub fn shrink(&mut self) {
+        self.missing.shrink_to_fit();
     }
 }
 
@@ -103,5 +125,27 @@ mod tests {
         assert_eq!(lines.see(3), Line::Repeat);
         assert_eq!(lines.see(4), Line::Repeat);
         assert_eq!(lines.see(5), Line::Next);
+    }
+
+    #[test]
+    fn each_number_of_a_gap_may_come_once_in_any_order() {
+        let mut lines = Lines::default();
+        assert_eq!([1, 10].map(|line| lines.see(line)), [Line::Next, Line::Gap(8)]);
+        assert_eq!([5, 9, 2, 3, 4, 8, 6, 7].map(|line| lines.see(line)), [Line::Late; 8]);
+        assert_eq!([5, 9, 2, 3, 4, 8, 6, 7].map(|line| lines.see(line)), [Line::Repeat; 8]);
+        assert_eq!(lines.missing, []);
+    }
+
+    #[test]
+    fn a_gap_takes_as_much_however_many_are_missing_and_many_gaps_are_bounded() {
+        let mut lines = Lines::default();
+        assert_eq!([1, 1_000_000].map(|line| lines.see(line)), [Line::Next, Line::Gap(999_998)]);
+        assert_eq!(lines.missing.len(), 1);
+        for line in (1_000_002..).step_by(2).take(Lines::GAPS) {
+            lines.see(line);
+        }
+        assert_eq!(lines.missing.len(), Lines::GAPS);
+        assert_eq!(lines.see(2), Line::Repeat, "it is not known any more");
+        assert_eq!(lines.see(1_000_001), Line::Late);
     }
 }

@@ -318,6 +318,19 @@ mod tests {
         assert!(!log_ins.has_waiting());
     }
 
+    #[test]
+    fn nothing_is_kept_of_a_session_that_is_gone() {
+        let mut log_ins = LogIns::default();
+        log_ins.ask(id(1), before(6), true);
+        log_ins.ask_change(id(1), change());
+        log_ins.note_change(Seq(5), id(1));
+        log_ins.forget(id(1));
+        assert!(!log_ins.has_waiting());
+        log_ins.ask(id(2), before(7), false);
+        assert_eq!(due(&mut log_ins, &[], false), [(2, false)]);
+        assert!(!log_ins.has_changes());
+    }
+
     fn change() -> Change {
         Change { seq: Seq(5), logins: AlteredLogins::default(), behind_statements: false }
     }

@@ -125,11 +125,6 @@ impl<T> Lookahead<T> {
         dropped.into_iter().map(|entry| entry.item).collect()
     }
 
-    /// Whether something of the session is held.
-    pub fn holds(&self, session: SessionId) -> bool {
-        self.entries.iter().any(|entry| entry.session == session)
-    }
-
     /// How many entries are held.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -164,9 +159,7 @@ mod tests {
         held.push(B, "b".into(), 1, false, 0);
         assert_eq!(held.pop(50), None);
         assert!(held.end(A, |item| item.push('!')));
-        assert!(held.holds(A));
         assert_eq!(held.pop(50), Some((A, "a!".into())));
-        assert!(!held.holds(A));
         assert_eq!(held.pop(50), Some((B, "b".into())));
         assert!(held.is_empty());
     }

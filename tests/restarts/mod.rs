@@ -2,6 +2,7 @@
 
 mod broker;
 mod crashes;
+mod ended;
 mod idle;
 mod live;
 mod members;

@@ -57,6 +57,9 @@ impl Conflicts {
 
     pub(super) fn left(&mut self, session: SessionId, ended: bool) {
         self.silent.remove(&session);
+        if ended {
+            self.asking.remove(&session);
+        }
         self.arrivals.close(session, ended, &mut self.starts);
     }
 

@@ -306,7 +306,8 @@ impl SessionActor {
     pub(super) fn closed(&mut self, why: Closing) {
         metrics::session_closed(self.end(why));
         let settled = self.state_now().closed();
-        self.left(why.is_the_sources());
+        // If its partition comes back, it begins anew.
+        self.left(why.is_the_sources() || why == Closing::Revoked);
         if why.is_the_sources() {
             self.progress.settle(&settled);
             self.tell_progress();

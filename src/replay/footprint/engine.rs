@@ -130,6 +130,12 @@ impl Footprints {
         self.sessions.remove(&session);
     }
 
+    /// How many sessions are followed.
+    #[cfg(test)]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// This is what a database is from now on. Without one, every statement in it is a barrier.
     pub fn catalog(&mut self, database: &str, catalog: Option<Catalog>) {
         let number = self.shapes.database(database);

@@ -446,6 +446,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_of_a_session_that_has_ended() {
+        let mut log = Log::known();
+        for pid in 1..=2 {
+            for sql in ["set search_path = x", "begin", "create table u (a int)"] {
+                let seq = log.runs(pid, sql);
+                log.finish(seq);
+            }
+        }
+        let session = SessionId { start: 1, pid: 1 };
+        let before = log.arrivals.footprints.sessions();
+        log.arrivals.close(session, true, &mut Vec::new());
+        assert_eq!(log.arrivals.changing.len(), 1);
+        assert_eq!(log.arrivals.footprints.sessions(), before - 1);
+        assert!(log.arrivals.order().granted(session).is_none());
+    }
+
+    #[test]
     fn a_change_in_a_transaction_counts_from_its_end() {
         let mut log = Log::known();
         let begin = log.runs(1, "begin");

@@ -77,6 +77,17 @@ fn what_does_not_conflict_starts_at_once() {
 }
 
 #[test]
+fn nothing_is_kept_of_sessions_that_have_ended() {
+    let mut told = Told::default();
+    for pid in 0..100 {
+        let statements = [told.steps(pid, Step::Begin), told.runs(pid, &[row(pid.into())])];
+        statements.into_iter().for_each(|seq| told.finish(seq));
+        told.order.close(session(pid), &mut Vec::new());
+    }
+    assert!(told.order.sessions.is_empty() && told.order.statements.is_empty());
+}
+
+#[test]
 fn what_a_barrier_did_in_a_transaction_is_seen_with_its_end() {
     let mut told = Told::default();
     let begin = told.steps(1, Step::Begin);
