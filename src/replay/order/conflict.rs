@@ -134,7 +134,7 @@ impl ConflictOrder {
         let ends = Vec::new();
         let statement = Statement { seq, session, previous, granted: false, ends };
         let id = self.graph.add(Node::Statement(statement));
-        let mut waits = Waits::of(self.own_transactions(arrival));
+        let mut waits = Waits::of(session, self.own_transactions(arrival));
         let open = &mut self.sessions.entry(session).or_default().transaction;
         let ending = transactions::step(open, &mut self.prepared, id, arrival);
         let transaction = open.as_ref().map(|open| open.id);
@@ -155,7 +155,8 @@ impl ConflictOrder {
             }
         }
         self.waived += waits.waived;
-        self.wait(id, session, previous, waits);
+        let nodes = waits.into_nodes(&self.graph);
+        self.graph.wait(id, nodes, previous);
         self.end(id, ending);
         self.register(id, arrival, accesses, transaction);
 
@@ -428,14 +429,6 @@ impl ConflictOrder {
             Access::InsertGiven(_) | Access::ReadAll | Access::Draw(_) | Access::Everything => {}
         }
         self.reading_all.gather(graph, waits);
-    }
-
-    fn wait(&mut self, id: Id, session: SessionId, previous: Option<Id>, waits: Waits) {
-        let mut nodes = waits.into_nodes();
-        // What is its own session's goes before it anyway.
-        let of = |id: &Id| self.graph.statement(*id).map(|statement| statement.session);
-        nodes.retain(|id| of(id) != Some(session));
-        self.graph.wait(id, nodes, previous);
     }
 
     /// Notes what the statement touches, for those that follow.

@@ -130,6 +130,15 @@ impl Graph {
         }
     }
 
+    /// The session that finishes it: a statement, or a hold whose end has been read.
+    pub(super) fn done_by(&self, id: Id) -> Option<SessionId> {
+        match &self.nodes.get(&id)?.node {
+            Node::Statement(statement) => Some(statement.session),
+            Node::Hold(hold) => self.statement(hold.ended_by?).map(|end| end.session),
+            Node::Gate(_) => None,
+        }
+    }
+
     /// What a gate gathers.
     pub(super) fn gathered(&self, id: Id) -> Option<[Id; 2]> {
         match self.nodes.get(&id)?.node {

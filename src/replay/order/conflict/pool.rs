@@ -1,10 +1,13 @@
 //! Nodes that many wait for together.
 
 use super::graph::{Graph, Id, TransactionId};
+use crate::pglog::SessionId;
 
 /// What a statement is to wait for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Waits {
+    /// Its session, whose earlier statements go before it anyway.
+    session: SessionId,
     /// The transactions that the statement extends or ends, and that something may wait for.
     pub(super) own: Vec<TransactionId>,
     on: Vec<Id>,
@@ -13,9 +16,9 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// Those of a statement of these transactions.
-    pub(super) fn of(own: Vec<TransactionId>) -> Self {
-        Self { own, ..Self::default() }
+    /// Those of a statement of this session and these transactions.
+    pub(super) fn of(session: SessionId, own: Vec<TransactionId>) -> Self {
+        Self { session, own, on: Vec::new(), waived: 0 }
     }
 
     /// It waits for this one, unless that waits for the statement's own transaction.
@@ -33,9 +36,10 @@ impl Waits {
     }
 
     /// What it waits for, each once.
-    pub(super) fn into_nodes(mut self) -> Vec<Id> {
+    pub(super) fn into_nodes(mut self, graph: &Graph) -> Vec<Id> {
         self.on.sort_unstable();
         self.on.dedup();
+        self.on.retain(|id| graph.done_by(*id) != Some(self.session));
         self.on
     }
 }
@@ -78,9 +82,7 @@ impl Pool {
     /// its own transaction.
     pub(super) fn gather(&mut self, graph: &mut Graph, waits: &mut Waits) {
         self.trees.retain(|tree| graph.has(tree.root));
-        for id in std::mem::take(&mut self.fresh) {
-            self.plant(graph, Tree { root: id, height: 0 });
-        }
+        self.plant_fresh(graph, waits.session);
         for id in std::mem::take(&mut self.aside) {
             if graph.is_behind(id, &waits.own) {
                 waits.waive(graph, id);
@@ -113,6 +115,22 @@ impl Pool {
         self.trees.clear();
         self.fresh.clear();
         self.fresh.push(id);
+    }
+
+    /// Plants what has come since, but for the last that is done by this session: that is not waited for
+    /// now. It stands for those of its session before it, unless it may be waived where they are not.
+    fn plant_fresh(&mut self, graph: &mut Graph, session: SessionId) {
+        let mut own = None;
+        for id in std::mem::take(&mut self.fresh) {
+            let planted = match graph.done_by(id) == Some(session) {
+                true => own.replace(id).filter(|_| graph.is_behind_any(id)),
+                false => Some(id),
+            };
+            if let Some(root) = planted {
+                self.plant(graph, Tree { root, height: 0 });
+            }
+        }
+        self.fresh.extend(own);
     }
 
     fn plant(&mut self, graph: &mut Graph, mut tree: Tree) {

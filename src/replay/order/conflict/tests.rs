@@ -381,6 +381,24 @@ fn a_session_goes_on_as_far_as_nothing_holds_it() {
 }
 
 #[test]
+fn a_session_does_not_wait_for_its_own_statements_to_finish() {
+    for access in [Access::Everything, Access::Table(T, Mode::Write), Access::Draw(Object(1))] {
+        let mut told = Told::default();
+        let first = told.runs(1, &[row(1), access]);
+        let second = told.runs(1, &[row(1), access]);
+        told.steps(1, Step::Begin);
+        let third = told.runs(1, &[row(1), access]);
+        let commit = told.steps(1, Step::Commit);
+        let other = told.runs(2, &[row(1), access]);
+        assert!([first, second, third, commit].iter().all(|seq| told.may_start(*seq)));
+        (1..commit).for_each(|seq| told.finish(seq));
+        assert!(!told.may_start(other), "{access:?}");
+        told.finish(commit);
+        assert!(told.may_start(other));
+    }
+}
+
+#[test]
 fn all_that_waits_for_what_has_not_been_read_is_stuck() {
     let mut told = Told::default();
     told.steps(1, Step::Begin);

@@ -48,6 +48,14 @@ impl Graph {
         is_behind
     }
 
+    /// Whether a node waits for any transaction whose end has not been read.
+    pub(in super::super) fn is_behind_any(&self, id: Id) -> bool {
+        match self.hold(id).and_then(|hold| hold.ended_by) {
+            Some(end) => !self.behind(&end).is_empty(),
+            None => !self.behind(&id).is_empty(),
+        }
+    }
+
     fn finds(&mut self, id: Id, transactions: &[TransactionId]) -> bool {
         let mut ahead = self.behind(&id).to_vec();
         let mut seen = HashSet::default();

@@ -448,8 +448,14 @@ fn a_stall_breaks_the_order_of_no_other_statements() {
     }
 }
 
+/// So many histories at least; `PROPTEST_CASES` asks for more.
+fn cases() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(1000), ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases())]
     #[test]
     fn every_interleaving_ends_in_the_source_s_state(shape in shapes(), seed in any::<u64>()) {
         replayed(&shape, seed)?;
