@@ -69,7 +69,7 @@ fn report(running: &Running) -> Value {
 
 #[test]
 fn a_lock_that_somebody_else_holds_is_named_again_and_again_and_waited_for() {
-    for order in ["serial", "conflict", "session"] {
+    for order in ["serial", "session"] {
         let server = server();
         let stranger =
             Stranger::with_open_transaction(&server, "update t set v = 'x' where id = 1");
@@ -100,7 +100,7 @@ fn a_lock_that_somebody_else_holds_is_named_again_and_again_and_waited_for() {
 
 #[test]
 fn who_waits_for_a_prepared_transaction_that_nothing_finishes_is_given_up() {
-    for order in ["serial", "conflict", "session"] {
+    for order in ["serial", "conflict"] {
         let server = server();
         let log = Log::new()
             .ended(1, ["begin", "update t set v = 'x' where id = 1", "prepare transaction 'lost'"])
@@ -124,6 +124,71 @@ fn who_waits_for_a_prepared_transaction_that_nothing_finishes_is_given_up() {
         assert_eq!(server.query_in(DATABASE, "select v from t where id = 2"), "b");
         assert_eq!(server.query("select gid from pg_prepared_xacts"), "lost");
     }
+}
+
+#[test]
+fn who_waits_for_a_prepared_transaction_of_somebody_else_is_given_up_in_session_order_as_well() {
+    let server = server();
+    let prepare = "begin; update t set v = 'x' where id = 1; prepare transaction 'Order 7'";
+    server.query_in(DATABASE, prepare);
+    let log = Log::new()
+        .ended(1, ["update t set v = 'y' where id = 1", "insert into t values (2, 'b')"])
+        .ended(2, ["update t set v = 'z' where id = 1"])
+        .file();
+    let finished = replay(&server, "session", &log).wait().incomplete();
+    assert!(finished.stderr.contains("the prepared transaction 'Order 7'"), "{finished}");
+    assert_eq!(finished.count("/records/given_up/reasons/stalled"), 2, "{finished}");
+    assert_eq!(finished.count("/outcomes/same"), 1, "{finished}");
+}
+
+/// The session's lock outlives its transaction, and its connection is kept where it is idle.
+#[test]
+fn a_session_that_holds_a_lock_and_of_which_nothing_is_left_to_read_is_closed() {
+    for order in ["serial", "conflict"] {
+        let server = server();
+        let log = Log::new()
+            .ended(1, ["select pg_advisory_lock(7)"])
+            .ended(2, ["select pg_advisory_lock(7)", "insert into t values (2, 'b')"])
+            .file();
+        let finished = replay(&server, order, &log).wait().well();
+        assert!(finished.stderr.contains("held up by session 6b030000.1"), "{order}: {finished}");
+        assert!(
+            finished.stderr.contains("the connection of session 6b030000.1 is closed"),
+            "{finished}"
+        );
+        assert!(finished.count("/stalls_broken/given_up") > 0, "{finished}");
+        assert_eq!(finished.count("/outcomes/same"), 3, "{finished}");
+    }
+}
+
+#[test]
+fn a_catalog_that_can_not_be_read_for_a_lock_is_not_waited_for() {
+    let server = server();
+    let lock = "lock table pg_catalog.pg_trigger in access exclusive mode";
+    let stranger = Stranger::with_open_transaction(&server, lock);
+    let log = Log::new().ended(1, ["update t set v = 'y' where id = 1"]).file();
+    let mut running = replay(&server, "conflict", &log);
+    let line = running.wait_for_line("the replay stands still");
+    assert!(line.contains("held up by the reading of the catalog of database app"), "{line}");
+    running.wait_for_line("the replay goes on");
+    let finished = running.wait().well();
+    assert_eq!(finished.report["stalls_broken"], json!({"given_up": 1}), "{finished}");
+    stranger.lets_go();
+    assert_eq!(server.query_in(DATABASE, "select v from t"), "y");
+}
+
+#[test]
+fn an_outage_of_the_target_is_no_standstill() {
+    let mut server = server();
+    let log = Log::new().ended(1, ["begin", "select pg_sleep(30)", "commit"]).file();
+    let mut running = replay(&server, "serial", &log);
+    let sleeps = "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)'";
+    running.wait_for(|_| server.query(sleeps) == "1");
+    server.stop();
+    // The second is told a second after the first.
+    running.wait_for_lines("waiting for the target", 2);
+    let finished = running.kill();
+    assert!(!finished.stderr.contains("stands still"), "{finished}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::replay::report::StallReport;
 impl Consumer {
     /// Has everybody asked what they wait for, where nothing has ended for long.
     pub(super) fn watch(&mut self, ctx: &mut Context<Self>) {
-        if self.window.in_flight() == 0 {
+        if self.window.in_flight() == 0 || self.phase == Phase::Stopped {
             return self.moves();
         }
         let now = self.began.elapsed();

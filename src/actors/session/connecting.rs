@@ -370,7 +370,7 @@ impl SessionActor {
         if bound {
             warn!(session = %self.id, "closed a connection that had temporary tables, session-level \
                 advisory locks, cursors WITH HOLD or a log-in that is not possible any more: what needs \
-                them will fail; --max-sessions is too small to keep it");
+                them will fail; others waited for it: for a connection (--max-sessions), or its locks");
         }
         let Some(connection) = self.forget_connection() else { return };
         self.phase = Phase::Closing;

@@ -113,9 +113,7 @@ impl StallWatch {
 
     /// Whether a chain has stood for so long that it is told.
     fn is_stall(&self, stall: &Stall, held: Duration) -> bool {
-        // A session that is silent on the source is no stall before its time is up.
-        let is_silent = matches!(stall.remedy, Remedy::CloseSession(_)) && stall.may_be_read;
-        held >= if is_silent { self.patience } else { self.timeout / 3 }
+        held >= if stall.is_silence() { self.patience } else { self.timeout / 3 }
     }
 }
 
@@ -208,7 +206,8 @@ mod tests {
         let told = tell(&mut watch(), 0..700, |_| vec![unread(give_up(1))]);
         let acted: Vec<_> = told.iter().filter(|(_, remedies)| *remedies > 0).collect();
         assert_eq!((told[0], acted[0]), ((60, 0), &(660, 1)), "{told:?}");
-        let silent = stall(1, Remedy::CloseSession(A));
+        let mut silent = stall(1, Remedy::CloseSession(A));
+        silent.links[0].standing = Standing::Silent;
         let told = tell(&mut watch(), 0..700, |_| vec![unread(silent.clone())]);
         assert_eq!(told[0], (630, 1), "until then it is the source's silence");
     }

@@ -139,6 +139,14 @@ impl Stall {
         let last = self.links.last()?;
         Some((last.session, last.statement.map(|place| place.seq)))
     }
+
+    /// Whether everything waits for a record that may still be read: the source may be as silent.
+    pub fn is_silence(&self) -> bool {
+        self.may_be_read
+            && self.links.last().is_some_and(|last| {
+                last.standing == Standing::Silent || last.holder == Some(Holder::Unread)
+            })
+    }
 }
 
 /// The stalls among these sessions, each once, that of the first statement in the log first.
@@ -211,7 +219,18 @@ impl Chains<'_> {
         if waiter.holders.is_empty() {
             return Some(waiter.ends(None, remedy));
         }
-        waiter.holders.iter().find_map(|holder| self.held(waiter, holder, &remedy))
+        self.of_all_holders(waiter, &remedy)
+    }
+
+    /// It stands still only where all that hold it up do: when one of them has gone on, more is known.
+    /// The chain goes on with a session, if one holds it up: what is done about it must not overtake that.
+    fn of_all_holders(&mut self, waiter: &Waiter, unheld: &Remedy) -> Option<Stall> {
+        let stalls: Option<Vec<Stall>> =
+            waiter.holders.iter().map(|holder| self.held(waiter, holder, unheld)).collect();
+        let stalls = stalls?;
+        let may_be_read = stalls.iter().any(|stall| stall.may_be_read);
+        let stall = stalls.into_iter().min_by_key(|stall| stall.links.len() == 1)?;
+        Some(Stall { may_be_read, ..stall })
     }
 
     /// The chain of a session that this one holds up; `None` where it goes on by itself.
@@ -230,7 +249,10 @@ impl Chains<'_> {
             }
             Holder::Foreign(_) => return ends(Remedy::None),
             Holder::Catalog(database) => return ends(Remedy::GoWithoutCatalog(database.clone())),
-            Holder::Unread => return if self.no_more { ends(unheld.clone()) } else { None },
+            Holder::Unread => {
+                let end = ends(unheld.clone())?;
+                return Some(Stall { may_be_read: !self.no_more, ..end });
+            }
         };
         let mut stall = self.of(next)?;
         stall.links.insert(0, waiter.link(Some(holder.clone())));

@@ -130,6 +130,17 @@ fn what_nobody_holds_up_is_let_go() {
 }
 
 #[test]
+fn a_turn_is_given_ahead_of_no_session_that_it_waits_for_as_well() {
+    let waits = waiter(3, Standing::Turn(Seq(3)), &[prepared(None), session(1)]);
+    let works = waiter(1, Standing::Request(11), &[]);
+    assert_eq!(stalls(&[works, waits.clone()], true), [], "something will end");
+    let stuck = waiter(1, Standing::Request(11), &[foreign()]);
+    let found = stalls(&[stuck, waits], true);
+    let remedies: Vec<_> = found.iter().map(|stall| stall.remedy.clone()).collect();
+    assert_eq!(remedies, [Remedy::None]);
+}
+
+#[test]
 fn who_waits_for_a_log_in_is_followed_to_whom_that_waits_for() {
     let waiters = [
         waiter(1, Standing::Change(Seq(1)), &[session(2)]),
@@ -165,8 +176,11 @@ fn each_head_is_told_once_and_the_first_statement_in_the_log_comes_first() {
 #[test]
 fn an_end_that_has_not_been_read_is_waited_for_as_long_as_there_is_input() {
     let waiters = [waiter(1, Standing::Turn(Seq(1)), &[Holder::Unread])];
-    assert_eq!(stalls(&waiters, false), []);
+    assert!(stalls(&waiters, false)[0].is_silence());
+    assert!(!stalls(&waiters, true)[0].is_silence());
     assert_eq!(only(&waiters, true).1, Remedy::Start(start(1, 1)));
+    let both = [waiter(1, Standing::Turn(Seq(1)), &[prepared(None), Holder::Unread])];
+    assert!(!stalls(&both, false)[0].is_silence(), "which one it waits for is known");
 }
 
 #[test]
