@@ -156,6 +156,8 @@ pub enum Widening {
     Construct,
     /// A function that may do anything.
     VolatileFunction,
+    /// A function or trigger runs SQL that it puts together (`EXECUTE`).
+    DynamicSql,
     /// An operator, cast or default over a function that may do anything.
     VolatileOperator,
     /// A trigger fires.
@@ -199,7 +201,7 @@ impl Extent {
 
 impl Widening {
     /// Every reason.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NoKey,
         Self::NotPinned,
         Self::KeyType,
@@ -222,6 +224,7 @@ impl Widening {
         Self::Command,
         Self::Construct,
         Self::VolatileFunction,
+        Self::DynamicSql,
         Self::VolatileOperator,
         Self::Trigger,
         Self::Rule,
@@ -253,6 +256,7 @@ impl Widening {
             Self::Command => "command",
             Self::Construct => "construct",
             Self::VolatileFunction => "volatile_function",
+            Self::DynamicSql => "dynamic_sql",
             Self::VolatileOperator => "volatile_operator",
             Self::Trigger => "trigger",
             Self::Rule => "rule",
@@ -284,6 +288,7 @@ impl Widening {
             | Self::Command
             | Self::Construct
             | Self::VolatileFunction
+            | Self::DynamicSql
             | Self::VolatileOperator
             | Self::Trigger
             | Self::Rule

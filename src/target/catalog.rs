@@ -9,8 +9,9 @@ use tokio_postgres::types::FromSql;
 use super::error::ObserveError;
 use super::observer::Observer;
 use crate::replay::footprint::catalog::{
-    ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow, ImpureRow, IndexRow,
-    Needed, Purity, RelationRow, Rows, RuleRow, SettingRow, TriggerRow,
+    ArgumentRow, ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow,
+    ImpureRow, IndexRow, Needed, Purity, RelationRow, RoutineRow, Rows, RuleRow, SettingRow,
+    TriggerRow,
 };
 
 impl Observer {
@@ -24,11 +25,12 @@ impl Observer {
             self.read(INDEXES, index),
             self.read(FOREIGN_KEYS, foreign_key),
         )?;
-        let (triggers, rules, dependencies, functions, operators, types) = try_join!(
+        let (triggers, rules, dependencies, functions, routines, operators, types) = try_join!(
             self.read(TRIGGERS, trigger),
             self.read(RULES, rule),
             self.read(DEPENDENCIES, dependency),
             self.read(FUNCTIONS, function),
+            self.read(ROUTINES, routine),
             self.read(OPERATORS, impure),
             self.read(TYPES, impure),
         )?;
@@ -43,6 +45,7 @@ impl Observer {
             rules,
             dependencies,
             functions,
+            routines,
             operators,
             types,
         })
@@ -225,11 +228,19 @@ fn foreign_key(row: &Reader<'_>) -> Result<ForeignKeyRow, ObserveError> {
 }
 
 /// PostgreSQL's own trigger functions, and two of its contributed ones, change the row at hand and
-/// nothing else.
+/// nothing else. One that may be deferred fires with the end of its transaction.
 const TRIGGERS: &str = "
     SELECT t.tgrelid AS relation, t.tgtype AS kind, t.tgattr::int2[] AS columns,
            p.oid < 16384 OR l.lanname = 'c' AND p.proname IN ('moddatetime', 'insert_username')
-               AS is_harmless
+               AS is_harmless,
+           t.tgfoid AS function,
+           NOT t.tgdeferrable AND NOT EXISTS (
+               SELECT FROM pg_catalog.regexp_matches(
+                   t.tgqual::text, ':(?:funcid|opfuncid) ([0-9]+)', 'g') AS f(called)
+               JOIN pg_catalog.pg_proc c ON c.oid = f.called[1]::oid
+               WHERE c.oid >= 16384 OR c.provolatile = 'v') AS is_plain,
+           pg_catalog.array_remove(ARRAY[t.tgnewtable::text, t.tgoldtable::text], NULL)
+               AS transition_tables
     FROM pg_catalog.pg_trigger t
     JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -242,6 +253,9 @@ fn trigger(row: &Reader<'_>) -> Result<TriggerRow, ObserveError> {
         kind: row.get("kind")?,
         columns: row.get("columns")?,
         is_harmless: row.get("is_harmless")?,
+        function: row.get("function")?,
+        is_plain: row.get("is_plain")?,
+        transition_tables: row.get("transition_tables")?,
     })
 }
 
@@ -353,6 +367,52 @@ fn function(row: &Reader<'_>) -> Result<FunctionRow, ObserveError> {
         purity: row.purity("purity")?,
         is_in_c: row.get("is_in_c")?,
         is_built_in: row.get("is_built_in")?,
+    })
+}
+
+/// Of an argument without a mode it is `i`.
+const ROUTINES: &str = "
+    SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, l.lanname::text AS language,
+           p.prosrc AS body, coalesce(p.proargnames, '{}') AS names,
+           coalesce(p.proargmodes::text[], '{}') AS modes,
+           ARRAY(SELECT t.typname::text
+                 FROM pg_catalog.unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]))
+                     WITH ORDINALITY AS a(type, number)
+                 JOIN pg_catalog.pg_type t ON t.oid = a.type ORDER BY a.number) AS types,
+           p.pronargdefaults AS defaults, p.provariadic <> 0 AS is_variadic,
+           p.prokind = 'p' AS is_procedure, r.typname::text AS returns,
+           p.proretset AS returns_set,
+           CASE WHEN p.prosecdef THEN pg_catalog.pg_get_userbyid(p.proowner)::text END AS runs_as,
+           coalesce(p.proconfig, '{}') AS settings
+    FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    JOIN pg_catalog.pg_type r ON r.oid = p.prorettype
+    WHERE p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p')
+    ORDER BY p.oid";
+
+fn routine(row: &Reader<'_>) -> Result<RoutineRow, ObserveError> {
+    let (names, modes): (Vec<String>, Vec<String>) = (row.get("names")?, row.get("modes")?);
+    let types: Vec<String> = row.get("types")?;
+    let argument = |(at, type_name): (usize, String)| ArgumentRow {
+        name: names.get(at).cloned().unwrap_or_default(),
+        mode: modes.get(at).and_then(|mode| mode.chars().next()).unwrap_or('i'),
+        type_name,
+    };
+    Ok(RoutineRow {
+        oid: row.get("oid")?,
+        schema: row.get("schema")?,
+        name: row.get("name")?,
+        language: row.get("language")?,
+        body: row.get("body")?,
+        arguments: types.into_iter().enumerate().map(argument).collect(),
+        defaults: row.get("defaults")?,
+        is_variadic: row.get("is_variadic")?,
+        is_procedure: row.get("is_procedure")?,
+        returns: row.get("returns")?,
+        returns_set: row.get("returns_set")?,
+        runs_as: row.get("runs_as")?,
+        settings: row.get("settings")?,
     })
 }
 

@@ -51,6 +51,24 @@ const SCHEMA: &str = "
     ALTER TABLE fired DISABLE TRIGGER off;
     CREATE TABLE ruled (id int PRIMARY KEY);
     CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING;
+    CREATE FUNCTION pay(p int, INOUT a int, OUT done text, n int DEFAULT 1) LANGUAGE plpgsql AS
+        'BEGIN UPDATE parents SET n = pay.n WHERE id = p; done := ''x''; END';
+    CREATE FUNCTION listed(p int) RETURNS TABLE (name text) STABLE LANGUAGE plpgsql AS
+        'BEGIN RETURN QUERY SELECT code::text FROM parents WHERE id = p; END';
+    CREATE FUNCTION tidy(int, VARIADIC int[]) RETURNS void LANGUAGE sql AS
+        'DELETE FROM loose WHERE t = ''x''; DELETE FROM domains WHERE d = $1';
+    CREATE FUNCTION run(text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; END';
+    CREATE PROCEDURE settle(p int) LANGUAGE plpgsql AS
+        'BEGIN UPDATE parents SET n = 0 WHERE id = p; END';
+    CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN DELETE FROM loose WHERE t = NEW.name; RETURN NULL; END';
+    CREATE TABLE named (id int PRIMARY KEY, name text NOT NULL, at timestamptz);
+    CREATE TRIGGER one AFTER INSERT ON named FOR EACH ROW WHEN (NEW.at IS NULL)
+        EXECUTE FUNCTION count_up();
+    CREATE CONSTRAINT TRIGGER late AFTER DELETE ON named DEFERRABLE FOR EACH ROW
+        EXECUTE FUNCTION count_up();
+    CREATE TRIGGER odd AFTER UPDATE ON named FOR EACH ROW WHEN (looks(NEW.id) > 1)
+        EXECUTE FUNCTION count_up();
     CREATE OPERATOR <~> (leftarg = int, rightarg = int, function = int4pl);
     CREATE FUNCTION writes(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1';
     CREATE OPERATOR <~~> (leftarg = int, rightarg = int, function = writes);
@@ -59,11 +77,14 @@ const SCHEMA: &str = "
     CREATE POLICY p ON guarded USING (EXISTS (SELECT FROM moods));
     CREATE SCHEMA tucked;
     CREATE TABLE tucked.away (id int PRIMARY KEY);
+    CREATE FUNCTION stamp(p int) RETURNS void SECURITY DEFINER SET search_path = tucked
+        LANGUAGE sql AS 'DELETE FROM away WHERE id = p';
     CREATE ROLE finder LOGIN SUPERUSER;
     ALTER ROLE finder SET search_path = tucked;";
 
 /// A table by any name: what locks it, and the name that it is told by.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
+    "named",
     "stamped",
     "parents",
     "children",
@@ -199,8 +220,17 @@ async fn assert_read(version: u32) {
         ("SELECT * FROM over_parents", "read parents"),
         ("SELECT * FROM over_over", "read counted, read parents"),
         ("SELECT pure(1), now(), random(), lower('X'), count(*)", ""),
-        ("SELECT looks(1)", "read all"),
-        ("SELECT writes(1)", "everything"),
+        ("SELECT looks(1), writes(1)", ""),
+        ("SELECT pay(1, 2)", "update parents row"),
+        ("SELECT * FROM pay(a => 2, p => 1)", "update parents row"),
+        ("SELECT name FROM listed(1)", "read parents row"),
+        ("SELECT tidy(1, 2, 3)", "write domains, write loose row"),
+        ("SELECT stamp(1)", "write tucked.away row"),
+        ("SELECT run('x')", "everything"),
+        ("CALL settle(1)", "update parents row"),
+        ("INSERT INTO named VALUES (1, 'x')", "insert named, write loose row, write named row"),
+        ("DELETE FROM named WHERE id = 1", "everything"),
+        ("UPDATE named SET at = NULL WHERE id = 1", "everything"),
         ("SELECT * FROM with_function", "read all, read counted"),
         ("SELECT * FROM with_large_object", "everything"),
         ("SELECT * FROM with_query", "everything"),
@@ -210,7 +240,7 @@ async fn assert_read(version: u32) {
         ("INSERT INTO defaulted VALUES (1, 2)", "insert defaulted, write defaulted row"),
         ("INSERT INTO defaulted VALUES (1)", "everything"),
         ("INSERT INTO checked VALUES (1, 1)", "insert checked, read all, write checked row"),
-        ("UPDATE fired SET a = 1 WHERE id = 1", "everything"),
+        ("UPDATE fired SET a = 1 WHERE id = 1", "update fired row"),
         ("UPDATE fired SET b = 1 WHERE id = 1", "update fired row"),
         ("DELETE FROM fired WHERE id = 1", "write fired row"),
         ("INSERT INTO ruled VALUES (1)", "insert ruled, write ruled row"),

@@ -12,6 +12,7 @@ mod page;
 mod partitions;
 mod regression;
 mod report;
+mod routines;
 mod sessions;
 mod stalls;
 mod standstill;

@@ -12,15 +12,21 @@ use super::catalog::{Kind, Oid, Purity, Relation};
 use super::engine::Tables;
 use super::template::{Names, Template};
 use super::{Access, Table, Widening};
+use routines::Followed;
+use variables::Variables;
 
 mod constants;
 mod expression;
 mod functions;
 mod insert;
 mod pins;
+mod plpgsql;
 mod query;
 mod references;
+mod routines;
+mod triggers;
 mod utility;
+mod variables;
 mod write;
 
 pub(super) use functions::built_in;
@@ -48,6 +54,10 @@ pub(super) fn template(
         is_temporary,
         tables,
         ctes: Vec::new(),
+        frame: None,
+        followed: Vec::new(),
+        bodies: 0,
+        transition_tables: Vec::new(),
         template: Template::default(),
     };
     for statement in &parsed.protobuf.stmts {
@@ -74,6 +84,14 @@ struct Analysis<'a> {
     tables: &'a mut Tables,
     /// The names of the WITH queries in sight.
     ctes: Vec<String>,
+    /// The names of the body at hand, where it is one.
+    frame: Option<Variables>,
+    /// The bodies that are being read.
+    followed: Vec<Followed>,
+    /// How many bodies have been read.
+    bodies: usize,
+    /// The tables of changed rows that the next body has.
+    transition_tables: Vec<String>,
     template: Template,
 }
 
@@ -124,6 +142,11 @@ impl<'a> Analysis<'a> {
     }
 
     fn find_table(&mut self, schema: &str, name: &str) -> Option<Found<'a>> {
+        let comes_late = || self.names.path.iter().any(|schema| &**schema == "pg_temp");
+        if schema.is_empty() && (self.is_temporary)(name) && self.frame.is_some() && comes_late() {
+            self.barrier(Widening::UnknownName);
+            return None;
+        }
         if schema == "pg_temp" || schema.is_empty() && (self.is_temporary)(name) {
             return Some(Found::Private);
         }

@@ -9,11 +9,13 @@ use super::Widening;
 use super::values::KeyType;
 
 mod build;
+mod routines;
 mod rows;
 
+pub(super) use routines::Routine;
 pub use rows::{
-    ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow, ImpureRow, IndexRow,
-    Needed, RelationRow, Rows, RuleRow, SettingRow, TriggerRow,
+    ArgumentRow, ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow,
+    ImpureRow, IndexRow, Needed, RelationRow, RoutineRow, Rows, RuleRow, SettingRow, TriggerRow,
 };
 
 /// An object's number in its database.
@@ -68,6 +70,8 @@ pub(super) struct Relation {
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: Box<str>,
+    /// Its type, where values of it can be compared here.
+    pub(super) kind: Option<KeyType>,
     /// Whether it is computed from others.
     pub(super) generated: bool,
     /// Whether it has a value where an INSERT gives none.
@@ -107,11 +111,21 @@ pub(super) struct OtherKey {
     pub(super) exact: Option<Vec<KeyColumn>>,
 }
 
+/// A trigger that may do more than change the row at hand.
 #[derive(Debug)]
-struct Trigger {
+pub(super) struct Trigger {
     on: [bool; 3],
     /// The columns of UPDATE OF; none: all.
     columns: Vec<Box<str>>,
+    pub(super) function: Oid,
+    /// Whether it fires for each row, before that is written.
+    pub(super) rewrites: bool,
+    /// Whether it fires for each row.
+    pub(super) has_row: bool,
+    /// Whether its function is all that it does, and it does it with its statement.
+    pub(super) is_plain: bool,
+    /// The names that its function knows the changed rows by.
+    pub(super) transition_tables: Vec<Box<str>>,
 }
 
 /// What happens to the rows that reference one that goes or changes.
@@ -144,6 +158,9 @@ pub struct Catalog {
     names: HashMap<Box<str>, HashMap<Box<str>, Oid>>,
     functions: HashMap<Box<str>, HashMap<Box<str>, Function>>,
     function_purity: HashMap<Oid, Purity>,
+    /// Those of somebody's own, by schema and name.
+    overloads: HashMap<Box<str>, HashMap<Box<str>, Vec<Oid>>>,
+    routines: HashMap<Oid, Routine>,
     operators: BTreeMap<Box<str>, Purity>,
     types: BTreeMap<Box<str>, Purity>,
     children_of: HashMap<Oid, Vec<ForeignKey>>,
@@ -273,14 +290,15 @@ impl Relation {
 }
 
 impl Storage {
-    /// Whether a trigger fires that may do anything; `changed` are the columns that an UPDATE sets.
-    pub(super) fn fires(&self, write: Write, changed: Option<&[&str]>) -> bool {
-        self.triggers.iter().any(|trigger| {
+    /// The triggers that fire and may do anything; `changed` are the columns that an UPDATE sets.
+    pub(super) fn firing(&self, write: Write, changed: Option<&[&str]>) -> Vec<&Trigger> {
+        let fires = |trigger: &&Trigger| {
             let of = |changed: &[&str]| {
                 trigger.columns.iter().any(|column| changed.contains(&&**column))
             };
             trigger.on[write as usize]
                 && (trigger.columns.is_empty() || write != Write::Update || changed.is_none_or(of))
-        })
+        };
+        self.triggers.iter().filter(fires).collect()
     }
 }

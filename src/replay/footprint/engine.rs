@@ -280,7 +280,13 @@ impl Shapes {
         if !self.kept.contains_key(&id) {
             make_room(&mut self.kept);
         }
-        let names = Names { catalog, database: session.database, path: session.path() };
+        let names = Names {
+            catalog,
+            database: session.database,
+            path: session.path(),
+            follows_user: session.follows_user(),
+            has_plain_backslashes: !session.escapes_by_backslash(catalog),
+        };
         let kept = self.kept.entry(id).or_insert_with(|| Kept {
             template: {
                 let is_temporary = |name: &str| session.is_temporary(name);

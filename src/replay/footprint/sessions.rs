@@ -146,6 +146,8 @@ pub(super) struct Session {
     transaction: Option<Transaction>,
     /// The schemas that names are looked up in.
     path: Vec<Box<str>>,
+    /// Whether one of them has the user's own name.
+    follows_user: bool,
     /// A hash of everything that a text's meaning depends on.
     environment: u64,
     /// The catalog that the path was made with.
@@ -163,6 +165,7 @@ impl Session {
             prepared: HashMap::new(),
             transaction: None,
             path: Vec::new(),
+            follows_user: false,
             environment: 0,
             generation: None,
         }
@@ -185,13 +188,20 @@ impl Session {
         let own = |schema: Box<str>| if &*schema == "$user" { user.clone() } else { schema };
         self.path = schemas.into_iter().map(own).collect();
         let mut hasher = values::hasher();
+        let user = self.settings.user.as_ref().unwrap_or(&self.user);
+        self.follows_user = self.path.contains(user) && catalog.has_schema(user);
         (self.database, generation, &self.path).hash(&mut hasher);
+        (self.follows_user, self.escapes_by_backslash(catalog)).hash(&mut hasher);
         self.temporary.iter().for_each(|table| table.name.hash(&mut hasher));
         self.environment = hasher.finish();
     }
 
     pub(super) fn path(&self) -> &[Box<str>] {
         &self.path
+    }
+
+    pub(super) fn follows_user(&self) -> bool {
+        self.follows_user
     }
 
     pub(super) fn environment(&self) -> u64 {
@@ -448,7 +458,7 @@ pub(super) fn keeps_snapshot(level: &str) -> bool {
 }
 
 /// The schemas of a `search_path` as a setting's text holds it.
-fn schemas(path: &str) -> Vec<Box<str>> {
+pub(super) fn schemas(path: &str) -> Vec<Box<str>> {
     // An empty path is written as one empty name.
     let name = |part: &str| -> Box<str> {
         let part = part.trim();

@@ -54,6 +54,10 @@ pub(super) struct Names<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) database: u32,
     pub(super) path: &'a [Box<str>],
+    /// Whether the path leads to a schema of the user's own name.
+    pub(super) follows_user: bool,
+    /// Whether backslashes in literals stand for themselves.
+    pub(super) has_plain_backslashes: bool,
 }
 
 impl Template {
@@ -147,7 +151,7 @@ impl Rows {
 
 impl Names<'_> {
     /// Drawing from the sequence by this name.
-    fn sequence(self, name: &Read<'_>) -> Result<Access, Option<Widening>> {
+    pub(super) fn sequence(self, name: &Read<'_>) -> Result<Access, Option<Widening>> {
         let Read::Text(name) = name else {
             return Err(matches!(name, Read::Unknown).then_some(Widening::UnknownName));
         };

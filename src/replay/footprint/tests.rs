@@ -1,13 +1,16 @@
 //! Footprints over a small database, made by hand.
 
 mod any;
+mod routines;
 mod rows;
 mod sessions;
 mod shop;
+mod triggers;
 mod wider;
 
 use std::collections::HashMap;
 
+use super::catalog::Rows;
 use super::{Access, Catalog, Footprint, Footprints, Mode, Table, Widening};
 use crate::pglog::SessionId;
 use crate::pglog::sql::Outline;
@@ -52,8 +55,12 @@ fn bound(parameters: &[Option<&str>]) -> Protocol {
 
 impl World {
     fn new() -> Self {
+        Self::of_rows(shop::rows())
+    }
+
+    fn of_rows(rows: Rows) -> Self {
         let mut footprints = Footprints::default();
-        footprints.catalog("shop", Some(Catalog::new(shop::rows())));
+        footprints.catalog("shop", Some(Catalog::new(rows)));
         let mut world = Self { footprints, tables: HashMap::new() };
         for name in shop::TABLES {
             let found = world.of(&format!("LOCK TABLE {name}"));

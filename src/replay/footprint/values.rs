@@ -54,6 +54,16 @@ impl KeyType {
         names.contains(&type_name)
     }
 
+    /// Whether a value that went through a column of this type is still told by its text in a key of
+    /// another.
+    pub(super) fn keeps_for(self, key: Self) -> bool {
+        let widens = matches!(
+            (self, key),
+            (Self::Text(None), Self::Text(_)) | (Self::Numeric(None), Self::Numeric(_))
+        );
+        self == key || widens
+    }
+
     /// Adds a value to a key; `false` if it can't be read.
     pub(super) fn write(self, text: &str, key: &mut impl Hasher) -> bool {
         match self {

@@ -5,14 +5,56 @@ use pg_query::protobuf::a_const::Val;
 use pg_query::protobuf::{AConst, AExpr, AExprKind, Node};
 
 use super::pins::{type_name, uncast};
+use super::variables::{Bound, Step};
 use super::{Analysis, qualified};
 use crate::replay::footprint::computation::{CastTo, Computation, Operator};
 use crate::replay::footprint::literals::{Value, literal_at};
+use crate::replay::footprint::template::Given;
 
 impl Analysis<'_> {
     /// A constant, a parameter or what is computed of them, and the types that it is cast to.
-    pub(super) fn cast_value<'n>(&self, node: &'n Node) -> Option<(Value, Vec<&'n str>)> {
+    pub(super) fn cast_value(&self, node: &Node) -> Option<(Value, Vec<Step>)> {
+        match self.bound(node)? {
+            Bound { given: Given::One(value), way } => Some((value, way)),
+            _ => None,
+        }
+    }
+
+    /// The same, or what a variable of a body stands for.
+    pub(super) fn bound(&self, node: &Node) -> Option<Bound> {
         let (inner, casts) = uncast(node, false)?;
+        if let Some(bound) = self.variable(inner) {
+            return Some(
+                casts
+                    .iter()
+                    .rev()
+                    .fold(bound, |bound, cast| bound.through(Step::Cast((*cast).into()))),
+            );
+        }
+        let (value, casts) = self.computed(node, inner, casts)?;
+        let way = casts.into_iter().map(|cast| Step::Cast(cast.into())).collect();
+        Some(Bound { given: Given::One(value), way })
+    }
+
+    /// What a variable of a body stands for.
+    pub(super) fn variable(&self, node: &Node) -> Option<Bound> {
+        let frame = self.frame.as_ref()?;
+        match node.node.as_ref()? {
+            NodeEnum::ColumnRef(reference) => frame.get(reference),
+            NodeEnum::ParamRef(parameter) => {
+                let number = usize::try_from(parameter.number).ok()?;
+                frame.arguments.get(number.checked_sub(1)?)?.clone()
+            }
+            _ => None,
+        }
+    }
+
+    fn computed<'n>(
+        &self,
+        node: &'n Node,
+        inner: &'n Node,
+        casts: Vec<&'n str>,
+    ) -> Option<(Value, Vec<&'n str>)> {
         // What rounds or writes out a number makes another value of it.
         let keeps = |cast: &&str| !matches!(CastTo::named(cast), Some(CastTo::Integer(_)));
         let is_kept = casts.is_empty() || !is_number(inner) && casts.iter().all(keeps);
@@ -64,7 +106,7 @@ impl Analysis<'_> {
     /// What stands there, if it is a constant or a parameter.
     pub(super) fn value(&self, node: &Node) -> Option<Value> {
         match node.node.as_ref()? {
-            NodeEnum::ParamRef(parameter) => {
+            NodeEnum::ParamRef(parameter) if self.frame.is_none() => {
                 Some(Value::Parameter(usize::try_from(parameter.number).ok()?))
             }
             NodeEnum::AConst(constant) => self.constant(constant),
@@ -79,6 +121,9 @@ impl Analysis<'_> {
         if let Some(Val::Boolval(value)) = &constant.val {
             return Some(Value::Constant(if value.boolval { "t" } else { "f" }.into()));
         }
+        if self.frame.is_some() {
+            return constant.val.as_ref().and_then(in_shape);
+        }
         let literal = literal_at(self.sql, self.literals, constant.location);
         if literal.is_some() {
             return literal;
@@ -92,12 +137,17 @@ impl Analysis<'_> {
         if start.starts_with(['\'', '.', '-']) {
             return None;
         }
-        match constant.val.as_ref()? {
-            Val::Ival(value) => Some(Value::Constant(value.ival.to_string().into())),
-            Val::Fval(value) => Some(Value::Constant((*value.fval).into())),
-            Val::Sval(value) => Some(Value::Constant((*value.sval).into())),
-            Val::Boolval(_) | Val::Bsval(_) => None,
-        }
+        constant.val.as_ref().and_then(in_shape)
+    }
+}
+
+/// A constant that is the same whatever the literals are.
+fn in_shape(constant: &Val) -> Option<Value> {
+    match constant {
+        Val::Ival(value) => Some(Value::Constant(value.ival.to_string().into())),
+        Val::Fval(value) => Some(Value::Constant((*value.fval).into())),
+        Val::Sval(value) => Some(Value::Constant((*value.sval).into())),
+        Val::Boolval(_) | Val::Bsval(_) => None,
     }
 }
 

@@ -3,9 +3,10 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, Node};
 
+use super::routines::changes_meaning;
 use super::{Analysis, Widening, parts, qualified};
 use crate::replay::footprint::catalog::Purity;
-use crate::replay::footprint::literals::Value;
+use crate::replay::footprint::literals::{Read, Value};
 use crate::replay::footprint::sessions::Effect;
 
 impl Analysis<'_> {
@@ -26,11 +27,14 @@ impl Analysis<'_> {
         if !function.built_in {
             let is_harmless = function.in_c && GENERATORS.contains(&name);
             let purity = if is_harmless { Purity::Pure } else { function.purity };
-            return self.impure(purity, Widening::VolatileFunction);
+            if is_harmless || self.names.catalog.function("pg_catalog", name, &[]).is_some() {
+                return self.impure(purity, Widening::VolatileFunction);
+            }
+            return self.call_routines(call, purity);
         }
         match name {
             "nextval" | "setval" => match self.sequence_name(call.args.first()) {
-                Some(name) => self.template.sequences.push(name),
+                Some(name) => self.draw(name),
                 None => self.barrier(Widening::UnknownName),
             },
             "set_config" => self.set_config(&call.args),
@@ -63,7 +67,28 @@ impl Analysis<'_> {
         self.cast_value(node?).map(|(value, _)| value)
     }
 
+    /// Draws from the sequence by this name.
+    fn draw(&mut self, name: Value) {
+        let (Some(_), Value::Constant(text)) = (&self.frame, &name) else {
+            return match &self.frame {
+                None => self.template.sequences.push(name),
+                Some(_) => self.barrier(Widening::UnknownName),
+            };
+        };
+        match self.names.sequence(&Read::Text(text.as_ref().into())) {
+            Ok(access) => self.add(access),
+            Err(why) => self.barrier(why.unwrap_or(Widening::UnknownName)),
+        }
+    }
+
     fn set_config(&mut self, arguments: &[Node]) {
+        if self.frame.is_some() {
+            let name = arguments.first().and_then(|node| self.cast_value(node));
+            return match name {
+                Some((Value::Constant(name), _)) if !changes_meaning(&name) => {}
+                _ => self.barrier(Widening::VolatileFunction),
+            };
+        }
         let mut values = arguments.iter().map(|node| self.cast_value(node).map(|(value, _)| value));
         match (values.next().flatten(), values.next().flatten(), values.next().flatten()) {
             (Some(name), Some(value), Some(is_local)) => {

@@ -4,11 +4,16 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OnConflictClause, OverridingKind};
 
 use super::pins::Pin;
+use super::triggers::{Change, Rewritten};
+use super::variables::Record;
 use super::write::{Row, Target, Written, changes_key, target_column};
 use super::{Analysis, Widening, as_select};
 use crate::replay::footprint::catalog::Write;
 use crate::replay::footprint::template::{Given, MOST_ROWS};
 use crate::replay::footprint::{Access, Mode};
+
+/// How many added rows triggers are followed for one by one.
+const MOST_FIRED: usize = 20;
 
 impl<'a> Analysis<'a> {
     pub(super) fn insert(&mut self, insert: &InsertStmt) {
@@ -17,18 +22,16 @@ impl<'a> Analysis<'a> {
         if let Some(source) = source {
             self.select(source, None);
         }
-        if let Some(conflict) = &insert.on_conflict_clause {
-            self.expressions(&conflict.target_list);
-            self.expressions(conflict.where_clause.as_deref());
-            if let Some(infer) = &conflict.infer {
-                self.expressions(&infer.index_elems);
-            }
-        }
-        self.returning(insert.returning_clause.as_ref());
-        self.leave(before);
-        let Some(target) = self.target(insert.relation.as_ref(), Write::Insert, None) else {
-            return;
+        let values = source.map_or(&[][..], |source| source.values_lists.as_slice());
+        // What is written has to be told before columns come into sight.
+        let values: Vec<Vec<Written>> = match values.len() {
+            0..=MOST_ROWS => values.iter().map(|row| self.written_row(row)).collect(),
+            _ => Vec::new(),
         };
+        self.beside(insert);
+        self.leave(before);
+        let Some(target) = self.target(insert.relation.as_ref(), Write::Insert) else { return };
+        self.check(&target);
         let columns: Vec<&str> = match insert.cols.as_slice() {
             [] => {
                 let all = target.relation.columns.iter();
@@ -38,27 +41,60 @@ impl<'a> Analysis<'a> {
         };
         if insert.r#override == OverridingKind::OverridingUserValue as i32 {
             // The identity draws, whatever is given.
+            self.fire_inserts(&target, &[]);
             return self.insert_query(&target, &[], insert);
         }
-        let values = source.map(|source| source.values_lists.as_slice());
-        let rows = match values {
+        let row = |values: Vec<Written>| columns.iter().copied().zip(values).collect();
+        let rows: Vec<Row<'_>> = match source {
             // DEFAULT VALUES.
             None => vec![Vec::new()],
-            Some([]) => return self.insert_query(&target, &columns, insert),
-            Some(rows) if rows.len() > MOST_ROWS => {
+            Some(_) => values.into_iter().map(row).collect(),
+        };
+        let rewritten = self.fire_inserts(&target, &rows);
+        match source.map_or(0, |source| source.values_lists.len()) {
+            0 if rows.is_empty() => self.insert_query(&target, &columns, insert),
+            0..=MOST_ROWS => self.insert_values(&target, rows, &rewritten, insert),
+            _ => {
                 self.draw_defaults(&target, &columns);
                 let table = self.table(target.relation.root);
                 self.add(Access::InsertGiven(table));
                 self.whole(target.relation.root, Mode::Write, Widening::ManyRows);
-                return self.references(&target, None, &[]);
+                self.references(&target, None, &[]);
             }
-            Some(rows) => rows.iter().map(|row| self.row(row, &columns)).collect(),
-        };
-        let all_known = self.insert_rows(&target, &rows);
+        }
+    }
+
+    /// What an INSERT does besides adding rows.
+    fn beside(&mut self, insert: &InsertStmt) {
+        if let Some(conflict) = &insert.on_conflict_clause {
+            self.obscure();
+            self.expressions(&conflict.target_list);
+            self.expressions(conflict.where_clause.as_deref());
+            if let Some(infer) = &conflict.infer {
+                self.expressions(&infer.index_elems);
+            }
+        }
+        self.obscure();
+        self.returning(insert.returning_clause.as_ref());
+    }
+
+    fn insert_values<'n>(
+        &mut self,
+        target: &'n Target<'a>,
+        mut rows: Vec<Row<'n>>,
+        rewritten: &'n Rewritten,
+        insert: &InsertStmt,
+    ) {
+        self.draw_left_out(target, &rows);
+        for row in &mut rows {
+            row.retain(|(column, _)| !rewritten.of(target).any(|other| other == *column));
+            row.extend(rewritten.of(target).map(|column| (column, Written::Unknown)));
+        }
+        let all_known = self.insert_rows(target, &rows);
         if let Some(conflict) = &insert.on_conflict_clause
             && conflict.action == OnConflictAction::OnconflictUpdate as i32
         {
-            self.update_instead(&target, conflict, all_known);
+            self.update_instead(target, conflict, all_known);
         }
     }
 
@@ -79,28 +115,38 @@ impl<'a> Analysis<'a> {
         self.references(target, None, &[]);
     }
 
-    fn row<'n>(&self, row: &'n Node, columns: &[&'n str]) -> Row<'n> {
+    fn written_row(&self, row: &Node) -> Vec<Written> {
         let Some(NodeEnum::List(values)) = &row.node else { return Vec::new() };
-        let written = values.items.iter().map(|value| self.written(value));
-        columns.iter().copied().zip(written).collect()
+        values.items.iter().map(|value| self.written(value)).collect()
     }
 
-    /// Writes rows under their keys. Returns whether the table's key could be told for all of them.
-    fn insert_rows(&mut self, target: &Target<'a>, rows: &[Row<'_>]) -> bool {
+    /// Sets off the triggers of rows that are added; none: nothing is known of them.
+    fn fire_inserts(&mut self, target: &Target<'a>, rows: &[Row<'_>]) -> Rewritten {
+        let change = |new| Change { old: Record::null(), new };
+        let changes: Vec<Change> = match rows {
+            rows if (1..=MOST_FIRED).contains(&rows.len()) => {
+                rows.iter().map(|row| change(self.inserted_row(target, row))).collect()
+            }
+            _ => vec![change(Record::default())],
+        };
+        self.fire(target, Write::Insert, None, &changes)
+    }
+
+    /// Draws the defaults of columns that a row does not give.
+    fn draw_left_out(&mut self, target: &Target<'a>, rows: &[Row<'_>]) {
         let given = |column: &str| {
             rows.iter().all(|row| {
                 let written = row.iter().find(|(name, _)| *name == column);
                 written.is_some_and(|(_, written)| !matches!(written, Written::Generated))
             })
         };
-        let given: Vec<&str> = target
-            .relation
-            .columns
-            .iter()
-            .map(|column| &*column.name)
-            .filter(|name| given(name))
-            .collect();
+        let all = target.relation.columns.iter().map(|column| &*column.name);
+        let given: Vec<&str> = all.filter(|name| given(name)).collect();
         self.draw_defaults(target, &given);
+    }
+
+    /// Writes rows under their keys. Returns whether the table's key could be told for all of them.
+    fn insert_rows(&mut self, target: &Target<'a>, rows: &[Row<'_>]) -> bool {
         let root = target.relation.root;
         let table = self.table(root);
         let mut all_known = target.storage.key.is_ok();
@@ -155,9 +201,8 @@ impl<'a> Analysis<'a> {
     ) {
         let root = target.relation.root;
         let changed: Vec<&str> = conflict.target_list.iter().filter_map(target_column).collect();
-        if self.fires(target, Write::Update, &changed) {
-            return;
-        }
+        let rewritten = self.fire(target, Write::Update, Some(&changed), &[Change::default()]);
+        let changed = rewritten.with(&changed, target);
         if !all_known || !names_key(target, conflict) {
             self.whole(root, Mode::Write, Widening::OtherKey);
         } else if let Some(why) = changes_key(target, &changed) {
@@ -187,8 +232,8 @@ fn pins<'n>(
         match target.given(row, column) {
             Written::Null | Written::Generated => return Pinned::Nothing,
             Written::Unknown => is_known = false,
-            Written::Known(value, casts) => {
-                all.push(Pin { column, given: Given::One(value.clone()), casts: casts.clone() })
+            Written::Known(value, way) => {
+                all.push(Pin { column, given: Given::One(value.clone()), way: way.clone() })
             }
         }
     }

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AExpr, AExprKind, BoolExprType, JoinType, Node, TypeName};
 
+use super::variables::{Bound, Step};
 use super::{Analysis, Found, Oid, Relation, Widening, parts, qualified};
 use crate::replay::footprint::catalog::KeyColumn;
 use crate::replay::footprint::template::{Given, Rows};
@@ -33,8 +34,8 @@ pub(super) struct Item<'n, 'a> {
 pub(super) struct Pin<'n> {
     pub(super) column: &'n str,
     pub(super) given: Given,
-    /// The types that the value is cast to on its way.
-    pub(super) casts: Vec<&'n str>,
+    /// What the value goes through on its way.
+    pub(super) way: Vec<Step>,
 }
 
 impl Item<'_, '_> {
@@ -89,25 +90,33 @@ impl<'a> Analysis<'a> {
     }
 
     fn pin<'n>(&self, column: &'n Node, value: &'n Node, item: &Item<'n, 'a>) -> Option<Pin<'n>> {
-        let column = column_of(column, item)?;
-        let (value, casts) = self.cast_value(value)?;
-        Some(Pin { column, given: Given::One(value), casts })
+        let column = self.column_of(column, item)?;
+        let Bound { given, way } = self.bound(value)?;
+        Some(Pin { column, given, way })
+    }
+
+    fn column_of<'n>(&self, node: &'n Node, item: &Item<'n, 'a>) -> Option<&'n str> {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+        let parts = parts(&reference.fields);
+        let is_variable = self.frame.as_ref().is_some_and(|frame| frame.may_mean(&parts));
+        let is_column = parts.len() == reference.fields.len() && item.is_meant_by(&parts);
+        parts.last().copied().filter(|_| is_column && !is_variable)
     }
 
     fn pin_in<'n>(&self, column: &'n Node, list: &'n Node, item: &Item<'n, 'a>) -> Option<Pin<'n>> {
-        let column = column_of(column, item)?;
+        let column = self.column_of(column, item)?;
         let Some(NodeEnum::List(list)) = &list.node else { return None };
         self.pin_list(column, &list.items)
     }
 
     fn pin_list<'n>(&self, column: &'n str, list: &'n [Node]) -> Option<Pin<'n>> {
-        let (mut given, mut all_casts) = (Vec::with_capacity(list.len()), Vec::new());
+        let (mut given, mut all_ways) = (Vec::with_capacity(list.len()), Vec::new());
         for value in list {
-            let (value, casts) = self.cast_value(value)?;
+            let (value, way) = self.cast_value(value)?;
             given.push(value);
-            all_casts.extend(casts);
+            all_ways.extend(way);
         }
-        Some(Pin { column, given: Given::Any(given), casts: all_casts })
+        Some(Pin { column, given: Given::Any(given), way: all_ways })
     }
 
     fn pin_any<'n>(
@@ -116,14 +125,26 @@ impl<'a> Analysis<'a> {
         array: &'n Node,
         item: &Item<'n, 'a>,
     ) -> Option<Pin<'n>> {
-        let column = column_of(column, item)?;
-        let (array, mut casts) = uncast(array, true)?;
+        let column = self.column_of(column, item)?;
+        let (array, casts) = uncast(array, true)?;
+        let mut casts: Vec<Step> = casts.into_iter().map(|cast| Step::Cast(cast.into())).collect();
         if let Some(NodeEnum::AArrayExpr(array)) = &array.node {
             let mut pin = self.pin_list(column, &array.elements)?;
-            pin.casts.append(&mut casts);
+            pin.way.append(&mut casts);
             return Some(pin);
         }
-        Some(Pin { column, given: Given::Array(self.value(array)?), casts })
+        if let Some(bound) = self.variable(array) {
+            let Given::One(value) = bound.given else { return None };
+            // The type of an array is named after that of its elements.
+            let element = |step| match step {
+                Step::Cast(name) => Some(Step::Cast(name.strip_prefix('_')?.into())),
+                Step::Column(_) => None,
+            };
+            let way: Option<Vec<Step>> = bound.way.into_iter().map(element).collect();
+            casts.append(&mut way?);
+            return Some(Pin { column, given: Given::Array(value), way: casts });
+        }
+        Some(Pin { column, given: Given::Array(self.value(array)?), way: casts })
     }
 
     /// Reads or locks what the pins leave of a table.
@@ -165,7 +186,7 @@ impl<'a> Analysis<'a> {
         let mut columns = Vec::with_capacity(key.len());
         for column in key {
             let of_column = || pins.iter().filter(|pin| *pin.column == *column.name);
-            let fits = |pin: &&Pin<'_>| pin.casts.iter().all(|cast| column.kind.takes(cast));
+            let fits = |pin: &&Pin<'_>| pin.way.iter().all(|step| step.fits(column.kind));
             let pin = of_column().find(fits);
             let why = of_column().next().map(|_| Widening::KeyType);
             columns.push((&column.name, column.kind, pin.ok_or(why)?.given.clone()));
@@ -192,13 +213,6 @@ fn row_wise<'n>(left: &'n Node, right: &'n Node) -> Vec<(&'n Node, &'n Node)> {
         }
         _ => vec![(left, right)],
     }
-}
-
-fn column_of<'n>(node: &'n Node, item: &Item<'n, '_>) -> Option<&'n str> {
-    let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
-    let parts = parts(&reference.fields);
-    (parts.len() == reference.fields.len() && item.is_meant_by(&parts)).then_some(())?;
-    parts.last().copied()
 }
 
 /// What is cast, and the names of the types that it is cast to.

@@ -125,6 +125,9 @@ impl<'a> Analysis<'a> {
                 }
                 // The alias of a join hides what it joins.
                 let is_hidden = join.alias.is_some();
+                if is_hidden {
+                    self.obscure();
+                }
                 scope.items[first..].iter_mut().for_each(|item| item.is_renamed |= is_hidden);
             }
             Some(NodeEnum::RangeSubselect(subselect)) => {
@@ -135,8 +138,10 @@ impl<'a> Analysis<'a> {
                         None => self.query(query),
                     }
                 }
+                self.obscure();
             }
             Some(NodeEnum::RangeFunction(function)) => {
+                self.obscure();
                 for function in &function.functions {
                     match &function.node {
                         // The function and its column definitions.
@@ -158,9 +163,27 @@ impl<'a> Analysis<'a> {
         }
     }
 
+    /// Columns whose names are not known come into sight of a body's variables.
+    pub(super) fn obscure(&mut self) {
+        if let Some(frame) = &mut self.frame {
+            frame.obscure();
+        }
+    }
+
+    /// A relation comes into sight of a body's variables.
+    pub(super) fn see(&mut self, item: &Item<'_, 'a>) {
+        let Some(frame) = &mut self.frame else { return };
+        match item.found {
+            Found::Relation(_, relation) if !item.is_renamed => frame.see(item.name, relation),
+            _ => frame.obscure(),
+        }
+    }
+
     fn range<'n>(&mut self, name: &'n RangeVar, scope: &mut Scope<'n, 'a>) {
         let Some(found) = self.find(name) else { return };
-        scope.items.push(item(name, found));
+        let item = item(name, found);
+        self.see(&item);
+        scope.items.push(item);
     }
 
     /// Reads or locks one of the scope's relations.

@@ -1,6 +1,8 @@
 //! Where foreign keys lead.
 
 use super::pins::Pin;
+use super::triggers::Change;
+use super::variables::Step;
 use super::write::{Row, Target, Written};
 use super::{Analysis, Widening};
 use crate::replay::footprint::Mode;
@@ -45,8 +47,8 @@ impl<'a> Analysis<'a> {
             match written {
                 // With a NULL in it, it references nothing.
                 Some((Value::Null, _)) => return,
-                Some((value, casts)) => {
-                    pins.push(Pin { column: parent, given: Given::One(value), casts });
+                Some((value, way)) => {
+                    pins.push(Pin { column: parent, given: Given::One(value), way });
                 }
                 None => return self.whole(foreign.parent, Mode::Reference, Widening::ForeignKey),
             }
@@ -91,21 +93,24 @@ impl<'a> Analysis<'a> {
                 Action::Cascade => write,
                 Action::Unset => Write::Update,
             };
-            if catalog
-                .storage(foreign.child)
-                .is_none_or(|child| child.fires(follows, Some(&columns)))
-            {
-                self.barrier(Widening::Trigger);
-            }
+            let Some(child) = self.written_table(foreign.child) else {
+                self.barrier(Widening::UnknownName);
+                continue;
+            };
+            let rewritten = self.fire(&child, follows, Some(&columns), &[Change::default()]);
+            let columns = rewritten.with(&columns, &child);
             self.referenced(foreign.child, follows, &columns, seen);
+            if !rewritten.is_none() {
+                self.references(&child, None, &columns);
+            }
         }
     }
 }
 
-fn given<'n>(written: &Written<'n>) -> Option<(Value, Vec<&'n str>)> {
+fn given(written: &Written) -> Option<(Value, Vec<Step>)> {
     match written {
         Written::Null => Some((Value::Null, Vec::new())),
-        Written::Known(value, casts) => Some((value.clone(), casts.clone())),
+        Written::Known(value, way) => Some((value.clone(), way.clone())),
         Written::Generated | Written::Unknown => None,
     }
 }

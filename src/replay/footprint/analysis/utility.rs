@@ -95,7 +95,8 @@ impl Analysis<'_> {
                     _ => None,
                 }))
             }
-            N::DoStmt(_) | N::CallStmt(_) | N::LoadStmt(_) | N::AlterSystemStmt(_) => {
+            N::CallStmt(call) => self.call_procedure(call),
+            N::DoStmt(_) | N::LoadStmt(_) | N::AlterSystemStmt(_) => {
                 self.barrier(Widening::Command);
             }
             _ => self.barrier(Widening::Ddl),
@@ -188,7 +189,7 @@ impl Analysis<'_> {
         }
     }
 
-    fn lock(&mut self, lock: &LockStmt) {
+    pub(super) fn lock(&mut self, lock: &LockStmt) {
         for node in &lock.relations {
             let Some(NodeEnum::RangeVar(name)) = &node.node else { continue };
             match self.find(name) {
@@ -234,7 +235,7 @@ impl Analysis<'_> {
 
     /// `SELECT INTO`, `CREATE TABLE AS`.
     pub(super) fn select_into(&mut self, into: &IntoClause) {
-        if is_temporary(into.rel.as_ref()) {
+        if is_temporary(into.rel.as_ref()) && self.frame.is_none() {
             self.create_temporary(into.rel.as_ref(), into.on_commit);
         } else {
             self.barrier(Widening::Ddl);

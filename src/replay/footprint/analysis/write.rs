@@ -7,23 +7,25 @@ use pg_query::protobuf::{
 
 use super::pins::{Pin, Scope};
 use super::query::item;
+use super::triggers::Change;
+use super::variables::{Record, Step};
 use super::{Analysis, Found, Widening};
-use crate::replay::footprint::catalog::{Column, Kind, Oid, Purity, Relation, Storage, Write};
+use crate::replay::footprint::catalog::{Column, Kind, Oid, Relation, Storage, Write};
 use crate::replay::footprint::literals::Value;
 use crate::replay::footprint::template;
 use crate::replay::footprint::{Access, Mode};
 
 /// What a statement writes to a column.
-pub(super) enum Written<'n> {
+pub(super) enum Written {
     Null,
-    Known(Value, Vec<&'n str>),
+    Known(Value, Vec<Step>),
     /// Something that no other row has.
     Generated,
     Unknown,
 }
 
 /// A row to be inserted, as far as it can be told: what each column is given.
-pub(super) type Row<'n> = Vec<(&'n str, Written<'n>)>;
+pub(super) type Row<'n> = Vec<(&'n str, Written)>;
 
 /// A table that is written.
 pub(super) struct Target<'a> {
@@ -37,7 +39,7 @@ impl<'a> Analysis<'a> {
         let before = self.enter(update.with_clause.as_ref());
         let mut scope = Scope::default();
         let changed: Vec<&str> = update.target_list.iter().filter_map(target_column).collect();
-        let target = self.target(update.relation.as_ref(), Write::Update, Some(&changed));
+        let target = self.target(update.relation.as_ref(), Write::Update);
         self.others(&update.from_clause, &mut scope);
         self.expressions(&update.target_list);
         self.expressions(update.where_clause.as_deref());
@@ -52,13 +54,20 @@ impl<'a> Analysis<'a> {
             &mut scope,
             update.where_clause.as_deref(),
         );
+        let row: Row<'_> =
+            update.target_list.iter().filter_map(|node| self.assigned(node)).collect();
+        let old = self.found_row(&target, &pins);
+        let new = self.updated_row(&target, &old, &row, &changed);
+        let rewritten = self.fire(&target, Write::Update, Some(&changed), &[Change { old, new }]);
+        let changed = rewritten.with(&changed, &target);
+        self.check(&target);
         match changes_key(&target, &changed) {
             Some(why) => self.whole(target.relation.root, Mode::Write, why),
             None => self.pinned(target.relation, &pins, self.mode_of_update(&target, &changed)),
         }
         self.referenced(target.relation.root, Write::Update, &changed, &mut Vec::new());
-        let row: Row<'_> =
-            update.target_list.iter().filter_map(|node| self.assigned(node)).collect();
+        let mut row = row;
+        row.retain(|(column, _)| !rewritten.of(&target).any(|other| other == *column));
         self.references(&target, Some(&row), &changed);
     }
 
@@ -73,7 +82,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// The column and value of an element of SET.
-    fn assigned<'n>(&self, node: &'n Node) -> Option<(&'n str, Written<'n>)> {
+    fn assigned<'n>(&self, node: &'n Node) -> Option<(&'n str, Written)> {
         let Some(NodeEnum::ResTarget(assignment)) = &node.node else { return None };
         let written = match &assignment.val {
             Some(value) if assignment.indirection.is_empty() => match self.written(value) {
@@ -88,7 +97,7 @@ impl<'a> Analysis<'a> {
     pub(super) fn delete(&mut self, delete: &DeleteStmt) {
         let before = self.enter(delete.with_clause.as_ref());
         let mut scope = Scope::default();
-        let target = self.target(delete.relation.as_ref(), Write::Delete, None);
+        let target = self.target(delete.relation.as_ref(), Write::Delete);
         self.others(&delete.using_clause, &mut scope);
         self.expressions(delete.where_clause.as_deref());
         self.returning(delete.returning_clause.as_ref());
@@ -102,6 +111,8 @@ impl<'a> Analysis<'a> {
             &mut scope,
             delete.where_clause.as_deref(),
         );
+        let old = self.found_row(&target, &pins);
+        self.fire(&target, Write::Delete, None, &[Change { old, new: Record::null() }]);
         if target.storage.others.is_empty() {
             self.pinned(target.relation, &pins, Mode::Write);
         } else {
@@ -113,6 +124,11 @@ impl<'a> Analysis<'a> {
 
     pub(super) fn merge(&mut self, merge: &MergeStmt) {
         let before = self.enter(merge.with_clause.as_ref());
+        if let Some(name) = &merge.relation
+            && let Some(found) = self.find_table(&name.schemaname, &name.relname)
+        {
+            self.see(&item(name, found));
+        }
         let mut scope = Scope::default();
         if let Some(source) = &merge.source_relation {
             self.others(std::slice::from_ref(source), &mut scope);
@@ -131,10 +147,12 @@ impl<'a> Analysis<'a> {
                 _ => continue,
             };
             let columns: Vec<&str> = when.target_list.iter().filter_map(target_column).collect();
-            let changed = (write == Write::Update).then_some(columns.as_slice());
-            let Some(target) = self.target(merge.relation.as_ref(), write, changed) else {
-                continue;
-            };
+            let Some(target) = self.target(merge.relation.as_ref(), write) else { continue };
+            let rewritten = self.fire(&target, write, Some(&columns), &[Change::default()]);
+            let columns = rewritten.with(&columns, &target);
+            if write != Write::Delete {
+                self.check(&target);
+            }
             self.whole(target.relation.root, Mode::Write, Widening::WholeTable);
             match write {
                 Write::Insert => {
@@ -190,14 +208,12 @@ impl<'a> Analysis<'a> {
     }
 
     /// The table that a command writes, if nothing but its rows is at stake.
-    pub(super) fn target(
-        &mut self,
-        name: Option<&RangeVar>,
-        write: Write,
-        changed: Option<&[&str]>,
-    ) -> Option<Target<'a>> {
+    pub(super) fn target(&mut self, name: Option<&RangeVar>, write: Write) -> Option<Target<'a>> {
         // A WITH query of that name is not meant.
         let found = name.and_then(|name| self.find_table(&name.schemaname, &name.relname))?;
+        if let Some(name) = name.filter(|_| write != Write::Insert) {
+            self.see(&item(name, found));
+        }
         let Found::Relation(oid, relation) = found else { return None };
         if relation.is_ruled(write) || relation.instead {
             self.barrier(Widening::Rule);
@@ -223,20 +239,19 @@ impl<'a> Analysis<'a> {
             self.barrier(Widening::UnknownName);
             return None;
         };
-        let target = Target { oid, relation, storage };
-        (!self.fires(&target, write, changed.unwrap_or_default())).then_some(target)
+        Some(Target { oid, relation, storage })
     }
 
-    /// Whether a write sets off what may do anything.
-    pub(super) fn fires(&mut self, target: &Target<'a>, write: Write, changed: &[&str]) -> bool {
-        if target.storage.fires(write, Some(changed)) {
-            self.barrier(Widening::Trigger);
-            return true;
-        }
-        if write != Write::Delete {
-            self.impure(target.storage.checks, Widening::VolatileOperator);
-        }
-        target.storage.checks == Purity::Volatile && write != Write::Delete
+    /// A table that is written without being named.
+    pub(super) fn written_table(&self, root: Oid) -> Option<Target<'a>> {
+        let relation = self.names.catalog.get(root)?;
+        let storage = self.names.catalog.storage(root)?;
+        Some(Target { oid: root, relation, storage })
+    }
+
+    /// What the table's checks do with new rows.
+    pub(super) fn check(&mut self, target: &Target<'a>) {
+        self.impure(target.storage.checks, Widening::VolatileOperator);
     }
 
     /// A view without rules of its own: what is written goes through to its table.
@@ -248,12 +263,10 @@ impl<'a> Analysis<'a> {
                 self.barrier(Widening::Rule);
             }
             let Some(storage) = self.names.catalog.storage(relation.root) else { continue };
-            if storage.fires(write, None) {
-                self.barrier(Widening::Trigger);
-            }
+            let target = Target { oid: base, relation, storage };
+            self.fire(&target, write, None, &[Change::default()]);
             if relation.kind == Kind::Table {
-                let target = Target { oid: base, relation, storage };
-                self.impure(storage.checks, Widening::VolatileOperator);
+                self.check(&target);
                 if write == Write::Insert {
                     self.draw_defaults(&target, &[]);
                 }
@@ -277,13 +290,13 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    pub(super) fn written<'n>(&self, node: &'n Node) -> Written<'n> {
+    pub(super) fn written(&self, node: &Node) -> Written {
         if matches!(node.node, Some(NodeEnum::SetToDefault(_))) || self.is_generated(node) {
             return Written::Generated;
         }
         match self.cast_value(node) {
             Some((Value::Null, _)) => Written::Null,
-            Some((value, casts)) => Written::Known(value, casts),
+            Some((value, way)) => Written::Known(value, way),
             None => Written::Unknown,
         }
     }
@@ -291,7 +304,7 @@ impl<'a> Analysis<'a> {
 
 impl Target<'_> {
     /// What a column gets in a row, defaults included.
-    pub(super) fn given<'r>(&'r self, row: &'r Row<'_>, name: &str) -> &'r Written<'r> {
+    pub(super) fn given<'r>(&'r self, row: &'r Row<'_>, name: &str) -> &'r Written {
         let given = row.iter().find(|(column, _)| *column == name).map(|(_, written)| written);
         let has_default = || self.relation.column(name).is_none_or(|column| column.has_default);
         match given {

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     Action, Catalog, Column, ColumnRow, Dependent, ForeignKey, Function, IndexRow, KeyColumn, Kind,
-    Needed, Oid, OtherKey, Purity, Relation, Rows, Storage, Trigger,
+    Needed, Oid, OtherKey, Purity, Relation, Routine, Rows, Storage, Trigger,
 };
 use crate::replay::footprint::Widening;
 use crate::replay::footprint::analysis::built_in;
 use crate::replay::footprint::values::KeyType;
 
-const BEFORE_INSERT: i16 = 1 << 2;
-const BEFORE_DELETE: i16 = 1 << 3;
-const BEFORE_UPDATE: i16 = 1 << 4;
+const FOR_EACH_ROW: i16 = 1;
+const BEFORE: i16 = 1 << 1;
+const ON_INSERT: i16 = 1 << 2;
+const ON_DELETE: i16 = 1 << 3;
+const ON_UPDATE: i16 = 1 << 4;
 const INSTEAD: i16 = 1 << 6;
 
 pub(super) fn catalog(rows: Rows) -> Catalog {
@@ -40,6 +42,10 @@ fn functions(catalog: &mut Catalog, rows: &Rows) {
     for row in &rows.functions {
         let purity = if row.is_built_in { built_in(&row.name, row.purity) } else { row.purity };
         catalog.function_purity.insert(row.oid, purity);
+        if !row.is_built_in {
+            let names = catalog.overloads.entry((*row.schema).into()).or_default();
+            names.entry((*row.name).into()).or_default().push(row.oid);
+        }
         let names = catalog.functions.entry((*row.schema).into()).or_default();
         let this = Function { purity: row.purity, built_in: row.is_built_in, in_c: row.is_in_c };
         names
@@ -50,6 +56,9 @@ fn functions(catalog: &mut Catalog, rows: &Rows) {
                 all.in_c &= this.in_c;
             })
             .or_insert(this);
+    }
+    for row in &rows.routines {
+        catalog.routines.insert(row.oid, Routine::new(row.clone()));
     }
     for (impure, all) in
         [(&rows.operators, &mut catalog.operators), (&rows.types, &mut catalog.types)]
@@ -111,6 +120,7 @@ fn relations(catalog: &mut Catalog, rows: &Rows) {
             let at = (row.relation, row.number);
             relation.columns.push(Column {
                 name: (*row.name).into(),
+                kind: KeyType::of(row.type_oid, row.modifier).filter(|_| row.is_deterministic),
                 generated: row.is_generated,
                 has_default: row.has_default,
                 sequence: sequences.get(&at).copied(),
@@ -166,10 +176,18 @@ impl<'a> Tables<'a> {
             tables.indexes.entry(row.relation).or_default().push(row);
         }
         for row in rows.triggers.iter().filter(|row| !row.is_harmless) {
-            let on = [BEFORE_INSERT, BEFORE_UPDATE, BEFORE_DELETE].map(|bit| row.kind & bit != 0);
-            let columns = tables.names(row.relation, &row.columns);
+            let is = |bit| row.kind & bit != 0;
+            let trigger = Trigger {
+                on: [ON_INSERT, ON_UPDATE, ON_DELETE].map(is),
+                columns: tables.names(row.relation, &row.columns),
+                function: row.function,
+                rewrites: is(FOR_EACH_ROW) && is(BEFORE),
+                has_row: is(FOR_EACH_ROW),
+                is_plain: row.is_plain,
+                transition_tables: row.transition_tables.iter().map(|it| (**it).into()).collect(),
+            };
             let root = tables.root(row.relation);
-            tables.triggers.entry(root).or_default().push(Trigger { on, columns });
+            tables.triggers.entry(root).or_default().push(trigger);
         }
         let purity: HashMap<Oid, Purity> =
             rows.functions.iter().map(|row| (row.oid, row.purity)).collect();

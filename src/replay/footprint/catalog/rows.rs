@@ -25,6 +25,8 @@ pub struct Rows {
     pub dependencies: Vec<DependencyRow>,
     /// The functions, PostgreSQL's own included.
     pub functions: Vec<FunctionRow>,
+    /// The bodies of those that are somebody's own, in SQL and PL/pgSQL.
+    pub routines: Vec<RoutineRow>,
     /// Operators of somebody's own whose functions do more than compute.
     pub operators: Vec<ImpureRow>,
     /// Types with casts or input functions of somebody's own that do more than compute.
@@ -138,6 +140,12 @@ pub struct TriggerRow {
     pub columns: Vec<i16>,
     /// Whether its function is known to change the row at hand at the most.
     pub is_harmless: bool,
+    /// Its function.
+    pub function: Oid,
+    /// Whether it fires with its statement, and its condition does nothing but compare.
+    pub is_plain: bool,
+    /// The names that its function knows the changed rows by.
+    pub transition_tables: Vec<String>,
 }
 
 /// A rule.
@@ -195,6 +203,48 @@ pub struct FunctionRow {
     pub is_in_c: bool,
     /// Whether it is PostgreSQL's own.
     pub is_built_in: bool,
+}
+
+/// What a row of `pg_proc` tells of a function's inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutineRow {
+    /// Its number.
+    pub oid: Oid,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// `sql` or `plpgsql`.
+    pub language: String,
+    /// `prosrc`; empty where it was parsed when it was made.
+    pub body: String,
+    /// All arguments, those that it returns included.
+    pub arguments: Vec<ArgumentRow>,
+    /// How many of the last arguments may be left out.
+    pub defaults: i16,
+    /// Whether the last argument takes any number of values.
+    pub is_variadic: bool,
+    /// Whether it is a procedure.
+    pub is_procedure: bool,
+    /// The name of the type that it returns.
+    pub returns: String,
+    /// Whether it returns any number of rows.
+    pub returns_set: bool,
+    /// As whom it runs, where that is not its caller.
+    pub runs_as: Option<String>,
+    /// What it sets while it runs, as `name=value`.
+    pub settings: Vec<String>,
+}
+
+/// An argument of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArgumentRow {
+    /// Its name; empty if it has none.
+    pub name: String,
+    /// `proargmodes`: `i` in, `o` out, `b` both, `v` variadic, `t` a column of the result.
+    pub mode: char,
+    /// The name of its type.
+    pub type_name: String,
 }
 
 /// An operator or type that may do more than compute.

@@ -1,8 +1,9 @@
 //! The database of the tests.
 
 use crate::replay::footprint::catalog::{
-    ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow, ImpureRow, IndexRow,
-    Needed, Oid, Purity, RelationRow, Rows, RuleRow, SettingRow, TriggerRow,
+    ArgumentRow, ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow,
+    ImpureRow, IndexRow, Needed, Oid, Purity, RelationRow, RoutineRow, Rows, RuleRow, SettingRow,
+    TriggerRow,
 };
 
 /// The tables that rows are kept in.
@@ -129,6 +130,75 @@ impl Builder {
     }
 }
 
+/// A function made by its text: `CREATE FUNCTION name(arguments) RETURNS type AS $$body$$ …`.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) row: RoutineRow,
+    pub(super) purity: Purity,
+}
+
+impl Made {
+    /// A volatile one of the default schema. `arguments`: `name type, …`.
+    pub(super) fn new(language: &str, name: &str, arguments: &str, body: &str) -> Self {
+        let argument = |text: &str| {
+            let (name, type_name) = text.trim().rsplit_once(' ').unwrap_or(("", text.trim()));
+            let (mode, name) = match name.split_once(' ') {
+                Some(("out", name)) => ('o', name),
+                _ => ('i', name),
+            };
+            ArgumentRow { name: name.to_owned(), mode, type_name: type_name.to_owned() }
+        };
+        let arguments = arguments.split(',').filter(|text| !text.trim().is_empty());
+        let row = RoutineRow {
+            oid: 0,
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            language: language.to_owned(),
+            body: body.to_owned(),
+            arguments: arguments.map(argument).collect(),
+            defaults: 0,
+            is_variadic: false,
+            is_procedure: false,
+            returns: "void".to_owned(),
+            returns_set: false,
+            runs_as: None,
+            settings: Vec::new(),
+        };
+        Self { row, purity: Purity::Volatile }
+    }
+
+    /// A trigger's function.
+    pub(super) fn trigger(name: &str, body: &str) -> Self {
+        let mut made = Self::new("plpgsql", name, "", body);
+        made.row.returns = "trigger".to_owned();
+        made
+    }
+}
+
+/// The shop with functions, and with triggers: on which table, of what kind, by which function.
+pub(super) fn rows_with(made: &[Made], triggers: &[(&str, i16, &str)]) -> Rows {
+    let mut shop = Builder { rows: rows(), next: 40_000 };
+    for made in made {
+        let row = &made.row;
+        let oid = shop.function(&row.schema, &row.name, made.purity);
+        shop.rows.routines.push(RoutineRow { oid, ..row.clone() });
+    }
+    for (table, kind, function) in triggers {
+        let relation = shop.rows.relations.iter().find(|row| row.name == *table);
+        let routine = shop.rows.routines.iter().find(|row| row.name == *function);
+        shop.rows.triggers.push(TriggerRow {
+            relation: relation.expect("a table").oid,
+            kind: *kind,
+            columns: Vec::new(),
+            is_harmless: false,
+            function: routine.expect("a function").oid,
+            is_plain: true,
+            transition_tables: vec!["added".to_owned()],
+        });
+    }
+    shop.rows
+}
+
 pub(super) fn rows() -> Rows {
     let mut shop = Builder { rows: Rows::default(), next: 20_000 };
     tables(&mut shop);
@@ -226,7 +296,15 @@ fn typed(shop: &mut Builder) {
 fn guarded(shop: &mut Builder) {
     let audited = shop.table("audited", &[("id", INT4), ("a", INT4), ("b", INT4)], &[1]);
     // AFTER UPDATE OF a FOR EACH ROW.
-    let row = TriggerRow { relation: audited, kind: 1 | 16, columns: vec![2], is_harmless: false };
+    let row = TriggerRow {
+        relation: audited,
+        kind: 1 | 16,
+        columns: vec![2],
+        is_harmless: false,
+        function: 0,
+        is_plain: true,
+        transition_tables: Vec::new(),
+    };
     shop.rows.triggers.push(row.clone());
     let trigger = TriggerRow { kind: 1 | 2 | 8, columns: Vec::new(), is_harmless: true, ..row };
     shop.rows.triggers.push(trigger);
