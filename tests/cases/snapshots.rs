@@ -37,10 +37,13 @@ fn an_exported_snapshot_is_mapped_where_statements_are_logged_at_their_start() {
 #[test]
 fn a_snapshot_is_exported_by_whatever_calls_the_function() {
     Case::new("exports_with_parameters").check(|replayed| {
-        replayed.all_same().rows("select id from a", &["1", "2", "3", "4", "5", "6", "7"]).rows(
-            "select * from seen order by ids",
-            &["parameter|1", "again|3", "execute|5", "execute again|6"],
-        );
+        replayed
+            .all_same()
+            .rows("select id from a order by id", &["1", "2", "3", "4", "5", "6", "7"])
+            .rows(
+                "select * from seen order by ids",
+                &["parameter|1", "again|3", "execute|5", "execute again|6"],
+            );
     });
 }
 
