@@ -234,7 +234,7 @@ pub struct OrderOptions {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub spin: Option<Duration>,
     /// How long a statement may run before kreplay asks the target whether it waits for a lock
-    /// that a later record frees [default: 2ms]
+    /// that a later record frees; three round trips to it at the least [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub stall_check: Option<Duration>,
     /// How long nothing may end while something is in flight that the target does not work on, before

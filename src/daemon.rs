@@ -246,6 +246,7 @@ async fn start(
                 target: target.clone(),
                 observer: probe.login,
                 pressure: pressure.clone(),
+                outage: outage.clone(),
             },
             backends.clone(),
             health.clone(),
@@ -330,6 +331,7 @@ async fn start(
             pressure.clone(),
             vacated.clone(),
             shapes,
+            outage.clone(),
         ));
         sequencer.do_send(ReadsOn(consumer.clone().recipient()));
         supervisor.do_send(SetSessionDeps(SessionDeps {

@@ -22,6 +22,7 @@ use super::messages::{
 };
 use super::overview::Overview;
 use super::panic_guard::PanicGuard;
+use super::target_reachability::TargetReachability;
 use crate::http::{Health, MonitoredActor};
 use crate::pglog::SessionId;
 use crate::replay::backends::Backends;
@@ -69,6 +70,8 @@ pub struct SequencerSettings {
     pub observer: Option<Login>,
     /// Who must know when everything waits for a catalog.
     pub pressure: Pressure,
+    /// Who knows how far away the target is.
+    pub outage: Arc<TargetReachability>,
 }
 
 struct Connection {
@@ -107,7 +110,7 @@ impl Sequencer {
             sessions: HashMap::default(),
             backends,
             read_on: None,
-            stalls: Stalls::new(settings.stall_check),
+            stalls: Stalls::new(settings.stall_check, settings.outage.clone()),
             catalogs: Catalogs::default(),
             settings,
             input_ended: false,

@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use crate::actors::admission::Pressure;
+use crate::actors::target_reachability::TargetReachability;
 use crate::replay::report::Shapes;
 use crate::target::{Login, Request, Target};
 
@@ -32,6 +33,7 @@ pub(super) fn measure(
     pressure: Pressure,
     vacated: Arc<Notify>,
     shapes: Arc<Mutex<Shapes>>,
+    outage: Arc<TargetReachability>,
 ) -> Measuring {
     Measuring(actix_rt::spawn(async move {
         let mut measured = 0;
@@ -64,6 +66,7 @@ pub(super) fn measure(
                 Ok(reply) => {
                     let mut shapes = shapes.lock().unwrap_or_else(PoisonError::into_inner);
                     shapes.round_trip(reply.took.at_most);
+                    outage.took(reply.took.at_most);
                     measured += 1;
                 }
                 Err(lost) => {

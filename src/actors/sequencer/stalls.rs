@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::{Connection, Order, Sequencer};
 use crate::actors::messages::Turn;
+use crate::actors::target_reachability::TargetReachability;
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
@@ -29,6 +30,7 @@ pub(super) struct Stalls {
     /// Whether a look is due.
     armed: bool,
     stall_check: Duration,
+    outage: Arc<TargetReachability>,
     /// How long until the next look: longer each time nothing was found.
     pause: Duration,
     /// How many sessions the next look asks about at first: more each time nothing was found.
@@ -77,19 +79,22 @@ struct Seen {
 const NARROW: usize = 32;
 /// What `pg_blocking_pids` gives for a prepared transaction.
 const PREPARED: i32 = 0;
+/// A statement that takes less than so many ways to the target and back need not have waited there.
+const ROUND_TRIPS: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// A server waits five seconds for others to leave a database (`CountOtherDBBackends`). By then its
 /// statement has failed, or waits for something else.
 const LONGEST_AWAY: Duration = Duration::from_secs(6);
 
 impl Stalls {
-    pub(super) fn new(stall_check: Duration) -> Self {
+    pub(super) fn new(stall_check: Duration, outage: Arc<TargetReachability>) -> Self {
         Self {
             observer: Watch::Absent,
             turn: (Seq(1), Instant::now()),
             running: HashMap::new(),
             armed: false,
             stall_check,
+            outage,
             pause: stall_check,
             width: NARROW,
             finished: 0,
@@ -103,7 +108,7 @@ impl Stalls {
     pub(super) fn at_turn(&mut self, turn: Seq, started: bool) {
         if turn != self.turn.0 || started {
             self.turn = (turn, Instant::now());
-            self.pause = self.stall_check;
+            self.pause = self.check_after();
         }
     }
 
@@ -114,6 +119,12 @@ impl Stalls {
             Watch::Busy | Watch::Leaving => Watch::Leaving,
             Watch::Absent | Watch::Ready(_) => Watch::Absent,
         };
+    }
+
+    /// How long a statement may run before the target is asked about it: `--stall-check`, or what shows
+    /// at this distance that it runs for long.
+    fn check_after(&self) -> Duration {
+        self.stall_check.max(self.outage.round_trip() * ROUND_TRIPS)
     }
 
     /// A statement has finished.
@@ -145,8 +156,8 @@ impl Sequencer {
                 return;
             }
         };
-        if held < self.stalls.stall_check {
-            return self.arm_after(self.stalls.stall_check - held, ctx);
+        if held < self.stalls.check_after() {
+            return self.arm_after(self.stalls.check_after() - held, ctx);
         }
         let waiters = self.stalled();
         if !waiters.is_empty() {
@@ -171,7 +182,7 @@ impl Sequencer {
         let long = |session: &SessionId| match self.order {
             Order::Conflict(_) => {
                 let running = self.stalls.running.get(session);
-                running.is_some_and(|(_, since)| since.elapsed() >= self.stalls.stall_check)
+                running.is_some_and(|(_, since)| since.elapsed() >= self.stalls.check_after())
             }
             Order::Serial(_) | Order::Session => true,
         };
@@ -297,7 +308,7 @@ impl Sequencer {
                     Order::Conflict(_) | Order::Session => seen.held,
                 };
                 // What a look at the turn found is of no use once the turn has gone on.
-                if look == Look::AtAll || waited >= self.stalls.stall_check {
+                if look == Look::AtAll || waited >= self.stalls.check_after() {
                     relieved = self.relieve(look, &seen, waited);
                 }
             }
@@ -317,9 +328,9 @@ impl Sequencer {
             }
         }
         (self.stalls.pause, self.stalls.width) = if relieved {
-            (self.stalls.stall_check, NARROW)
+            (self.stalls.check_after(), NARROW)
         } else {
-            let longest = LONGEST_PAUSE.max(self.stalls.stall_check);
+            let longest = LONGEST_PAUSE.max(self.stalls.check_after());
             ((self.stalls.pause * 2).min(longest), self.stalls.width.saturating_mul(2))
         };
         self.arm(ctx);

@@ -194,6 +194,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
             target: target.clone(),
             observer: None,
             pressure: pressure.clone(),
+            outage: Arc::new(TargetReachability::new(health.clone())),
         },
         backends.clone(),
         health.clone(),
