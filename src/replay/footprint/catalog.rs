@@ -112,7 +112,7 @@ pub(super) struct OtherKey {
 }
 
 /// A trigger that may do more than change the row at hand.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Trigger {
     on: [bool; 3],
     /// The columns of UPDATE OF; none: all.

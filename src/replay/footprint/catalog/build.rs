@@ -187,7 +187,11 @@ impl<'a> Tables<'a> {
                 transition_tables: row.transition_tables.iter().map(|it| (**it).into()).collect(),
             };
             let root = tables.root(row.relation);
-            tables.triggers.entry(root).or_default().push(trigger);
+            // Every partition has its own copy of a trigger.
+            let triggers = tables.triggers.entry(root).or_default();
+            if !triggers.contains(&trigger) {
+                triggers.push(trigger);
+            }
         }
         let purity: HashMap<Oid, Purity> =
             rows.functions.iter().map(|row| (row.oid, row.purity)).collect();

@@ -162,3 +162,12 @@ fn an_upsert_sets_off_the_triggers_of_both() {
         &["insert notes", "write flags row", "write notes row"],
     );
 }
+
+#[test]
+fn a_trigger_of_many_partitions_is_followed_once() {
+    let made = Made::trigger("fired", "BEGIN INSERT INTO loose VALUES (NEW.id); RETURN NEW; END");
+    let triggers = vec![("measured_1", AFTER | 16, "fired"); 300];
+    let mut shop = World::of_rows(rows_with(&[made], &triggers));
+    let found = shop.told("UPDATE measured SET value = 1 WHERE id = 7");
+    assert_eq!(found, ["append loose", "update measured row"]);
+}
