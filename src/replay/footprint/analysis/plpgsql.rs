@@ -264,7 +264,36 @@ fn trigger_texts(routine: &RoutineRow) -> Vec<String> {
     vec![wrap(""), wrap(";")]
 }
 
+/// The body with `record` for each `table%ROWTYPE`: without a catalog the parser does not know that it
+/// has fields.
+fn with_records(body: &str) -> String {
+    let tokens: Vec<_> = Lexer::new(body).collect();
+    let is = |at: usize, text: &str| {
+        tokens.get(at).is_some_and(|(_, range)| body[range.clone()].eq_ignore_ascii_case(text))
+    };
+    let is_name = |at: usize| matches!(tokens[at].0, Token::Word | Token::Quoted);
+    let (mut text, mut end) = (String::with_capacity(body.len()), 0);
+    for at in 2..tokens.len() {
+        if !is(at, "%") || !is(at + 1, "rowtype") || !is_name(at - 1) {
+            continue;
+        }
+        let mut first = at - 1;
+        while first >= 2 && is(first - 1, ".") && is_name(first - 2) {
+            first -= 2;
+        }
+        // Behind the variable's name.
+        if first > 0 && is_name(first - 1) {
+            text.push_str(&body[end..tokens[first].1.start]);
+            text.push_str("record");
+            end = tokens[at + 1].1.end;
+        }
+    }
+    text.push_str(&body[end..]);
+    text
+}
+
 fn create(head: &str, body: &str) -> String {
+    let body = with_records(body);
     let mut tag = "$body$".to_owned();
     while body.contains(&tag) {
         tag.insert(1, 'x');

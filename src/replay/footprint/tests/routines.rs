@@ -120,6 +120,11 @@ fn an_argument_that_may_be_another_is_not_followed() {
             "BEGIN UPDATE orders SET note = '' FROM generate_series(1, 2) AS s(x) WHERE orders.id = a; END",
             whole,
         ),
+        (
+            "DECLARE r public.orders%ROWTYPE; s days%rowtype; BEGIN r.id := a; SELECT * INTO s FROM days; \
+             s.v := 'x'; UPDATE orders SET note = '' WHERE id = r.id; END",
+            &["read days", "update orders"],
+        ),
         // Its value changes on the way.
         ("BEGIN UPDATE notes SET body = '' WHERE id = a::text; END", &["update notes"]),
         ("DECLARE k numeric := a; BEGIN UPDATE orders SET note = '' WHERE id = k; END", whole),
