@@ -6,14 +6,14 @@
 //! - `damage`: records that can't be read, files that are not one log;
 //! - `partitions`: one order out of several partitions, and how they are given away;
 //! - `showing`: how far the replay is, for whoever watches;
-//! - `standstill`: what it does when nothing ends any more.
+//! - `stall_probe`: what it does when nothing ends any more.
 
 mod account;
 mod commits;
 mod damage;
 mod partitions;
 mod showing;
-mod standstill;
+mod stall_probe;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

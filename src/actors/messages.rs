@@ -295,23 +295,23 @@ pub struct BreakStall;
 /// Consumer → supervisor → sequencer: nothing has ended for long. What does everybody wait for?
 #[derive(Clone, Message)]
 #[rtype(result = "()")]
-pub struct LookAtStall {
+pub struct ProbeStall {
     /// Which look it is.
     pub look: u64,
     /// Whether nothing more will be read.
     pub no_more: bool,
     /// Who hears what was found.
-    pub answer: Recipient<StallSeen>,
+    pub answer: Recipient<StallProbed>,
 }
 
 /// Supervisor → session: where does it stand?
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "SessionStanding")]
-pub struct AskStanding;
+#[rtype(result = "SessionWaitState")]
+pub struct AskWaitState;
 
 /// Where a session stands.
 #[derive(Debug, Clone, MessageResponse)]
-pub struct SessionStanding {
+pub struct SessionWaitState {
     /// As far as the session knows itself.
     pub waiter: Waiter,
     /// The prepared transactions that it finishes further on.
@@ -321,17 +321,17 @@ pub struct SessionStanding {
 /// Supervisor → sequencer: where the sessions stand, for it to say who holds up whom.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Standings {
+pub struct WaitStates {
     /// Why they were asked.
-    pub look: LookAtStall,
+    pub look: ProbeStall,
     /// The sessions that have a connection or something to do.
-    pub sessions: Vec<SessionStanding>,
+    pub sessions: Vec<SessionWaitState>,
 }
 
 /// Sequencer → consumer: the chains of waits that nothing ends by itself.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct StallSeen {
+pub struct StallProbed {
     /// At which look.
     pub look: u64,
     /// The chains.

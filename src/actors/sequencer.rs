@@ -2,8 +2,8 @@
 
 mod catalogs;
 mod conflicts;
+mod stall_probe;
 mod stalls;
-mod standstill;
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;

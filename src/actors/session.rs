@@ -4,13 +4,13 @@
 //! - `login_changes`: its statements that change what log-ins find;
 //! - `requests`: what is sent for a request;
 //! - `rewriting`: statements that name something of the source's server;
-//! - `standing`: what it waits for, and what becomes of a statement that is given up.
+//! - `wait_state`: what it waits for, and what becomes of a statement that is given up.
 
 mod connecting;
 mod login_changes;
 mod requests;
 mod rewriting;
-mod standing;
+mod wait_state;
 
 use std::collections::VecDeque;
 use std::pin::Pin;

@@ -1,10 +1,10 @@
 //! The supervisor actor: owns the map of sessions; opens, times out, restarts and drains them.
 //!
 //! - `log_ins`: when sessions may log in;
-//! - `standstill`: where they stand when nothing ends any more.
+//! - `stall_probe`: where they stand when nothing ends any more.
 
 mod log_ins;
-mod standstill;
+mod stall_probe;
 #[cfg(test)]
 mod tests;
 

@@ -31,8 +31,8 @@ mod log_ins;
 mod preparing;
 mod replay_mode;
 mod running_again;
-mod standing;
 mod steps;
+mod wait_state;
 
 pub use findings::{DatabaseFindings, Findings};
 pub use interruptions::Interrupted;

@@ -114,6 +114,9 @@ pub fn relief(
     }
 }
 
+/// What `pg_blocking_pids` gives for a prepared transaction.
+pub const PREPARED: i32 = 0;
+
 /// Who waits for whose locks, as the target said: backends, and 0 for a prepared transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Locks {

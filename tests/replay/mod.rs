@@ -14,5 +14,5 @@ mod regression;
 mod report;
 mod routines;
 mod sessions;
+mod stall_watch;
 mod stalls;
-mod standstill;

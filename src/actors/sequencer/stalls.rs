@@ -15,7 +15,8 @@ use crate::pglog::SessionId;
 use crate::replay::order::Start;
 use crate::replay::order::conflict::{self, Awaited};
 use crate::replay::stall::{
-    Activity, Ahead, Blocker, Locks, NextOf, OutOfTurnStart, StallAction, overtaking, relief,
+    Activity, Ahead, Blocker, Locks, NextOf, OutOfTurnStart, PREPARED, StallAction, overtaking,
+    relief,
 };
 use crate::replay::work::{Seq, Work};
 use crate::target::Observer;
@@ -77,8 +78,6 @@ struct Seen {
 /// A question about a backend's locks stops the target's lock manager for a moment, so that no more than
 /// these are asked about without need.
 const NARROW: usize = 32;
-/// What `pg_blocking_pids` gives for a prepared transaction.
-const PREPARED: i32 = 0;
 /// A statement that takes less than so many ways to the target and back need not have waited there.
 const ROUND_TRIPS: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -365,7 +364,8 @@ impl Sequencer {
     /// The session that finishes one of these prepared transactions further on.
     fn finisher(&self, prepared: &[String]) -> Option<SessionId> {
         let finishes = |work: &Arc<Work>| {
-            prepared.iter().any(|gid| conflict::finishes_prepared(&work.statement, gid))
+            let finished = conflict::finished_prepared(&work.statement);
+            finished.into_iter().any(|gid| prepared.iter().any(|it| **it == *gid))
         };
         let place = |it: &Connection| it.state().queued().find(|it| finishes(it)).map(|it| it.seq);
         let finishers = self.sessions.iter().filter_map(|(id, it)| Some((place(it)?, *id)));

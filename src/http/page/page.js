@@ -45,7 +45,7 @@ function lag({ behind_source_seconds: behind, partitions }) {
 }
 
 // The last time that nothing went on: who waited for whom.
-function standstill({ stall }) {
+function stalled({ stall }) {
   if (!stall) return [];
   const told = stall.is_over ? 'Nothing had gone on' : 'Nothing goes on, and nothing has';
   return [note(`${told} for ${duration(stall.seconds * 1000)}; ` +
@@ -103,7 +103,7 @@ function show(next) {
   put('waits', waits(report));
   put('method', method(report.method));
   if (now) put('sessions', sessions(now)); else leaveOut('sessions');
-  if (report.stall) put('standstill', standstill(report)); else leaveOut('standstill');
+  if (report.stall) put('stall', stalled(report)); else leaveOut('stall');
   if (report.costly.length) put('costly', costly(report.costly)); else leaveOut('costly');
   $('about').replaceChildren(`kreplay ${report.kreplay}, running since ${moment(report.since)}`,
     ...(now ? ['metrics', 'report', 'readyz', 'livez'].flatMap((path) => [' · ', el('a', { href: path }, path)]) : []));

@@ -45,7 +45,7 @@ pub use arrivals::{Arrivals, Wanted};
 use foldhash::{HashMap, HashSet};
 use graph::{Graph, Hold, Id, Node, Statement, TransactionId};
 use pool::{Pool, Waits};
-pub use steps::{Step, finishes_prepared, steps};
+pub use steps::{Step, finished_prepared, steps};
 use tables::TableState;
 use transactions::{Ending, Transaction};
 

@@ -121,7 +121,7 @@ impl StallWatch {
 mod tests {
     use super::*;
     use crate::replay::order::Start;
-    use crate::replay::order::wait_chain::{Link, Place, Standing};
+    use crate::replay::order::wait_chain::{Link, Place, WaitState};
     use crate::replay::work::Position;
 
     const A: SessionId = SessionId { start: 1, pid: 1 };
@@ -137,8 +137,8 @@ mod tests {
     fn stall(seq: u64, remedy: Remedy) -> Stall {
         let at = Position { partition: 0, offset: 0, line: seq };
         let statement = Some(Place { seq: Seq(seq), at });
-        let standing = Standing::Request(1);
-        let link = Link { session: A, statement, standing, holder: None };
+        let wait_state = WaitState::Request(1);
+        let link = Link { session: A, statement, wait_state, holder: None };
         Stall { links: vec![link], remedy, may_be_read: false }
     }
 
@@ -207,7 +207,7 @@ mod tests {
         let acted: Vec<_> = told.iter().filter(|(_, remedies)| *remedies > 0).collect();
         assert_eq!((told[0], acted[0]), ((60, 0), &(660, 1)), "{told:?}");
         let mut silent = stall(1, Remedy::CloseSession(A));
-        silent.links[0].standing = Standing::Silent;
+        silent.links[0].wait_state = WaitState::Silent;
         let told = tell(&mut watch(), 0..700, |_| vec![unread(silent.clone())]);
         assert_eq!(told[0], (630, 1), "until then it is the source's silence");
     }

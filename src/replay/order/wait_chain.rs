@@ -13,7 +13,7 @@ use crate::replay::work::{Position, Seq};
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum WaitState {
     /// Its next record has not been read.
     Silent,
     /// Its next statement is not due.
@@ -42,7 +42,7 @@ pub struct Waiter {
     /// Its first statement that has not finished.
     pub statement: Option<Place>,
     /// Where it stands.
-    pub standing: Standing,
+    pub wait_state: WaitState,
     /// Whether it has a connection.
     pub is_connected: bool,
     /// Who holds it up, as far as that is known: it goes on when all of them have gone on. Who waits for
@@ -98,7 +98,7 @@ pub struct Link {
     /// For which statement.
     pub statement: Option<Place>,
     /// For what.
-    pub standing: Standing,
+    pub wait_state: WaitState,
     /// Who holds it up.
     pub holder: Option<Holder>,
 }
@@ -144,7 +144,7 @@ impl Stall {
     pub fn is_silence(&self) -> bool {
         self.may_be_read
             && self.links.last().is_some_and(|last| {
-                last.standing == Standing::Silent || last.holder == Some(Holder::Unread)
+                last.wait_state == WaitState::Silent || last.holder == Some(Holder::Unread)
             })
     }
 }
@@ -201,20 +201,20 @@ impl Chains<'_> {
     fn follow(&mut self, waiter: &Waiter) -> Option<Stall> {
         let session = waiter.session;
         let start = waiter.statement.map(|place| Start { session, seq: place.seq });
-        let remedy = match waiter.standing {
-            Standing::Schedule => return None,
-            Standing::Silent => {
+        let remedy = match waiter.wait_state {
+            WaitState::Schedule => return None,
+            WaitState::Silent => {
                 let end = waiter.ends(None, Remedy::CloseSession(session));
                 return Some(Stall { may_be_read: !self.no_more, ..end });
             }
-            Standing::Connection => return self.of_any_connection(waiter),
-            Standing::Connecting => Remedy::None,
+            WaitState::Connection => return self.of_any_connection(waiter),
+            WaitState::Connecting => Remedy::None,
             // The target works on it.
-            Standing::Request(_) if waiter.holders.is_empty() => return None,
-            Standing::Request(_) | Standing::Ready => start.map_or(Remedy::None, Remedy::Start),
-            Standing::Turn(seq) => Remedy::Start(Start { session, seq }),
-            Standing::Change(seq) => Remedy::Change(Start { session, seq }),
-            Standing::LogIn => Remedy::LogIn(session),
+            WaitState::Request(_) if waiter.holders.is_empty() => return None,
+            WaitState::Request(_) | WaitState::Ready => start.map_or(Remedy::None, Remedy::Start),
+            WaitState::Turn(seq) => Remedy::Start(Start { session, seq }),
+            WaitState::Change(seq) => Remedy::Change(Start { session, seq }),
+            WaitState::LogIn => Remedy::LogIn(session),
         };
         if waiter.holders.is_empty() {
             return Some(waiter.ends(None, remedy));
@@ -241,8 +241,10 @@ impl Chains<'_> {
             Holder::Session(session) | Holder::Prepared { finisher: Some(session), .. } => *session,
             Holder::Prepared { finisher: None, .. } => {
                 // What has not been sent need not meet its locks.
-                let end = ends(match (waiter.standing, unheld) {
-                    (Standing::Request(_), Remedy::Start(start)) => Remedy::GiveUpStatement(*start),
+                let end = ends(match (waiter.wait_state, unheld) {
+                    (WaitState::Request(_), Remedy::Start(start)) => {
+                        Remedy::GiveUpStatement(*start)
+                    }
                     _ => unheld.clone(),
                 })?;
                 return Some(Stall { may_be_read: !self.no_more, ..end });
@@ -285,7 +287,7 @@ impl Chains<'_> {
         let circle = self.path[at..].iter().filter_map(|session| self.waiters.get(session));
         let placed = circle.filter_map(|waiter| {
             let seq = waiter.statement?.seq;
-            Some((!matches!(waiter.standing, Standing::Request(_)), seq, waiter.session))
+            Some((!matches!(waiter.wait_state, WaitState::Request(_)), seq, waiter.session))
         });
         let remedy = placed.min().map_or(Remedy::None, |(is_unsent, seq, session)| {
             let start = Start { session, seq };
@@ -297,8 +299,8 @@ impl Chains<'_> {
 
 impl Waiter {
     fn link(&self, holder: Option<Holder>) -> Link {
-        let Self { session, statement, standing, .. } = *self;
-        Link { session, statement, standing, holder }
+        let Self { session, statement, wait_state, .. } = *self;
+        Link { session, statement, wait_state, holder }
     }
 
     /// A chain that ends here.
@@ -309,7 +311,7 @@ impl Waiter {
 
 // ---- In words ----
 
-impl Standing {
+impl WaitState {
     /// What a session waits for that stands there.
     pub fn in_words(self) -> &'static str {
         match self {

@@ -40,7 +40,7 @@ impl StallReport {
         let wait = |link: &Link| WaitReport {
             session: link.session.to_string(),
             place: link.statement.map(|statement| place(statement.at)),
-            waits_for: link.standing.in_words(),
+            waits_for: link.wait_state.in_words(),
             held_up_by: link.holder.as_ref().map(|holder| holder.in_words()),
         };
         Self {
@@ -71,21 +71,21 @@ mod tests {
     use super::*;
     use crate::pglog::SessionId;
     use crate::replay::order::Start;
-    use crate::replay::order::wait_chain::{Holder, Place, Stall, Standing};
+    use crate::replay::order::wait_chain::{Holder, Place, Stall, WaitState};
     use crate::replay::work::Seq;
 
     #[test]
     fn a_chain_is_told_in_one_line_with_places_and_holders() {
         let id = |pid| SessionId { start: 1, pid };
-        let link = |pid: u32, standing, holder| {
+        let link = |pid: u32, wait_state, holder| {
             let at = Position { partition: 0, offset: 0, line: pid.into() };
             let statement = Some(Place { seq: Seq(pid.into()), at });
-            Link { session: id(pid), statement, standing, holder: Some(holder) }
+            Link { session: id(pid), statement, wait_state, holder: Some(holder) }
         };
         let gid = "lost".to_owned();
         let links = vec![
-            link(3, Standing::Turn(Seq(3)), Holder::Session(id(2))),
-            link(2, Standing::Request(9), Holder::Prepared { gid, finisher: None }),
+            link(3, WaitState::Turn(Seq(3)), Holder::Session(id(2))),
+            link(2, WaitState::Request(9), Holder::Prepared { gid, finisher: None }),
         ];
         let remedy = Remedy::GiveUpStatement(Start { session: id(2), seq: Seq(2) });
         let stall = Stall { links, remedy: remedy.clone(), may_be_read: false };

@@ -66,12 +66,16 @@ fn step(command: Command, text: &str) -> Option<Step> {
     })
 }
 
-/// Whether a statement ends the prepared transaction with this identifier.
-pub fn finishes_prepared(statement: &Statement, gid: &str) -> bool {
-    statement.outline.has(|command| command == Command::FinishPrepared)
-        && steps(statement)
-            .iter()
-            .any(|step| matches!(step, Step::FinishPrepared { name, .. } if **name == *gid))
+/// The identifiers of the prepared transactions that a statement finishes; none for most.
+pub fn finished_prepared(statement: &Statement) -> Vec<Box<str>> {
+    if !statement.outline.has(|command| command == Command::FinishPrepared) {
+        return Vec::new();
+    }
+    let finished = steps(statement).into_iter().filter_map(|step| match step {
+        Step::FinishPrepared { name, .. } => Some(name),
+        _ => None,
+    });
+    finished.collect()
 }
 
 fn is_undoing(text: &str) -> bool {

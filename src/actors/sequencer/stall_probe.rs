@@ -6,11 +6,12 @@ use actix::prelude::*;
 use tracing::warn;
 
 use super::{Order, Sequencer};
-use crate::actors::messages::{GiveUpHeads, SessionStanding, StallSeen, Standings};
+use crate::actors::messages::{GiveUpHeads, SessionWaitState, StallProbed, WaitStates};
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
 use crate::replay::order::conflict::Awaited;
-use crate::replay::order::wait_chain::{ForeignBackend, Holder, Remedy, Standing, Waiter, stalls};
+use crate::replay::order::wait_chain::{ForeignBackend, Holder, Remedy, WaitState, Waiter, stalls};
+use crate::replay::stall::PREPARED;
 use crate::replay::work::Seq;
 use crate::target::{Login, Target};
 
@@ -24,9 +25,6 @@ struct LocksHeld {
     /// What connections are that are not ours.
     foreign: HashMap<i32, ForeignBackend>,
 }
-
-/// What `pg_blocking_pids` gives for a prepared transaction.
-const PREPARED: i32 = 0;
 
 impl Sequencer {
     /// Who holds up the turn of a session's statement.
@@ -87,17 +85,17 @@ impl Sequencer {
     }
 }
 
-impl Handler<Standings> for Sequencer {
+impl Handler<WaitStates> for Sequencer {
     type Result = ();
 
-    fn handle(&mut self, Standings { look, sessions }: Standings, ctx: &mut Self::Context) {
+    fn handle(&mut self, WaitStates { look, sessions }: WaitStates, ctx: &mut Self::Context) {
         if self.stays_away() {
             return;
         }
         let asked: Vec<i32> = sessions
             .iter()
-            .filter_map(|it| match it.waiter.standing {
-                Standing::Request(backend) => Some(backend),
+            .filter_map(|it| match it.waiter.wait_state {
+                WaitState::Request(backend) => Some(backend),
                 _ => None,
             })
             .collect();
@@ -116,14 +114,14 @@ impl Handler<Standings> for Sequencer {
                 }
             };
             let stalls = stalls(&actor.waiters(sessions, &locks), look.no_more);
-            look.answer.do_send(StallSeen { look: look.look, stalls });
+            look.answer.do_send(StallProbed { look: look.look, stalls });
         }));
     }
 }
 
 impl Sequencer {
     /// The sessions, each with who holds it up.
-    fn waiters(&self, sessions: Vec<SessionStanding>, locks: &LocksHeld) -> Vec<Waiter> {
+    fn waiters(&self, sessions: Vec<SessionWaitState>, locks: &LocksHeld) -> Vec<Waiter> {
         let finishers = sessions
             .iter()
             .flat_map(|it| it.finishes.iter().map(|gid| (gid.clone(), it.waiter.session)));
@@ -131,9 +129,9 @@ impl Sequencer {
         let mut waiters: Vec<Waiter> = sessions.into_iter().map(|it| it.waiter).collect();
         let holders: Vec<Vec<Holder>> = waiters
             .iter()
-            .map(|it| match it.standing {
-                Standing::Request(backend) => self.holders_of_lock(backend, locks, &finishers),
-                Standing::Turn(seq) => self.holders_of_turn(it.session, seq, &waiters),
+            .map(|it| match it.wait_state {
+                WaitState::Request(backend) => self.holders_of_lock(backend, locks, &finishers),
+                WaitState::Turn(seq) => self.holders_of_turn(it.session, seq, &waiters),
                 _ => Vec::new(),
             })
             .collect();

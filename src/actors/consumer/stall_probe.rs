@@ -4,7 +4,7 @@ use actix::prelude::*;
 use tracing::{info, warn};
 
 use super::{Consumer, Phase};
-use crate::actors::messages::{GiveUpHeads, LookAtStall, StallSeen};
+use crate::actors::messages::{GiveUpHeads, ProbeStall, StallProbed};
 use crate::metrics::StallBreak;
 use crate::replay::report::StallReport;
 
@@ -21,7 +21,7 @@ impl Consumer {
         {
             let no_more = self.phase == Phase::Ended && self.end_told;
             let answer = ctx.address().recipient();
-            downstream.supervisor.do_send(LookAtStall { look, no_more, answer });
+            downstream.supervisor.do_send(ProbeStall { look, no_more, answer });
         }
     }
 
@@ -37,10 +37,10 @@ impl Consumer {
     }
 }
 
-impl Handler<StallSeen> for Consumer {
+impl Handler<StallProbed> for Consumer {
     type Result = ();
 
-    fn handle(&mut self, StallSeen { look, stalls }: StallSeen, _: &mut Self::Context) {
+    fn handle(&mut self, StallProbed { look, stalls }: StallProbed, _: &mut Self::Context) {
         let now = self.began.elapsed();
         let told = self.stall_watch.as_mut().and_then(|watch| watch.seen(look, stalls, now));
         let Some(told) = told else { return };

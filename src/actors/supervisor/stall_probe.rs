@@ -5,22 +5,22 @@ use futures_util::future::join_all;
 
 use super::{Entry, Supervisor};
 use crate::actors::messages::{
-    AskStanding, GiveUpHeads, LookAtStall, SessionStanding, Standings, Turn,
+    AskWaitState, GiveUpHeads, ProbeStall, SessionWaitState, Turn, WaitStates,
 };
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
-use crate::replay::order::wait_chain::{Holder, Remedy, Standing};
+use crate::replay::order::wait_chain::{Holder, Remedy, WaitState};
 
 impl Supervisor {
     /// Who holds up a log-in, or a change of log-ins.
-    fn holder(&self, session: SessionId, standing: Standing) -> Option<Holder> {
+    fn holder(&self, session: SessionId, wait_state: WaitState) -> Option<Holder> {
         let sessions = &self.sessions;
         let entry = |session: SessionId| sessions.get(&session);
-        let held_up_by = match standing {
-            Standing::LogIn => self.log_ins.blocker_of_log_in(session, |other| {
+        let held_up_by = match wait_state {
+            WaitState::LogIn => self.log_ins.blocker_of_log_in(session, |other| {
                 entry(other).map_or_else(Default::default, Entry::blocker)
             }),
-            Standing::Change(_) => self.log_ins.blocker_of_change(session, |other, change| {
+            WaitState::Change(_) => self.log_ins.blocker_of_change(session, |other, change| {
                 entry(other).is_some_and(|entry| entry.holds_up(change))
             }),
             _ => None,
@@ -35,10 +35,10 @@ impl Supervisor {
     }
 }
 
-impl Handler<LookAtStall> for Supervisor {
+impl Handler<ProbeStall> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, look: LookAtStall, ctx: &mut Self::Context) {
+    fn handle(&mut self, look: ProbeStall, ctx: &mut Self::Context) {
         let Some(around) = &self.around else { return };
         if self.draining || around.outage.last_failure().is_some() {
             // That the target is away is told elsewhere.
@@ -49,15 +49,15 @@ impl Handler<LookAtStall> for Supervisor {
             let state = entry.state();
             state.is_busy() || state.is_connected() || state.is_log_in_awaited()
         };
-        let asked = self.sessions.values().filter(matters).map(|it| it.address.send(AskStanding));
+        let asked = self.sessions.values().filter(matters).map(|it| it.address.send(AskWaitState));
         let asked = join_all(asked.collect::<Vec<_>>());
         ctx.spawn(asked.into_actor(self).map(move |answers, actor, _| {
             // One that has ended meanwhile waits for nothing.
-            let mut sessions: Vec<SessionStanding> = answers.into_iter().flatten().collect();
-            for SessionStanding { waiter, .. } in &mut sessions {
-                waiter.holders.extend(actor.holder(waiter.session, waiter.standing));
+            let mut sessions: Vec<SessionWaitState> = answers.into_iter().flatten().collect();
+            for SessionWaitState { waiter, .. } in &mut sessions {
+                waiter.holders.extend(actor.holder(waiter.session, waiter.wait_state));
             }
-            sequencer.do_send(Standings { look, sessions });
+            sequencer.do_send(WaitStates { look, sessions });
         }));
     }
 }

@@ -4,24 +4,24 @@
 use actix::prelude::*;
 
 use super::{LogInState, Permit, Phase, SessionActor};
-use crate::actors::messages::{AskStanding, SessionStanding};
+use crate::actors::messages::{AskWaitState, SessionWaitState};
 use crate::pglog::SqlState;
-use crate::replay::order::wait_chain::{Standing, Waiter};
+use crate::replay::order::wait_chain::{WaitState, Waiter};
 use crate::replay::work::Seq;
 
 impl SessionActor {
-    fn standing(&self) -> Standing {
+    fn wait_state(&self) -> WaitState {
         let state = self.state_now();
         match (self.phase, &self.connection) {
-            (Phase::Connected, Some(connection)) => state.standing(connection.backend_pid()),
-            (Phase::Connecting, _) => Standing::Connecting,
+            (Phase::Connected, Some(connection)) => state.wait_state(connection.backend_pid()),
+            (Phase::Connecting, _) => WaitState::Connecting,
             (Phase::Disconnected, _) if !state.is_busy() && !state.is_log_in_awaited() => {
-                Standing::Silent
+                WaitState::Silent
             }
-            (Phase::Disconnected, _) if state.not_before().is_some() => Standing::Schedule,
-            (Phase::Disconnected, _) if self.log_in == LogInState::Asked => Standing::LogIn,
-            (Phase::Disconnected, _) if self.permit != Permit::Held => Standing::Connection,
-            _ => Standing::Ready,
+            (Phase::Disconnected, _) if state.not_before().is_some() => WaitState::Schedule,
+            (Phase::Disconnected, _) if self.log_in == LogInState::Asked => WaitState::LogIn,
+            (Phase::Disconnected, _) if self.permit != Permit::Held => WaitState::Connection,
+            _ => WaitState::Ready,
         }
     }
 
@@ -47,19 +47,19 @@ impl SessionActor {
     }
 }
 
-impl Handler<AskStanding> for SessionActor {
-    type Result = SessionStanding;
+impl Handler<AskWaitState> for SessionActor {
+    type Result = SessionWaitState;
 
-    fn handle(&mut self, _: AskStanding, _: &mut Self::Context) -> Self::Result {
-        let standing = self.standing();
+    fn handle(&mut self, _: AskWaitState, _: &mut Self::Context) -> Self::Result {
+        let wait_state = self.wait_state();
         let state = self.state();
         let waiter = Waiter {
             session: self.id,
             statement: state.first_in_flight(),
-            standing,
+            wait_state,
             is_connected: state.is_connected(),
             holders: Vec::new(),
         };
-        SessionStanding { waiter, finishes: state.finishes() }
+        SessionWaitState { waiter, finishes: state.finishes() }
     }
 }
