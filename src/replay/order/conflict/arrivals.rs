@@ -4,8 +4,10 @@
 //! statement is a barrier until the catalog has been read again, so that the replay goes on as in
 //! serial order meanwhile. What the old catalog says of a statement's rows still counts beside that.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::{Arrival, ConflictOrder, Step, steps};
 use crate::pglog::sql::Command;
@@ -27,8 +29,8 @@ pub struct Arrivals {
     /// What has come and has no place in the order yet.
     held: VecDeque<(Arc<Work>, Arc<Login>)>,
     databases: HashMap<Box<str>, Database>,
-    /// How many catalogs were read, or tried to be.
-    readings: u64,
+    /// Who would see the catalogs that are to be read again, in the order in which statements asked.
+    needed: Vec<Arc<Login>>,
     /// Changes of schemas that have a place in the order and have not finished.
     unfinished: HashMap<Seq, Change>,
     /// Sessions that have changed the schema in a transaction that is open.
@@ -39,20 +41,14 @@ pub struct Arrivals {
 /// How a database's catalog stands.
 #[derive(Debug)]
 struct Database {
-    /// Who would see it.
-    login: Arc<Login>,
     /// Whether it was read, or looked for in vain.
     is_known: bool,
     /// Whether it is older than a change that has a place in the order.
     is_stale: bool,
-    /// Whether a statement has come since it was stale, or was last tried to be read.
-    is_needed: bool,
     /// How many changes of it have been given a place in the order.
     changes: u64,
     /// How many changes there were when its reading began.
     read_at: Option<u64>,
-    /// Which reading was its last.
-    last_reading: u64,
 }
 
 /// A change of what catalogs hold.
@@ -92,32 +88,31 @@ impl Arrivals {
         if let Some((_, login)) = self.held.front() {
             return Some(Wanted { login: login.clone(), is_waited_for: true });
         }
-        let due = |it: &&Database| {
-            let database = &*it.login.database;
-            let mut unfinished = self.unfinished.values();
-            it.is_stale && it.is_needed && !unfinished.any(|change| change.concerns(database))
+        let is_due = |login: &&Arc<Login>| {
+            !self.unfinished.values().any(|change| change.concerns(&login.database))
         };
-        let first = self.databases.values().filter(due).min_by_key(|it| it.last_reading);
-        first.map(|it| Wanted { login: it.login.clone(), is_waited_for: false })
+        let login = self.needed.iter().find(is_due)?.clone();
+        Some(Wanted { login, is_waited_for: false })
     }
 
     /// The reading of the database's catalog begins.
     pub fn reads(&mut self, login: &Arc<Login>) {
-        self.readings += 1;
-        let reading = self.readings;
-        let database = self.database(login);
-        database.read_at = Some(database.changes);
-        database.last_reading = reading;
-        database.is_needed = false;
+        self.needed.retain(|needed| needed.database != login.database);
+        if let Some(database) = self.databases.get_mut(&*login.database) {
+            database.read_at = Some(database.changes);
+        }
     }
 
     /// This is the catalog of a database from now on; `None`: it can't be read, and every statement
     /// is a barrier.
     pub fn know(&mut self, database: &str, catalog: Option<Catalog>, starts: &mut Vec<Start>) {
         self.footprints.catalog(database, catalog);
-        if let Some(database) = self.databases.get_mut(database) {
-            database.is_stale = database.read_at.take() != Some(database.changes);
-            database.is_known = true;
+        if let Some(known) = self.databases.get_mut(database) {
+            known.is_stale = known.read_at.take() != Some(known.changes);
+            known.is_known = true;
+            if !known.is_stale {
+                self.needed.retain(|needed| needed.database != database);
+            }
         }
         self.go_on(starts);
     }
@@ -166,31 +161,26 @@ impl Arrivals {
         self.footprints.worst(n)
     }
 
-    fn database(&mut self, login: &Arc<Login>) -> &mut Database {
+    /// Whether the catalog of a database was read, or looked for in vain.
+    fn is_known(&mut self, database: &str) -> bool {
+        if let Some(known) = self.databases.get(database) {
+            return known.is_known;
+        }
         // It may not be there before such a change has run, or be another one.
-        let is_about_to_change = self.unfinished.values().any(|change| change.is_everywhere);
-        let new = || Database {
-            login: login.clone(),
-            is_known: is_about_to_change,
-            is_stale: true,
-            is_needed: false,
-            changes: 0,
-            read_at: None,
-            last_reading: 0,
-        };
-        self.databases.entry(login.database.as_str().into()).or_insert_with(new)
+        let is_known = self.unfinished.values().any(|change| change.is_everywhere);
+        let new = Database { is_known, is_stale: true, changes: 0, read_at: None };
+        self.databases.insert(database.into(), new);
+        is_known
     }
 
     /// Gives what is held its place, up to where a catalog has to be read first.
     fn go_on(&mut self, starts: &mut Vec<Start>) {
-        while let Some((_, login)) = self.held.front() {
-            let login = login.clone();
-            if !self.database(&login).is_known {
+        while let Some((work, login)) = self.held.pop_front() {
+            if !self.is_known(&login.database) {
+                self.held.push_front((work, login));
                 return;
             }
-            if let Some((work, login)) = self.held.pop_front() {
-                self.place(&work, &login, starts);
-            }
+            self.place(&work, &login, starts);
         }
     }
 
@@ -199,9 +189,13 @@ impl Arrivals {
         let end = work.end();
         let mut footprint = self.footprints.of(session, login, work);
         let changes = Footprints::changes_catalog(work) && !footprint.accesses.is_empty();
-        let database = self.database(login);
-        if database.is_stale && work.statement.outline.has(needs_catalog) {
-            database.is_needed = true;
+        let database = self.databases.get(&*login.database);
+        if database.is_some_and(|database| database.is_stale)
+            && work.statement.outline.has(needs_catalog)
+        {
+            if !self.needed.iter().any(|needed| needed.database == login.database) {
+                self.needed.push(login.clone());
+            }
             footprint.widen_to_everything(Widening::StaleCatalog);
         }
         if self.changing.contains_key(&session) && !footprint.accesses.is_empty() {
