@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::Consumer;
 use crate::actors::messages::{Fatal, Progress, Settlement};
@@ -97,12 +97,6 @@ impl Consumer {
     }
 
     fn differs(&mut self, work: &Work, outcome: Outcome, ended: Ended) {
-        let elapsed = self.first_statement.map_or(Duration::ZERO, |first| first.elapsed());
-        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let verdict = self.settings.errors.judge(outcome, ended.target, elapsed_ms);
-        if !matches!(verdict, Verdict::News | Verdict::Stop) {
-            return;
-        }
         let place = self.names.place(work.at);
         let target = ended.target.err().map_or("success".to_owned(), |code| code.to_string());
         let source = match ended.source {
@@ -110,6 +104,22 @@ impl Consumer {
             _ => "success".to_owned(),
         };
         let session = work.session;
+        let sql = &*work.statement.sql;
+        debug!(
+            %session,
+            outcome = outcome.label(),
+            source_sqlstate = source,
+            target_sqlstate = target,
+            place,
+            sql,
+            "differs"
+        );
+        let elapsed = self.first_statement.map_or(Duration::ZERO, |first| first.elapsed());
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let verdict = self.settings.errors.judge(outcome, ended.target, elapsed_ms);
+        if !matches!(verdict, Verdict::News | Verdict::Stop) {
+            return;
+        }
         if let Some(count) = self.should_log(outcome.label()) {
             warn!(
                 %session,
