@@ -1,33 +1,92 @@
 //! The order across sessions: what one statement costs that comes, gets its turn and finishes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use kreplay::pglog::SessionId;
+use kreplay::pglog::sql::Outline;
+use kreplay::pglog::statement::{Protocol, Statement};
 use kreplay::replay::footprint::{Access, Footprint, Key, Mode, Table};
 use kreplay::replay::order::conflict::{Arrival, ConflictOrder, Step};
-use kreplay::replay::order::{SerialOrder, Start};
-use kreplay::replay::work::Seq;
+use kreplay::replay::order::{Order, Start};
+use kreplay::replay::settings::{self, Login};
+use kreplay::replay::work::{End, Position, Seq, Work};
+
+/// Statements of these sessions in turn, each of which has asked for its next one.
+struct SerialReplay {
+    order: Order,
+    sessions: u64,
+    statement: Statement,
+    login: Arc<Login>,
+    arrived: u64,
+    asked: u64,
+}
+
+impl SerialReplay {
+    fn new(sessions: u64) -> Self {
+        let sql = "update accounts set balance = balance + 1 where id = 7";
+        let statement = Statement {
+            exporter: None,
+            sql: sql.into(),
+            protocol: Protocol::Simple,
+            duration_ms: None,
+            logged_ms: 0,
+            outline: Outline::of(sql),
+        };
+        let (user, database) = ("u".to_owned(), "d".to_owned());
+        let login = Arc::new(Login { user, database, application_name: String::new() });
+        let order = Order::new(settings::Order::Serial, false);
+        let mut replay = Self { order, sessions, statement, login, arrived: 0, asked: 0 };
+        replay.arrive();
+        replay.order.go_without("d");
+        (0..sessions).for_each(|_| replay.ask());
+        replay
+    }
+
+    fn session(&self, seq: u64) -> SessionId {
+        SessionId { start: 1, pid: (seq % self.sessions) as u32 }
+    }
+
+    fn arrive(&mut self) {
+        let at = Position { partition: 0, offset: 0, line: 0 };
+        let works = (self.arrived + 1..=self.arrived + 1000).map(|seq| {
+            let (session, statement) = (self.session(seq), self.statement.clone());
+            (
+                Arc::new(Work::new(Seq(seq), at, session, statement, End::default())),
+                self.login.clone(),
+            )
+        });
+        let works = works.collect();
+        self.arrived += 1000;
+        self.order.arrive(works);
+    }
+
+    fn ask(&mut self) {
+        self.asked += 1;
+        if self.asked == self.arrived {
+            self.arrive();
+        }
+        self.order.ask(Seq(self.asked), self.session(self.asked));
+    }
+
+    /// One finishes, and its session asks for another.
+    fn go_on(&mut self) -> Vec<Start> {
+        self.ask();
+        if let Some(turn) = self.order.turn() {
+            self.order.finish(turn.seq);
+        }
+        self.order.take_starts()
+    }
+}
 
 fn serial(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("serial");
-    for sessions in [1u32, 64, 900] {
-        group.bench_function(BenchmarkId::new("ask and finish", sessions), |bencher| {
-            let mut order = SerialOrder::default();
-            let mut next = 1;
-            let session =
-                |seq: u64| SessionId { start: 1, pid: (seq % u64::from(sessions)) as u32 };
-            // Every session has asked for its next statement; one finishes and asks for another.
-            for _ in 0..sessions {
-                order.ask(Seq(next), session(next));
-                next += 1;
-            }
-            bencher.iter(|| {
-                let turn = order.turn();
-                order.ask(Seq(next), session(next));
-                next += 1;
-                order.finish(turn)
-            });
+    for sessions in [1, 64, 900] {
+        group.bench_function(BenchmarkId::new("arrive, ask and finish", sessions), |bencher| {
+            let mut replay = SerialReplay::new(sessions);
+            replay.order.take_starts();
+            bencher.iter(|| replay.go_on());
         });
     }
     group.finish();

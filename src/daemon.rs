@@ -46,7 +46,7 @@ use crate::pglog::{Encodings, Format, RecordReader};
 use crate::replay::backends::Backends;
 use crate::replay::policy::Tally;
 use crate::replay::report::Report;
-use crate::replay::session::{SessionSettings, Turns};
+use crate::replay::session::SessionSettings;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::files::LogFiles;
 use crate::source::kafka::KafkaSettings;
@@ -241,6 +241,7 @@ async fn start(
         let sequencer = Sequencer::new(
             SequencerSettings {
                 order: settings.order,
+                is_paced: paced,
                 stall_check: settings.stall_check,
                 patience: settings.patience_with_silence(),
                 target: target.clone(),
@@ -255,16 +256,12 @@ async fn start(
         )
         .start();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let turns = match settings.order {
-            Order::Serial => Turns::Serial,
-            Order::Conflict => Turns::Granted,
-            Order::Session => Turns::None,
-        };
+        let takes_turns = settings.order != Order::Session;
         let supervisor = Supervisor::new(
             SupervisorSettings {
                 sessions: SessionSettings {
                     depth: settings.pipeline,
-                    turns,
+                    takes_turns,
                     replay_cancels: settings.replay_cancels,
                     read_only: config.target.read_only,
                 },
@@ -277,12 +274,20 @@ async fn start(
         )
         .start();
         let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
-        let one_by_one = turns == Turns::Serial;
+        let one_by_one = settings.order == Order::Serial;
         let vital = PanicGuard::new("admission", fatal.clone());
         let admission = Admission::new(limit, one_by_one, pressure.clone(), vital).start();
         let admission = (admission, pressure);
-        started =
-            Some((target, backends, sequencer, supervisor, admission, turns, outage, known_login));
+        started = Some((
+            target,
+            backends,
+            sequencer,
+            supervisor,
+            admission,
+            takes_turns,
+            outage,
+            known_login,
+        ));
     }
 
     let (source, names, offsets) = match (files, &config.source) {
@@ -319,7 +324,7 @@ async fn start(
     })
     .start();
     let mut measuring = None;
-    if let Some((target, backends, sequencer, supervisor, admission, turns, outage, login)) =
+    if let Some((target, backends, sequencer, supervisor, admission, takes_turns, outage, login)) =
         started
     {
         let (admission, pressure) = admission;
@@ -353,7 +358,7 @@ async fn start(
             fatal,
             outage,
             statements: metrics::Statements::new(),
-            takes_turns: turns != Turns::None,
+            takes_turns,
             spin,
             began,
             paced,

@@ -554,7 +554,7 @@ impl Consumer {
         if let Some(downstream) = &self.downstream
             && !deliveries.is_empty()
         {
-            if self.settings.order == Order::Conflict {
+            if self.settings.order != Order::Session {
                 // Before a session can ask for its turn, the order knows the statement.
                 let arrived = deliveries.iter().filter_map(|delivery| match &delivery.event {
                     SessionEvent::Work(work) => Some((work.clone(), delivery.login.clone())),

@@ -1,19 +1,19 @@
 //! The sequencer actor: the order across sessions, and what to do when it stands still.
 
 mod catalogs;
-mod conflicts;
 mod stall_probe;
 mod stalls;
+mod turns;
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
 use catalogs::Catalogs;
-use conflicts::Conflicts;
 use foldhash::HashMap;
 use stalls::Stalls;
 use tracing::debug;
+use turns::SilentHolders;
 
 use super::admission::Pressure;
 use super::messages::{
@@ -26,7 +26,7 @@ use super::target_reachability::TargetReachability;
 use crate::http::{Health, MonitoredActor};
 use crate::pglog::SessionId;
 use crate::replay::backends::Backends;
-use crate::replay::order::{SerialOrder, Start};
+use crate::replay::order::{Order, Start};
 use crate::replay::session::Session;
 use crate::replay::settings;
 use crate::replay::work::Seq;
@@ -35,6 +35,9 @@ use crate::target::{Login, Target};
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
 pub struct Sequencer {
     order: Order,
+    /// Whether more records were asked for since the last came.
+    asked_for_more: bool,
+    silent: SilentHolders,
     sessions: HashMap<SessionId, Connection>,
     backends: Arc<Backends>,
     read_on: Option<Recipient<ReadOn>>,
@@ -47,19 +50,13 @@ pub struct Sequencer {
     _vital: PanicGuard,
 }
 
-/// What statements wait for.
-enum Order {
-    Serial(SerialOrder),
-    Conflict(Box<Conflicts>),
-    /// Nothing but their own sessions.
-    Session,
-}
-
 /// What the sequencer is told.
 #[derive(Clone)]
 pub struct SequencerSettings {
     /// What statements wait for.
     pub order: settings::Order,
+    /// Whether statements are due at some time.
+    pub is_paced: bool,
     /// How long a statement may run before the target is asked what it waits for.
     pub stall_check: Duration,
     /// How long a blocker whose next record has not been read is waited for.
@@ -100,13 +97,10 @@ impl Sequencer {
         overview: Arc<Overview>,
         vital: PanicGuard,
     ) -> Self {
-        let order = match settings.order {
-            settings::Order::Serial => Order::Serial(SerialOrder::default()),
-            settings::Order::Conflict => Order::Conflict(Box::default()),
-            settings::Order::Session => Order::Session,
-        };
         Self {
-            order,
+            order: Order::new(settings.order, settings.is_paced),
+            asked_for_more: false,
+            silent: SilentHolders::default(),
             sessions: HashMap::default(),
             backends,
             read_on: None,
@@ -118,17 +112,6 @@ impl Sequencer {
             overview,
             _vital: vital,
         }
-    }
-
-    /// The turn in serial order has gone on, or been taken.
-    fn turn(&mut self, start: Option<Start>, ctx: &mut Context<Self>) {
-        let Order::Serial(order) = &self.order else { return };
-        // It counts from its start: a statement may have to wait for its time when its turn has come.
-        self.stalls.at_turn(order.turn(), start.is_some_and(|start| start.seq == order.turn()));
-        if let Some(start) = start {
-            self.let_start(start);
-        }
-        self.arm(ctx);
     }
 
     fn let_start(&self, Start { session, seq }: Start) {
@@ -158,7 +141,7 @@ impl Actor for Sequencer {
         self.health.beat(MonitoredActor::Sequencer);
         ctx.run_interval(Duration::from_secs(1), |actor, _| {
             actor.health.beat(MonitoredActor::Sequencer);
-            actor.look_after_conflicts();
+            actor.look_after_order();
         });
     }
 }
@@ -180,19 +163,8 @@ impl Handler<Ask> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
-        match &mut self.order {
-            Order::Serial(order) => {
-                let start = order.ask(ask.seq, ask.session);
-                self.turn(start, ctx);
-            }
-            Order::Conflict(conflicts) => {
-                if let Some(start) = conflicts.ask(ask.seq, ask.session) {
-                    self.let_start(start);
-                }
-                self.arm(ctx);
-            }
-            Order::Session => {}
-        }
+        self.order.ask(ask.seq, ask.session);
+        self.go_on(ctx);
     }
 }
 
@@ -201,17 +173,8 @@ impl Handler<Finished> for Sequencer {
 
     fn handle(&mut self, Finished(seq): Finished, ctx: &mut Self::Context) {
         self.stalls.note_finished();
-        match &mut self.order {
-            Order::Serial(order) => {
-                let start = order.finish(seq);
-                self.turn(start, ctx);
-            }
-            Order::Conflict(conflicts) => {
-                conflicts.finish(seq);
-                self.go_on(ctx);
-            }
-            Order::Session => {}
-        }
+        self.order.finish(seq);
+        self.go_on(ctx);
     }
 }
 
@@ -219,10 +182,9 @@ impl Handler<Arrived> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Arrived(statements): Arrived, ctx: &mut Self::Context) {
-        if let Order::Conflict(conflicts) = &mut self.order {
-            conflicts.arrived(statements);
-            self.go_on(ctx);
-        }
+        self.asked_for_more = false;
+        self.order.arrive(statements);
+        self.go_on(ctx);
     }
 }
 
@@ -230,10 +192,9 @@ impl Handler<Left> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Left { session, ended }: Left, ctx: &mut Self::Context) {
-        if let Order::Conflict(conflicts) = &mut self.order {
-            conflicts.left(session, ended);
-            self.go_on(ctx);
-        }
+        self.silent.forget(session);
+        self.order.close(session, ended);
+        self.go_on(ctx);
     }
 }
 
@@ -275,7 +236,7 @@ impl Handler<InputEnded> for Sequencer {
 
     fn handle(&mut self, _: InputEnded, _: &mut Self::Context) {
         self.input_ended = true;
-        self.look_after_conflicts();
+        self.look_after_order();
     }
 }
 

@@ -94,8 +94,6 @@ pub struct Session {
     settings: SessionSettings,
     /// How far the session may go in its turn.
     granted: Seq,
-    /// The last statement that was started in its turn.
-    in_turn: Seq,
     asked: Seq,
     /// The last statement that it ran.
     used: Seq,
@@ -141,23 +139,12 @@ pub struct Session {
 pub struct SessionSettings {
     /// How many requests may be without an answer on one connection.
     pub depth: usize,
-    /// What a statement waits for among all sessions.
-    pub turns: Turns,
+    /// Whether a statement waits until it may start.
+    pub takes_turns: bool,
     /// Whether what the source canceled is run, to be canceled after the original time.
     pub replay_cancels: bool,
     /// Whether sessions must stay unable to write, whatever they set.
     pub read_only: bool,
-}
-
-/// What a statement waits for among all sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turns {
-    /// Nothing.
-    None,
-    /// For its turn in a row of all statements: the one behind the session's own needs no other.
-    Serial,
-    /// Until it is granted.
-    Granted,
 }
 
 #[derive(Debug)]
@@ -363,7 +350,6 @@ impl Session {
             met_foreign_encoding: false,
             settings,
             granted: Seq(0),
-            in_turn: Seq(0),
             asked: Seq(0),
             used: Seq(0),
             ahead: None,
@@ -650,9 +636,6 @@ impl Session {
             };
         };
         if let Some(due) = self.not_before() {
-            // It asks for its turn when it is due, even behind its own: a turn that is held for long
-            // is a stall.
-            self.in_turn = Seq(0);
             return Next::WaitUntil(due);
         }
         let (work, again) = (front.work.clone(), front.again);
@@ -681,9 +664,7 @@ impl Session {
             return self.ask_change(work.seq);
         }
         if !again {
-            if in_turn {
-                self.in_turn = self.in_turn.max(work.seq);
-            } else {
+            if !in_turn {
                 self.ahead = None;
             }
             self.delay = work.due.map(|due| self.now.since(due));
@@ -742,13 +723,7 @@ impl Session {
     }
 
     fn may_start(&self, seq: Seq) -> bool {
-        match self.settings.turns {
-            Turns::None => true,
-            Turns::Granted => seq <= self.granted,
-            Turns::Serial => {
-                seq <= self.granted || (self.in_turn > Seq(0) && seq == self.in_turn.next())
-            }
-        }
+        !self.settings.takes_turns || seq <= self.granted
     }
 
     /// Whether nothing may be under way before it or sent behind it.

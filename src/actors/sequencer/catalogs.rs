@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tracing::{debug, warn};
 
-use super::{Order, Sequencer};
+use super::Sequencer;
 use crate::replay::footprint::Catalog;
 use crate::replay::order::conflict::Wanted;
 use crate::target::{Login, Observer, Target};
@@ -118,8 +118,8 @@ impl Catalogs {
 impl Sequencer {
     /// Reads the catalog that is wanted, if one is and its time has come.
     pub(super) fn read_catalogs(&mut self, ctx: &mut Context<Self>) {
-        let Order::Conflict(conflicts) = &mut self.order else { return };
-        let Some(Wanted { login, is_waited_for }) = conflicts.arrivals.wanted() else { return };
+        let Some(arrivals) = self.order.arrivals_mut() else { return };
+        let Some(Wanted { login, is_waited_for }) = arrivals.wanted() else { return };
         match self.catalogs.pace.may_read(is_waited_for, Instant::now()) {
             Ok(true) => {}
             Ok(false) => return,
@@ -133,9 +133,9 @@ impl Sequencer {
                 return;
             }
         }
+        arrivals.reads(&login);
         self.catalogs.pace.is_reading = true;
         self.settings.pressure.awaits_catalog(is_waited_for);
-        conflicts.arrivals.reads(&login);
         self.catalogs.vacated.remove(&login.database);
         self.read_catalog(&login, ctx);
     }
@@ -182,8 +182,7 @@ impl Sequencer {
         began: Instant,
         ctx: &mut Context<Self>,
     ) {
-        let Order::Conflict(conflicts) = &mut self.order else { return };
-        let (_, running) = conflicts.order().in_flight();
+        let running = self.order.conflict_order().map_or(0, |order| order.in_flight().1);
         let now = Instant::now();
         self.settings.pressure.awaits_catalog(false);
         match read {
@@ -191,22 +190,22 @@ impl Sequencer {
                 self.catalogs.pace.read(now - began, now);
                 self.catalogs.keep_connection(login, observer);
                 self.catalogs.told.remove(database);
-                conflicts.know(database, Some(catalog));
+                self.order.know(database, Some(catalog));
             }
             Err(Unread::Refused(error)) if running > 0 => {
                 debug!(database, "its catalog can't be read yet: {error}");
                 self.catalogs.pace.failed(now);
-                conflicts.go_without(database);
+                self.order.go_without(database);
             }
             Err(Unread::ForNow(error)) => {
                 self.catalogs.pace.failed(now);
                 self.catalogs.tell_unread(database, &error);
-                conflicts.go_without(database);
+                self.order.go_without(database);
             }
             Err(Unread::Refused(error) | Unread::ForGood(error)) => {
                 self.catalogs.pace.failed(now);
                 self.catalogs.tell_unread(database, &error);
-                conflicts.know(database, None);
+                self.order.know(database, None);
             }
         }
         self.go_on(ctx);

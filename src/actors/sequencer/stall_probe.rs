@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use actix::prelude::*;
 use tracing::warn;
 
-use super::{Order, Sequencer};
+use super::Sequencer;
 use crate::actors::messages::{GiveUpHeads, SessionWaitState, StallProbed, WaitStates};
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
@@ -28,34 +28,29 @@ struct LocksHeld {
 
 impl Sequencer {
     /// Who holds up the turn of a session's statement.
-    fn holders_of_turn(&self, session: SessionId, seq: Seq, waiters: &[Waiter]) -> Vec<Holder> {
-        match &self.order {
-            Order::Session => Vec::new(),
-            Order::Serial(order) => {
-                let turn = order.turn();
-                let first = |it: &&Waiter| it.statement.is_some_and(|place| place.seq == turn);
-                let holder = waiters.iter().find(first).filter(|it| it.session != session);
-                holder.map(|it| Holder::Session(it.session)).into_iter().collect()
-            }
-            Order::Conflict(conflicts) => {
-                let order = conflicts.order();
-                if !order.is_unfinished(seq)
-                    && let Some(wanted) = conflicts.arrivals.wanted()
-                    && wanted.is_waited_for
-                {
-                    return vec![Holder::Catalog(wanted.login.database.clone())];
-                }
-                let prepared = order.prepared_awaited_by(seq).into_iter();
-                let prepared =
-                    prepared.map(|gid| Holder::Prepared { gid: gid.to_owned(), finisher: None });
-                let awaited = order.awaited_by(seq).into_iter().map(|awaited| match awaited {
-                    Awaited::Statement(Start { session, .. }) => Holder::Session(session),
-                    Awaited::Unread => Holder::Unread,
-                });
-                let holders = prepared.chain(awaited);
-                holders.filter(|holder| *holder != Holder::Session(session)).collect()
-            }
+    fn holders_of_turn(&self, session: SessionId, seq: Seq) -> Vec<Holder> {
+        let Some(arrivals) = self.order.arrivals() else { return Vec::new() };
+        let order = arrivals.order();
+        if !order.is_unfinished(seq)
+            && let Some(wanted) = arrivals.wanted()
+            && wanted.is_waited_for
+        {
+            return vec![Holder::Catalog(wanted.login.database.clone())];
         }
+        if let Some(turn) = self.order.turn()
+            && order.may_start(seq)
+        {
+            let is_other = turn.session != session;
+            return is_other.then_some(Holder::Session(turn.session)).into_iter().collect();
+        }
+        let prepared = order.prepared_awaited_by(seq).into_iter();
+        let prepared = prepared.map(|gid| Holder::Prepared { gid: gid.to_owned(), finisher: None });
+        let awaited = order.awaited_by(seq).into_iter().map(|awaited| match awaited {
+            Awaited::Statement(Start { session, .. }) => Holder::Session(session),
+            Awaited::Unread => Holder::Unread,
+        });
+        let holders = prepared.chain(awaited);
+        holders.filter(|holder| *holder != Holder::Session(session)).collect()
     }
 
     /// Who holds the locks that a backend waits for.
@@ -131,7 +126,7 @@ impl Sequencer {
             .iter()
             .map(|it| match it.wait_state {
                 WaitState::Request(backend) => self.holders_of_lock(backend, locks, &finishers),
-                WaitState::Turn(seq) => self.holders_of_turn(it.session, seq, &waiters),
+                WaitState::Turn(seq) => self.holders_of_turn(it.session, seq),
                 _ => Vec::new(),
             })
             .collect();
@@ -147,10 +142,8 @@ impl Handler<GiveUpHeads> for Sequencer {
 
     fn handle(&mut self, GiveUpHeads(remedies): GiveUpHeads, ctx: &mut Self::Context) {
         for remedy in remedies {
-            if let (Remedy::GoWithoutCatalog(database), Order::Conflict(conflicts)) =
-                (remedy, &mut self.order)
-            {
-                conflicts.go_without(&database);
+            if let Remedy::GoWithoutCatalog(database) = remedy {
+                self.order.go_without(&database);
             }
         }
         self.go_on(ctx);

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tracing::{debug, info, warn};
 
-use super::{Connection, Order, Sequencer};
+use super::{Connection, Sequencer};
 use crate::actors::messages::Turn;
 use crate::actors::target_reachability::TargetReachability;
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
-use crate::replay::order::Start;
 use crate::replay::order::conflict::{self, Awaited};
+use crate::replay::order::{Order, Start};
 use crate::replay::stall::{
     Activity, Ahead, Blocker, Locks, NextOf, OutOfTurnStart, PREPARED, StallAction, overtaking,
     relief,
@@ -103,9 +103,11 @@ impl Stalls {
         }
     }
 
-    /// This statement's turn it is; `started`: it starts now.
-    pub(super) fn at_turn(&mut self, turn: Seq, started: bool) {
-        if turn != self.turn.0 || started {
+    /// In serial order: this statement's turn it is, if any's; `started`: it starts now.
+    pub(super) fn at_turn(&mut self, turn: Option<Seq>, started: bool) {
+        if let Some(turn) = turn
+            && (turn != self.turn.0 || started)
+        {
             self.turn = (turn, Instant::now());
             self.pause = self.check_after();
         }
@@ -148,8 +150,8 @@ impl Sequencer {
     fn look_at_turn(&mut self, ctx: &mut Context<Self>) {
         self.stalls.armed = false;
         let held = match &self.order {
-            Order::Serial(_) => self.stalls.turn.1.elapsed(),
-            Order::Conflict(conflicts) if conflicts.somebody_waits() => self.longest_running(),
+            Order::Serial(..) => self.stalls.turn.1.elapsed(),
+            Order::Conflict(_) if self.order.is_waited_for() => self.longest_running(),
             Order::Conflict(_) | Order::Session => {
                 self.stalls.running.clear();
                 return;
@@ -161,16 +163,8 @@ impl Sequencer {
         let waiters = self.stalled();
         if !waiters.is_empty() {
             self.look(Look::AtTurn, held, waiters, ctx);
-        } else if self.is_waited_for() {
+        } else if self.order.is_waited_for() {
             self.arm(ctx);
-        }
-    }
-
-    fn is_waited_for(&self) -> bool {
-        match &self.order {
-            Order::Serial(order) => order.is_waited_for(),
-            Order::Conflict(conflicts) => conflicts.somebody_waits(),
-            Order::Session => false,
         }
     }
 
@@ -183,7 +177,7 @@ impl Sequencer {
                 let running = self.stalls.running.get(session);
                 running.is_some_and(|(_, since)| since.elapsed() >= self.stalls.check_after())
             }
-            Order::Serial(_) | Order::Session => true,
+            Order::Serial(..) | Order::Session => true,
         };
         let stalled = self.sessions.iter().filter(|(session, _)| long(session));
         let mut stalled: Vec<(Option<Seq>, i32)> = stalled
@@ -303,7 +297,7 @@ impl Sequencer {
                 };
                 self.stalls.blind = 0;
                 let waited = match &self.order {
-                    Order::Serial(_) => self.stalls.turn.1.elapsed(),
+                    Order::Serial(..) => self.stalls.turn.1.elapsed(),
                     Order::Conflict(_) | Order::Session => seen.held,
                 };
                 // What a look at the turn found is of no use once the turn has gone on.
@@ -376,7 +370,7 @@ impl Sequencer {
     fn relieve(&mut self, look: Look, seen: &Seen, waited: Duration) -> bool {
         // In session order nothing waits for a turn: sessions go on by themselves.
         let in_turns = match self.order {
-            Order::Serial(_) => look == Look::AtTurn,
+            Order::Serial(..) => look == Look::AtTurn,
             Order::Conflict(_) => true,
             Order::Session => false,
         };
@@ -391,7 +385,7 @@ impl Sequencer {
             let (start, ends) = match relief(blocker, waited, patience, self.input_ended) {
                 StallAction::EndEarly(start) => (Some(start), true),
                 StallAction::Advance(start) => (Some(start), false),
-                StallAction::StartNext => (self.first_waiting(), false),
+                StallAction::StartNext => (self.order.first_waiting(), false),
                 StallAction::Wait => continue,
                 StallAction::ReadOn(_) => {
                     self.ask_for_more();
@@ -423,10 +417,7 @@ impl Sequencer {
     /// Lets those start that nothing else brings on. Returns whether one does.
     fn let_overtake(&self, may_overtake: Vec<OutOfTurnStart>, locks: &Locks) -> bool {
         let unread = may_overtake.iter().any(|it| it.ahead.contains(&Ahead::Unread));
-        let waits_for = |seq, other| match &self.order {
-            Order::Conflict(conflicts) => conflicts.order().waits_for(seq, other),
-            Order::Serial(_) | Order::Session => seq > other,
-        };
+        let waits_for = |seq, other| self.order.waits_for(seq, other);
         let overtaking = overtaking(may_overtake, locks, waits_for);
         if overtaking.is_empty() && unread {
             self.ask_for_more();
@@ -462,8 +453,9 @@ impl Sequencer {
     /// What this statement waits for in the order, as far as it can still be waited for.
     fn ahead_of(&self, start: Start, lost_patience: bool) -> Vec<Ahead> {
         // In serial order for all before it, of which only one may run: the one that is blocked.
-        let Order::Conflict(conflicts) = &self.order else { return Vec::new() };
-        let awaited = conflicts.order().awaited_by(start.seq).into_iter();
+        let Order::Conflict(_) = &self.order else { return Vec::new() };
+        let order = self.order.conflict_order();
+        let awaited = order.map(|order| order.awaited_by(start.seq)).into_iter().flatten();
         let ahead = awaited.map(|awaited| match awaited {
             Awaited::Unread => Ahead::Unread,
             Awaited::Statement(Start { session, seq }) => match self.sessions.get(&session) {
@@ -484,13 +476,5 @@ impl Sequencer {
     /// The statement that a backend runs for a session.
     fn running_on(&self, backend: i32) -> Option<Seq> {
         self.sessions.get(&self.backends.session(backend)?)?.running()
-    }
-
-    fn first_waiting(&self) -> Option<Start> {
-        match &self.order {
-            Order::Serial(order) => order.first_waiting(),
-            Order::Conflict(conflicts) => conflicts.order().first_waiting(),
-            Order::Session => None,
-        }
     }
 }

@@ -11,7 +11,7 @@ use crate::actors::messages::{AskChange, AskLogIn, StatementsEnded, Turn, Vacate
 use crate::pglog::SessionId;
 use crate::pglog::sql::AlteredLogins;
 use crate::replay::logins::{Blocker, Change, Due, DueChange};
-use crate::replay::session::{Closing, Session, Turns};
+use crate::replay::session::{Closing, Session};
 use crate::replay::work::Work;
 
 /// Whether log-ins have to be asked for, and whether some wait. Read by every session after every
@@ -165,7 +165,7 @@ impl Handler<AskChange> for Supervisor {
     fn handle(&mut self, ask: AskChange, _: &mut Self::Context) {
         let AskChange { session, seq, logins } = ask;
         let Some(asking) = self.sessions.get(&session) else { return };
-        let in_order = self.settings.sessions.turns != Turns::None;
+        let in_order = self.settings.sessions.takes_turns;
         let behind_statements = !in_order && !asking.state().in_transaction();
         for entry in self.others_altered(session, &logins) {
             if entry.state().await_log_in(seq, logins.prevents) {

@@ -9,7 +9,6 @@ use crate::actors::target_reachability::TargetReachability;
 use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::backends::Backends;
-use crate::replay::session::Turns;
 use crate::replay::settings;
 use crate::replay::work::{End, Position, Seq, Work};
 use crate::target::{Host, SslMode, Target, TargetSettings};
@@ -188,7 +187,8 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let pressure = Pressure::default();
     let sequencer = Sequencer::new(
         SequencerSettings {
-            order: settings::Order::Serial,
+            order: settings::Order::Session,
+            is_paced: false,
             stall_check: hour,
             patience: hour,
             target: target.clone(),
@@ -206,7 +206,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         SupervisorSettings {
             sessions: SessionSettings {
                 depth: 16,
-                turns: Turns::Serial,
+                takes_turns: false,
                 replay_cancels: false,
                 read_only: false,
             },
@@ -219,7 +219,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     );
     let supervisor = supervisor.start();
     let vital = PanicGuard::new("admission", fatal.clone());
-    let admission = Admission::new(10, true, pressure.clone(), vital).start();
+    let admission = Admission::new(10, false, pressure.clone(), vital).start();
     supervisor.do_send(SetSessionDeps(SessionDeps {
         known_login: Arc::default(),
         known_login_vacated: Arc::default(),
@@ -239,7 +239,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         admission,
         pressure,
         statements: metrics::Statements::new(),
-        takes_turns: true,
+        takes_turns: false,
         spin: Duration::ZERO,
         began: Instant::now(),
         paced: false,

@@ -30,7 +30,7 @@
 //! looked at it since, is kept for each thing (`tables`); many that are waited for together stand under few
 //! names (`pool`); and which open transactions each of them waits for is noted with it (`graph::behind`).
 
-mod arrivals;
+pub(super) mod arrivals;
 mod graph;
 mod pool;
 mod steps;
@@ -39,7 +39,7 @@ mod tables;
 mod tests;
 mod transactions;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use arrivals::{Arrivals, Wanted};
 use foldhash::{HashMap, HashSet};
@@ -61,7 +61,8 @@ use crate::replay::work::Seq;
 #[derive(Debug, Default)]
 pub struct ConflictOrder {
     graph: Graph,
-    statements: HashMap<Seq, Id>,
+    /// Those that have not finished.
+    statements: BTreeMap<Seq, Id>,
     sessions: HashMap<SessionId, SessionLine>,
     tables: HashMap<Table, TableState>,
     objects: HashMap<Object, Pool>,
@@ -238,6 +239,18 @@ impl ConflictOrder {
     /// Whether the statement has arrived and not finished.
     pub fn is_unfinished(&self, seq: Seq) -> bool {
         self.statements.contains_key(&seq)
+    }
+
+    /// The first statement of the log that has not finished.
+    pub fn first_unfinished(&self) -> Option<Start> {
+        let (&seq, id) = self.statements.first_key_value()?;
+        let session = self.graph.statement(*id)?.session;
+        Some(Start { session, seq })
+    }
+
+    /// Whose statement this is, as long as it has not finished.
+    pub fn session_of(&self, seq: Seq) -> Option<SessionId> {
+        Some(self.graph.statement(*self.statements.get(&seq)?)?.session)
     }
 
     /// How many statements have not finished, and how many of them may start.

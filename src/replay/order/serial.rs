@@ -1,127 +1,86 @@
-//! Serial order: every statement waits for all before it.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Serial order: one statement after the other, as they stand in the log.
+//!
+//! A statement's record can stand before that of the COMMIT which freed its row: a COMMIT is logged
+//! when its locks are gone. Sent in that order, the statement would wait for the row, and would then
+//! go on with what it saw before the COMMIT, which is less than it saw on the source. The conflict
+//! order knows: it holds the statement back until the end of the transaction that wrote the row. So
+//! what has the turn is the first statement of the log that has not finished, or where the conflict
+//! order holds that back, what it waits for.
 
 use super::Start;
+use super::conflict::{Awaited, ConflictOrder};
 use crate::pglog::SessionId;
 use crate::replay::work::Seq;
 
-/// Serial order: one turn, which goes from statement to statement.
-///
-/// A session that has finished a statement goes on with the next one without asking if that is its
-/// own too: places have no holes, so the place after its own tells.
+/// Whose turn it is.
 #[derive(Debug)]
-pub struct SerialOrder {
-    /// The first statement that has not finished.
-    turn: Seq,
-    /// Statements whose sessions ask to start them.
-    asking: BTreeMap<Seq, SessionId>,
-    /// Statements behind the turn that have finished: a stall made them run early.
-    early: BTreeSet<Seq>,
+pub struct SerialTurn {
+    turn: Option<Turn>,
+    /// Whether statements of one session right behind each other share a turn.
+    is_shared: bool,
 }
 
-impl Default for SerialOrder {
-    fn default() -> Self {
-        Self { turn: Seq(1), asking: BTreeMap::new(), early: BTreeSet::new() }
+/// A session may run its statements from one place to another.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    session: SessionId,
+    first: Seq,
+    last: Seq,
+}
+
+impl SerialTurn {
+    /// Nobody's turn yet. `is_shared`: a session goes on with its next statement without asking if
+    /// that stands right behind its last. Where statements are due at some time, that is no gain: a
+    /// turn must not be held while the next one waits for its time.
+    pub fn new(is_shared: bool) -> Self {
+        Self { turn: None, is_shared }
     }
-}
 
-impl SerialOrder {
-    /// A session asks to start its statement.
-    pub fn ask(&mut self, seq: Seq, session: SessionId) -> Option<Start> {
-        if seq < self.turn {
-            // It has had its turn: a statement that is run again after its connection was lost.
-            return Some(Start { session, seq });
+    /// Whose turn it is by now. `asking`: those that could start at once.
+    pub fn advance(&mut self, order: &ConflictOrder, asking: impl Iterator<Item = Start>) {
+        while let Some(turn) = &mut self.turn
+            && !order.is_unfinished(turn.first)
+        {
+            turn.first = turn.first.next();
+            self.turn.take_if(|turn| turn.first > turn.last);
         }
-        self.asking.insert(seq, session);
-        self.start()
-    }
-
-    /// A statement has finished, or will never start.
-    pub fn finish(&mut self, seq: Seq) -> Option<Start> {
-        self.asking.remove(&seq);
-        if seq > self.turn {
-            self.early.insert(seq);
-        } else if seq == self.turn {
-            self.turn = self.turn.next();
-            while self.early.remove(&self.turn) {
-                self.turn = self.turn.next();
+        if self.turn.is_none() {
+            self.turn = Self::next(order, asking).map(|Start { session, seq }| Turn {
+                session,
+                first: seq,
+                last: seq,
+            });
+        }
+        if let Some(turn) = self.turn.as_mut().filter(|_| self.is_shared) {
+            let is_next = |seq| order.may_start(seq) && order.session_of(seq) == Some(turn.session);
+            while is_next(turn.last.next()) {
+                turn.last = turn.last.next();
             }
         }
-        self.start()
     }
 
-    fn start(&mut self) -> Option<Start> {
-        let session = self.asking.remove(&self.turn)?;
-        Some(Start { session, seq: self.turn })
+    /// Up to where the session may start its statements, if it is its turn.
+    pub fn of(&self, session: SessionId) -> Option<Seq> {
+        self.turn.filter(|turn| turn.session == session).map(|turn| turn.last)
     }
 
-    /// The first statement that has not finished.
-    pub fn turn(&self) -> Seq {
-        self.turn
+    /// The statement whose turn it is.
+    pub fn current(&self) -> Option<Start> {
+        self.turn.map(|turn| Start { session: turn.session, seq: turn.first })
     }
 
-    /// Whether a statement waits for its turn.
-    pub fn is_waited_for(&self) -> bool {
-        !self.asking.is_empty()
-    }
-
-    /// The first statement that waits for its turn.
-    pub fn first_waiting(&self) -> Option<Start> {
-        self.asking.first_key_value().map(|(&seq, &session)| Start { session, seq })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn session(pid: u32) -> SessionId {
-        SessionId { start: 1, pid }
-    }
-
-    #[test]
-    fn statements_start_one_by_one_whoever_asks_first() {
-        let mut order = SerialOrder::default();
-        assert_eq!(order.ask(Seq(2), session(2)), None);
-        assert_eq!(order.ask(Seq(1), session(1)), Some(Start { session: session(1), seq: Seq(1) }));
-        assert_eq!(order.ask(Seq(3), session(1)), None);
-        assert_eq!(order.finish(Seq(1)), Some(Start { session: session(2), seq: Seq(2) }));
-        assert_eq!(order.finish(Seq(2)), Some(Start { session: session(1), seq: Seq(3) }));
-    }
-
-    #[test]
-    fn a_statement_that_ran_early_is_passed_over() {
-        let mut order = SerialOrder::default();
-        order.ask(Seq(1), session(1));
-        order.ask(Seq(3), session(3));
-        assert_eq!(order.finish(Seq(2)), None, "it was told to run ahead of its turn");
-        assert_eq!(order.finish(Seq(1)), Some(Start { session: session(3), seq: Seq(3) }));
-    }
-
-    #[test]
-    fn a_statement_that_had_its_turn_may_run_again() {
-        let mut order = SerialOrder::default();
-        order.ask(Seq(1), session(1));
-        order.finish(Seq(1));
-        assert_eq!(order.ask(Seq(1), session(1)), Some(Start { session: session(1), seq: Seq(1) }));
-    }
-
-    proptest! {
-        #[test]
-        fn every_statement_starts_once_after_all_before_it(order_asked in Just((1..=30u64).collect::<Vec<_>>()).prop_shuffle()) {
-            let mut order = SerialOrder::default();
-            let mut started = Vec::new();
-            for seq in order_asked {
-                let mut next = order.ask(Seq(seq), session(seq as u32));
-                while let Some(start) = next {
-                    started.push(start.seq.0);
-                    next = order.finish(start.seq);
-                }
-            }
-            prop_assert_eq!(started, (1..=30).collect::<Vec<_>>());
+    fn next(order: &ConflictOrder, asking: impl Iterator<Item = Start>) -> Option<Start> {
+        let first = order.first_unfinished()?;
+        if order.may_start(first.seq) {
+            return Some(first);
         }
+        let awaited = order.awaited_by(first.seq).into_iter().filter_map(|awaited| match awaited {
+            Awaited::Statement(start) => Some(start),
+            Awaited::Unread => None,
+        });
+        // What it waits for may not have been read: others need not wait for that with it.
+        let by_place = |start: &Start| start.seq;
+        let others = asking.filter(|start| order.may_start(start.seq));
+        awaited.min_by_key(by_place).or_else(|| others.min_by_key(by_place))
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::steps::Pipeline;
-use super::{Answered, Next, Role, Sent, Session, Turns};
+use super::{Answered, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
@@ -172,8 +172,7 @@ impl Session {
     /// replay fast.
     pub(super) fn must_see_the_end(&self) -> bool {
         let Some(Sent { role: Role::Whole(last, _), .. }) = self.sent.back() else { return false };
-        let turns = self.settings.turns != Turns::None;
-        if !turns && !self.findings.expects_victims() {
+        if !self.settings.takes_turns && !self.findings.expects_victims() {
             return false;
         }
         if last.statement.outline.has(Command::ends_transaction) {

@@ -324,11 +324,11 @@ proptest! {
     fn the_target_commits_what_the_source_did_exactly_once(
         units in prop::collection::vec(any_unit(), 0..6),
         events in prop::collection::vec(any_event(false), 0..120),
-        serial: bool,
+        takes_turns: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let settings = SessionSettings { turns: if serial { Turns::Serial } else { Turns::None }, depth, ..settings() };
+        let settings = SessionSettings { takes_turns, depth, ..settings() };
         let (replay, _) = replayed(&source, &events, settings);
         prop_assert_eq!(&replay.server.committed, &source.committed);
         each_once(&source, replay.ended.iter().map(|(seq, _)| *seq))?;
@@ -341,12 +341,11 @@ proptest! {
         events in prop::collection::vec(any_event(false), 0..120),
         victims in prop::collection::btree_map(1..20_u64, 1..3_usize, 0..6),
         commits in 0..3_usize,
-        serial: bool,
+        takes_turns: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let turns = if serial { Turns::Serial } else { Turns::None };
-        let mut replay = Replay::new(SessionSettings { turns, depth, ..settings() });
+        let mut replay = Replay::new(SessionSettings { takes_turns, depth, ..settings() });
         replay.session.findings.expect_victims();
         for (number, times) in victims {
             replay.server.clashes(&format!("insert {number}"), "40P01", times);

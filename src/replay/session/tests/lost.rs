@@ -124,10 +124,11 @@ fn a_statement_that_can_not_be_restored_is_prepared_again() {
 }
 
 #[test]
-fn in_serial_order_what_is_run_again_has_had_its_turn() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
+fn what_is_run_again_has_had_its_turn() {
+    let mut replay = Replay::new(SessionSettings { takes_turns: true, ..settings() });
     replay.simple("begin", ok());
     replay.simple("insert 1", ok());
+    replay.session.grant(Seq(3));
     replay.run();
     replay.simple("insert 2", ok());
     replay.send();
@@ -142,7 +143,7 @@ fn in_serial_order_what_is_run_again_has_had_its_turn() {
 
 #[test]
 fn a_turn_that_was_asked_for_is_asked_for_again_on_a_new_connection() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
+    let mut replay = Replay::new(SessionSettings { takes_turns: true, ..settings() });
     replay.seq = 4;
     replay.simple("insert 1", ok());
     assert_eq!(replay.send(), Next::Ask(Seq(5)));

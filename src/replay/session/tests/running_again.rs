@@ -22,7 +22,7 @@ fn a_victim_of_the_targets_own_choice_is_run_again_from_its_beginning() {
 
 #[test]
 fn what_was_sent_behind_a_victim_is_run_again_with_it_and_told_once() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::Granted, ..settings() });
+    let mut replay = Replay::new(SessionSettings { takes_turns: true, ..settings() });
     replay.server.clashes("insert 1", "40P01", 1);
     for sql in ["begin", "insert 1", "insert 2", "commit", "insert 3"] {
         replay.simple(sql, ok());
@@ -40,11 +40,11 @@ fn what_was_sent_behind_a_victim_is_run_again_with_it_and_told_once() {
 
 #[test]
 fn the_turn_of_a_victim_is_over_when_it_has_been_run_again() {
-    let mut replay = Replay::new(SessionSettings { turns: Turns::Serial, ..settings() });
+    let mut replay = Replay::new(SessionSettings { takes_turns: true, ..settings() });
     replay.server.clashes("insert 1", "40P01", 1);
     replay.simple("begin", ok());
     replay.simple("insert 1", ok());
-    replay.session.grant(Seq(1));
+    replay.session.grant(Seq(2));
     replay.send();
     replay.answer();
     replay.answer();

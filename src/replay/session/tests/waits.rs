@@ -30,14 +30,13 @@ fn each_statement_of_a_pipeline_but_the_first_waits_for_its_session() {
 
 #[test]
 fn a_statement_waits_for_the_order_from_when_it_asks_until_its_turn() {
-    let turns = Turns::Serial;
-    let mut replay = Replay::new(SessionSettings { turns, ..settings() });
+    let mut replay = Replay::new(SessionSettings { takes_turns: true, ..settings() });
     replay.simple("select 1", ok());
     replay.simple("select 2", ok());
     assert_eq!(waited(&mut replay.session, 1), [(Wait::Session, 1)], "it has not asked");
     assert_eq!(replay.send(), Next::Ask(Seq(1)));
     assert_eq!(waited(&mut replay.session, 8), [(Wait::Order, 7), (Wait::Session, 7)]);
-    replay.session.grant(Seq(1));
+    replay.session.grant(Seq(2));
     assert_eq!(replay.send(), Next::Wait);
     assert_eq!(waited(&mut replay.session, 10), [(Wait::Session, 2), (Wait::Target, 2)]);
 }
