@@ -201,8 +201,8 @@ pub struct TargetOptions {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Order and concurrency")]
 pub struct OrderOptions {
-    /// What a statement waits for: every statement before it (serial), those of them that it
-    /// conflicts with (conflict), or the earlier ones of its own session (session) [default: serial]
+    /// What a statement waits for: those before it that it conflicts with (conflict), every one before
+    /// it (serial), or the earlier ones of its own session (session) [default: conflict]
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
     /// How fast: max, every statement as soon as it may start; or so many times as fast as the source,
@@ -445,10 +445,10 @@ pub enum OnError {
 /// What a statement waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Order {
-    /// Every statement before it has finished
-    Serial,
     /// Every statement before it that it conflicts with has finished
     Conflict,
+    /// Every statement before it has finished
+    Serial,
     /// The earlier statements of its own session have finished
     Session,
 }

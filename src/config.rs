@@ -420,7 +420,7 @@ fn filters(look: &Lookup<'_>, cli: cli::FilterOptions) -> Result<Filters, Config
 }
 
 fn order(look: &Lookup<'_>, order: Option<cli::Order>) -> Result<Order, ConfigError> {
-    Ok(match look.or("order", order, cli::Order::Serial, cli::name)? {
+    Ok(match look.or("order", order, cli::Order::Conflict, cli::name)? {
         cli::Order::Serial => Order::Serial,
         cli::Order::Conflict => Order::Conflict,
         cli::Order::Session => Order::Session,

@@ -41,7 +41,7 @@ use crate::pglog::{LogRecord, RecordKind, RecordReader};
 use crate::replay::backends::Backends;
 use crate::replay::file_order::FileWatch;
 use crate::replay::intake::{
-    Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent,
+    Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent, StartLogging,
 };
 use crate::replay::lookahead::LookaheadLimits;
 use crate::replay::order::stall_watch::StallWatch;
@@ -179,6 +179,7 @@ pub struct Consumer {
     /// When the last statement is due of those that were delivered.
     newest_due: Option<Moment>,
     first_statement: Option<Instant>,
+    start_logging: StartLogging,
     last_progress: Instant,
     standstill: StallTimer,
     stall_watch: Option<StallWatch>,
@@ -274,6 +275,7 @@ impl Consumer {
             began: parts.began,
             newest_due: None,
             first_statement: None,
+            start_logging: StartLogging::default(),
             last_progress: now,
             standstill: StallTimer::default(),
             stall_watch,
@@ -526,11 +528,26 @@ impl Consumer {
             Released::Delivery(delivery) => {
                 if let SessionEvent::Work(work) = &delivery.event {
                     self.note_silence(work);
+                    self.note_start_logging(work);
                     self.window.enter(work.size());
                     self.first_statement.get_or_insert_with(Instant::now);
                 }
                 self.deliveries.push(delivery);
             }
+        }
+    }
+
+    /// Says what a log of starts costs, once.
+    fn note_start_logging(&mut self, work: &Work) {
+        if self.settings.order != Order::Session && self.start_logging.shows_with(work.end().source)
+        {
+            let place = self.names.place(work.at);
+            warn!(
+                "the log tells when statements started (log_statement), not when they ended ({place}): \
+                the order between sessions that touch the same rows is often wrong in it, and their \
+                data may come to differ; set log_min_duration_statement = 0 and log_statement = 'none' \
+                on the source"
+            );
         }
     }
 

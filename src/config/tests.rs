@@ -53,7 +53,7 @@ fn a_topic_alone_is_enough_and_the_rest_has_the_documented_defaults() {
     assert_eq!(config.target.sslmode, SslMode::Prefer);
     assert_eq!(config.listen, Listen::On("127.0.0.1:11432".parse().unwrap()));
     let replay = &config.replay;
-    assert_eq!(replay.order, Order::Serial);
+    assert_eq!(replay.order, Order::Conflict);
     assert_eq!(replay.filters, Filters::default());
     assert_eq!(replay.errors.tolerance, Tolerance::Never);
     assert_eq!(replay.idle_timeout, Some(Duration::from_secs(60)));
@@ -295,7 +295,8 @@ fn the_order_and_the_depth_of_the_pipeline_can_be_chosen() {
         assert_eq!(config.warnings, [""; 0]);
         (config.replay.order, config.replay.pipeline)
     };
-    assert_eq!(chosen(""), (Order::Serial, 16));
+    assert_eq!(chosen(""), (Order::Conflict, 16));
+    assert_eq!(chosen("--order serial"), (Order::Serial, 16));
     assert_eq!(chosen("--order session"), (Order::Session, 16));
     assert_eq!(chosen("--order conflict --pipeline 1"), (Order::Conflict, 1));
 }

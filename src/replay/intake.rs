@@ -5,6 +5,7 @@
 
 mod ended;
 mod sessions;
+mod start_logging;
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use ended::EndedSessions;
 use foldhash::HashMap;
 use sessions::SourceSession;
+pub use start_logging::StartLogging;
 
 use crate::pglog::session_log::{Lost, Nothing, Previous, This};
 use crate::pglog::sql::Command;
