@@ -238,8 +238,9 @@ impl Consumer {
         };
         let vital = PanicGuard::new("consumer", parts.fatal.clone());
         let stall_timeout = parts.settings.stall_timeout;
-        let stall_watch =
-            stall_timeout.map(|it| StallWatch::new(it, parts.settings.patience_with_silence()));
+        let patience = parts.settings.patience_with_silence();
+        let watch = |timeout| StallWatch::new(timeout, patience, parts.began.elapsed());
+        let stall_watch = stall_timeout.map(watch);
         Self {
             source: Some(parts.source),
             names: parts.names,

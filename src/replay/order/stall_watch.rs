@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::pglog::SessionId;
-use crate::replay::order::wait_chain::{Remedy, Stall};
+use crate::replay::order::wait_chain::{Holder, Remedy, Stall};
 use crate::replay::work::Seq;
 
 /// Watches over a replay. All times count from its start.
@@ -30,6 +30,9 @@ pub struct StallWatch {
 
 type Head = (SessionId, Option<Seq>);
 
+/// How long it may take to read a catalog before that is a stall: a large one takes seconds.
+const CATALOG_READING: Duration = Duration::from_secs(3);
+
 /// A stall that is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToldStall {
@@ -44,13 +47,13 @@ pub struct ToldStall {
 }
 
 impl StallWatch {
-    /// Nothing has begun. `patience`: for how long what may still be read is waited for.
-    pub fn new(timeout: Duration, patience: Duration) -> Self {
+    /// Nothing has begun by now. `patience`: for how long what may still be read is waited for.
+    pub fn new(timeout: Duration, patience: Duration, now: Duration) -> Self {
         Self {
             timeout,
             patience,
-            since: Duration::ZERO,
-            next_look: timeout / 2,
+            since: now,
+            next_look: now + timeout / 2,
             looks: 0,
             heads: HashMap::new(),
             told: None,
@@ -113,7 +116,11 @@ impl StallWatch {
 
     /// Whether a chain has stood for so long that it is told.
     fn is_stall(&self, stall: &Stall, held: Duration) -> bool {
-        held >= if stall.is_silence() { self.patience } else { self.timeout / 3 }
+        held >= match stall.links.last().and_then(|last| last.holder.as_ref()) {
+            _ if stall.is_silence() => self.patience,
+            Some(Holder::Catalog(_)) => (self.timeout / 3).max(CATALOG_READING),
+            _ => self.timeout / 3,
+        }
     }
 }
 
@@ -131,7 +138,19 @@ mod tests {
     }
 
     fn watch() -> StallWatch {
-        StallWatch::new(s(60), s(600))
+        StallWatch::new(s(60), s(600), s(0))
+    }
+
+    #[test]
+    fn a_catalog_may_take_seconds_to_be_read_whatever_the_time_out() {
+        let mut watch = StallWatch::new(Duration::from_millis(300), s(600), s(10));
+        let mut stall = stall(1, Remedy::GoWithoutCatalog("app".to_owned()));
+        stall.links[0].holder = Some(Holder::Catalog("app".to_owned()));
+        let mut told_at = |seconds| {
+            let look = watch.due(s(seconds)).expect("a look is due each second");
+            watch.seen(look, vec![stall.clone()], s(seconds)).is_some()
+        };
+        assert_eq!([11, 12, 13, 14].map(&mut told_at), [false, false, false, true]);
     }
 
     fn stall(seq: u64, remedy: Remedy) -> Stall {
