@@ -9,6 +9,7 @@ use crate::pglog::sql::AlteredLogins;
 use crate::pglog::{SessionId, SqlState};
 use crate::replay::intake::Delivery;
 use crate::replay::ledger::Fate;
+use crate::replay::order::Start;
 use crate::replay::order::wait_chain::{Remedy, Stall, Waiter};
 use crate::replay::session::{Ended, Session};
 use crate::replay::work::{Position, Seq, Work};
@@ -73,6 +74,11 @@ pub enum Turn {
     Start(Seq),
     /// It may start this statement ahead of its turn, if it has not had it meanwhile.
     RunAhead(Seq),
+    /// Cancel this statement if it still runs, undo its transaction and hold it: it would go on with a
+    /// snapshot from before what it saw on the source.
+    Withdraw(Seq),
+    /// This statement, which was held, may run again.
+    RunAgain(Seq),
     /// Close the connection; nothing more is expected of the session.
     GiveUp,
     /// Cancel this statement if it still runs: it would hold everything up for ever.
@@ -191,6 +197,16 @@ pub struct Ask {
     pub seq: Seq,
     /// Its session.
     pub session: SessionId,
+}
+
+/// Session → sequencer: a statement that was to be withdrawn is undone and held, or can't be.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Withdrawn {
+    /// The statement.
+    pub start: Start,
+    /// Whether it is held, to run again when it may.
+    pub is_held: bool,
 }
 
 /// Session → sequencer: this statement's turn is over.

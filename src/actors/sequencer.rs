@@ -4,6 +4,7 @@ mod catalogs;
 mod stall_probe;
 mod stalls;
 mod turns;
+mod withdrawing;
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use foldhash::HashMap;
 use stalls::Stalls;
 use tracing::debug;
 use turns::SilentHolders;
+use withdrawing::Withdrawing;
 
 use super::admission::Pressure;
 use super::messages::{
@@ -42,6 +44,7 @@ pub struct Sequencer {
     backends: Arc<Backends>,
     read_on: Option<Recipient<ReadOn>>,
     stalls: Stalls,
+    withdrawing: Withdrawing,
     catalogs: Catalogs,
     settings: SequencerSettings,
     input_ended: bool,
@@ -105,6 +108,7 @@ impl Sequencer {
             backends,
             read_on: None,
             stalls: Stalls::new(settings.stall_check, settings.outage.clone()),
+            withdrawing: Withdrawing::default(),
             catalogs: Catalogs::default(),
             settings,
             input_ended: false,
@@ -174,6 +178,7 @@ impl Handler<Finished> for Sequencer {
     fn handle(&mut self, Finished(seq): Finished, ctx: &mut Self::Context) {
         self.stalls.note_finished();
         self.order.finish(seq);
+        self.finished_withdrawing(seq);
         self.go_on(ctx);
     }
 }
@@ -216,6 +221,7 @@ impl Handler<Disconnected> for Sequencer {
 
     fn handle(&mut self, Disconnected(session): Disconnected, _: &mut Self::Context) {
         self.sessions.remove(&session);
+        self.disconnected_withdrawing(session);
     }
 }
 

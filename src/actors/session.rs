@@ -28,6 +28,7 @@ use super::admission::{Admission, Pressure};
 use super::messages::{
     Ask, AskChange, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress,
     ReleaseConnection, Settlement, SharedSession, StatementsEnded, Turn, VacateDatabase, Wake,
+    Withdrawn,
 };
 use super::sequencer::Sequencer;
 use super::spin;
@@ -39,6 +40,7 @@ use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::backends::Backends;
 use crate::replay::ledger::{Fate, Filtered, GivenUp, Skipped};
+use crate::replay::order::Start;
 use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
 use crate::replay::request::Request;
@@ -321,6 +323,11 @@ impl SessionActor {
                     self.ask_change(seq);
                     return;
                 }
+                Next::TellHeld(seq) => {
+                    let start = Start { session: self.id, seq };
+                    self.around.sequencer.do_send(Withdrawn { start, is_held: true });
+                    return;
+                }
                 Next::WaitUntil(due) => {
                     self.wake_at(due, ctx);
                     return;
@@ -559,6 +566,15 @@ impl SessionActor {
         }
     }
 
+    /// Takes back this statement if it still runs, to run it again later.
+    fn withdraw(&mut self, seq: Seq, ctx: &mut Context<Self>) {
+        if !self.canceling && self.state().withdraw(seq) {
+            return self.cancel(ctx);
+        }
+        let start = Start { session: self.id, seq };
+        self.around.sequencer.do_send(Withdrawn { start, is_held: false });
+    }
+
     fn cancel(&mut self, ctx: &mut Context<Self>) {
         let Some(connection) = &self.connection else { return };
         self.canceling = true;
@@ -686,6 +702,8 @@ impl Handler<Turn> for SessionActor {
                 self.turn_came(now);
                 self.state_at(now).run_ahead(seq);
             }
+            Turn::Withdraw(seq) => return self.withdraw(seq, ctx),
+            Turn::RunAgain(seq) => self.state_at(now).run_again_behind(seq),
             Turn::GiveUp => return self.begin_leave(Leave::Idle, ctx),
             Turn::GiveUpStatement(seq) => return self.give_up_statement(seq, ctx),
             Turn::Abort(last) => return self.cut_off(last, ctx),

@@ -23,6 +23,9 @@ label! {
     StallBreak {
         /// The blocker's COMMIT or ROLLBACK, its next record, ran early.
         EarlyEnd => "early_end",
+        /// A statement that waited for such an early end, behind which it began on the source, was
+        /// canceled before and runs again behind it.
+        RunAgain => "run_again",
         /// The blocker's session went on alone until the lock was free.
         EarlyAdvance => "early_advance",
         /// The blocker had no record left: its connection was closed.

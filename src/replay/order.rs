@@ -6,6 +6,7 @@ pub mod stall_watch;
 #[cfg(test)]
 mod tests;
 pub mod wait_chain;
+pub mod withdrawals;
 
 use std::sync::Arc;
 

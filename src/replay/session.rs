@@ -33,6 +33,7 @@ mod replay_mode;
 mod running_again;
 mod steps;
 mod wait_state;
+mod withdrawing;
 
 pub use findings::{DatabaseFindings, Findings};
 pub use interruptions::Interrupted;
@@ -45,6 +46,7 @@ use running_again::Undoing;
 pub use running_again::{RunAgain, is_want_of_snapshot, snapshot_is_gone};
 use running_again::{may_revive_transaction, shows_contention};
 use steps::{Current, Pipeline};
+use withdrawing::Withdrawing;
 
 /// The replay of one session.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub struct Session {
     undoing: Option<Undoing>,
     /// How often the open transaction has been run again.
     tries: u8,
+    /// The statement that is taken back, to be run again behind the end of another session's transaction.
+    withdrawing: Option<Withdrawing>,
     /// The implicit transaction of the extended protocol that is open.
     pipeline: Pipeline,
     /// The transaction status that the last answer told. Within a pipeline none does: it counts as a
@@ -250,6 +254,8 @@ pub enum Next {
     Close(Closing),
     /// Give up the connection, unless it is kept.
     Leave(Left),
+    /// Tell that the statement was taken back, and waits to be let run again.
+    TellHeld(Seq),
 }
 
 /// How a statement ended on both sides.
@@ -338,6 +344,7 @@ impl Session {
             suspended_transaction: Vec::new(),
             undoing: None,
             tries: 0,
+            withdrawing: None,
             pipeline: Pipeline::Closed,
             searches: HashMap::new(),
             refused_types: HashSet::new(),
@@ -525,6 +532,11 @@ impl Session {
         self.queue.iter().map(|queued| &queued.work)
     }
 
+    /// The place of the last statement that it ran.
+    pub fn used(&self) -> Seq {
+        self.used
+    }
+
     /// The place of the last statement that came.
     pub fn newest(&self) -> Option<Seq> {
         self.newest.as_ref().map(|work| work.seq)
@@ -571,6 +583,7 @@ impl Session {
             let asks = !front.again && self.asked >= seq && self.ahead != Some(seq);
             match () {
                 () if self.not_before().is_some() => Some(Wait::Schedule),
+                () if self.is_held() => Some(Wait::Order),
                 () if !self.connected => Some(Wait::Connection),
                 () if asks && !self.may_start(seq) => Some(Wait::Order),
                 () => (sent > 0).then_some(Wait::Session),
@@ -599,7 +612,7 @@ impl Session {
         {
             return Next::Wait;
         }
-        if let Some(next) = self.undo_step() {
+        if let Some(next) = self.undo_step().or_else(|| self.withdrawal_step()) {
             return next;
         }
         if let Some(restore) = self.restoring.pop_front() {
@@ -626,6 +639,11 @@ impl Session {
             }
         }
         if let Some(next) = self.look_after_connection() {
+            return next;
+        }
+        if !self.queue.is_empty()
+            && let Some(next) = self.hold_step()
+        {
             return next;
         }
         let Some(front) = self.queue.front() else {

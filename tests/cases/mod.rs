@@ -3,6 +3,7 @@
 //! `data/NAME.csv` is the log as a server wrote it, `data/NAME.setup.sql` what the database held when
 //! it began. A case is run in each order that it names, on a server of its own.
 
+mod behind_commit;
 mod canceled;
 mod copy;
 mod files;

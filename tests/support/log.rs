@@ -7,12 +7,23 @@ use tempfile::NamedTempFile;
 
 /// A csvlog. Each session is known by its process id; what is not said of it is as in
 /// [`Client::default`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Log {
     records: Vec<Vec<u8>>,
     sessions: BTreeMap<u32, Session>,
-    /// Milliseconds in which nothing was logged.
-    silence: usize,
+    /// When the next record is written, in milliseconds since the first.
+    time: usize,
+    /// How much later the one behind it is.
+    pace: usize,
+    /// How long the statements take, in milliseconds.
+    duration: f64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let (records, sessions) = (Vec::new(), BTreeMap::new());
+        Self { records, sessions, time: 0, pace: 1, duration: 0.1 }
+    }
 }
 
 /// Who a session belongs to.
@@ -71,7 +82,9 @@ impl Log {
         statements: impl IntoIterator<Item = S>,
     ) -> Self {
         for sql in statements {
-            let message = [b"duration: 0.100 ms  statement: ", sql.as_ref()].concat();
+            let mut message =
+                format!("duration: {:.3} ms  statement: ", self.duration).into_bytes();
+            message.extend(sql.as_ref());
             self.push(pid, sql.as_ref(), Said::message(&message));
         }
         self
@@ -97,7 +110,7 @@ impl Log {
     }
 
     fn extended(mut self, pid: u32, step: &str, sql: &str, parameters: &[&str]) -> Self {
-        let message = format!("duration: 0.100 ms  {step} <unnamed>: {sql}");
+        let message = format!("duration: {:.3} ms  {step} <unnamed>: {sql}", self.duration);
         let parameters = parameters.iter().zip(1..).map(|(value, n)| format!("${n} = '{value}'"));
         let detail = format!("parameters: {}", parameters.collect::<Vec<_>>().join(", "));
         let said = Said { detail: detail.as_bytes(), ..Said::message(message.as_bytes()) };
@@ -127,7 +140,13 @@ impl Log {
 
     /// Nothing is logged for so many milliseconds.
     pub fn silent(mut self, milliseconds: usize) -> Self {
-        self.silence += milliseconds;
+        self.time += milliseconds;
+        self
+    }
+
+    /// From here on the records have the same time, and the statements take so many milliseconds.
+    pub fn at_once(mut self, duration: f64) -> Self {
+        (self.pace, self.duration) = (0, duration);
         self
     }
 
@@ -151,7 +170,8 @@ impl Log {
 
     fn push(&mut self, pid: u32, sql: &[u8], said: Said<'_>) {
         let Said { severity, sqlstate, message, detail, query } = said;
-        let time = self.records.len() + self.silence;
+        let time = self.time;
+        self.time += self.pace;
         let session = self.sessions.entry(pid).or_default();
         session.lines += 1;
         // As on a real server: a statement that ends its transaction has none any more.

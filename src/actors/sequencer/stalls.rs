@@ -415,7 +415,7 @@ impl Sequencer {
     }
 
     /// Lets those start that nothing else brings on. Returns whether one does.
-    fn let_overtake(&self, may_overtake: Vec<OutOfTurnStart>, locks: &Locks) -> bool {
+    fn let_overtake(&mut self, may_overtake: Vec<OutOfTurnStart>, locks: &Locks) -> bool {
         let unread = may_overtake.iter().any(|it| it.ahead.contains(&Ahead::Unread));
         let waits_for = |seq, other| self.order.waits_for(seq, other);
         let overtaking = overtaking(may_overtake, locks, waits_for);
@@ -423,7 +423,12 @@ impl Sequencer {
             self.ask_for_more();
         }
         let mut relieved = false;
-        for OutOfTurnStart { start: Start { session, seq }, ends, .. } in overtaking {
+        for early in overtaking {
+            let OutOfTurnStart { start: Start { session, seq }, ends, .. } = early;
+            if self.withdraw_before(&early, locks) {
+                relieved = true;
+                continue;
+            }
             let reason = if ends { StallBreak::EarlyEnd } else { StallBreak::EarlyAdvance };
             self.overview.stall_broken(reason);
             debug!(%session, "goes on ahead of its turn: others wait for its locks");

@@ -154,6 +154,7 @@ impl Session {
         self.current = None;
         (self.pipeline, self.tries) = (Pipeline::Closed, 0);
         self.undoing = None;
+        self.withdrawing = None;
         (self.abort, self.syncs) = (None, false);
         self.status = Status::Idle;
         self.prepared.clear();

@@ -31,6 +31,8 @@ pub enum RunAgain {
     Prepare(SqlState),
     /// It asked to see a snapshot that has gone with its exporter's connection.
     Snapshot(SqlState),
+    /// It was canceled: its snapshot would have been older than on the source.
+    Withdrawn,
 }
 
 /// A transaction that has failed and is run again once it is undone.
@@ -67,6 +69,9 @@ impl Session {
         if source == SourceEnd::Failed(code) {
             return None;
         }
+        if self.is_withdrawn(work.seq, code) {
+            return Some(RunAgain::Withdrawn);
+        }
         match code {
             SqlState::DEADLOCK_DETECTED | SqlState::SERIALIZATION_FAILURE => {
                 self.findings.expect_victims();
@@ -95,10 +100,12 @@ impl Session {
     /// Takes the failed statement's transaction to be run again, where that is possible. `before`: how
     /// the connection stood before the statement.
     pub(super) fn undo(&mut self, work: &Arc<Work>, before: Status) -> bool {
-        if self.tries >= TRIES || !self.is_undone_by_rollback(work, before) {
+        let behind = self.sent.iter();
+        if self.tries >= TRIES || !self.is_undone_by_rollback(work, before, behind, self.status) {
             return false;
         }
-        self.tries += 1;
+        // Of those that are withdrawn, each is for an end that comes but once.
+        self.tries += u8::from(self.withdrawing.is_none());
         self.run_again(work);
         true
     }
@@ -112,15 +119,21 @@ impl Session {
         self.newest_succeeded = false;
     }
 
-    /// Whether a rollback undoes all that the open transaction and the failed statement did, and
-    /// all that has been sent behind it.
-    fn is_undone_by_rollback(&self, work: &Work, before: Status) -> bool {
+    /// Whether a rollback undoes all that the open transaction and the statement did, and all that has
+    /// been sent behind it, where the connection stands like this.
+    pub(super) fn is_undone_by_rollback<'a>(
+        &self,
+        work: &Work,
+        before: Status,
+        mut behind: impl Iterator<Item = &'a Sent>,
+        status: Status,
+    ) -> bool {
         let kept = |work: &Arc<Work>| is_kept_by_rollback(&work.statement);
         if self.transaction.iter().any(kept) || may_have_committed(&work.statement, before) {
             return false;
         }
-        let mut is_open = self.status != Status::Idle;
-        self.sent.iter().all(|sent| {
+        let mut is_open = status != Status::Idle;
+        behind.all(|sent| {
             let Role::Whole(behind, _) = &sent.role else { return false };
             let statement = &behind.statement;
             let is_within = is_open;
@@ -200,9 +213,14 @@ impl Session {
 fn is_kept_by_rollback(statement: &Statement) -> bool {
     let outline = &statement.outline;
     outline.has(|command| matches!(command, Command::Deallocate | Command::Discard))
+        // They are the session's, and count how often they were taken.
+        || SESSION_LOCKS.iter().any(|lock| sql::mentions(&statement.sql, lock))
         // It began the transaction, and ended another one that is settled.
         || outline.has(Command::ends_transaction) && outline.single() != Some(Command::Chain)
 }
+
+/// What takes and gives back advisory locks that outlive a transaction.
+const SESSION_LOCKS: [&str; 3] = ["pg_advisory_lock", "pg_try_advisory_lock", "pg_advisory_unlock"];
 
 /// Whether a statement that failed may have committed part of what it did.
 pub(super) fn may_have_committed(statement: &Statement, before: Status) -> bool {

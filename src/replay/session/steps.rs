@@ -74,6 +74,11 @@ impl Current {
         self.step == Step::Run && Content::of(&self.mode) == Content::DrawOnly
     }
 
+    /// Whether it is part of a pipeline, whose beginning is undone with it.
+    pub(super) fn is_pipelined(&self) -> bool {
+        self.place != Place::Outside
+    }
+
     /// Whether something may be committed by the request that is under way.
     pub(super) fn may_commit(&self, in_block: bool) -> bool {
         let statement = &self.work.statement;
@@ -289,7 +294,7 @@ impl Session {
 
     /// The statement itself was answered: the step that follows, if any.
     fn run_answered(&mut self, current: &mut Current, answer: &Answer) -> Option<Step> {
-        let pipelined = current.place != Place::Outside;
+        let pipelined = current.is_pipelined();
         if Content::of(&current.mode) == Content::Itself {
             current.took = Some(answer.took);
         }

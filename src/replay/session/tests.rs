@@ -12,6 +12,7 @@ mod prepared;
 mod running_again;
 mod server;
 mod waits;
+mod withdrawing;
 
 use server::Server;
 
@@ -147,6 +148,7 @@ impl Replay {
             self.may_have_drawn += usize::from(ended.may_have_drawn);
         }
         self.retried.extend(answered.retried.map(|why| match why {
+            RunAgain::Withdrawn => "withdrawn".to_owned(),
             RunAgain::Conflict(code) | RunAgain::Prepare(code) | RunAgain::Snapshot(code) => {
                 code.to_string()
             }

@@ -13,6 +13,7 @@ impl Session {
         let Some(head) = self.head().map(|work| work.seq) else { return WaitState::Silent };
         match () {
             () if self.not_before().is_some() => WaitState::Schedule,
+            () if self.is_held() => WaitState::Turn(head),
             () if self.asked >= head && !self.may_start(head) && self.ahead != Some(head) => {
                 WaitState::Turn(head)
             }

@@ -1,0 +1,107 @@
+//! A statement that is taken back while it runs: its snapshot would be older than on the source.
+//!
+//! It is canceled, its transaction is undone, and it is held until it may run again behind the end of
+//! another one.
+
+use super::steps::Step;
+use super::{Next, Role, Session};
+use crate::pglog::SqlState;
+use crate::replay::draws;
+use crate::replay::request::TransactionStatus as Status;
+use crate::replay::work::{Seq, Work};
+
+/// How far it is with taking back the statement that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Withdrawing {
+    /// It is being canceled.
+    Canceling(Seq),
+    /// It has been, and its transaction is undone or about to be.
+    Undone(Seq),
+    /// That has been told: it waits to run again.
+    Held(Seq),
+}
+
+impl Session {
+    /// Takes back this statement, if it runs and nothing would be lost by that. Returns whether it is to
+    /// be canceled.
+    pub fn withdraw(&mut self, seq: Seq) -> bool {
+        let may = self.may_withdraw(seq);
+        if may {
+            self.withdrawing = Some(Withdrawing::Canceling(seq));
+        }
+        may
+    }
+
+    /// The statement that was taken back may run again.
+    pub fn run_again_behind(&mut self, seq: Seq) {
+        self.withdrawing.take_if(|it| *it == Withdrawing::Held(seq));
+    }
+
+    /// Whether a statement waits to be run again behind the end of another session's transaction.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.withdrawing, Some(Withdrawing::Held(_)))
+    }
+
+    fn may_withdraw(&self, seq: Seq) -> bool {
+        let Some(work) = self.running().filter(|work| work.seq == seq) else { return false };
+        let (is_first, before) = match self.sent.front().map(|sent| &sent.role) {
+            Some(Role::Whole(first, _)) => (first.seq == seq, self.status),
+            Some(Role::Step) => match &self.current {
+                Some(current) if current.is_pipelined() => {
+                    (current.step == Step::Run, Status::Idle)
+                }
+                Some(current) => (current.step == Step::Run, self.status),
+                None => (false, self.status),
+            },
+            _ => (false, self.status),
+        };
+        is_first
+            && self.withdrawing.is_none()
+            && self.undoing.is_none()
+            && !work.end().source.is_transient()
+            && self.is_undone_by_rollback(work, before, self.sent.iter().skip(1), self.status)
+            && !self.transaction.iter().chain([work]).any(|work| self.may_draw(work))
+    }
+
+    /// Whether running the statement twice may draw twice from a sequence.
+    fn may_draw(&self, work: &Work) -> bool {
+        let prepared = |name: &str| self.context.prepared(name).map(Into::into);
+        !work.draws_nothing() && draws::may_draw(&work.statement, prepared)
+    }
+
+    /// Whether a failure that the target alone has is that of the cancellation. It may have hit the
+    /// statement behind.
+    pub(super) fn is_withdrawn(&mut self, seq: Seq, code: SqlState) -> bool {
+        let Some(Withdrawing::Canceling(withdrawn)) = self.withdrawing else { return false };
+        let is_canceled = code == SqlState::QUERY_CANCELED;
+        if is_canceled {
+            self.withdrawing = (withdrawn == seq).then_some(Withdrawing::Undone(seq));
+        }
+        is_canceled
+    }
+
+    /// Nothing is sent that the cancellation could hit.
+    pub(super) fn withdrawal_step(&mut self) -> Option<Next> {
+        let Some(Withdrawing::Canceling(_)) = self.withdrawing else { return None };
+        if !self.sent.is_empty() {
+            return Some(Next::Wait);
+        }
+        if self.current.is_none() {
+            // It has ended before it was canceled.
+            self.withdrawing = None;
+        }
+        None
+    }
+
+    /// What was taken back is not sent before it may be.
+    pub(super) fn hold_step(&mut self) -> Option<Next> {
+        match self.withdrawing? {
+            Withdrawing::Canceling(_) => None,
+            Withdrawing::Undone(seq) => {
+                self.withdrawing = Some(Withdrawing::Held(seq));
+                Some(Next::TellHeld(seq))
+            }
+            Withdrawing::Held(_) => Some(Next::Wait),
+        }
+    }
+}

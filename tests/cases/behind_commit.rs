@@ -1,0 +1,123 @@
+//! Statements that began behind a COMMIT on the source, and whose records stand before its own.
+
+use super::Replayed;
+use crate::support::kreplay::Kreplay;
+use crate::support::log::Log;
+use crate::support::postgres::Server;
+
+/// Rows 3 and 4 have the tag `y`.
+const ROWS: &str = "(id int primary key, k int, tag text); \
+    insert into TABLE select i, 10 * i, case when i < 3 then 'x' else 'y' end from generate_series(1, 4) i;";
+/// What another session's transaction does: row 1 gets the tag as well, row 4 is locked.
+const TAGS: [&str; 3] = [
+    "begin",
+    "update TABLE set tag = 'y', k = k + 1 where id = 1",
+    "update TABLE set k = k + 1 where id = 4",
+];
+/// Whoever sees that transaction changes three rows, else two.
+const ADDS: &str = "update TABLE set k = k + 100 where tag = 'y'";
+/// What is left when it was seen, and when it was not.
+const SEEN: &str = "1|111|y 2|20|x 3|130|y 4|141|y";
+const UNSEEN: &str = "1|11|y 2|20|x 3|130|y 4|141|y";
+
+/// A log of situations, each with a table and sessions of its own.
+struct Situations {
+    log: Log,
+    setup: String,
+    right: Vec<(&'static str, String)>,
+}
+
+impl Situations {
+    fn new() -> Self {
+        let log = Log::new().at_once(0.04);
+        Self { log, setup: String::new(), right: Vec::new() }
+    }
+
+    /// The sessions are `pid`, whose transaction is open, and those behind it.
+    fn add(
+        mut self,
+        table: &'static str,
+        right: &str,
+        log: impl Fn(Log, u32, &dyn Fn(&str) -> String) -> Log,
+    ) -> Self {
+        let pid = 100 * (1 + self.right.len() as u32);
+        let named = |sql: &str| sql.replace("TABLE", table);
+        self.setup += &format!("create table {table} {}", named(ROWS));
+        let begun = self.log.silent(100).ended(pid, TAGS.map(named));
+        self.log = log(begun, pid, &named);
+        self.right.push((table, right.to_owned()));
+        self
+    }
+
+    fn check(self, orders: &[&str], judge: impl Fn(&Replayed)) {
+        let file = self.log.file();
+        for order in orders {
+            let server = Server::start(15);
+            server.query("create database app");
+            server.query_in("app", &self.setup);
+            let kreplay = Kreplay::new().target(&server).args(["--order", order]);
+            let finished = kreplay.arg("--input").arg(file.path()).run();
+            let replayed = Replayed { server, finished, database: "app" };
+            for (table, right) in &self.right {
+                let rows = format!(
+                    "select string_agg(id || '|' || k || '|' || tag, ' ' order by id) \
+                    from {table}"
+                );
+                replayed.rows(&rows, &[right]);
+            }
+            judge(replayed.all_same());
+        }
+    }
+}
+
+#[test]
+fn a_statement_that_waits_for_a_commit_behind_which_it_began_runs_again_behind_it() {
+    let block = |sql: &dyn Fn(&str) -> String| {
+        let first = "update TABLE set k = k + 1 where id = 2";
+        ["begin", first, "savepoint a", ADDS, "release a"].map(sql)
+    };
+    let by_tag = "update TABLE set k = k + 100 where tag = $1";
+    Situations::new()
+        .add("own", SEEN, |log, a, sql| log.ended(a + 1, [sql(ADDS)]).ended(a, ["commit"]))
+        .add("by_parameter", SEEN, |log, a, sql| {
+            log.executed(a + 1, &sql(by_tag), &["y"]).ended(a, ["commit"])
+        })
+        .add("string", SEEN, |log, a, sql| {
+            let string = format!("begin; {}; commit", sql(ADDS));
+            log.ended(a + 1, [string]).ended(a, ["commit"])
+        })
+        .add("block", "1|111|y 2|21|x 3|130|y 4|141|y", |log, a, sql| {
+            log.ended(a + 1, block(sql)).ended(a, ["commit"]).ended(a + 1, ["commit"])
+        })
+        .add("repeatable", SEEN, |log, a, sql| {
+            let begin = "begin isolation level repeatable read";
+            let log = log.ended(a + 1, [begin, "select 1"]).ended(a + 1, [sql(ADDS)]);
+            log.ended(a, ["commit"]).ended(a + 1, ["commit"])
+        })
+        .add("one_behind_the_other", "1|211|y 2|20|x 3|230|y 4|241|y", |log, a, sql| {
+            let (b, c) = (a + 1, a + 2);
+            let log = log.ended(b, ["begin", &sql(ADDS)]).ended(a, ["commit"]);
+            log.ended(c, ["begin", &sql(ADDS)]).ended(b, ["commit"]).ended(c, ["commit"])
+        })
+        .add("prepared_elsewhere", SEEN, |log, a, sql| {
+            let log = log.ended(a, ["prepare transaction 'x'"]).ended(a + 1, [sql(ADDS)]);
+            log.ended(a + 2, ["commit prepared 'x'"])
+        })
+        .check(&["serial", "conflict"], |replayed| {
+            let broken = &replayed.finished.report["stalls_broken"];
+            assert_eq!(broken["run_again"], 8, "{}", replayed.finished);
+        });
+}
+
+#[test]
+fn a_statement_that_waited_for_the_commit_on_the_source_too_sees_what_it_saw_there() {
+    let waited = |log: Log, a: u32, sql: &dyn Fn(&str) -> String| {
+        let log = log.silent(30).at_once(25.0).ended(a + 1, [sql(ADDS)]);
+        log.at_once(0.04).ended(a, ["commit"])
+    };
+    Situations::new().add("waited", UNSEEN, waited).check(&["serial", "conflict"], |replayed| {
+        let broken = &replayed.finished.report["stalls_broken"];
+        assert_eq!(broken["early_end"], 1, "{}", replayed.finished);
+        assert!(broken["run_again"].is_null(), "{}", replayed.finished);
+    });
+}
