@@ -29,7 +29,7 @@ fn catalog() -> Catalog {
         has_default: false,
     };
     let (schema, name) = ("public".to_owned(), "accounts".to_owned());
-    Catalog::new(Rows {
+    Catalog::new(&Rows {
         relations: vec![RelationRow { oid: TABLE, schema, name, kind: 'r' }],
         columns: vec![column(1, "id"), column(2, "balance")],
         indexes: vec![IndexRow {

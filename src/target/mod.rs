@@ -38,6 +38,7 @@ mod tls;
 mod transport;
 mod wire;
 
+pub use catalog::CatalogReader;
 pub use connection::{Connection, Target};
 pub use error::{CancelError, ConnectError, ObserveError, TargetError};
 pub use observer::Observer;

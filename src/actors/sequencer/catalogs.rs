@@ -11,13 +11,13 @@ use tracing::{debug, warn};
 use super::Sequencer;
 use crate::replay::footprint::Catalog;
 use crate::replay::order::conflict::Wanted;
-use crate::target::{Login, Observer, Target};
+use crate::target::{CatalogReader, Login, Target};
 
 /// What reads catalogs.
 #[derive(Default)]
 pub(super) struct Catalogs {
     /// Connections to read over again, each with its login; the last one used comes last.
-    connections: Vec<(Login, Observer)>,
+    connections: Vec<(Login, CatalogReader)>,
     pace: Pace,
     /// Databases that nobody may be connected to for now: what is read there is not kept open.
     vacated: HashSet<String>,
@@ -72,7 +72,7 @@ impl Pace {
 }
 
 /// A catalog, and over which connection it was read.
-type Read = (Catalog, Login, Observer);
+type Read = (Catalog, Login, CatalogReader);
 
 /// Why a catalog was not read.
 enum Unread {
@@ -89,19 +89,19 @@ impl Catalogs {
         self.vacated.insert(database.to_owned());
     }
 
-    fn take_connection(&mut self, login: &Login) -> Option<Observer> {
+    fn take_connection(&mut self, login: &Login) -> Option<CatalogReader> {
         let at = self.connections.iter().position(|(known, _)| known == login)?;
-        Some(self.connections.remove(at).1).filter(|observer| !observer.is_closed())
+        Some(self.connections.remove(at).1).filter(|reader| !reader.is_closed())
     }
 
-    fn keep_connection(&mut self, login: Login, observer: Observer) {
+    fn keep_connection(&mut self, login: Login, reader: CatalogReader) {
         if self.vacated.contains(&login.database) {
             return;
         }
         if self.connections.len() == CONNECTIONS {
             self.connections.remove(0);
         }
-        self.connections.push((login, observer));
+        self.connections.push((login, reader));
     }
 
     fn tell_unread(&mut self, database: &str, error: &str) {
@@ -147,7 +147,7 @@ impl Sequencer {
         // The observer's user need not be let into every database.
         let mut logins = vec![Login { user, ..as_session.clone() }, as_session];
         logins.dedup();
-        let ways: Vec<(Login, Option<Observer>)> = logins
+        let ways: Vec<(Login, Option<CatalogReader>)> = logins
             .into_iter()
             .map(|login| {
                 let connection = self.catalogs.take_connection(&login);
@@ -160,7 +160,7 @@ impl Sequencer {
             let mut unread = Unread::ForNow(String::new());
             for (login, connection) in ways {
                 match read(&target, &login, connection).await {
-                    Ok((catalog, observer)) => return Ok((catalog, login, observer)),
+                    Ok((catalog, reader)) => return Ok((catalog, login, reader)),
                     Err(why) => unread = why,
                 }
                 if matches!(unread, Unread::ForNow(_)) {
@@ -186,9 +186,9 @@ impl Sequencer {
         let now = Instant::now();
         self.settings.pressure.awaits_catalog(false);
         match read {
-            Ok((catalog, login, observer)) => {
+            Ok((catalog, login, reader)) => {
                 self.catalogs.pace.read(now - began, now);
-                self.catalogs.keep_connection(login, observer);
+                self.catalogs.keep_connection(login, reader);
                 self.catalogs.told.remove(database);
                 self.order.know(database, Some(catalog));
             }
@@ -216,22 +216,24 @@ impl Sequencer {
 async fn read(
     target: &Target,
     login: &Login,
-    connection: Option<Observer>,
-) -> Result<(Catalog, Observer), Unread> {
-    if let Some(observer) = connection
-        && let Ok(rows) = observer.catalog().await
+    connection: Option<CatalogReader>,
+) -> Result<(Catalog, CatalogReader), Unread> {
+    if let Some(mut reader) = connection
+        && let Ok(rows) = reader.read().await
     {
-        return Ok((Catalog::new(rows), observer));
+        return Ok((Catalog::new(rows), reader));
     }
     let observer = target.observe(login).await.map_err(|error| {
         let text = error.to_string();
         if error.is_permanent() { Unread::Refused(text) } else { Unread::ForNow(text) }
     })?;
-    match observer.catalog().await {
-        Ok(rows) => Ok((Catalog::new(rows), observer)),
-        Err(error) if observer.is_closed() => Err(Unread::ForNow(error.to_string())),
-        Err(error) => Err(Unread::ForGood(error.to_string())),
-    }
+    let reader = CatalogReader::new(observer).await;
+    let mut reader = reader.map_err(|error| Unread::ForNow(error.to_string()))?;
+    let error = match reader.read().await {
+        Ok(rows) => return Ok((Catalog::new(rows), reader)),
+        Err(error) => error.to_string(),
+    };
+    Err(if reader.is_closed() { Unread::ForNow(error) } else { Unread::ForGood(error) })
 }
 
 #[cfg(test)]

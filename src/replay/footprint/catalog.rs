@@ -9,9 +9,11 @@ use super::Widening;
 use super::values::KeyType;
 
 mod build;
+mod changes;
 mod routines;
 mod rows;
 
+pub use changes::{Changed, Marks, Update};
 pub(super) use routines::Routine;
 pub use rows::{
     ArgumentRow, ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow,
@@ -185,7 +187,7 @@ pub(super) struct Function {
 
 impl Catalog {
     /// Puts the server's rows in order.
-    pub fn new(rows: Rows) -> Self {
+    pub fn new(rows: &Rows) -> Self {
         build::catalog(rows)
     }
 

@@ -60,7 +60,7 @@ impl World {
 
     fn of_rows(rows: Rows) -> Self {
         let mut footprints = Footprints::default();
-        footprints.catalog("shop", Some(Catalog::new(rows)));
+        footprints.catalog("shop", Some(Catalog::new(&rows)));
         let mut world = Self { footprints, tables: HashMap::new() };
         for name in shop::TABLES {
             let found = world.of(&format!("LOCK TABLE {name}"));

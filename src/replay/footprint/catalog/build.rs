@@ -17,19 +17,19 @@ const ON_DELETE: i16 = 1 << 3;
 const ON_UPDATE: i16 = 1 << 4;
 const INSTEAD: i16 = 1 << 6;
 
-pub(super) fn catalog(rows: Rows) -> Catalog {
+pub(super) fn catalog(rows: &Rows) -> Catalog {
     let mut catalog = Catalog::default();
     for setting in &rows.settings {
         let of_role = catalog.settings.entry(setting.role.as_deref().map(Into::into)).or_default();
         of_role.insert((*setting.name).into(), (*setting.value).into());
     }
-    functions(&mut catalog, &rows);
-    relations(&mut catalog, &rows);
-    let mut tables = Tables::of(&rows);
+    functions(&mut catalog, rows);
+    relations(&mut catalog, rows);
+    let mut tables = Tables::of(rows);
     for (root, members) in std::mem::take(&mut tables.members) {
         catalog.storages.insert(root, tables.storage(root, members));
     }
-    foreign_keys(&mut catalog, &rows, &tables);
+    foreign_keys(&mut catalog, rows, &tables);
     for relation in &rows.relations {
         if let Some(known) = catalog.relations.get_mut(&relation.oid) {
             known.root = tables.root(relation.oid);

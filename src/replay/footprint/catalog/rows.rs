@@ -115,6 +115,8 @@ pub struct IndexRow {
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKeyRow {
+    /// Its number.
+    pub oid: Oid,
     /// The table that references.
     pub child: Oid,
     /// With which columns.
@@ -132,6 +134,8 @@ pub struct ForeignKeyRow {
 /// A trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerRow {
+    /// Its number.
+    pub oid: Oid,
     /// On which table or view.
     pub relation: Oid,
     /// `tgtype`.
@@ -151,6 +155,8 @@ pub struct TriggerRow {
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleRow {
+    /// Its number.
+    pub oid: Oid,
     /// On which table or view.
     pub relation: Oid,
     /// `ev_type`: `2` update, `3` insert, `4` delete.

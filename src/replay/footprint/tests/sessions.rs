@@ -216,7 +216,7 @@ fn a_new_catalog_replaces_the_old_one() {
     let mut rows = super::shop::rows();
     let orders = rows.relations.iter_mut().find(|row| row.name == "orders").expect("orders");
     orders.name = "newcomers".to_owned();
-    world.footprints.catalog("shop", crate::replay::footprint::Catalog::new(rows).into());
+    world.footprints.catalog("shop", crate::replay::footprint::Catalog::new(&rows).into());
     // The number stays.
     assert_eq!(world.told("SELECT 1 FROM newcomers"), ["read orders"]);
     assert_eq!(world.told("SELECT 1 FROM orders"), ["everything"]);

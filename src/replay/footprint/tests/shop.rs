@@ -110,7 +110,9 @@ impl Builder {
     }
 
     fn references(&mut self, child: (Oid, i16), parent: (Oid, i16), on_delete: char) {
+        let oid = self.oid();
         self.rows.foreign_keys.push(ForeignKeyRow {
+            oid,
             child: child.0,
             child_columns: vec![child.1],
             parent: parent.0,
@@ -184,9 +186,11 @@ pub(super) fn rows_with(made: &[Made], triggers: &[(&str, i16, &str)]) -> Rows {
         shop.rows.routines.push(RoutineRow { oid, ..row.clone() });
     }
     for (table, kind, function) in triggers {
+        let oid = shop.oid();
         let relation = shop.rows.relations.iter().find(|row| row.name == *table);
         let routine = shop.rows.routines.iter().find(|row| row.name == *function);
         shop.rows.triggers.push(TriggerRow {
+            oid,
             relation: relation.expect("a table").oid,
             kind: *kind,
             columns: Vec::new(),
@@ -297,6 +301,7 @@ fn guarded(shop: &mut Builder) {
     let audited = shop.table("audited", &[("id", INT4), ("a", INT4), ("b", INT4)], &[1]);
     // AFTER UPDATE OF a FOR EACH ROW.
     let row = TriggerRow {
+        oid: shop.oid(),
         relation: audited,
         kind: 1 | 16,
         columns: vec![2],
@@ -306,10 +311,12 @@ fn guarded(shop: &mut Builder) {
         transition_tables: Vec::new(),
     };
     shop.rows.triggers.push(row.clone());
-    let trigger = TriggerRow { kind: 1 | 2 | 8, columns: Vec::new(), is_harmless: true, ..row };
+    let (oid, columns) = (shop.oid(), Vec::new());
+    let trigger = TriggerRow { oid, kind: 1 | 2 | 8, columns, is_harmless: true, ..row };
     shop.rows.triggers.push(trigger);
     let ruled = shop.table("ruled", &[("id", INT4)], &[1]);
-    shop.rows.rules.push(RuleRow { relation: ruled, event: '3' });
+    let oid = shop.oid();
+    shop.rows.rules.push(RuleRow { oid, relation: ruled, event: '3' });
 }
 
 fn functions(shop: &mut Builder) {

@@ -50,7 +50,7 @@ pub(in crate::replay::order) fn catalog() -> Catalog {
     };
     let path = SettingRow { role: None, name: name("search_path"), value: name("public") };
     let table = RelationRow { oid: 1, schema: name("public"), name: name("t"), kind: 'r' };
-    Catalog::new(Rows {
+    Catalog::new(&Rows {
         settings: vec![path],
         relations: vec![table],
         columns: vec![column(1, "a"), column(2, "b")],
