@@ -462,7 +462,7 @@ impl Session {
     /// Whether what the server works on ends by itself, even if it waits for a lock.
     pub fn is_limited(&self) -> bool {
         self.sent.front().is_some_and(|sent| match &sent.role {
-            Role::Whole(_, content) => *content == Content::DrawOnly,
+            Role::Whole(work, content) => replay_mode::is_limited(work, *content),
             Role::Step => self.current.as_ref().is_some_and(Current::is_limited),
             _ => false,
         })

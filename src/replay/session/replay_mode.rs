@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::SessionSettings;
+use super::{Content, SessionSettings};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command, Part};
-use crate::pglog::statement::{Protocol, SourceEnd, Statement};
+use crate::pglog::statement::{Failure, Protocol, SourceEnd, Statement};
 use crate::replay::context::Context;
 use crate::replay::draws;
 use crate::replay::request::TransactionStatus as Status;
@@ -104,6 +104,20 @@ fn is_run_and_canceled(
 ) -> bool {
     let has_committed = status == Status::Idle && statement.may_commit_midway();
     code == SqlState::QUERY_CANCELED && (settings.replay_cancels || has_committed)
+}
+
+/// Whether what is sent for a statement ends by itself before long, even if it waits for a lock: what is
+/// run and undone has limits, and what the source canceled is canceled. Nobody's lock is freed for it.
+pub(super) fn is_limited(work: &Work, content: Content) -> bool {
+    let is_canceled = |failure: Failure| {
+        let after_ms = failure.after_ms.unwrap_or_default();
+        failure.code == SqlState::QUERY_CANCELED && after_ms <= MOST_RUN_MS
+    };
+    match content {
+        Content::DrawOnly => true,
+        Content::Itself => work.end().failure.is_some_and(is_canceled),
+        _ => false,
+    }
 }
 
 /// Whether what a statement gives has changed since it was prepared.

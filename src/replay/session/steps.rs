@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::answers::{Ran, Within, is_beyond_log};
-use super::replay_mode::{ReplayMode, raise};
+use super::replay_mode::{ReplayMode, is_limited, raise};
 use super::running_again::may_have_committed;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
@@ -71,7 +71,7 @@ enum Place {
 impl Current {
     /// See [`Session::is_limited`].
     pub(super) fn is_limited(&self) -> bool {
-        self.step == Step::Run && Content::of(&self.mode) == Content::DrawOnly
+        self.step == Step::Run && is_limited(&self.work, Content::of(&self.mode))
     }
 
     /// Whether it is part of a pipeline, whose beginning is undone with it.

@@ -739,6 +739,20 @@ fn a_statement_that_is_to_be_undone_stalls_nobody() {
 }
 
 #[test]
+fn a_statement_that_is_about_to_be_canceled_stalls_nobody() {
+    for (after_ms, code, is_limited) in
+        [(20.0, "57014", true), (3_600_000.0, "57014", false), (20.0, "23505", false)]
+    {
+        let failure = Failure { code: state(code), after_ms: Some(after_ms), part: None };
+        let end = End { source: SourceEnd::Failed(failure.code), failure: Some(failure), ..ok() };
+        let mut replay = Replay::new(settings());
+        replay.simple("alter table t detach partition u concurrently", end);
+        replay.send();
+        assert_eq!(replay.session.is_limited(), is_limited, "{code} after {after_ms} ms");
+    }
+}
+
+#[test]
 fn limits_that_a_rollback_to_a_savepoint_would_keep_are_not_set() {
     let mut replay = Replay::new(settings());
     let string = "begin; insert into t values (1); savepoint a; insert into t values (2)";

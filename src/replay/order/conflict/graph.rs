@@ -23,6 +23,9 @@ pub(super) enum Node {
     Hold(Hold),
     /// Two nodes under one name; done with the last of them.
     Gate([Id; 2]),
+    /// A statement that has finished ahead of its turn; done with the last of what it waited for. It
+    /// may stand for these: who waits for it waits for nothing else that comes behind them.
+    Overtook,
 }
 
 #[derive(Debug)]
@@ -78,8 +81,6 @@ pub(super) struct Graph {
     nodes: HashMap<Id, Entry>,
     last: u64,
     open: HashMap<TransactionId, Open>,
-    /// Whether some node may be said to be behind what it is not behind any more.
-    is_stale: bool,
 }
 
 impl Graph {
@@ -135,7 +136,7 @@ impl Graph {
         match &self.nodes.get(&id)?.node {
             Node::Statement(statement) => Some(statement.session),
             Node::Hold(hold) => self.statement(hold.ended_by?).map(|end| end.session),
-            Node::Gate(_) => None,
+            Node::Gate(_) | Node::Overtook => None,
         }
     }
 
@@ -186,10 +187,12 @@ impl Graph {
         let mut freed = Vec::new();
         let mut ended = vec![id];
         while let Some(id) = ended.pop() {
+            if let Some(ends) = self.overtakes(id) {
+                ended.extend(ends);
+                continue;
+            }
             let Some(entry) = self.nodes.remove(&id) else { continue };
             if let Node::Statement(statement) = entry.node {
-                // It has run ahead: what waited for it does not wait for what it waited for.
-                self.is_stale |= !statement.granted && !entry.behind.is_empty();
                 ended.extend(statement.ends);
             }
             for waiter in entry.waiting {
@@ -197,13 +200,23 @@ impl Graph {
                 entry.pending -= 1;
                 if entry.pending == 0 {
                     match entry.node {
-                        Node::Gate(_) => ended.push(waiter),
+                        Node::Gate(_) | Node::Overtook => ended.push(waiter),
                         _ => freed.push(waiter),
                     }
                 }
             }
         }
         freed
+    }
+
+    /// A statement that has finished while it waited for others is kept until those are done. Returns
+    /// what is done with it, which is so at once.
+    fn overtakes(&mut self, id: Id) -> Option<Vec<Id>> {
+        let entry = self.nodes.get_mut(&id).filter(|entry| entry.pending > 0)?;
+        let Node::Statement(statement) = &mut entry.node else { return None };
+        let ends = std::mem::take(&mut statement.ends);
+        entry.node = Node::Overtook;
+        Some(ends)
     }
 
     // ---- Open transactions ----
@@ -237,7 +250,7 @@ impl Graph {
     /// The last statement of an open transaction that has been read, if it has not finished: what it
     /// holds it holds at least as long as that.
     pub(super) fn newest(&self, transaction: TransactionId) -> Option<Id> {
-        self.open.get(&transaction)?.newest.filter(|id| self.has(*id))
+        self.open.get(&transaction)?.newest.filter(|id| self.statement(*id).is_some())
     }
 
     // ---- Walks ----
@@ -266,6 +279,7 @@ impl Graph {
                     ahead.extend(hold.ended_by.or_else(|| self.newest(hold.transaction)));
                 }
                 Node::Gate(both) => ahead.extend(both),
+                Node::Overtook => ahead.extend(&entry.waits_for),
             }
         }
         false
@@ -279,6 +293,7 @@ impl Graph {
         while let Some(id) = ahead.pop() {
             match self.nodes.get(&id) {
                 Some(Entry { node: Node::Gate(both), .. }) => ahead.extend(both),
+                Some(Entry { node: Node::Overtook, waits_for, .. }) => ahead.extend(waits_for),
                 Some(_) => members.push(id),
                 None => {}
             }

@@ -351,6 +351,25 @@ fn a_transaction_that_holds_others_back_passes_a_barrier_that_waits_for_them() {
 }
 
 #[test]
+fn what_ran_ahead_of_what_it_stands_for_still_stands_for_that() {
+    for all in [Access::Everything, Access::Draw(Object(7))] {
+        let mut told = Told::default();
+        let waiter = told.runs(1, &[all]);
+        let holder = told.runs(2, &[all]);
+        let behind = told.runs(3, &[all]);
+        told.finish(holder);
+        assert!(!told.may_start(behind), "{all:?}: the first of them runs");
+        let later = told.runs(4, &[all]);
+        told.finish(waiter);
+        assert!(told.may_start(behind) && !told.may_start(later));
+        told.finish(behind);
+        assert!(told.may_start(later));
+        told.finish(later);
+        assert_eq!(told.order.graph.len(), 0);
+    }
+}
+
+#[test]
 fn draws_from_a_sequence_keep_their_order_statement_by_statement() {
     let draw = Access::Draw(Object(7));
     let mut told = Told::default();

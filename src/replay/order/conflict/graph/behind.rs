@@ -37,15 +37,7 @@ impl Graph {
     /// Whether a node waits, directly or through others, for what one of these transactions holds; or
     /// is such a hold.
     pub(in super::super) fn is_behind(&mut self, id: Id, transactions: &[TransactionId]) -> bool {
-        if transactions.is_empty() {
-            return false;
-        }
-        let mut is_behind = self.finds(id, transactions);
-        if is_behind && self.is_stale {
-            self.refresh();
-            is_behind = self.finds(id, transactions);
-        }
-        is_behind
+        !transactions.is_empty() && self.finds(id, transactions)
     }
 
     /// Whether a node waits for any transaction whose end has not been read.
@@ -86,7 +78,7 @@ impl Graph {
             Some(entry) => match &entry.node {
                 Node::Hold(_) => std::slice::from_ref(id),
                 Node::Statement(statement) if statement.granted => &[],
-                Node::Statement(_) | Node::Gate(_) => &entry.behind,
+                Node::Statement(_) | Node::Gate(_) | Node::Overtook => &entry.behind,
             },
             None => &[],
         }
@@ -132,24 +124,6 @@ impl Graph {
         closer.dedup();
         if let Some(entry) = self.nodes.get_mut(&statement) {
             entry.behind = closer;
-        }
-    }
-
-    /// Notes anew what everything stands behind.
-    fn refresh(&mut self) {
-        self.is_stale = false;
-        self.nodes.values_mut().for_each(|entry| entry.behind.clear());
-        // What a node waits for is older than the node. The ends of holds are not: they are looked up.
-        let mut ids: Vec<Id> = self.nodes.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let previous = self.statement(id).and_then(|statement| statement.previous);
-            let mut holds = self.holds_awaited(id, previous);
-            holds.sort_unstable();
-            holds.dedup();
-            if let Some(entry) = self.nodes.get_mut(&id) {
-                entry.behind = holds;
-            }
         }
     }
 }
