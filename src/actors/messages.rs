@@ -77,8 +77,12 @@ pub enum Turn {
     /// Cancel this statement if it still runs, undo its transaction and hold it: it would go on with a
     /// snapshot from before what it saw on the source.
     Withdraw(Seq),
-    /// This statement, which was held, may run again.
+    /// This statement, which was held or has failed, may run again.
     RunAgain(Seq),
+    /// The failure of this statement counts: nothing is to come that would free it.
+    AcceptFailure(Seq),
+    /// This statement, which runs, has waited for an end that has come now.
+    SeesLess(Seq),
     /// Close the connection; nothing more is expected of the session.
     GiveUp,
     /// Cancel this statement if it still runs: it would hold everything up for ever.
@@ -208,6 +212,12 @@ pub struct Withdrawn {
     /// Whether it is held, to run again when it may.
     pub is_held: bool,
 }
+
+/// Session → sequencer: this statement has failed on the target alone. Is it to be run again behind an
+/// end that stands behind it in the log?
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct AskEarlyEnd(pub Start);
 
 /// Session → sequencer: this statement's turn is over.
 #[derive(Debug, Clone, Copy, Message)]

@@ -26,7 +26,7 @@ use self::requests::{batch, draws_only, trace_statement, work_of};
 use self::rewriting::Outgoing;
 use super::admission::{Admission, Pressure};
 use super::messages::{
-    Ask, AskChange, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress,
+    Ask, AskChange, AskEarlyEnd, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress,
     ReleaseConnection, Settlement, SharedSession, StatementsEnded, Turn, VacateDatabase, Wake,
     Withdrawn,
 };
@@ -43,8 +43,8 @@ use crate::replay::ledger::{Fate, Filtered, GivenUp, Skipped};
 use crate::replay::order::Start;
 use crate::replay::pace::Moment;
 use crate::replay::policy::Outcome;
-use crate::replay::request::Request;
-use crate::replay::session::{Answer, Closing, Leave, Next, RunAgain, Session};
+use crate::replay::request::{Request, Took};
+use crate::replay::session::{Answer, Answered, Closing, Leave, Next, RunAgain, Session};
 use crate::replay::snapshots::Snapshots;
 use crate::replay::work::{Seq, Work};
 use crate::target::{self, Connection, Login, Reply, Target};
@@ -328,6 +328,11 @@ impl SessionActor {
                     self.around.sequencer.do_send(Withdrawn { start, is_held: true });
                     return;
                 }
+                Next::AskEarlyEnd(seq) => {
+                    let start = Start { session: self.id, seq };
+                    self.around.sequencer.do_send(AskEarlyEnd(start));
+                    return;
+                }
                 Next::WaitUntil(due) => {
                     self.wake_at(due, ctx);
                     return;
@@ -475,6 +480,16 @@ impl SessionActor {
             took,
         };
         let answered = self.state_at(now).answered(answer);
+        self.take_answered(answered, reply.error.as_ref(), took);
+    }
+
+    /// Tells what came of an answer; `error`, if it is that of the statement that ended by it.
+    fn take_answered(
+        &mut self,
+        answered: Answered,
+        error: Option<&target::ServerError>,
+        took: Took,
+    ) {
         if answered.misread > 0 {
             warn!(session = %self.id, statements = answered.misread,
                 "client_encoding was set by what does not say so (a function), while statements \
@@ -483,7 +498,8 @@ impl SessionActor {
                 nothing is sent behind");
         }
         let withheld = self.withheld.take_if(|(work, _)| answered.finished == Some(work.seq));
-        let is_given_up = self.ends_given_up(answered.finished, error);
+        let code = error.map(|error| error.sqlstate);
+        let is_given_up = self.ends_given_up(answered.finished, code);
         if let Some((work, end)) = answered.ended {
             self.made_progress = true;
             self.backoff = FIRST_BACKOFF;
@@ -499,7 +515,7 @@ impl SessionActor {
                 self.progress.ended.push((work, Settlement::Not(fate)));
             } else {
                 if let (Some(error), SourceEnd::Succeeded | SourceEnd::Unknown) =
-                    (&reply.error, end.source)
+                    (error, end.source)
                 {
                     debug!(session = %self.id, sqlstate = %error.sqlstate, error = %error.message,
                         sql = %work.statement.sql, "failed on the target alone");
@@ -704,6 +720,13 @@ impl Handler<Turn> for SessionActor {
             }
             Turn::Withdraw(seq) => return self.withdraw(seq, ctx),
             Turn::RunAgain(seq) => self.state_at(now).run_again_behind(seq),
+            Turn::SeesLess(seq) => return self.state_at(now).may_see_less(seq),
+            Turn::AcceptFailure(seq) => {
+                let answered = self.state_at(now).accept_failure(seq);
+                answered.into_iter().for_each(|it| self.take_answered(it, None, Took::default()));
+                self.pump_at(now, ctx);
+                return self.tell_progress();
+            }
             Turn::GiveUp => return self.begin_leave(Leave::Idle, ctx),
             Turn::GiveUpStatement(seq) => return self.give_up_statement(seq, ctx),
             Turn::Abort(last) => return self.cut_off(last, ctx),

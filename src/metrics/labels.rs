@@ -24,7 +24,8 @@ label! {
         /// The blocker's COMMIT or ROLLBACK, its next record, ran early.
         EarlyEnd => "early_end",
         /// A statement that waited for such an early end, behind which it began on the source, was
-        /// canceled before and runs again behind it.
+        /// canceled before and runs again behind it; or it had failed on the target alone for what that end
+        /// frees.
         RunAgain => "run_again",
         /// The blocker's session went on alone until the lock was free.
         EarlyAdvance => "early_advance",

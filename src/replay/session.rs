@@ -24,6 +24,7 @@ use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
 
 mod answers;
+mod doubts;
 mod findings;
 mod interruptions;
 mod leaving;
@@ -35,6 +36,7 @@ mod steps;
 mod wait_state;
 mod withdrawing;
 
+use doubts::Doubt;
 pub use findings::{DatabaseFindings, Findings};
 pub use interruptions::Interrupted;
 use leaving::Leaving;
@@ -69,6 +71,15 @@ pub struct Session {
     tries: u8,
     /// The statement that is taken back, to be run again behind the end of another session's transaction.
     withdrawing: Option<Withdrawing>,
+    /// The statement whose failure may be for what is to come.
+    doubt: Option<Doubt>,
+    /// The last one whose failure was not.
+    accepted: Option<Seq>,
+    /// The last one that was canceled since nothing else would have ended it.
+    given_up: Option<Seq>,
+    /// Whether a statement of the open transaction has waited here until another one had ended, and gone
+    /// on with a snapshot from before: it may have seen less than on the source.
+    may_have_seen_less: bool,
     /// The implicit transaction of the extended protocol that is open.
     pipeline: Pipeline,
     /// The transaction status that the last answer told. Within a pipeline none does: it counts as a
@@ -256,6 +267,9 @@ pub enum Next {
     Leave(Left),
     /// Tell that the statement was taken back, and waits to be let run again.
     TellHeld(Seq),
+    /// Ask whether this statement, which has failed, is to be run again behind the end of another
+    /// session's transaction.
+    AskEarlyEnd(Seq),
 }
 
 /// How a statement ended on both sides.
@@ -345,6 +359,10 @@ impl Session {
             undoing: None,
             tries: 0,
             withdrawing: None,
+            doubt: None,
+            accepted: None,
+            given_up: None,
+            may_have_seen_less: false,
             pipeline: Pipeline::Closed,
             searches: HashMap::new(),
             refused_types: HashSet::new(),
@@ -456,7 +474,10 @@ impl Session {
 
     /// Whether a request is without an answer, or a statement takes more requests.
     pub fn is_running(&self) -> bool {
-        !self.sent.is_empty() || self.current.is_some() || self.undoing.is_some()
+        !self.sent.is_empty()
+            || self.current.is_some()
+            || self.undoing.is_some()
+            || self.doubt.is_some()
     }
 
     /// Whether what the server works on ends by itself, even if it waits for a lock.
@@ -502,7 +523,8 @@ impl Session {
         });
         let current = self.current.as_ref().map(|current| &current.work);
         let current = current.filter(|work| !work.is_reported()).map(|work| work.seq);
-        whole.or(current).or_else(|| self.next())
+        let doubtful = self.doubtful().map(|work| work.seq);
+        doubtful.or(whole).or(current).or_else(|| self.next())
     }
 
     /// Whether its connection holds what can't be made again on another one.
@@ -612,7 +634,8 @@ impl Session {
         {
             return Next::Wait;
         }
-        if let Some(next) = self.undo_step().or_else(|| self.withdrawal_step()) {
+        let first = [Self::doubt_step, Self::undo_step, Self::withdrawal_step];
+        if let Some(next) = first.into_iter().find_map(|step| step(self)) {
             return next;
         }
         if let Some(restore) = self.restoring.pop_front() {

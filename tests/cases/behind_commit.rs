@@ -110,6 +110,47 @@ fn a_statement_that_waits_for_a_commit_behind_which_it_began_runs_again_behind_i
 }
 
 #[test]
+fn a_statement_that_fails_here_for_what_a_commit_behind_it_freed_runs_again_behind_that() {
+    const LOCKED: &str = "1|11|y 2|20|x 3|30|y 4|142|y";
+    let update = "update TABLE set k = k + 101 where id = 4";
+    let lock = "select 1 from TABLE where tag = 'y' and id > 3 for update nowait";
+    Situations::new()
+        .add("nowait", LOCKED, |log, a, sql| {
+            let log = log.ended(a + 1, ["begin", &sql(lock)]).ended(a, ["commit"]);
+            log.ended(a + 1, [&sql(update), "commit"])
+        })
+        // Two transactions hold what it needs, and one of them is undone.
+        .add("nowait_of_two", LOCKED, |log, a, sql| {
+            let delete = sql("delete from TABLE where id = 3");
+            let log = log.ended(a + 2, ["begin", &delete]).ended(a + 1, ["begin"]);
+            let log = log.ended(a + 1, [sql("lock table TABLE in share mode nowait")]);
+            let log = log.ended(a, ["commit"]).ended(a + 2, ["rollback"]);
+            log.ended(a + 1, [&sql(update), "commit"])
+        })
+        .add("lock_timeout", SEEN, |log, a, sql| {
+            let begin = ["begin", "set local lock_timeout = '1ms'"];
+            let log = log.ended(a + 1, begin).ended(a + 1, [&sql(ADDS), "commit"]);
+            log.ended(a, ["commit"])
+        })
+        .check(&["serial", "conflict"], |_| {});
+}
+
+#[test]
+fn a_failure_that_no_end_behind_it_explains_counts() {
+    let log = Log::new().ended(1, ["begin", "lock table t"]).silent(1000);
+    let log = log.ended(2, ["begin", "lock table t nowait", "commit"]).silent(1000);
+    let file = log.ended(1, ["commit"]).file();
+    for order in ["serial", "conflict"] {
+        let server = Server::start(15);
+        server.query("create database app");
+        server.query_in("app", "create table t (a int)");
+        let kreplay = Kreplay::new().target(&server).args(["--order", order]);
+        let finished = kreplay.arg("--input").arg(file.path()).run();
+        assert_eq!(finished.report["outcomes"]["new_error"], 1, "{finished}");
+    }
+}
+
+#[test]
 fn a_statement_that_waited_for_the_commit_on_the_source_too_sees_what_it_saw_there() {
     let waited = |log: Log, a: u32, sql: &dyn Fn(&str) -> String| {
         let log = log.silent(30).at_once(25.0).ended(a + 1, [sql(ADDS)]);

@@ -429,6 +429,7 @@ impl Sequencer {
                 relieved = true;
                 continue;
             }
+            self.note_they_see_less(&early, locks);
             let reason = if ends { StallBreak::EarlyEnd } else { StallBreak::EarlyAdvance };
             self.overview.stall_broken(reason);
             debug!(%session, "goes on ahead of its turn: others wait for its locks");

@@ -6,13 +6,16 @@ use actix::prelude::*;
 use tracing::debug;
 
 use super::Sequencer;
-use crate::actors::messages::{Turn, Withdrawn};
+use crate::actors::messages::{AskEarlyEnd, Turn, Withdrawn};
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
-use crate::replay::order::withdrawals::{Direction, Withdrawals, began_behind, shows_more};
+use crate::replay::order::conflict::{Awaited, finished_prepared};
+use crate::replay::order::withdrawals::{
+    Direction, Withdrawals, began_behind, may_have_begun_behind, shows_more,
+};
 use crate::replay::stall::{Locks, OutOfTurnStart};
-use crate::replay::work::Seq;
+use crate::replay::work::{Seq, Work};
 
 /// The statements that are withdrawn.
 #[derive(Default)]
@@ -20,6 +23,8 @@ pub(super) struct Withdrawing {
     withdrawals: Withdrawals,
     /// When one was begun last.
     since: Option<Instant>,
+    /// Statements that have failed, and may be for what is to come.
+    failed: Vec<Start>,
 }
 
 /// A cancellation that has not come to anything by then is not waited for.
@@ -72,12 +77,75 @@ impl Sequencer {
         waiters.collect()
     }
 
+    /// Tells those that wait for this end, which is run early, that they go on with a snapshot from before it.
+    pub(super) fn note_they_see_less(&self, early: &OutOfTurnStart, locks: &Locks) {
+        let ending = self.sessions.get(&early.start.session);
+        let head = ending.and_then(|ending| ending.state().head().cloned());
+        if !head.is_some_and(|end| end.seq == early.start.seq && shows_more(&end)) {
+            return;
+        }
+        for (session, waiter) in &self.sessions {
+            if locks.ahead_of(waiter.backend).contains(&early.blocker)
+                && let Some(seq) = waiter.running()
+            {
+                self.tell(*session, Turn::SeesLess(seq));
+            }
+        }
+    }
+
     pub(super) fn finished_withdrawing(&mut self, seq: Seq) {
         let directions = self.withdrawing.withdrawals.finished(seq);
         self.direct(directions);
+        self.look_for_ends();
+    }
+
+    /// Runs ends early that those who have failed may need, or lets their failures count.
+    fn look_for_ends(&mut self) {
+        for failed in std::mem::take(&mut self.withdrawing.failed) {
+            let session = self.sessions.get(&failed.session);
+            let work = session.and_then(|session| session.state().doubtful().cloned());
+            match work.and_then(|work| self.end_that_may_free(&work)) {
+                None => drop(self.tell(failed.session, Turn::AcceptFailure(failed.seq))),
+                Some(end) if self.has_to_wait(end, failed.seq) => {
+                    self.withdrawing.failed.push(failed)
+                }
+                Some(end) => {
+                    self.overview.stall_broken(StallBreak::RunAgain);
+                    debug!(session = %failed.session, "has failed on the target alone, and is run again \
+                        behind an end that stands behind it");
+                    let directions = self.withdrawing.withdrawals.begin_for_failed(end, failed);
+                    self.direct(directions);
+                }
+            }
+        }
+    }
+
+    /// The first end behind a statement that may have come before it on the source.
+    fn end_that_may_free(&self, failed: &Work) -> Option<Start> {
+        let ends = self.sessions.iter().filter_map(|(session, it)| {
+            let state = it.state();
+            let end =
+                state.head().filter(|_| !state.is_running() && state.not_before().is_none())?;
+            let ends = state.in_transaction() && end.ends_locks()
+                || !finished_prepared(&end.statement).is_empty();
+            let may = ends && state.used() < failed.seq && may_have_begun_behind(failed, end);
+            let is_new = !self.withdrawing.withdrawals.has_end(end.seq);
+            (may && is_new).then_some(Start { session: *session, seq: end.seq })
+        });
+        ends.min_by_key(|end| end.seq)
+    }
+
+    /// Whether the end waits for something that stands before the failed statement.
+    fn has_to_wait(&self, end: Start, failed: Seq) -> bool {
+        let Some(order) = self.order.conflict_order() else { return false };
+        order.awaited_by(end.seq).iter().any(|awaited| match awaited {
+            Awaited::Statement(start) => start.seq < failed,
+            Awaited::Unread => false,
+        })
     }
 
     pub(super) fn disconnected_withdrawing(&mut self, session: SessionId) {
+        self.withdrawing.failed.retain(|failed| failed.session != session);
         let directions = self.withdrawing.withdrawals.disconnected(session);
         self.direct(directions);
     }
@@ -111,5 +179,14 @@ impl Handler<Withdrawn> for Sequencer {
             self.withdrawing.withdrawals.finished(start.seq)
         };
         self.direct(directions);
+    }
+}
+
+impl Handler<AskEarlyEnd> for Sequencer {
+    type Result = ();
+
+    fn handle(&mut self, AskEarlyEnd(failed): AskEarlyEnd, _: &mut Self::Context) {
+        self.withdrawing.failed.push(failed);
+        self.look_for_ends();
     }
 }

@@ -30,17 +30,14 @@ impl SessionActor {
         let runs = self.state().running().is_some_and(|work| work.seq == seq);
         if runs && !self.canceling {
             self.given_up = Some(seq);
+            self.state().note_given_up(seq);
             self.cancel(ctx);
         }
     }
 
     /// Whether the statement that has finished was given up. It may have gone on just before.
-    pub(super) fn ends_given_up(
-        &mut self,
-        finished: Option<Seq>,
-        error: Option<(SqlState, bool)>,
-    ) -> bool {
-        let is_canceled = error.is_some_and(|(code, _)| code == SqlState::QUERY_CANCELED);
+    pub(super) fn ends_given_up(&mut self, finished: Option<Seq>, error: Option<SqlState>) -> bool {
+        let is_canceled = error == Some(SqlState::QUERY_CANCELED);
         self.given_up
             .take_if(|seq| finished >= Some(*seq))
             .is_some_and(|seq| is_canceled && finished == Some(seq))

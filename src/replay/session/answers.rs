@@ -18,6 +18,7 @@ use crate::replay::request::{Took, TransactionStatus as Status};
 use crate::replay::work::Work;
 
 /// How a statement ran on the target.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Ran {
     pub(super) target: Result<(), SqlState>,
     /// Whether it failed before anything was executed.
@@ -43,6 +44,13 @@ impl Session {
     pub fn answered(&mut self, answer: Answer) -> Answered {
         let Some(sent) = self.sent.pop_front() else { return Answered::default() };
         self.answers += 1;
+        match self.put_aside(sent, answer) {
+            Some((sent, answer)) => self.take(sent, answer),
+            None => Answered::default(),
+        }
+    }
+
+    pub(super) fn take(&mut self, sent: Sent, answer: Answer) -> Answered {
         let before = std::mem::replace(&mut self.status, answer.status);
         let misread = self.note_encoding(answer.foreign_encoding);
         let answered = self.take_answer(sent.role, answer, before);
@@ -158,6 +166,7 @@ impl Session {
         let Ran { target, before_execute, completed, guessed, took, within } = ran;
         self.used = self.used.max(work.seq);
         let source = work.end().source;
+        let begun = if within == Within::Pipeline { Status::Idle } else { before };
         let target = match (content, target, source) {
             // The rollback stands for the COMMIT's failure.
             (Content::RollBack, Ok(()), SourceEnd::Failed(code)) => Err(code),
@@ -171,9 +180,13 @@ impl Session {
         };
         if let Err(code) = target
             && let Some(why) = self.reason_to_run_again(&work, source, (code, before_execute))
-            && self.undo(&work, if within == Within::Pipeline { Status::Idle } else { before })
+            && self.undo(&work, begun)
         {
             return Answered { retried: Some(why), ..Answered::default() };
+        }
+        if self.is_in_doubt(&work, target, begun) {
+            self.doubt(work, ran, content, before);
+            return Answered::default();
         }
         let beyond_log = is_beyond_log(&work);
         if let SourceEnd::Failed(code) = source
@@ -190,6 +203,7 @@ impl Session {
         if self.status == Status::Idle {
             self.abort = None;
             self.tries = 0;
+            self.may_have_seen_less = false;
             self.refused_types.clear();
             settled.extend(self.transaction.drain(..));
             settled.push(work.clone());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::doubts::Doubt;
 use super::log_ins::LogInProgress;
 use super::steps::Pipeline;
 use super::{Amended, Closing, Role, Sent, Session};
@@ -95,6 +96,7 @@ impl Session {
     fn take_under_way(&mut self) -> (Vec<Arc<Work>>, usize) {
         let mut again: Vec<Arc<Work>> = std::mem::take(&mut self.transaction);
         again.extend(self.undoing.take().into_iter().flat_map(|undoing| undoing.works));
+        again.extend(self.doubt.take().into_iter().flat_map(Doubt::into_works));
         let mut in_doubt = 0;
         let mut in_block = self.status != Status::Idle;
         for sent in std::mem::take(&mut self.sent) {
@@ -154,7 +156,8 @@ impl Session {
         self.current = None;
         (self.pipeline, self.tries) = (Pipeline::Closed, 0);
         self.undoing = None;
-        self.withdrawing = None;
+        (self.withdrawing, self.doubt) = (None, None);
+        self.may_have_seen_less = false;
         (self.abort, self.syncs) = (None, false);
         self.status = Status::Idle;
         self.prepared.clear();

@@ -33,6 +33,8 @@ pub enum RunAgain {
     Snapshot(SqlState),
     /// It was canceled: its snapshot would have been older than on the source.
     Withdrawn,
+    /// A statement before had waited for a COMMIT here, and may have seen less than on the source.
+    SawLess(SqlState),
 }
 
 /// A transaction that has failed and is run again once it is undone.
@@ -81,6 +83,12 @@ impl Session {
                 // What made this one stale may have done so to others.
                 self.prepared.clear();
                 Some(RunAgain::Prepare(code))
+            }
+            _ if source == SourceEnd::Succeeded
+                && self.settings.takes_turns
+                && std::mem::take(&mut self.may_have_seen_less) =>
+            {
+                Some(RunAgain::SawLess(code))
             }
             _ if snapshot_is_gone(work, source, code) => Some(RunAgain::Snapshot(code)),
             // Its types were known, and are not those that these values or these tables take.

@@ -7,6 +7,7 @@ use crate::pglog::statement::{Amendment, Failure};
 use crate::replay::work::Position;
 
 mod anything;
+mod doubts;
 mod lost;
 mod prepared;
 mod running_again;
@@ -142,6 +143,10 @@ impl Replay {
         let request = self.wire.pop_front().expect("a request under way");
         let answer = self.server.answer(&request);
         let answered = self.session.answered(answer);
+        self.note(answered);
+    }
+
+    fn note(&mut self, answered: Answered) {
         if let Some((work, ended)) = answered.ended {
             self.ended.push((work.seq.0, ended.target));
             self.guessed += usize::from(ended.guessed);
@@ -149,9 +154,10 @@ impl Replay {
         }
         self.retried.extend(answered.retried.map(|why| match why {
             RunAgain::Withdrawn => "withdrawn".to_owned(),
-            RunAgain::Conflict(code) | RunAgain::Prepare(code) | RunAgain::Snapshot(code) => {
-                code.to_string()
-            }
+            RunAgain::Conflict(code)
+            | RunAgain::Prepare(code)
+            | RunAgain::SawLess(code)
+            | RunAgain::Snapshot(code) => code.to_string(),
         }));
         self.finished.extend(answered.finished.map(|seq| seq.0));
         self.settled.extend(answered.settled.iter().map(|work| work.seq.0));

@@ -32,9 +32,16 @@ impl Session {
         may
     }
 
-    /// The statement that was taken back may run again.
+    /// The statement that was taken back, or has failed, may run again.
     pub fn run_again_behind(&mut self, seq: Seq) {
         self.withdrawing.take_if(|it| *it == Withdrawing::Held(seq));
+        self.undo_doubtful(seq);
+    }
+
+    /// The statement, which runs, has waited for an end that has come now, and goes on with a snapshot
+    /// from before it.
+    pub fn may_see_less(&mut self, seq: Seq) {
+        self.may_have_seen_less |= self.running().is_some_and(|work| work.seq == seq);
     }
 
     /// Whether a statement waits to be run again behind the end of another session's transaction.

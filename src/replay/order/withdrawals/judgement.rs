@@ -15,6 +15,9 @@ const SHORTEST_WAIT_MS: f64 = 0.15;
 /// How far the time of a record lies behind what it says, at most: it is cut to milliseconds.
 const GRAIN_MS: f64 = 1.0;
 
+/// By how much times run backwards from record to record, at most.
+const DISORDER_MS: f64 = 5.0;
+
 /// Whether a statement that waits here for this end began behind it on the source, and had not waited
 /// for it there.
 ///
@@ -43,7 +46,7 @@ pub fn may_have_begun_behind(statement: &Work, end: &Work) -> bool {
     let (Some(_), Some(took)) = (statement.statement.duration_ms, end.statement.duration_ms) else {
         return false;
     };
-    end.seq > statement.seq && logged(end) - took < logged(statement) + GRAIN_MS
+    end.seq > statement.seq && logged(end) - took < logged(statement) + GRAIN_MS + DISORDER_MS
 }
 
 /// Whether others see more when this has ended: the changes of a transaction.
