@@ -38,6 +38,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod victims;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -48,6 +49,7 @@ use pool::{Pool, Waits};
 pub use steps::{Step, finished_prepared, steps};
 use tables::TableState;
 use transactions::{Ending, Transaction};
+use victims::{Victims, takes_untold_locks};
 
 use super::Start;
 use crate::pglog::SessionId;
@@ -81,6 +83,8 @@ pub struct ConflictOrder {
     barriers: Pool,
     /// Transactions that were prepared and not finished, by name.
     prepared: HashMap<Box<str>, Transaction>,
+    /// Who may become a deadlock's victim.
+    victims: Victims,
     /// What finished before it arrived: a stall let it run ahead.
     early: HashSet<Seq>,
     /// The last statement that has arrived.
@@ -132,8 +136,11 @@ impl ConflictOrder {
     pub fn arrive(&mut self, arrival: &Arrival, starts: &mut Vec<Start>) {
         let Arrival { seq, session, .. } = *arrival;
         let previous = self.newest_of(session);
-        let ends = Vec::new();
-        let statement = Statement { seq, session, previous, granted: false, ends };
+        let statement = Statement {
+            previous,
+            ends_transaction: arrival.steps.iter().any(Step::ends_transaction),
+            ..Statement::of(session, seq)
+        };
         let id = self.graph.add(Node::Statement(statement));
         let mut waits = Waits::of(session, self.own_transactions(arrival));
         let open = &mut self.sessions.entry(session).or_default().transaction;
@@ -144,6 +151,9 @@ impl ConflictOrder {
             false => &arrival.footprint.accesses,
         };
         self.conflicts(arrival, accesses, &mut waits);
+        if takes_untold_locks(accesses) {
+            self.victims.before_untold_locks(&mut self.graph, &mut waits);
+        }
         for access in ending.written() {
             self.readers(access, &mut waits);
         }
@@ -156,7 +166,8 @@ impl ConflictOrder {
             }
         }
         self.waived += waits.waived;
-        let nodes = waits.into_nodes(&self.graph);
+        let mut nodes = waits.into_nodes(&self.graph);
+        nodes.extend(previous.filter(|end| self.must_see_the_end(*end)));
         self.graph.wait(id, nodes, previous);
         self.end(id, ending);
         self.register(id, arrival, accesses, transaction);
@@ -181,7 +192,9 @@ impl ConflictOrder {
             }
             return;
         };
-        let session = self.graph.statement(id).map(|statement| statement.session);
+        let statement = self.graph.statement(id);
+        let session = statement.map(|statement| statement.session);
+        self.victims.released(statement.map_or(0, |statement| statement.releases));
         if let Some(session) = session
             && let Some(line) = self.sessions.get_mut(&session)
             && let Some(at) = line.queue.iter().position(|queued| *queued == id)
@@ -204,6 +217,7 @@ impl ConflictOrder {
             self.sessions.remove(&session);
         }
         let Some(transaction) = transaction else { return };
+        self.victims.released(usize::from(transaction.has_untold_locks));
         self.graph.close(transaction.id);
         for held in transaction.into_holds() {
             self.done(held.hold, starts);
@@ -340,8 +354,20 @@ impl ConflictOrder {
         own.map(|transaction| transaction.id).filter(|id| self.graph.has_waiters(*id)).collect()
     }
 
+    /// Whether what a session sends behind this statement waits for its answer: it ends a transaction that
+    /// may have to be run again.
+    fn must_see_the_end(&mut self, previous: Id) -> bool {
+        let previous_ends = |statement: &Statement| statement.ends_transaction;
+        self.graph.statement(previous).is_some_and(previous_ends)
+            && self.victims.must_see(&self.graph, previous)
+    }
+
     /// These end with this statement.
     fn end(&mut self, id: Id, ending: Ending) {
+        self.victims.locked(usize::from(ending.takes_untold_locks));
+        if let Some(statement) = self.graph.statement_mut(id) {
+            statement.releases = ending.releases;
+        }
         for held in &ending.undone {
             self.end_hold(held.hold, id, true);
         }

@@ -55,6 +55,11 @@ impl Session {
         })
     }
 
+    /// Whether the schema may have changed since statements were prepared.
+    pub(super) fn may_have_stale_plans(&self) -> bool {
+        self.changes_schema || self.database.schema_changes() > 0
+    }
+
     pub(super) fn result_changes(&self) -> ResultChanges {
         ResultChanges { own: self.own_changes, committed: self.database.result_changes() }
     }

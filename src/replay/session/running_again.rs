@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::steps::Pipeline;
-use super::{Answered, Next, Role, Sent, Session};
+use super::{Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
 use crate::pglog::sql::{self, Command, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
@@ -187,25 +187,41 @@ impl Session {
     /// transaction, and what comes after that can't be taken back if the transaction is to be run
     /// again.
     ///
-    /// Where each statement has its turn, that holds for every transaction block. Otherwise, and for a
-    /// statement of its own, it does once the target has chosen a victim in any session, or the log
-    /// shows that it may: until then none need ever be chosen, and sending ahead is what makes a
-    /// replay fast.
+    /// That holds once the target has chosen a deadlock's victim in any session, or the log shows that it
+    /// may: until then none need ever be chosen, and sending ahead is what makes a replay fast. Where
+    /// statements take turns, the order does not let them start behind an end before which one may be
+    /// chosen, so that what is left are statements that are refused for how they were prepared.
     pub(super) fn must_see_the_end(&self) -> bool {
         let Some(Sent { role: Role::Whole(last, _), .. }) = self.sent.back() else { return false };
-        if !self.settings.takes_turns && !self.findings.expects_victims() {
-            return false;
+        let expects_victims = self.findings.expects_victims();
+        let is_block = last.statement.outline.has(Command::ends_transaction);
+        match self.settings.takes_turns {
+            _ if expects_victims => is_block || self.ends_by_itself(),
+            true => is_block && self.may_be_prepared_again(),
+            false => false,
         }
-        if last.statement.outline.has(Command::ends_transaction) {
-            return true;
-        }
+    }
+
+    /// Whether what was sent last is a statement of its own.
+    fn ends_by_itself(&self) -> bool {
         let begins = |sent: &Sent| match &sent.role {
             Role::Whole(work, _) => work.statement.controls_transaction(),
             _ => false,
         };
-        self.findings.expects_victims()
-            && self.status == Status::Idle
-            && !self.sent.iter().any(begins)
+        self.status == Status::Idle && !self.sent.iter().any(begins)
+    }
+
+    /// Whether something without an answer may be refused before it is executed, to be prepared in another
+    /// way: for the types that are known of its text, or since a table has changed.
+    fn may_be_prepared_again(&self) -> bool {
+        let may_be_refused = |sent: &Sent| match &sent.role {
+            Role::Whole(work, Content::Itself) => has_parameters(work) && !was_prepared(work),
+            _ => false,
+        };
+        let is_named =
+            |sent: &Sent| matches!(&sent.role, Role::Whole(work, _) if was_prepared(work));
+        self.sent.iter().any(may_be_refused)
+            || self.may_have_stale_plans() && self.sent.iter().any(is_named)
     }
 
     /// Whether the session's newest statement waits to be run, for the first time or again.

@@ -36,8 +36,21 @@ pub(super) struct Statement {
     pub(super) previous: Option<Id>,
     /// Whether it may start: it and those of its session before it wait for nothing.
     pub(super) granted: bool,
+    /// Whether it ends a transaction block.
+    pub(super) ends_transaction: bool,
+    /// How many transactions end with it that may have taken locks which can't be told.
+    pub(super) releases: usize,
     /// What is done with it.
     pub(super) ends: Vec<Id>,
+}
+
+impl Statement {
+    /// One that follows nothing and ends nothing.
+    pub(super) fn of(session: SessionId, seq: Seq) -> Self {
+        let (ends_transaction, releases) = (false, 0);
+        let (previous, granted, ends) = (None, false, Vec::new());
+        Self { seq, session, previous, granted, ends_transaction, releases, ends }
+    }
 }
 
 #[derive(Debug)]

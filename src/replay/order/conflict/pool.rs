@@ -44,12 +44,16 @@ impl Waits {
     }
 }
 
-/// Nodes that many wait for together.
-///
-/// They are gathered in binary trees of gates, so that who waits for all of n nodes waits for the roots of
-/// at most log n trees, and finds those that it must not wait for in as many steps each.
+/// Nodes that many wait for together. There is one for each row that is in flight, and most stay empty.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(super) struct Pool(Option<Box<Gathered>>);
+
+/// What is in a pool.
+///
+/// The nodes are gathered in binary trees of gates, so that who waits for all of n nodes waits for the roots
+/// of at most log n trees, and finds those that it must not wait for in as many steps each.
+#[derive(Debug, Default)]
+struct Gathered {
     /// No two of one height.
     trees: Vec<Tree>,
     /// What has come since they were asked for last.
@@ -68,6 +72,35 @@ struct Tree {
 
 impl Pool {
     pub(super) fn add(&mut self, graph: &Graph, id: Id) {
+        self.0.get_or_insert_default().add(graph, id);
+    }
+
+    /// Adds all of them that are not done to what a statement waits for, but for those that wait for
+    /// its own transaction.
+    pub(super) fn gather(&mut self, graph: &mut Graph, waits: &mut Waits) {
+        if let Some(gathered) = &mut self.0 {
+            gathered.gather(graph, waits);
+        }
+    }
+
+    /// From now on `id`, which waits for all that were gathered for it, stands for them.
+    pub(super) fn stand(&mut self, id: Id) {
+        self.0.get_or_insert_default().stand(id);
+    }
+
+    /// Whether none is left.
+    pub(super) fn is_done(&self, graph: &Graph) -> bool {
+        self.0.as_ref().is_none_or(|gathered| gathered.is_done(graph))
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |gathered| gathered.len())
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, graph: &Graph, id: Id) {
         if self.fresh.last() == Some(&id) {
             return;
         }
@@ -78,9 +111,7 @@ impl Pool {
         self.fresh.push(id);
     }
 
-    /// Adds all of them that are not done to what a statement waits for, but for those that wait for
-    /// its own transaction.
-    pub(super) fn gather(&mut self, graph: &mut Graph, waits: &mut Waits) {
+    fn gather(&mut self, graph: &mut Graph, waits: &mut Waits) {
         self.trees.retain(|tree| graph.has(tree.root));
         self.plant_fresh(graph, waits.session);
         for id in std::mem::take(&mut self.aside) {
@@ -110,8 +141,7 @@ impl Pool {
         }
     }
 
-    /// From now on `id`, which waits for all that were gathered for it, stands for them.
-    pub(super) fn stand(&mut self, id: Id) {
+    fn stand(&mut self, id: Id) {
         self.trees.clear();
         self.fresh.clear();
         self.fresh.push(id);
@@ -145,14 +175,13 @@ impl Pool {
         self.trees.push(tree);
     }
 
-    /// Whether none is left.
-    pub(super) fn is_done(&self, graph: &Graph) -> bool {
+    fn is_done(&self, graph: &Graph) -> bool {
         let roots = self.trees.iter().map(|tree| &tree.root);
         roots.chain(&self.fresh).chain(&self.aside).all(|id| !graph.has(*id))
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.trees.len() + self.fresh.len() + self.aside.len()
     }
 }

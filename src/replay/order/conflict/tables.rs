@@ -68,11 +68,18 @@ pub(super) struct TableState {
     inserting: Pool,
 }
 
-/// One row.
+/// One row. One transaction may write any number of them.
 #[derive(Debug, Default)]
 struct RowState {
-    /// By aspect.
-    frontiers: [RowFrontier; 2],
+    values: RowFrontier,
+    /// Most rows are neither referenced nor added or deleted meanwhile.
+    keys: Option<Box<RowKeys>>,
+}
+
+/// A row's key, as foreign keys look at it.
+#[derive(Debug, Default)]
+struct RowKeys {
+    frontier: RowFrontier,
     /// Holds of transactions with rows that reference it: nobody takes its key away before they end.
     sharing: Pool,
 }
@@ -122,14 +129,17 @@ impl TableState {
     ) {
         let aspect = Aspect::read_by(mode);
         let row = self.row(graph, key);
-        let frontier = &mut row.frontiers[aspect as usize];
-        match (locks, frontier.committed) {
-            (Some(session), _) => frontier.writers.gather(graph, session, waits),
-            (None, Some((_, hold))) => waits.add(graph, hold),
-            (None, None) => {}
+        if let Some(frontier) = row.known(aspect) {
+            match (locks, frontier.committed) {
+                (Some(session), _) => frontier.writers.gather(graph, session, waits),
+                (None, Some((_, hold))) => waits.add(graph, hold),
+                (None, None) => {}
+            }
         }
-        if mode == Mode::Write {
-            row.sharing.gather(graph, waits);
+        if mode == Mode::Write
+            && let Some(keys) = &mut row.keys
+        {
+            keys.sharing.gather(graph, waits);
         }
         self.frontier(aspect).ended_wide.gather(graph, waits);
         if mode.is_write() {
@@ -167,8 +177,9 @@ impl TableState {
         waits: &mut Waits,
     ) {
         for aspect in Aspect::written_by(mode) {
-            let row = self.row(graph, key);
-            row.frontiers[*aspect as usize].reading.gather(graph, waits);
+            if let Some(frontier) = self.row(graph, key).known(*aspect) {
+                frontier.reading.gather(graph, waits);
+            }
             self.frontier(*aspect).reading_wide.gather(graph, waits);
         }
     }
@@ -195,9 +206,9 @@ impl TableState {
     ) {
         let aspect = Aspect::read_by(mode);
         let row = self.row(graph, key);
-        row.frontiers[aspect as usize].reading.add(graph, statement);
+        row.frontier(aspect).reading.add(graph, statement);
         if let Some(hold) = hold.filter(|_| mode == Mode::Reference) {
-            row.sharing.add(graph, hold);
+            row.keys.get_or_insert_default().sharing.add(graph, hold);
         }
         self.frontier(aspect).touching_rows.add(graph, statement);
     }
@@ -213,7 +224,7 @@ impl TableState {
     ) {
         let row = self.row(graph, key);
         for aspect in Aspect::written_by(mode) {
-            row.frontiers[*aspect as usize].writers.holds.extend(hold);
+            row.frontier(*aspect).writers.holds.extend(hold);
         }
         self.writing.add(graph, statement);
         self.frontier(Aspect::Values).touching_rows.add(graph, statement);
@@ -241,7 +252,7 @@ impl TableState {
     /// The end of a hold that wrote this row is in the log: reads wait for it from now on.
     pub(super) fn end_row(&mut self, graph: &Graph, key: Key, mode: Mode, hold: Id) {
         for aspect in Aspect::written_by(mode) {
-            self.row(graph, key).frontiers[*aspect as usize].commit(hold);
+            self.row(graph, key).frontier(*aspect).commit(hold);
             self.frontier(*aspect).ended_rows.add(graph, hold);
         }
     }
@@ -269,9 +280,8 @@ impl TableState {
     /// How much is noted of it.
     pub(super) fn noted(&self) -> usize {
         let of_row = |row: &RowState| {
-            let aspects = row.frontiers.iter();
-            let noted = aspects.map(|row| row.writers.holds.len() + row.reading.len());
-            noted.sum::<usize>() + row.sharing.len()
+            let noted = row.frontiers().map(|row| row.writers.holds.len() + row.reading.len());
+            noted.sum::<usize>() + row.keys.as_ref().map_or(0, |keys| keys.sharing.len())
         };
         let of_frontier = |frontier: &Frontier| {
             frontier.ended_wide.len()
@@ -295,11 +305,31 @@ impl Frontier {
 }
 
 impl RowState {
+    fn frontier(&mut self, aspect: Aspect) -> &mut RowFrontier {
+        match aspect {
+            Aspect::Values => &mut self.values,
+            Aspect::Keys => &mut self.keys.get_or_insert_default().frontier,
+        }
+    }
+
+    /// The same, if anybody has looked at it or changed it.
+    fn known(&mut self, aspect: Aspect) -> Option<&mut RowFrontier> {
+        match aspect {
+            Aspect::Values => Some(&mut self.values),
+            Aspect::Keys => self.keys.as_mut().map(|keys| &mut keys.frontier),
+        }
+    }
+
+    fn frontiers(&self) -> impl Iterator<Item = &RowFrontier> {
+        std::iter::once(&self.values).chain(self.keys.iter().map(|keys| &keys.frontier))
+    }
+
     fn is_done(&self, graph: &Graph) -> bool {
         let is_done = |row: &RowFrontier| {
             row.writers.holds.iter().all(|id| !graph.has(*id)) && row.reading.is_done(graph)
         };
-        self.frontiers.iter().all(is_done) && self.sharing.is_done(graph)
+        self.frontiers().all(is_done)
+            && self.keys.as_ref().is_none_or(|keys| keys.sharing.is_done(graph))
     }
 }
 

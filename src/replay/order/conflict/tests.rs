@@ -1,5 +1,6 @@
 mod model;
 mod store;
+mod victims;
 
 use super::*;
 use crate::replay::footprint::{Key, Mode};

@@ -1,9 +1,11 @@
 //! A session's transaction as the log tells it: its savepoints, what it holds, what ends when.
 
 use foldhash::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use super::graph::{Id, TransactionId};
 use super::steps::Step;
+use super::victims::takes_untold_locks;
 use super::{Access, Arrival, Mode};
 
 /// What a transaction has written since it began, or since a savepoint: a hold of the graph.
@@ -21,6 +23,8 @@ pub(super) struct Transaction {
     aborted: bool,
     /// Whether a statement of it may have done anything.
     has_barrier: bool,
+    /// Whether a statement of it may have taken locks that can't be told.
+    pub(super) has_untold_locks: bool,
     /// The levels of its savepoints; the first is the transaction itself.
     levels: Vec<Level>,
 }
@@ -29,7 +33,7 @@ pub(super) struct Transaction {
 struct Level {
     name: Box<str>,
     /// The last of them takes what comes.
-    holds: Vec<Held>,
+    holds: SmallVec<[Held; 1]>,
 }
 
 /// What a statement ends.
@@ -45,6 +49,10 @@ pub(super) struct Ending {
     pub(super) transactions: Vec<TransactionId>,
     /// A transaction that was prepared.
     pub(super) prepared: Option<TransactionId>,
+    /// Whether the statement is the first of its transaction that takes locks which can't be told.
+    pub(super) takes_untold_locks: bool,
+    /// How many transactions end that may have taken such.
+    pub(super) releases: usize,
 }
 
 impl Ending {
@@ -52,6 +60,7 @@ impl Ending {
         let undone = undone || transaction.aborted;
         self.is_barrier |= transaction.has_barrier && !undone;
         self.transactions.push(transaction.id);
+        self.releases += usize::from(transaction.has_untold_locks);
         let ending = if undone { &mut self.undone } else { &mut self.kept };
         ending.extend(transaction.into_holds());
     }
@@ -117,19 +126,29 @@ pub(super) fn step(
     {
         open.aborted = true;
         if let Some(level) = open.levels.last_mut() {
-            ending.undone.append(&mut level.holds);
+            ending.undone.extend(level.holds.drain(..));
         }
     }
     let is_barrier = arrival.footprint.accesses.contains(&Access::Everything);
+    let takes_untold_locks = takes_untold_locks(&arrival.footprint.accesses);
     if let Some(open) = open {
         open.has_barrier |= is_barrier;
+        ending.takes_untold_locks = takes_untold_locks && !open.has_untold_locks;
+        open.has_untold_locks |= takes_untold_locks;
+    } else {
+        ending.takes_untold_locks = takes_untold_locks;
     }
     match open {
         Some(implicit) if !implicit.explicit && !arrival.joined => ending.end_all(open, false),
         None if arrival.joined => {
-            *open = Some(Transaction { has_barrier: is_barrier, ..Transaction::begun(id) });
+            *open = Some(Transaction {
+                has_barrier: is_barrier,
+                has_untold_locks: takes_untold_locks,
+                ..Transaction::begun(id)
+            });
         }
-        _ => {}
+        None => ending.releases += usize::from(takes_untold_locks),
+        Some(_) => {}
     }
     if arrival.failed && arrival.steps.iter().any(Step::ends_transaction) {
         // A COMMIT that was refused; or a string that failed behind its COMMIT.
@@ -141,7 +160,14 @@ pub(super) fn step(
 impl Transaction {
     fn begun(id: TransactionId) -> Self {
         let levels = vec![Level::default()];
-        Self { id, explicit: false, aborted: false, has_barrier: false, levels }
+        Self {
+            id,
+            explicit: false,
+            aborted: false,
+            has_barrier: false,
+            has_untold_locks: false,
+            levels,
+        }
     }
 
     /// A step of its savepoints.
