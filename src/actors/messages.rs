@@ -335,14 +335,9 @@ pub struct ProbeStall {
 #[rtype(result = "SessionWaitState")]
 pub struct AskWaitState;
 
-/// Where a session stands.
+/// Where a session stands, as far as it knows itself.
 #[derive(Debug, Clone, MessageResponse)]
-pub struct SessionWaitState {
-    /// As far as the session knows itself.
-    pub waiter: Waiter,
-    /// The prepared transactions that it finishes further on.
-    pub finishes: Vec<Box<str>>,
-}
+pub struct SessionWaitState(pub Waiter);
 
 /// Supervisor → sequencer: where the sessions stand, for it to say who holds up whom.
 #[derive(Message)]
@@ -351,7 +346,7 @@ pub struct WaitStates {
     /// Why they were asked.
     pub look: ProbeStall,
     /// The sessions that have a connection or something to do.
-    pub sessions: Vec<SessionWaitState>,
+    pub sessions: Vec<Waiter>,
 }
 
 /// Sequencer → consumer: the chains of waits that nothing ends by itself.

@@ -1,6 +1,7 @@
 //! The sequencer actor: the order across sessions, and what to do when it stands still.
 
 mod catalogs;
+mod observer;
 mod stall_probe;
 mod stalls;
 mod turns;
@@ -107,7 +108,7 @@ impl Sequencer {
             sessions: HashMap::default(),
             backends,
             read_on: None,
-            stalls: Stalls::new(settings.stall_check, settings.outage.clone()),
+            stalls: Stalls::new(settings.stall_check, settings.patience),
             withdrawing: Withdrawing::default(),
             catalogs: Catalogs::default(),
             settings,
@@ -232,7 +233,7 @@ impl Handler<VacateDatabase> for Sequencer {
         self.catalogs.vacate(&vacate.database);
         let observer = self.settings.observer.as_ref();
         if observer.is_some_and(|login| login.database == vacate.database) {
-            self.stalls.disconnect(vacate.session);
+            self.stalls.vacate(vacate.session);
         }
     }
 }
@@ -250,6 +251,6 @@ impl Handler<BreakStall> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, _: BreakStall, ctx: &mut Self::Context) {
-        self.look_at_all(ctx);
+        self.break_standstill(ctx);
     }
 }

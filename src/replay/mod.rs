@@ -26,7 +26,6 @@ pub mod session;
 pub mod settings;
 pub mod shape;
 pub mod snapshots;
-pub mod stall;
 pub mod waits;
 pub mod window;
 pub mod work;

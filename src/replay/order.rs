@@ -1,10 +1,13 @@
 //! When a statement may start: the order across sessions.
 
 pub mod conflict;
+pub mod holders;
 mod serial;
 pub mod stall_watch;
+pub mod stalls;
 #[cfg(test)]
 mod tests;
+pub mod view;
 pub mod wait_chain;
 pub mod withdrawals;
 

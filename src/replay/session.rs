@@ -15,11 +15,11 @@ use crate::pglog::SqlState;
 use crate::pglog::sql::{self, CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::context::{Context, Limits, Restore, Routines};
+use crate::replay::order::stalls::Activity;
 use crate::replay::pace::Moment;
 use crate::replay::parameter_types::TypeSearch;
 use crate::replay::permits::ConnectionState;
 use crate::replay::request::{Request, ResultRow, Took, TransactionStatus as Status};
-use crate::replay::stall::Activity;
 use crate::replay::waits::{self, Wait, WaitAccount, Waits};
 use crate::replay::work::{End, Seq, Work};
 

@@ -3,6 +3,8 @@
 use tokio_postgres::{Client, Statement};
 
 use super::error::ObserveError;
+use crate::replay::order::holders::LocksHeld;
+use crate::replay::order::stalls::{LockSnapshot, PREPARED, Probe};
 use crate::replay::order::wait_chain::ForeignBackend;
 
 /// A connection of our own that asks the server about itself.
@@ -67,6 +69,47 @@ impl Observer {
                 Ok(ForeignBackend { pid, application, state })
             })
             .collect()
+    }
+
+    /// The answer to a probe: whose locks its backends wait for, and theirs in turn.
+    pub async fn lock_snapshot(&self, probe: Probe) -> Result<LockSnapshot, ObserveError> {
+        let mut snapshot = LockSnapshot::of(probe);
+        loop {
+            let backends = snapshot.next_to_ask();
+            if backends.is_empty() {
+                break;
+            }
+            for (waiter, blockers) in self.locks(&backends).await? {
+                snapshot.note(waiter, blockers);
+            }
+        }
+        let waiters = snapshot.wait_for_prepared();
+        if !waiters.is_empty() {
+            snapshot.note_prepared(self.prepared_blockers(&waiters).await?);
+        }
+        Ok(snapshot)
+    }
+
+    /// Who holds the locks that these backends wait for, by name where it is none of ours.
+    pub async fn locks_held(
+        &self,
+        backends: &[i32],
+        is_ours: impl Fn(i32) -> bool,
+    ) -> Result<LocksHeld, ObserveError> {
+        let mut held = LocksHeld::default();
+        for (waiter, blockers) in self.locks(backends).await? {
+            let prepared = if blockers.contains(&PREPARED) {
+                self.prepared_blockers(&[waiter]).await?
+            } else {
+                Vec::new()
+            };
+            held.note(waiter, blockers, prepared);
+        }
+        let foreign: Vec<i32> = held.blockers().filter(|backend| !is_ours(*backend)).collect();
+        if !foreign.is_empty() {
+            self.clients(&foreign).await?.into_iter().for_each(|client| held.note_foreign(client));
+        }
+        Ok(held)
     }
 
     /// Every database with its encoding, by PostgreSQL's name of it (`UTF8`, `LATIN1`).

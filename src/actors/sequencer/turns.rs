@@ -56,7 +56,7 @@ impl Sequencer {
         self.asked_for_more |= stuck;
         let turn = self.order.turn();
         // It counts from its start: a statement may have to wait for its time when its turn has come.
-        self.stalls.at_turn(
+        self.stalls.note_turn(
             turn.map(|it| it.seq),
             turn.is_some_and(|turn| starts.iter().any(|start| start.session == turn.session)),
         );
@@ -72,7 +72,7 @@ impl Sequencer {
                 self.ask_for_more();
             }
         }
-        self.arm(ctx);
+        self.watch_stalls(ctx);
     }
 
     /// Publishes what the order cost, and gives up sessions that others wait for in vain.

@@ -11,10 +11,10 @@ use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
 use crate::replay::order::conflict::{Awaited, finished_prepared};
+use crate::replay::order::stalls::{Locks, PREPARED};
 use crate::replay::order::withdrawals::{
     Direction, Withdrawals, began_behind, may_have_begun_behind, shows_more,
 };
-use crate::replay::stall::{Locks, OutOfTurnStart};
 use crate::replay::work::{Seq, Work};
 
 /// The statements that are withdrawn.
@@ -33,8 +33,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 impl Sequencer {
     /// Withdraws the statements that began behind this end on the source, before it is run ahead of its
     /// turn. Returns whether the end waits for that.
-    pub(super) fn withdraw_before(&mut self, early: &OutOfTurnStart, locks: &Locks) -> bool {
-        let end = early.start;
+    pub(super) fn withdraw_before(&mut self, end: Start, locks: &Locks) -> bool {
         if self.withdrawing.withdrawals.has_end(end.seq) {
             if self.withdrawing.since.is_none_or(|since| since.elapsed() >= LONGEST) {
                 let directions = self.withdrawing.withdrawals.give_up(end.seq);
@@ -42,7 +41,7 @@ impl Sequencer {
             }
             return true;
         }
-        let waiters = self.began_behind(early, locks);
+        let waiters = self.began_behind(end, locks);
         if waiters.is_empty() {
             return false;
         }
@@ -54,11 +53,11 @@ impl Sequencer {
 
     /// The statements that wait for the end's locks, directly or behind others, and began behind it on the
     /// source.
-    fn began_behind(&self, early: &OutOfTurnStart, locks: &Locks) -> Vec<Start> {
-        let Some(ending) = self.sessions.get(&early.start.session) else { return Vec::new() };
+    fn began_behind(&self, start: Start, locks: &Locks) -> Vec<Start> {
+        let Some(ending) = self.sessions.get(&start.session) else { return Vec::new() };
         let (end, last) = {
             let state = ending.state();
-            let Some(end) = state.head().filter(|work| work.seq == early.start.seq) else {
+            let Some(end) = state.head().filter(|work| work.seq == start.seq) else {
                 return Vec::new();
             };
             (end.clone(), state.used())
@@ -66,7 +65,8 @@ impl Sequencer {
         if !shows_more(&end) {
             return Vec::new();
         }
-        let waits = |backend: &i32| locks.ahead_of(*backend).contains(&early.blocker);
+        let blocker = frees(&end, ending.backend);
+        let waits = |backend: &i32| locks.ahead_of(*backend).contains(&blocker);
         let waiters = self.sessions.iter().filter(|(_, it)| waits(&it.backend));
         let waiters = waiters.filter_map(|(session, it)| {
             let work = it.state().running()?.clone();
@@ -78,14 +78,13 @@ impl Sequencer {
     }
 
     /// Tells those that wait for this end, which is run early, that they go on with a snapshot from before it.
-    pub(super) fn note_they_see_less(&self, early: &OutOfTurnStart, locks: &Locks) {
-        let ending = self.sessions.get(&early.start.session);
-        let head = ending.and_then(|ending| ending.state().head().cloned());
-        if !head.is_some_and(|end| end.seq == early.start.seq && shows_more(&end)) {
-            return;
-        }
+    pub(super) fn note_they_see_less(&self, start: Start, locks: &Locks) {
+        let Some(ending) = self.sessions.get(&start.session) else { return };
+        let head = ending.state().head().cloned();
+        let Some(end) = head.filter(|end| end.seq == start.seq && shows_more(end)) else { return };
+        let blocker = frees(&end, ending.backend);
         for (session, waiter) in &self.sessions {
-            if locks.ahead_of(waiter.backend).contains(&early.blocker)
+            if locks.ahead_of(waiter.backend).contains(&blocker)
                 && let Some(seq) = waiter.running()
             {
                 self.tell(*session, Turn::SeesLess(seq));
@@ -165,6 +164,11 @@ impl Sequencer {
             }
         }
     }
+}
+
+/// Whose locks an end frees: those of a prepared transaction, or of its session's backend.
+fn frees(end: &Work, backend: i32) -> i32 {
+    if finished_prepared(&end.statement).is_empty() { backend } else { PREPARED }
 }
 
 impl Handler<Withdrawn> for Sequencer {

@@ -56,7 +56,8 @@ impl Handler<AskWaitState> for SessionActor {
             wait_state,
             is_connected: state.is_connected(),
             holders: Vec::new(),
+            finishes: state.finishes(),
         };
-        SessionWaitState { waiter, finishes: state.finishes() }
+        SessionWaitState(waiter)
     }
 }

@@ -9,7 +9,7 @@ use crate::actors::messages::{
 };
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
-use crate::replay::order::wait_chain::{Holder, Remedy, WaitState};
+use crate::replay::order::wait_chain::{Holder, Remedy, WaitState, Waiter};
 
 impl Supervisor {
     /// Who holds up a log-in, or a change of log-ins.
@@ -53,8 +53,9 @@ impl Handler<ProbeStall> for Supervisor {
         let asked = join_all(asked.collect::<Vec<_>>());
         ctx.spawn(asked.into_actor(self).map(move |answers, actor, _| {
             // One that has ended meanwhile waits for nothing.
-            let mut sessions: Vec<SessionWaitState> = answers.into_iter().flatten().collect();
-            for SessionWaitState { waiter, .. } in &mut sessions {
+            let known = answers.into_iter().flatten();
+            let mut sessions: Vec<Waiter> = known.map(|SessionWaitState(waiter)| waiter).collect();
+            for waiter in &mut sessions {
                 waiter.holders.extend(actor.holder(waiter.session, waiter.wait_state));
             }
             sequencer.do_send(WaitStates { look, sessions });

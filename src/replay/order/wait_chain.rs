@@ -1,7 +1,7 @@
 //! Who waits for whom when nothing ends any more, and what is done about the one that all wait for.
 //!
 //! A last resort: what a stall is, and how it is broken where the log says how, is decided in
-//! [`stall`](crate::replay::stall). What is left is told here as a chain of waits, from a statement to who holds
+//! [`stalls`](super::stalls). What is left is told here as a chain of waits, from a statement to who holds
 //! it up in the end. A chain that ends at a statement which the target works on, at a time that has not
 //! come or at a record that may still be read is no stall.
 
@@ -48,6 +48,8 @@ pub struct Waiter {
     /// Who holds it up, as far as that is known: it goes on when all of them have gone on. Who waits for
     /// a connection waits for any session that has one; those need not be named.
     pub holders: Vec<Holder>,
+    /// The prepared transactions that it finishes further on.
+    pub finishes: Vec<Box<str>>,
 }
 
 /// Where a statement stands, in the order and in the source.

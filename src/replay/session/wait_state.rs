@@ -1,8 +1,11 @@
 //! Where a session stands, for whoever asks why nothing goes on.
 
 use super::Session;
+use crate::pglog::SessionId;
 use crate::replay::order::conflict::finished_prepared;
+use crate::replay::order::stalls::{NextOf, OnTarget};
 use crate::replay::order::wait_chain::{Place, WaitState};
+use crate::replay::work::Work;
 
 impl Session {
     /// Where it stands on its connection, which this backend serves.
@@ -19,6 +22,34 @@ impl Session {
             }
             () if self.change.asked == head => WaitState::Change(head),
             () => WaitState::Ready,
+        }
+    }
+
+    /// What it holds and would do next as this `session`, whose connection this backend serves. Where it
+    /// finishes one of these prepared transactions, it says so.
+    pub fn on_target(&self, session: SessionId, backend: i32, prepared: &[String]) -> OnTarget {
+        let next = match self.head() {
+            None => NextOf::Nothing,
+            Some(_) if self.not_before().is_some() => NextOf::Later,
+            Some(work) if work.ends_locks() => NextOf::End(work.seq),
+            Some(work) => NextOf::Statement(work.seq),
+        };
+        let finishes = |work: &Work| {
+            let finished = finished_prepared(&work.statement);
+            finished.into_iter().any(|gid| prepared.iter().any(|it| **it == *gid))
+        };
+        let finishing = match prepared {
+            [] => None,
+            _ => self.queued().find(|work| finishes(work)),
+        };
+        OnTarget {
+            session,
+            backend,
+            running: self.running().map(|work| work.seq),
+            activity: self.activity(),
+            is_limited: self.is_limited(),
+            next,
+            finishes: finishing.map(|work| work.seq),
         }
     }
 

@@ -20,6 +20,7 @@ fn waiter(pid: u32, wait_state: WaitState, holders: &[Holder]) -> Waiter {
         wait_state,
         is_connected: true,
         holders: holders.to_vec(),
+        finishes: Vec::new(),
     }
 }
 

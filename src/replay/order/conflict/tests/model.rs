@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::store::{Blocked, Op, Store};
 use super::*;
 use crate::replay::footprint::{Key, Mode};
-use crate::replay::stall::{Ahead, Locks, OutOfTurnStart, overtaking};
+use crate::replay::order::stalls::{Ahead, Locks, OutOfTurnStart, overtaking};
 
 const TABLES: u32 = 2;
 

@@ -1,0 +1,181 @@
+//! Who waits for whose locks, as the target says.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::Probe;
+
+/// What `pg_blocking_pids` gives for a prepared transaction.
+pub const PREPARED: i32 = 0;
+
+/// What a session is about on its connection, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Whether a request is under way.
+    pub running: bool,
+    /// How many answers it has got.
+    pub answers: u64,
+}
+
+impl Activity {
+    /// Whether the session has done nothing at all since `before`.
+    ///
+    /// What the target says of its locks is old when it is read, and a statement takes locks that it
+    /// gives back as it goes on: to make a table longer, say. A session that ran when the target was
+    /// asked, and does not when the answer is there, need not hold anything.
+    pub fn has_rested_since(self, before: Option<Self>) -> bool {
+        !self.running && before == Some(self)
+    }
+}
+
+/// Who waits for whose locks: backends, and [`PREPARED`] for a prepared transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locks {
+    waits: HashMap<i32, Vec<i32>>,
+}
+
+impl Locks {
+    /// This backend waits for those, if for any.
+    pub fn note(&mut self, waiter: i32, blockers: Vec<i32>) {
+        if !blockers.is_empty() {
+            self.waits.insert(waiter, blockers);
+        }
+    }
+
+    /// Whether this backend waits for anybody.
+    pub fn waits(&self, backend: i32) -> bool {
+        self.waits.contains_key(&backend)
+    }
+
+    /// Those that others wait for, each once, with who waits for them.
+    pub fn blockers(&self) -> BTreeMap<i32, Vec<i32>> {
+        let mut blockers: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for (waiter, all) in &self.waits {
+            for blocker in all {
+                blockers.entry(*blocker).or_default().push(*waiter);
+            }
+        }
+        blockers
+    }
+
+    /// All that this backend waits for, directly or because it waits for others that do.
+    pub fn ahead_of(&self, waiter: i32) -> HashSet<i32> {
+        let mut all = HashSet::new();
+        let mut ahead = vec![waiter];
+        while let Some(backend) = ahead.pop() {
+            for blocker in self.waits.get(&backend).into_iter().flatten() {
+                if all.insert(*blocker) {
+                    ahead.push(*blocker);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// A probe's answer, as far as the target has given it.
+#[derive(Debug)]
+pub struct LockSnapshot {
+    pub(super) probe: Probe,
+    pub(super) locks: Locks,
+    /// The prepared transactions among those that are waited for.
+    prepared: Vec<String>,
+    asked: HashSet<i32>,
+}
+
+impl LockSnapshot {
+    /// Nothing has been asked yet.
+    pub fn of(probe: Probe) -> Self {
+        Self { probe, locks: Locks::default(), prepared: Vec::new(), asked: HashSet::new() }
+    }
+
+    /// The backends that the target is to be asked about next: those that others wait for may run, and
+    /// wait for somebody in turn. Each is asked about once.
+    pub fn next_to_ask(&mut self) -> Vec<i32> {
+        let next: Vec<i32> = if self.asked.is_empty() {
+            self.probe.waiters.clone()
+        } else {
+            let before = &self.probe.before;
+            let runs = |backend: &i32| before.get(backend).is_some_and(|it| it.running);
+            let blockers = self.locks.blockers().into_keys();
+            blockers.filter(|it| !self.asked.contains(it) && runs(it)).collect()
+        };
+        self.asked.extend(next.iter().copied());
+        next
+    }
+
+    /// This backend waits for those, if for any.
+    pub fn note(&mut self, waiter: i32, blockers: Vec<i32>) {
+        self.locks.note(waiter, blockers);
+    }
+
+    /// Who waits for whose locks, as far as the target was asked.
+    pub fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// The backends that wait for prepared transactions: which those are is to be asked too.
+    pub fn wait_for_prepared(&self) -> Vec<i32> {
+        self.locks.blockers().remove(&PREPARED).unwrap_or_default()
+    }
+
+    /// These are the prepared transactions that are waited for.
+    pub fn note_prepared(&mut self, prepared: Vec<String>) {
+        self.prepared = prepared;
+    }
+
+    /// The prepared transactions that are waited for.
+    pub fn prepared(&self) -> &[String] {
+        &self.prepared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::ProbeReason;
+    use super::*;
+
+    const RESTING: Activity = Activity { running: false, answers: 3 };
+    const RUNNING: Activity = Activity { running: true, answers: 3 };
+
+    #[test]
+    fn a_session_rests_if_it_runs_nothing_and_has_got_no_answer_since() {
+        let moved = Activity { answers: 4, ..RESTING };
+        assert!(RESTING.has_rested_since(Some(RESTING)));
+        assert!(!moved.has_rested_since(Some(RUNNING)), "the lock may have been that statement's");
+        assert!(!moved.has_rested_since(Some(RESTING)));
+        assert!(!RUNNING.has_rested_since(Some(RESTING)));
+        assert!(!RESTING.has_rested_since(None), "it was not connected then");
+    }
+
+    #[test]
+    fn blockers_that_run_are_asked_about_in_turn_and_each_only_once() {
+        let before = [(1, RUNNING), (2, RUNNING), (3, RUNNING), (4, RESTING)];
+        let mut snapshot = LockSnapshot::of(Probe {
+            reason: ProbeReason::SlowStatement,
+            waiters: vec![1],
+            before: before.into_iter().collect(),
+            finished: 0,
+            held: Duration::ZERO,
+        });
+        assert_eq!(snapshot.next_to_ask(), [1]);
+        snapshot.note(1, vec![2, 4, 99]);
+        assert_eq!(snapshot.next_to_ask(), [2], "4 runs nothing, and 99 is not ours");
+        snapshot.note(2, vec![3, 1]);
+        assert_eq!(snapshot.next_to_ask(), [3]);
+        snapshot.note(3, vec![PREPARED]);
+        assert_eq!(snapshot.next_to_ask(), [0; 0]);
+        assert_eq!(snapshot.wait_for_prepared(), [3]);
+        assert_eq!(snapshot.locks.ahead_of(1), [1, 2, 3, 4, 99, PREPARED].into_iter().collect());
+    }
+
+    #[test]
+    fn a_backend_that_waits_for_nobody_holds_nobody_up() {
+        let mut locks = Locks::default();
+        locks.note(1, Vec::new());
+        locks.note(2, vec![1, 3]);
+        assert!(!locks.waits(1) && locks.waits(2));
+        assert_eq!(locks.blockers(), [(1, vec![2]), (3, vec![2])].into_iter().collect());
+    }
+}

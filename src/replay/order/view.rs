@@ -1,0 +1,82 @@
+//! What is asked of an order by whoever finds out what holds a replay up.
+
+use super::conflict::Awaited;
+use super::{Order, Start};
+use crate::replay::work::Seq;
+
+/// The order across sessions at one moment.
+pub trait OrderView {
+    /// Whether sessions wait for turns at all, and not only for their own statements.
+    fn takes_turns(&self) -> bool;
+
+    /// Whether one statement runs at a time.
+    fn is_serial(&self) -> bool;
+
+    /// The statement whose turn it is, where one runs at a time.
+    fn turn(&self) -> Option<Start>;
+
+    /// Whether a statement waits for one that is under way.
+    fn is_waited_for(&self) -> bool;
+
+    /// The first statement in the log that waits for its turn.
+    fn first_waiting(&self) -> Option<Start>;
+
+    /// Whether a statement conflicts with nothing that is unfinished, whoever's turn it is.
+    fn may_start(&self, seq: Seq) -> bool;
+
+    /// What a statement waits for in the end because they conflict, directly or through others.
+    fn awaited_by(&self, seq: Seq) -> Vec<Awaited>;
+
+    /// Whether a statement waits for this other one, directly or through others.
+    fn waits_for(&self, seq: Seq, other: Seq) -> bool;
+
+    /// The prepared transactions that a statement waits for in the end, and whose end has not been read.
+    fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str>;
+
+    /// The database whose catalog is read before a statement gets its place in the order.
+    fn catalog_awaited_by(&self, seq: Seq) -> Option<String>;
+}
+
+impl OrderView for Order {
+    fn takes_turns(&self) -> bool {
+        self.takes_turns()
+    }
+
+    fn is_serial(&self) -> bool {
+        matches!(self, Self::Serial(..))
+    }
+
+    fn turn(&self) -> Option<Start> {
+        self.turn()
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.is_waited_for()
+    }
+
+    fn first_waiting(&self) -> Option<Start> {
+        self.first_waiting()
+    }
+
+    fn may_start(&self, seq: Seq) -> bool {
+        self.conflict_order().is_some_and(|order| order.may_start(seq))
+    }
+
+    fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
+        self.conflict_order().map(|order| order.awaited_by(seq)).unwrap_or_default()
+    }
+
+    fn waits_for(&self, seq: Seq, other: Seq) -> bool {
+        self.waits_for(seq, other)
+    }
+
+    fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {
+        self.conflict_order().map(|order| order.prepared_awaited_by(seq)).unwrap_or_default()
+    }
+
+    fn catalog_awaited_by(&self, seq: Seq) -> Option<String> {
+        let arrivals = self.arrivals().filter(|it| !it.order().is_unfinished(seq))?;
+        let wanted = arrivals.wanted().filter(|wanted| wanted.is_waited_for)?;
+        Some(wanted.login.database.clone())
+    }
+}
