@@ -38,6 +38,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod two_phase;
 mod victims;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -49,6 +50,7 @@ use pool::{Pool, Waits};
 pub use steps::{Step, finished_prepared, steps};
 use tables::TableState;
 use transactions::{Ending, Transaction};
+use two_phase::TwoPhase;
 use victims::{Victims, takes_untold_locks};
 
 use super::Start;
@@ -83,6 +85,7 @@ pub struct ConflictOrder {
     barriers: Pool,
     /// Transactions that were prepared and not finished, by name.
     prepared: HashMap<Box<str>, Transaction>,
+    two_phase: TwoPhase,
     /// Who may become a deadlock's victim.
     victims: Victims,
     /// What finished before it arrived: a stall let it run ahead.
@@ -136,6 +139,7 @@ impl ConflictOrder {
     pub fn arrive(&mut self, arrival: &Arrival, starts: &mut Vec<Start>) {
         let Arrival { seq, session, .. } = *arrival;
         let previous = self.newest_of(session);
+        self.two_phase.arrive(arrival);
         let statement = Statement {
             previous,
             ends_transaction: arrival.steps.iter().any(Step::ends_transaction),
@@ -192,6 +196,7 @@ impl ConflictOrder {
             }
             return;
         };
+        self.two_phase.finish(seq);
         let statement = self.graph.statement(id);
         let session = statement.map(|statement| statement.session);
         self.victims.released(statement.map_or(0, |statement| statement.releases));
@@ -307,6 +312,13 @@ impl ConflictOrder {
         awaited
     }
 
+    /// Whether a statement must not start whatever waits for it: what it does is not known yet, or it
+    /// finishes a transaction that is not prepared yet, and would fail.
+    pub fn is_held(&self, seq: Seq) -> bool {
+        let prepare = self.two_phase.prepare_of(seq);
+        seq > self.newest || prepare.is_some_and(|prepare| self.is_unfinished(prepare))
+    }
+
     /// The prepared transactions that a statement waits for in the end, and whose end has not been read.
     pub fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {
         let mut met = HashSet::default();
@@ -380,7 +392,8 @@ impl ConflictOrder {
             }
         }
         ending.transactions.into_iter().for_each(|transaction| self.graph.close(transaction));
-        ending.prepared.into_iter().for_each(|transaction| self.graph.prepare(transaction));
+        // It holds what it has written at least until it is prepared.
+        ending.prepared.into_iter().for_each(|transaction| self.graph.extend(transaction, id));
     }
 
     fn end_hold(&mut self, hold: Id, by: Id, undone: bool) {

@@ -149,6 +149,10 @@ mod tests {
             None
         }
 
+        fn is_held(&self, _: Seq) -> bool {
+            false
+        }
+
         fn awaited_by(&self, _: Seq) -> Vec<Awaited> {
             self.awaited.clone()
         }

@@ -28,6 +28,7 @@ use found::{Connected, Found};
 pub use locks::{Activity, LockSnapshot, Locks, PREPARED};
 pub use out_of_turn::{Ahead, OutOfTurnStart, overtaking};
 
+use super::Start;
 use super::view::OrderView;
 use crate::pglog::SessionId;
 use crate::replay::work::Seq;
@@ -347,13 +348,15 @@ impl LockStalls {
             true => answer.probe.reason == ProbeReason::SlowStatement,
             false => order.takes_turns(),
         };
+        let sessions = Connected::new(view.sessions(answer.prepared()));
+        let runs = |start: &Start| sessions.of(start.session).is_some_and(|it| it.activity.running);
         let waiting = Waiting {
             waited,
             patience: self.patience,
             no_more: view.no_more(),
-            first_waiting: order.first_waiting(),
+            // One that has been started ahead of its turn waits for the same.
+            first_waiting: order.first_waiting().filter(|start| !runs(start)),
         };
-        let sessions = Connected::new(view.sessions(answer.prepared()));
         let found = Found { answer, order, sessions, waiting, finished: self.finished, by_turn };
         let mut actions = found.actions();
         actions.retain(|action| {

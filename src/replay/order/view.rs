@@ -24,6 +24,10 @@ pub trait OrderView {
     /// Whether a statement conflicts with nothing that is unfinished, whoever's turn it is.
     fn may_start(&self, seq: Seq) -> bool;
 
+    /// Whether a statement must not start whatever waits for it: what it does is not known yet, or it
+    /// finishes a transaction that is not prepared yet.
+    fn is_held(&self, seq: Seq) -> bool;
+
     /// What a statement waits for in the end because they conflict, directly or through others.
     fn awaited_by(&self, seq: Seq) -> Vec<Awaited>;
 
@@ -60,6 +64,10 @@ impl OrderView for Order {
 
     fn may_start(&self, seq: Seq) -> bool {
         self.conflict_order().is_some_and(|order| order.may_start(seq))
+    }
+
+    fn is_held(&self, seq: Seq) -> bool {
+        self.conflict_order().is_some_and(|order| order.is_held(seq))
     }
 
     fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {

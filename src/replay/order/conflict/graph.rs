@@ -83,7 +83,8 @@ struct Entry {
 /// A transaction whose end has not been read.
 #[derive(Debug, Default)]
 struct Open {
-    /// The last statement of it that has been read; none once it is prepared.
+    /// The last statement of it that has been read. Where that prepares it, only its end is left, in
+    /// whichever session.
     newest: Option<Id>,
     /// Whether anything has come to wait for what it holds.
     is_awaited: bool,
@@ -237,11 +238,6 @@ impl Graph {
     /// This statement belongs to an open transaction.
     pub(super) fn extend(&mut self, transaction: TransactionId, statement: Id) {
         self.open.entry(transaction).or_default().newest = Some(statement);
-    }
-
-    /// Of an open transaction only its end is left, in whichever session.
-    pub(super) fn prepare(&mut self, transaction: TransactionId) {
-        self.open.entry(transaction).or_default().newest = None;
     }
 
     /// The end of the transaction has been read.

@@ -77,6 +77,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Whether what frees the waiters may still be read.
+    fn may_be_read(&self) -> bool {
+        !self.no_more && !self.has_lost_patience()
+    }
+
     pub(super) fn has_lost_patience(&self) -> bool {
         self.waited >= self.patience
     }
@@ -95,14 +100,16 @@ pub(super) fn against(blocker: Blocker, waiting: &Waiting) -> Option<StallAction
         Blocker::Session { session, next: NextOf::Statement(seq), .. } => {
             Some(StallAction::Advance(Start { session, seq }))
         }
+        Blocker::Session { next: NextOf::Nothing, .. } | Blocker::Prepared { still: true }
+            if waiting.may_be_read() =>
+        {
+            Some(StallAction::ReadOn)
+        }
         Blocker::Session { session, next: NextOf::Nothing, .. } => {
-            let is_given_up = waiting.no_more || waiting.has_lost_patience();
-            Some(if is_given_up { StallAction::GiveUp(session) } else { StallAction::ReadOn })
+            Some(StallAction::GiveUp(session))
         }
-        // One further on in the order holds the key.
-        Blocker::Prepared { still: true } => {
-            Some(waiting.first_waiting.map_or(StallAction::ReadOn, StallAction::Advance))
-        }
+        // One further on in the order may hold the key.
+        Blocker::Prepared { still: true } => waiting.first_waiting.map(StallAction::Advance),
         Blocker::ForeignBackend(backend) => Some(StallAction::ReportForeign(backend)),
     }
 }
@@ -154,14 +161,17 @@ mod tests {
     }
 
     #[test]
-    fn a_prepared_transaction_without_a_known_finisher_lets_the_next_in_the_order_start() {
-        let waiting = Waiting { first_waiting: Some(HEAD), ..waiting(SHORT, false) };
-        let prepared = |still| against(Blocker::Prepared { still }, &waiting);
-        assert_eq!(prepared(true), Some(StallAction::Advance(HEAD)));
-        assert_eq!(prepared(false), None, "what has finished meanwhile may have been its end");
-        let nobody = Waiting { first_waiting: None, ..waiting };
-        let unread = against(Blocker::Prepared { still: true }, &nobody);
-        assert_eq!(unread, Some(StallAction::ReadOn));
+    fn a_prepared_transaction_without_a_known_finisher_is_read_on_for_and_then_the_next_starts() {
+        let prepared = |still, waited, no_more| {
+            let waiting = Waiting { first_waiting: Some(HEAD), ..waiting(waited, no_more) };
+            against(Blocker::Prepared { still }, &waiting)
+        };
+        assert_eq!(prepared(true, SHORT, false), Some(StallAction::ReadOn));
+        assert_eq!(prepared(true, SHORT, true), Some(StallAction::Advance(HEAD)));
+        assert_eq!(prepared(true, LONG, false), Some(StallAction::Advance(HEAD)));
+        assert_eq!(prepared(false, LONG, true), None, "what has finished may have been its end");
+        let nobody = against(Blocker::Prepared { still: true }, &waiting(LONG, true));
+        assert_eq!(nobody, None);
     }
 
     #[test]

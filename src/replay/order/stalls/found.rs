@@ -29,7 +29,7 @@ impl Connected {
         self.backends.get(&backend)
     }
 
-    fn of(&self, session: SessionId) -> Option<&OnTarget> {
+    pub(super) fn of(&self, session: SessionId) -> Option<&OnTarget> {
         self.served_by(*self.sessions.get(&session)?)
     }
 
@@ -59,6 +59,8 @@ impl<O: OrderView> Found<'_, O> {
         for (backend, waiters) in self.answer.locks.blockers() {
             let action = against(self.blocker(backend), &self.waiting);
             match action {
+                Some(StallAction::EndEarly(start) | StallAction::Advance(start))
+                    if self.order.is_held(start.seq) => {}
                 Some(StallAction::EndEarly(start)) if self.by_turn => {
                     may_start.push(self.out_of_turn(start, true, backend, &waiters));
                 }

@@ -26,6 +26,7 @@ struct Replay {
     turn: Option<Seq>,
     is_waited_for: bool,
     first_waiting: Option<Start>,
+    held: Option<Seq>,
     awaited: HashMap<Seq, Vec<Awaited>>,
     sessions: Vec<OnTarget>,
     no_more: bool,
@@ -92,6 +93,10 @@ impl OrderView for Replay {
 
     fn first_waiting(&self) -> Option<Start> {
         self.first_waiting
+    }
+
+    fn is_held(&self, seq: Seq) -> bool {
+        self.held == Some(seq)
     }
 
     fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
@@ -440,10 +445,15 @@ fn who_finishes_a_prepared_transaction_goes_on_and_of_several_the_first_in_the_l
 
 #[test]
 fn behind_a_prepared_transaction_that_nobody_is_known_to_finish_the_next_in_the_order_starts() {
-    let replay = || Replay::serial(3).runs(1, 3).rests(2, NextOf::Statement(Seq(4)));
-    assert_eq!(done(&replay(), &[(1, PREPARED)]), [StallAction::ReadOn], "nobody waits for a turn");
-    let replay = Replay { first_waiting: Some(start(2, 4)), ..replay() };
+    let replay = Replay::serial(3).runs(1, 3).rests(2, NextOf::Statement(Seq(4)));
+    let mut replay = Replay { first_waiting: Some(start(2, 4)), ..replay };
+    assert_eq!(done(&replay, &[(1, PREPARED)]), [StallAction::ReadOn], "its end may be read");
+    replay.no_more = true;
     assert_eq!(done(&replay, &[(1, PREPARED)]), [StallAction::Advance(start(2, 4))]);
+    let started = Replay { first_waiting: Some(start(2, 4)), ..Replay::serial(3) };
+    let started = Replay { no_more: true, ..started.runs(1, 3).runs(2, 4) };
+    let found = done(&started, &[(1, PREPARED), (2, PREPARED)]);
+    assert_eq!(found, [], "it has been started, and waits for the same");
     let mut stalls = stalls();
     let answer = answer(&mut stalls, &replay, &[(1, PREPARED)]);
     stalls.note_finished();
@@ -451,8 +461,16 @@ fn behind_a_prepared_transaction_that_nobody_is_known_to_finish_the_next_in_the_
 }
 
 #[test]
+fn what_the_order_holds_whatever_waits_for_it_is_not_started() {
+    let mut replay = Replay::conflict().runs(1, 3).rests(2, NextOf::Statement(Seq(9)));
+    replay.held = Some(Seq(9));
+    assert_eq!(done(&replay, &[(1, 2)]), []);
+}
+
+#[test]
 fn a_statement_whose_session_has_no_connection_is_not_started() {
-    let replay = Replay { first_waiting: Some(start(9, 4)), ..Replay::serial(3).runs(1, 3) };
+    let replay = Replay { first_waiting: Some(start(9, 4)), no_more: true, ..Replay::serial(3) };
+    let replay = replay.runs(1, 3);
     assert_eq!(done(&replay, &[(1, PREPARED)]), [], "it asks again when it has one");
 }
 

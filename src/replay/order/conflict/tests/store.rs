@@ -24,7 +24,14 @@ pub(super) enum Op {
     Rollback,
     Savepoint,
     RollbackTo,
+    /// The transaction leaves its session, under this name.
+    Prepare(u64),
+    /// Ends it from any session; whether it is kept.
+    FinishPrepared(u64, bool),
 }
+
+/// Prepared transactions own locks by their names, behind all sessions.
+const PREPARED: usize = 1 << 20;
 
 /// A row: one of a key, or one that the statement with this number has added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,9 +92,21 @@ pub(super) struct Store {
     open: HashMap<usize, Open>,
 }
 
-/// The session that holds the lock which was wanted.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Blocked(pub(super) usize);
+/// Who holds the lock that was wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocked {
+    Session(usize),
+    Prepared(u64),
+}
+
+impl Blocked {
+    fn by(owner: usize) -> Self {
+        match owner.checked_sub(PREPARED) {
+            Some(gid) => Self::Prepared(gid as u64),
+            None => Self::Session(owner),
+        }
+    }
+}
 
 impl Store {
     pub(super) fn new(tables: u32, keys: u64) -> Self {
@@ -126,11 +145,44 @@ impl Store {
                 open.savepoint = Some(open.undo.len());
             }
             Op::RollbackTo => self.undo(session),
+            Op::Prepare(gid) => self.prepare(session, PREPARED + gid as usize),
+            Op::FinishPrepared(gid, keep) => {
+                let owner = PREPARED + gid as usize;
+                assert!(self.open.contains_key(&owner), "{gid} is finished before it is prepared");
+                self.end(owner, keep);
+            }
         }
         if !self.open.get(&session).is_some_and(|open| open.block) {
             self.end(session, true);
         }
         Ok(seen)
+    }
+
+    /// Whether the session is in a transaction block.
+    pub(super) fn in_block(&self, session: usize) -> bool {
+        self.open.get(&session).is_some_and(|open| open.block)
+    }
+
+    /// What the session has open is undone.
+    pub(super) fn roll_back(&mut self, session: usize) {
+        self.end(session, false);
+    }
+
+    /// All that the session holds is the prepared transaction's from now on.
+    fn prepare(&mut self, session: usize, prepared: usize) {
+        let mut open = self.open.remove(&session).unwrap_or_default();
+        for undo in &mut open.undo {
+            let (Undo::Write(place, _) | Undo::Share(place)) = undo;
+            if let Some(row) = self.rows.get_mut(place) {
+                let holders = row.written.iter_mut().map(|(holder, _)| holder);
+                let holders = holders.chain(&mut row.sharing);
+                holders.filter(|it| **it == session).for_each(|it| *it = prepared);
+            }
+            if let Undo::Write(_, Some((holder, _))) = undo {
+                *holder = prepared;
+            }
+        }
+        self.open.insert(prepared, open);
     }
 
     fn visible(&self, session: usize, row: &Row) -> Option<Version> {
@@ -145,7 +197,7 @@ impl Store {
             && holder != session
             && row.committed.map(incarnation) != Some(version.incarnation)
         {
-            return Err(Blocked(holder));
+            return Err(Blocked::by(holder));
         }
         row.sharing.push(session);
         self.open.entry(session).or_default().undo.push(Undo::Share(place));
@@ -156,7 +208,7 @@ impl Store {
     fn replace(&mut self, session: usize, number: u64, place: Place) -> Result<(), Blocked> {
         let sharing = self.rows[&place].sharing.iter();
         if let Some(other) = sharing.copied().find(|other| *other != session) {
-            return Err(Blocked(other));
+            return Err(Blocked::by(other));
         }
         self.change(session, number, |at| at == place)?;
         if let Some((_, version)) = self.rows.get_mut(&place).and_then(|row| row.written.as_mut()) {
@@ -188,7 +240,7 @@ impl Store {
             if let Some((holder, _)) = row.written
                 && holder != session
             {
-                return Err(Blocked(holder));
+                return Err(Blocked::by(holder));
             }
             let value = version.value.wrapping_mul(31).wrapping_add(number as i64);
             new.push((*place, Version { value, ..version }));
