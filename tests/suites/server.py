@@ -93,7 +93,7 @@ class Server:
     def start(self, **settings):
         """Starts it, and waits until it lets clients in."""
         self.port = free_port()
-        options = [f"--{name}={str(value)}" for name, value in {"port": self.port, **settings}.items()]
+        options = [f"--{name}={value}" for name, value in {"port": self.port, **settings}.items()]
         with open(self.folder / "server.log", "a") as log:
             self.process = subprocess.Popen(
                 as_server([BIN / "postgres", "-D", self.folder, *options]), stdin=subprocess.DEVNULL, stdout=log,

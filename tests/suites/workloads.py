@@ -78,7 +78,7 @@ class Sysbench:
 
     def prepare(self, load):
         load.server.psql("create database app")
-        self.sysbench(load, "oltp_common", "prepare")
+        self.sysbench(load, "oltp_read_write", "prepare")
 
     def load(self, load):
         for script, threads, events in self.runs:
@@ -86,8 +86,6 @@ class Sysbench:
 
     def sysbench(self, load, script, command, *options):
         program, environment, scripts = software.sysbench()
-        if script == "oltp_common":
-            script = "oltp_read_write"
         load.run([*program, scripts / f"{script}.lua", "--db-driver=pgsql", "--pgsql-host=127.0.0.1",
                   f"--pgsql-port={load.server.port}", "--pgsql-user=postgres", "--pgsql-db=app",
                   f"--tables={self.TABLES}", f"--table-size={self.ROWS}", "--rand-seed=7", *options, command],
