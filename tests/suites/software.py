@@ -14,17 +14,23 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PGXS = BIN.parent / "lib/pgxs/src/test"
 
 
-def run(command, **more):
-    """Runs what has to succeed; what it says stays in target/suites/software.log."""
+def succeeds(command, **more):
+    """Runs something. What it says stays in target/suites/software.log."""
     with open(FOLDER / "software.log", "a") as log:
-        done = subprocess.run([str(word) for word in command], stdout=log, stderr=log, check=False, **more)
-    if done.returncode:
+        return subprocess.run([str(word) for word in command], stdout=log, stderr=log, check=False,
+                              **more).returncode == 0
+
+
+def run(command, **more):
+    """Runs what has to succeed."""
+    if not succeeds(command, **more):
         sys.exit(f"{command[0]} failed, see {FOLDER}/software.log")
 
 
 def apt(*words):
-    """apt-get with lists of its own: deb-src, and nobody's configuration."""
+    """apt-get with lists of its own: deb-src, and nobody's configuration. Whether it succeeds."""
     apt_folder = FOLDER / "apt"
+    (FOLDER / "archives").mkdir(parents=True, exist_ok=True)
     if not apt_folder.exists():
         (apt_folder / "lists/partial").mkdir(parents=True)
         (apt_folder / "archives/partial").mkdir(parents=True)
@@ -37,19 +43,26 @@ def apt(*words):
             f"{kind} [signed-by={KEYRING}] http://deb.debian.org/{archive} {suite} main\n"
             for kind in ("deb", "deb-src") for archive, suite in suites))
         apt("update")
-    run(["apt-get", "-o", f"Dir::Etc::SourceList={apt_folder}/sources.list", "-o", "Dir::Etc::SourceParts=/dev/null",
+    return succeeds(
+        ["apt-get", "-o", f"Dir::Etc::SourceList={apt_folder}/sources.list", "-o", "Dir::Etc::SourceParts=/dev/null",
          "-o", f"Dir::State::Lists={apt_folder}/lists", "-o", f"Dir::Cache={apt_folder}",
          "-o", "APT::Sandbox::User=root", "-qy", *words], cwd=FOLDER / "archives")
 
 
-def unpacked(name, *packages):
+def fetch(command, package, version=None):
+    """Fetches a package; the archive may hold another revision than the one that is wanted, or that is installed."""
+    exact = version and apt(*command, f"{package}={version}")
+    if not exact and not apt(*command, package):
+        sys.exit(f"{package} can't be fetched, see {FOLDER}/software.log")
+
+
+def unpacked(name, *packages, version=None):
     """A folder with the content of these packages."""
     folder = FOLDER / name
     if not folder.exists():
-        (FOLDER / "archives").mkdir(parents=True, exist_ok=True)
-        apt("download", *packages)
         for package in packages:
-            file = max((FOLDER / "archives").glob(f"{package.split('=')[0]}_*.deb"), key=os.path.getmtime)
+            fetch(["download"], package, version)
+            file = max((FOLDER / "archives").glob(f"{package}_*.deb"), key=os.path.getmtime)
             run(["dpkg", "-x", file, folder])
     return folder
 
@@ -64,19 +77,20 @@ def postgres_version():
 
 
 def postgres_tests():
-    """src/test of the installed server's source, with regress.so built in it."""
-    version = postgres_version()
-    folder = FOLDER / f"postgresql-{version.split('-')[0]}/src/test"
-    library = folder / "regress/regress.so"
+    """src/test of the server's source, with regress.so built in it."""
+    folder = FOLDER / "postgresql"
+    tests = folder / "src/test"
+    library = tests / "regress/regress.so"
     if not library.exists():
-        (FOLDER / "archives").mkdir(parents=True, exist_ok=True)
-        apt("source", "--download-only", f"postgresql-15={version}")
-        source = FOLDER / "archives" / f"postgresql-15_{version.split('-')[0]}.orig.tar.bz2"
-        run(["tar", "-xjf", source, "-C", FOLDER])
-        headers = unpacked("headers", f"postgresql-server-dev-15={version}") / "usr/include/postgresql"
+        version = postgres_version()
+        fetch(["source", "--download-only"], "postgresql-15", version)
+        source = max((FOLDER / "archives").glob("postgresql-15_*.orig.tar.bz2"), key=os.path.getmtime)
+        folder.mkdir(exist_ok=True)
+        run(["tar", "-xjf", source, "-C", folder, "--strip-components=1"])
+        headers = unpacked("headers", "postgresql-server-dev-15", version=version) / "usr/include/postgresql"
         run(["cc", "-O1", "-w", "-fPIC", "-shared", f"-I{headers}/15/server", f"-I{headers}/internal",
-             "-I/usr/include/postgresql", "-o", library, folder / "regress/regress.c"])
-    return folder
+             "-I/usr/include/postgresql", "-o", library, tests / "regress/regress.c"])
+    return tests
 
 
 def sysbench():
