@@ -79,6 +79,7 @@ struct Connection {
     backend: i32,
     state: SharedSession,
     turns: Recipient<Turn>,
+    login: Arc<Login>,
 }
 
 impl Connection {
@@ -213,7 +214,7 @@ impl Handler<Connected> for Sequencer {
             application_name: "kreplay".to_owned(),
             ..(*login).clone()
         });
-        self.sessions.insert(session, Connection { backend, state, turns });
+        self.sessions.insert(session, Connection { backend, state, turns, login });
     }
 }
 

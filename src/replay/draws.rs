@@ -65,12 +65,6 @@ pub fn of_failed(
     }
 }
 
-/// Whether a statement may draw from a sequence, as far as its text tells.
-pub fn may_draw(statement: &Statement, prepared: impl Fn(&str) -> Option<Box<str>>) -> bool {
-    let texts = statement.outline.parts.iter().map(|part| &statement.sql[part.range.clone()]);
-    texts.into_iter().any(|text| of_text(text, &prepared) != Draws::No)
-}
-
 fn of_text(sql: &str, prepared: &dyn Fn(&str) -> Option<Box<str>>) -> Draws {
     let draws = parsed(sql).into_iter().map(|node| match node {
         NodeEnum::ExecuteStmt(execute) => {

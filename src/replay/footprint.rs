@@ -309,12 +309,6 @@ impl Footprint {
         self.widen(Some(why));
     }
 
-    /// Whether it may draw from a sequence.
-    pub fn may_draw(&self) -> bool {
-        let draws = |access: &Access| matches!(access, Access::Draw(_) | Access::Everything);
-        self.accesses.iter().any(draws)
-    }
-
     /// Adds what another statement does.
     fn join(&mut self, other: Self) {
         for access in other.accesses {

@@ -52,8 +52,6 @@ pub struct Work {
     reported: AtomicBool,
     /// How often its connection was lost while it was under way.
     losses: AtomicU8,
-    /// Whether it is known to draw from no sequence.
-    draws_nothing: AtomicBool,
 }
 
 /// How a statement ended on the source.
@@ -115,7 +113,6 @@ impl Work {
             end: Mutex::new(end),
             reported: AtomicBool::new(false),
             losses: AtomicU8::new(0),
-            draws_nothing: AtomicBool::new(false),
         }
     }
 
@@ -157,16 +154,6 @@ impl Work {
     /// Whether its connection was ever lost while it was under way.
     pub fn has_lost_connection(&self) -> bool {
         self.losses.load(Ordering::Relaxed) > 0
-    }
-
-    /// As the catalog tells, it draws from no sequence.
-    pub fn note_draws_nothing(&self) {
-        self.draws_nothing.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether that is known.
-    pub fn draws_nothing(&self) -> bool {
-        self.draws_nothing.load(Ordering::Relaxed)
     }
 
     /// Whether its outcome has been told: if it is run again, nothing waits for it.

@@ -26,6 +26,16 @@ const PREPARED_BLOCKERS: &str = "
     WHERE NOT w.granted AND w.pid = ANY ($1::int4[])
     ORDER BY p.gid";
 
+// What draws from a sequence holds a lock on it until its transaction ends.
+const DRAWN_NOTHING: &str = "
+    SELECT pid FROM pg_catalog.unnest($1::int4[]) waiter(pid)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_locks l
+        JOIN pg_catalog.pg_database d ON d.oid = l.database
+        JOIN pg_catalog.pg_class c ON c.oid = l.relation
+        WHERE l.pid = waiter.pid AND d.datname = pg_catalog.current_database()
+            AND c.relkind = 'S')";
+
 const CLIENTS: &str = "
     SELECT pid, COALESCE(NULLIF(application_name, ''), backend_type, '')::text,
         COALESCE(state, '')::text
@@ -57,6 +67,13 @@ impl Observer {
     /// locks have no backend; that on its own number tells whose they are.
     pub async fn prepared_blockers(&self, pids: &[i32]) -> Result<Vec<String>, ObserveError> {
         let rows = self.client.query(PREPARED_BLOCKERS, &[&pids]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Those of these backends whose open transactions have drawn from no sequence. They are connected to
+    /// the same database.
+    pub async fn drawn_nothing(&self, pids: &[i32]) -> Result<Vec<i32>, ObserveError> {
+        let rows = self.client.query(DRAWN_NOTHING, &[&pids]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 

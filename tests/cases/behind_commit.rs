@@ -30,7 +30,10 @@ struct Situations {
 impl Situations {
     fn new() -> Self {
         let log = Log::new().at_once(0.04);
-        Self { log, setup: String::new(), right: Vec::new() }
+        let setup = "create table drawn_before (id serial); create function run(s text) returns void \
+            language plpgsql as 'begin execute s; end';";
+        let setup = setup.to_owned();
+        Self { log, setup, right: Vec::new() }
     }
 
     /// The sessions are `pid`, whose transaction is open, and those behind it.
@@ -103,9 +106,20 @@ fn a_statement_that_waits_for_a_commit_behind_which_it_began_runs_again_behind_i
             let log = log.ended(a, ["prepare transaction 'x'"]).ended(a + 1, [sql(ADDS)]);
             log.ended(a + 2, ["commit prepared 'x'"])
         })
+        .add("dynamic", SEEN, |log, a, _| {
+            let call = "select run('update dynamic set k = k + 100 where tag = ''y''')";
+            log.ended(a + 1, [call]).ended(a, ["commit"])
+        })
+        // No other number may be drawn than on the source.
+        .add("drawn", UNSEEN, |log, a, sql| {
+            let log = log.ended(a + 1, ["begin", "insert into drawn_before values (default)"]);
+            let log = log.ended(a + 1, [sql(ADDS)]).ended(a, ["commit"]).ended(a + 1, ["commit"]);
+            log.ended(a + 2, ["insert into drawn_before values (default)"])
+        })
         .check(&["serial", "conflict"], |replayed| {
             let broken = &replayed.finished.report["stalls_broken"];
-            assert_eq!(broken["run_again"], 8, "{}", replayed.finished);
+            assert_eq!(broken["run_again"], 9, "{}", replayed.finished);
+            replayed.rows("select id from drawn_before order by id", &["1", "2"]);
         });
 }
 

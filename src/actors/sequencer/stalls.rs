@@ -150,7 +150,7 @@ impl Sequencer {
                 self.stalls.observer.keep(observer);
                 let (stalls, view) = self.stalls();
                 for action in stalls.locks.probed(&snapshot, stalls.now(), &view) {
-                    self.act(action, snapshot.locks());
+                    self.act(action, snapshot.locks(), ctx);
                 }
             }
             Err(error) => {
@@ -168,10 +168,12 @@ impl Sequencer {
         self.set_timer(ctx);
     }
 
-    fn act(&mut self, action: StallAction, locks: &Locks) {
+    fn act(&mut self, action: StallAction, locks: &Locks, ctx: &mut Context<Self>) {
         match action {
-            StallAction::EndEarly(start) => self.run_ahead(start, StallBreak::EarlyEnd, locks),
-            StallAction::Advance(start) => self.run_ahead(start, StallBreak::EarlyAdvance, locks),
+            StallAction::EndEarly(start) => self.run_ahead(start, StallBreak::EarlyEnd, locks, ctx),
+            StallAction::Advance(start) => {
+                self.run_ahead(start, StallBreak::EarlyAdvance, locks, ctx)
+            }
             StallAction::ReadOn => self.ask_for_more(),
             StallAction::GiveUp(session) => {
                 self.overview.stall_broken(StallBreak::BlockerClosed);
@@ -188,8 +190,14 @@ impl Sequencer {
         }
     }
 
-    fn run_ahead(&mut self, start: Start, reason: StallBreak, locks: &Locks) {
-        if self.withdraw_before(start, locks) {
+    fn run_ahead(
+        &mut self,
+        start: Start,
+        reason: StallBreak,
+        locks: &Locks,
+        ctx: &mut Context<Self>,
+    ) {
+        if self.withdraw_before(start, locks, ctx) {
             return;
         }
         self.note_they_see_less(start, locks);

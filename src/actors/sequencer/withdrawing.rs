@@ -1,11 +1,12 @@
 //! Statements that are withdrawn before the end is run that they wait for, and run again behind it.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tracing::debug;
 
-use super::Sequencer;
+use super::{Connection, Sequencer};
 use crate::actors::messages::{AskEarlyEnd, Turn, Withdrawn};
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
@@ -16,6 +17,7 @@ use crate::replay::order::withdrawals::{
     Direction, Withdrawals, began_behind, may_have_begun_behind, shows_more,
 };
 use crate::replay::work::{Seq, Work};
+use crate::target::Login;
 
 /// The statements that are withdrawn.
 #[derive(Default)]
@@ -23,6 +25,8 @@ pub(super) struct Withdrawing {
     withdrawals: Withdrawals,
     /// When one was begun last.
     since: Option<Instant>,
+    /// Ends before which the target is asked what those that wait for them have drawn.
+    asked: HashSet<Seq>,
     /// Statements that have failed, and may be for what is to come.
     failed: Vec<Start>,
 }
@@ -33,7 +37,15 @@ const LONGEST: Duration = Duration::from_secs(2);
 impl Sequencer {
     /// Withdraws the statements that began behind this end on the source, before it is run ahead of its
     /// turn. Returns whether the end waits for that.
-    pub(super) fn withdraw_before(&mut self, end: Start, locks: &Locks) -> bool {
+    pub(super) fn withdraw_before(
+        &mut self,
+        end: Start,
+        locks: &Locks,
+        ctx: &mut Context<Self>,
+    ) -> bool {
+        if self.withdrawing.asked.contains(&end.seq) {
+            return true;
+        }
         if self.withdrawing.withdrawals.has_end(end.seq) {
             if self.withdrawing.since.is_none_or(|since| since.elapsed() >= LONGEST) {
                 let directions = self.withdrawing.withdrawals.give_up(end.seq);
@@ -45,10 +57,53 @@ impl Sequencer {
         if waiters.is_empty() {
             return false;
         }
-        self.withdrawing.since = Some(Instant::now());
-        let directions = self.withdrawing.withdrawals.begin(end, waiters);
-        self.direct(directions);
+        self.withdrawing.asked.insert(end.seq);
+        let asking = self.drawn_nothing(&waiters);
+        ctx.spawn(asking.into_actor(self).map(move |drawn_nothing, actor, _| {
+            let drawn_nothing = drawn_nothing.unwrap_or_else(|error| {
+                debug!("can't ask what a waiting statement has drawn from sequences: {error}");
+                Vec::new()
+            });
+            actor.withdraw_undrawn(end, waiters, &drawn_nothing);
+        }));
         true
+    }
+
+    /// Asks in their database which of these have surely drawn from no sequence.
+    fn drawn_nothing(
+        &self,
+        waiters: &[Start],
+    ) -> impl Future<Output = Result<Vec<i32>, String>> + use<> {
+        let waiters: Vec<&Connection> =
+            waiters.iter().filter_map(|waiter| self.sessions.get(&waiter.session)).collect();
+        let backends: Vec<i32> = waiters.iter().map(|waiter| waiter.backend).collect();
+        let login = self
+            .settings
+            .observer
+            .clone()
+            .zip(waiters.first())
+            .map(|(login, first)| Login { database: first.login.database.clone(), ..login });
+        let target = self.settings.target.clone();
+        async move {
+            let login = login.ok_or("no session has logged in")?;
+            let observer = target.observe(&login).await.map_err(|error| error.to_string())?;
+            observer.drawn_nothing(&backends).await.map_err(|error| error.to_string())
+        }
+    }
+
+    /// Withdraws those that have drawn nothing; the others go on when the end has come.
+    fn withdraw_undrawn(&mut self, end: Start, waiters: Vec<Start>, drawn_nothing: &[i32]) {
+        self.withdrawing.asked.remove(&end.seq);
+        let (undrawn, drawn): (Vec<Start>, Vec<Start>) = waiters.into_iter().partition(|waiter| {
+            let session = self.sessions.get(&waiter.session);
+            session.is_some_and(|session| drawn_nothing.contains(&session.backend))
+        });
+        for Start { session, seq } in drawn {
+            self.tell(session, Turn::SeesLess(seq));
+        }
+        self.withdrawing.since = Some(Instant::now());
+        let directions = self.withdrawing.withdrawals.begin(end, undrawn);
+        self.direct(directions);
     }
 
     /// The statements that wait for the end's locks, directly or behind others, and began behind it on the

@@ -62,9 +62,10 @@ pub enum Direction {
 impl Withdrawals {
     /// An end is to be run early, and these statements under way are to be run again behind it.
     pub fn begin(&mut self, end: Start, waiters: Vec<Start>) -> Vec<Direction> {
-        let directions = waiters.iter().copied().map(Direction::Withdraw);
-        let directions = directions.collect();
+        let mut directions: Vec<Direction> =
+            waiters.iter().copied().map(Direction::Withdraw).collect();
         self.add(end, waiters, false);
+        directions.extend(self.advance());
         directions
     }
 

@@ -6,9 +6,8 @@
 use super::steps::Step;
 use super::{Next, Role, Session};
 use crate::pglog::SqlState;
-use crate::replay::draws;
 use crate::replay::request::TransactionStatus as Status;
-use crate::replay::work::{Seq, Work};
+use crate::replay::work::Seq;
 
 /// How far it is with taking back the statement that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +21,8 @@ pub(super) enum Withdrawing {
 }
 
 impl Session {
-    /// Takes back this statement, if it runs and nothing would be lost by that. Returns whether it is to
-    /// be canceled.
+    /// Takes back this statement, if it runs and a rollback undoes what its transaction did, but for what it
+    /// drew from sequences. Returns whether it is to be canceled.
     pub fn withdraw(&mut self, seq: Seq) -> bool {
         let may = self.may_withdraw(seq);
         if may {
@@ -67,13 +66,6 @@ impl Session {
             && self.undoing.is_none()
             && !work.end().source.is_transient()
             && self.is_undone_by_rollback(work, before, self.sent.iter().skip(1), self.status)
-            && !self.transaction.iter().chain([work]).any(|work| self.may_draw(work))
-    }
-
-    /// Whether running the statement twice may draw twice from a sequence.
-    fn may_draw(&self, work: &Work) -> bool {
-        let prepared = |name: &str| self.context.prepared(name).map(Into::into);
-        !work.draws_nothing() && draws::may_draw(&work.statement, prepared)
     }
 
     /// Whether a failure that the target alone has is that of the cancellation. It may have hit the

@@ -212,9 +212,6 @@ impl Arrivals {
         if let Some(why) = footprint.widened {
             *self.widened.entry(why).or_default() += 1;
         }
-        if !footprint.may_draw() {
-            work.note_draws_nothing();
-        }
         let steps = steps(&work.statement);
         footprint.accesses.extend(steps.iter().filter_map(|step| match step {
             Step::Prepare(name) | Step::FinishPrepared { name, .. } => {

@@ -74,10 +74,6 @@ fn what_is_not_undone_by_a_rollback_is_not_taken_back() {
         (&[][..], "call p()", None),
         (&["begin", "select pg_advisory_lock(1)"], "update 1", None),
         (&["begin", "deallocate all"], "update 1", None),
-        // Another number would be drawn.
-        (&["begin", "insert into t (a) values (1)"], "update 1", None),
-        (&[], "insert into t (a) values (1)", None),
-        (&[], "update t set a = nextval('s')", None),
         // That would run before it does.
         (&[], "update 1", Some("update 2")),
     ] {
@@ -94,16 +90,6 @@ fn what_is_not_undone_by_a_rollback_is_not_taken_back() {
         replay.send();
         assert!(!replay.session.withdraw(seq), "{last}");
     }
-}
-
-#[test]
-fn what_is_known_to_draw_nothing_is_taken_back_whatever_its_text_says() {
-    let mut replay = Replay::new(settings());
-    let work = replay.push("insert into t (a) values (1)", Protocol::Simple, ok());
-    replay.send();
-    assert!(!replay.session.withdraw(work.seq));
-    work.note_draws_nothing();
-    assert!(replay.session.withdraw(work.seq));
 }
 
 #[test]
