@@ -129,7 +129,7 @@ fn assert_no_session_overtakes_itself(seen: &[Seen]) {
 #[test]
 fn in_serial_order_no_statement_starts_before_its_predecessor_in_the_log_has_finished() {
     for seed in [1, 2] {
-        let seen = seen(seed, &[]);
+        let seen = seen(seed, &["--order", "serial"]);
         assert_eq!(out_of_order(&seen), None, "seed {seed}: {seen:?}");
     }
     let seen = seen(3, &["--order", "serial", "--workers", "3", "--spin", "50us"]);
