@@ -228,6 +228,6 @@ mod tests {
     fn names_are_those_of_the_help() {
         assert_eq!(name("verify-full"), Ok(super::super::SslMode::VerifyFull));
         let error = name::<super::super::Order>("parallel").unwrap_err();
-        assert_eq!(error, "expected one of serial, conflict, session");
+        assert_eq!(error, "expected one of conflict, serial, session");
     }
 }

@@ -211,7 +211,7 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("skipSelects", "maybe", "true or false"),
         ("timeoutMS", "5s", "whole number"),
         ("PGSSLMODE", "always", "disable, allow, prefer"),
-        ("KREPLAY_ORDER", "parallel", "serial, conflict, session"),
+        ("KREPLAY_ORDER", "parallel", "conflict, serial, session"),
         ("RUST_LOG", "kreplay=loud", "level"),
         ("KREPLAY_MAP_USER", "a=b,c", "source"),
     ] {

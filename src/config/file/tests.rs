@@ -104,7 +104,7 @@ fn an_error_of_syntax_has_its_line_and_shows_nothing_of_the_file() {
 #[test]
 fn a_value_that_the_flag_would_refuse_is_told_with_its_line_and_the_flag() {
     for (text, right) in [
-        ("order = 'parallel'", "expected one of serial, conflict, session"),
+        ("order = 'parallel'", "expected one of conflict, serial, session"),
         ("db-port = 70000", "1 to 65535"),
         ("idle-timeout = 5", "with its unit"),
         ("after = 2025-11-23T00:00:00", "RFC 3339"),
