@@ -33,6 +33,7 @@ use crate::replay::ledger::{Fate, Filtered};
 use crate::replay::logins::LogIns;
 use crate::replay::pace::Moment;
 use crate::replay::session::{Amended, Closing, Findings, Session, SessionSettings};
+use crate::replay::silence::{self, SilentSession};
 use crate::replay::waits::Waits;
 use crate::target::Login;
 
@@ -78,9 +79,6 @@ struct Entry {
     last_record: Instant,
     given_up: bool,
 }
-
-/// How long a silent session's settings are remembered in case it goes on.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Daemon → supervisor: the actors and connections around it, which know it themselves.
 #[derive(Message)]
@@ -225,7 +223,8 @@ impl Supervisor {
         let now = self.around.as_ref().map(|around| Moment::after(around.began.elapsed()));
         let mut waits = Waits::default();
         let mut states = [0usize; SessionState::ALL.len()];
-        for entry in self.sessions.values_mut() {
+        let mut may_be_forgotten = Vec::new();
+        for (session, entry) in &mut self.sessions {
             let silent = entry.last_record.elapsed();
             let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
             states[kind(&state) as usize] += 1;
@@ -244,11 +243,19 @@ impl Supervisor {
                 entry.given_up = true;
                 entry.address.do_send(Turn::GiveUp);
             }
-            if silent >= REMEMBERED {
-                // As if its source had ended it: the record that says so is lost.
-                state.close(Closing::Expired);
-                entry.address.do_send(Wake);
-            }
+            let silent = SilentSession {
+                session: *session,
+                silent,
+                is_connected: state.is_connected(),
+                has_memory: state.has_memory(),
+            };
+            may_be_forgotten.extend(silent.may_be_forgotten().then_some(silent));
+        }
+        for session in silence::forgotten(may_be_forgotten) {
+            let Some(entry) = self.sessions.get(&session) else { continue };
+            // As if its source had ended it: the record that says so is lost.
+            entry.state.lock().unwrap_or_else(PoisonError::into_inner).close(Closing::Expired);
+            entry.address.do_send(Wake);
         }
         self.overview.waited(&waits);
         let connections = self.around.as_ref().map_or(0, |around| around.backends.len());

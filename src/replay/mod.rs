@@ -25,6 +25,7 @@ pub mod request;
 pub mod session;
 pub mod settings;
 pub mod shape;
+pub mod silence;
 pub mod snapshots;
 pub mod waits;
 pub mod window;
