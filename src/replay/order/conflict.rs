@@ -150,9 +150,16 @@ impl ConflictOrder {
         let open = &mut self.sessions.entry(session).or_default().transaction;
         let ending = transactions::step(open, &mut self.prepared, id, arrival);
         let transaction = open.as_ref().map(|open| open.id);
-        let accesses = match ending.is_barrier {
-            true => &[Access::Everything][..],
-            false => &arrival.footprint.accesses,
+        let barrier: Vec<Access>;
+        let accesses = if ending.is_barrier {
+            // A barrier that stands for a PREPARE may wait for what that holds: its COMMIT would not wait
+            // for the barrier then, but has to for the PREPARE.
+            let draws =
+                arrival.footprint.accesses.iter().filter(|it| matches!(it, Access::Draw(_)));
+            barrier = [Access::Everything].into_iter().chain(draws.copied()).collect();
+            &barrier
+        } else {
+            &arrival.footprint.accesses
         };
         self.conflicts(arrival, accesses, &mut waits);
         if takes_untold_locks(accesses) {

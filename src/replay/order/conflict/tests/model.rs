@@ -175,6 +175,18 @@ proptest! {
     }
 
     #[test]
+    fn two_phase_commit_amid_catalog_pauses_and_few_connections_changes_no_state(
+        shape in shapes(),
+        window in 1usize..40,
+        connections in 1usize..4,
+        seed in any::<u64>(),
+    ) {
+        let shape = Shape { two_phase: true, stale_catalogs: true, ..shape };
+        let conditions = Conditions { catalog_pauses: true, connections, ..at_peace(window) };
+        replayed(&shape, &conditions, seed)?;
+    }
+
+    #[test]
     fn transactions_that_are_rolled_back_and_run_again_end_in_the_source_s_state(
         shape in shapes(),
         window in 1usize..40,
