@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod connection;
+mod documentation;
 mod fixtures;
 mod grafana;
 mod kafka_source;

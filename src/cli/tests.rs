@@ -83,7 +83,8 @@ fn a_completion_script_knows_the_flags() {
     };
 }
 
-const README: &str = include_str!("../../README.md");
+const FLAGS: &str = include_str!("../../docs/reference/flags.md");
+const EXIT_CODES: &str = include_str!("../../docs/reference/exit-codes.md");
 
 /// What stands between `[key: ` and `]` in a help text.
 fn noted<'a>(help: &'a str, key: &str) -> Option<&'a str> {
@@ -92,15 +93,15 @@ fn noted<'a>(help: &'a str, key: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn the_readme_has_every_flag_with_its_letter_default_and_variables() {
+fn the_documentation_has_every_flag_with_its_letter_default_and_variables() {
     for argument in Cli::command().get_arguments() {
         let Some(long) = argument.get_long() else { continue };
         let cell = format!("`--{long}`");
-        let row = README
+        let row = FLAGS
             .lines()
             .filter(|line| line.starts_with("| `-"))
             .find(|line| line.split(" | ").next().is_some_and(|first| first.contains(&cell)))
-            .unwrap_or_else(|| panic!("README.md has no row for --{long}"));
+            .unwrap_or_else(|| panic!("docs/reference/flags.md has no row for --{long}"));
         if let Some(letter) = argument.get_short() {
             assert!(row.starts_with(&format!("| `-{letter}` ")), "{row}");
         }
@@ -114,10 +115,10 @@ fn the_readme_has_every_flag_with_its_letter_default_and_variables() {
 }
 
 #[test]
-fn the_readme_has_every_exit_code() {
-    let readme = README.replace('`', "");
+fn the_documentation_has_every_exit_code() {
+    let codes = EXIT_CODES.replace('`', "");
     for exit in Exit::ALL {
         let row = format!("\n| {} | {} |\n", exit as u8, exit.meaning());
-        assert!(readme.contains(&row), "{row}");
+        assert!(codes.contains(&row), "{row}");
     }
 }

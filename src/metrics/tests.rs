@@ -192,28 +192,28 @@ fn the_lag_of_a_partition_is_what_was_not_read_of_it() {
     assert!(!scrape.contains("kreplay_consumer_committed_offset{"));
 }
 
+const DOCUMENTATION: &str = include_str!("../../docs/reference/metrics.md");
+
 #[test]
-fn the_readme_lists_exactly_the_metrics_there_are_with_their_labels() {
-    let readme = include_str!("../../README.md");
+fn the_documentation_lists_exactly_the_metrics_there_are_with_their_labels() {
     for metric in ALL {
         let start =
             format!("| `{}` | {} |", metric.name, format!("{:?}", metric.kind).to_lowercase());
-        let row = readme.lines().find(|line| line.starts_with(&start));
-        let row = row.unwrap_or_else(|| panic!("README.md has no row {start}"));
+        let row = DOCUMENTATION.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("docs/reference/metrics.md has no row {start}"));
         assert!(metric.labels.iter().all(|label| row.contains(&format!("`{label}`"))), "{row}");
         let help = metric.help;
         assert_eq!(row.replace('`', "").rsplit(" | ").next(), Some(&*format!("{help} |")));
     }
-    let listed = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let listed: BTreeSet<_> = listed
-        .filter(|name| name.starts_with("kreplay_") || name.starts_with("process_"))
-        .collect();
+    let names =
+        DOCUMENTATION.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let listed: BTreeSet<_> =
+        names.filter(|name| name.starts_with("kreplay_") || name.starts_with("process_")).collect();
     assert_eq!(listed, ALL.iter().map(|metric| metric.name).collect());
 }
 
 #[test]
-fn the_readme_tells_what_each_value_of_a_label_means() {
-    let readme = include_str!("../../README.md");
+fn the_documentation_tells_what_each_value_of_a_label_means() {
     let mut rows = Vec::new();
     let mut add = |label: &str, values: Vec<&'static str>| {
         rows.extend(values.into_iter().map(|value| format!("| {label} | `{value}` |")));
@@ -232,7 +232,8 @@ fn the_readme_tells_what_each_value_of_a_label_means() {
     add("closed `reason`", SessionEnd::ALL.iter().map(|value| value.label()).collect());
     add("eviction `reason`", Eviction::ALL.iter().map(|value| value.label()).collect());
     add("stall `reason`", StallBreak::ALL.iter().map(|value| value.label()).collect());
+    rows.extend(Widening::ALL.iter().map(|value| format!("| `{}` | ", value.label())));
     for row in rows {
-        assert!(readme.contains(&row), "README.md has no row {row}");
+        assert!(DOCUMENTATION.contains(&row), "docs/reference/metrics.md has no row {row}");
     }
 }

@@ -265,4 +265,15 @@ mod tests {
         assert_eq!(reasons.len(), Malformed::REASONS.len());
         assert!(reasons.contains(&Malformed::Time { given: true }.reason()));
     }
+
+    #[test]
+    fn the_documentation_says_what_to_do_about_every_reason() {
+        let page = include_str!("../../docs/operations/troubleshooting.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let explained: Vec<_> = rows.filter_map(|row| row.split(" | ").next()).collect();
+        for reason in Malformed::REASONS {
+            let cell = format!("`{reason}`");
+            assert!(explained.iter().any(|reasons| reasons.contains(&cell)), "{reason}");
+        }
+    }
 }

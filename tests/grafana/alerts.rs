@@ -68,9 +68,9 @@ fn every_alert_says_how_bad_it_is_and_what_to_do_with_flags_that_exist() {
 }
 
 #[test]
-fn the_readme_has_the_alerts_in_their_order_with_their_severities() {
-    let readme = include_str!("../../README.md");
-    let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `Kreplay")).collect();
+fn the_documentation_has_the_alerts_in_their_order_with_their_severities() {
+    let page = include_str!("../../docs/reference/alerts.md");
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `Kreplay")).collect();
     let alerts = alerts();
     assert_eq!(rows.len(), alerts.len());
     for (row, alert) in rows.iter().zip(alerts) {
