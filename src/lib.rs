@@ -21,6 +21,8 @@
 //! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
 //!   ([`cli`]) means; [`http`] and [`metrics`] show what happens.
 //!
+//! What each part owes the others is in `docs/internals/architecture.md`.
+//!
 //! Imports go one way: `pglog → replay → {source, target} → actors → daemon → main`, read "is
 //! used by".
 

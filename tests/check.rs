@@ -43,7 +43,7 @@ fn target() -> Server {
     server
 }
 
-/// A topic as README recommends it, with these records.
+/// A topic as docs/getting-started.md recommends it, with these records.
 fn topic(broker: &Broker, log: &[Vec<u8>]) -> String {
     let name = kafka::unique("check");
     broker.create_topic_with(&name, 1, &[("max.message.bytes", "5242880")]);

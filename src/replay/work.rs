@@ -34,7 +34,7 @@ pub struct Position {
 pub struct Work {
     /// Its place in the order: where its record arrived.
     pub seq: Seq,
-    /// The place before which it began on the source. Today always `seq`: see DESIGN's limit on what
+    /// The place before which it began on the source. Today always `seq`: see docs/order.md on what
     /// a statement read that waited for a lock.
     pub start: Seq,
     /// Where its record came from.

@@ -35,7 +35,7 @@ fn survives(order: &str, down: impl Fn(&mut Server)) {
     assert!(metrics["kreplay_reconnects_total"] >= 3.0);
     assert!(doubled as f64 <= in_doubt, "{doubled} are there once too often, {in_doubt} in doubt");
     // Not asserted: the locks of open transactions are gone with the target, and until their sessions
-    // go on, a record that overtook a COMMIT can be run before it (README: "What no order can promise").
+    // go on, a record that overtook a COMMIT can be run before it (docs/order.md: "What no order can promise").
     let same = accounts_of(&target) == workload.accounts;
     println!("{order} order, the target crashed: the accounts are the source's: {same}");
     assert_eq!(broker.committed(&group(&topic), &topic), Some(workload.records.len() as i64));

@@ -11,7 +11,7 @@ use crate::source::kafka::{Commit, CommitMode, Offsets};
 
 /// The last commit before a stop or a hand-over failed.
 const UNCOMMITTED: &str = "the last offsets are not committed: whoever reads on repeats what was \
-                           done since the commit before, see README, Offsets and restarts";
+                           done since the commit before, see docs/operations/offsets.md";
 /// How often offsets are committed that have not changed.
 const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -82,7 +82,7 @@ pub struct PartitionSeen {
     pub start_ms: Option<i64>,
 }
 
-/// What one long statement needs, and README recommends.
+/// What one long statement needs, and docs/getting-started.md recommends.
 const ROOM_FOR_A_RECORD: i64 = 5_000_000;
 const DAY_MS: i64 = 86_400_000;
 

@@ -238,7 +238,7 @@ fn databases(seen: &TargetSeen, server: &ServerSeen, lines: &mut Section) {
     for (database, _) in tables.iter().filter(|(_, tables)| **tables == 0) {
         lines.warning(
             format!("the database {database} has no table"),
-            "load the source's data as they were when the log begins (README, \"Prepare the target\"), \
+            "load the source's data as they were when the log begins (docs/getting-started.md, \"Prepare the target\"), \
              unless the log makes all tables itself",
         );
     }

@@ -1,7 +1,7 @@
 //! Conflict order: a statement waits for those before it that it conflicts with, and for no other.
 //!
 //! The log tells in which order statements *ended*; what they conflict over, their footprints tell.
-//! The rules, from DESIGN section 3:
+//! The rules, which `docs/internals/architecture.md` has in its section 3:
 //!
 //! 1. A write of a row waits for the end of the last earlier transaction that wrote it, even where
 //!    that end is not in the log yet: on the source that transaction held the row's lock. So it is
