@@ -36,7 +36,7 @@ pub struct Report(Vec<Finding>);
 
 impl Report {
     /// Whether nothing keeps the replay from working.
-    pub fn is_well(&self) -> bool {
+    pub fn passed(&self) -> bool {
         self.count(Level::Error) == 0
     }
 

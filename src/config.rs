@@ -281,7 +281,7 @@ fn source(
 ) -> Result<Source, ConfigError> {
     let mut topic = look.one("topic", cli.topic, &["topic"], cli::text)?;
     let mut input = look.many("input", cli.input, &[], ',', cli::path)?;
-    leave_one(&mut topic, &mut input, "give one of them", warnings)?;
+    resolve_exclusive(&mut topic, &mut input, "give one of them", warnings)?;
     if let Some(files) = input {
         return Ok(Source::Files(files.value));
     }
@@ -348,10 +348,10 @@ fn identity(
     let remedy = "the first replays everything to one, the second each to its own";
     let mut database = connection.one(target::DATABASE, cli.db_name.clone(), cli::text)?;
     let mut databases = look.many("map-db", cli.map_db.clone(), &[], ',', cli::renaming)?;
-    leave_one(&mut database, &mut databases, remedy, warnings)?;
+    resolve_exclusive(&mut database, &mut databases, remedy, warnings)?;
     let mut user = connection.one(target::USER, cli.db_user.clone(), cli::text)?;
     let mut users = look.many("map-user", cli.map_user.clone(), &[], ',', cli::renaming)?;
-    leave_one(&mut user, &mut users, remedy, warnings)?;
+    resolve_exclusive(&mut user, &mut users, remedy, warnings)?;
     // An empty name on the command line takes back what the environment or the file says.
     let named = |given: Given<String>| Some(given.value).filter(|name| !name.is_empty());
     Ok(Identity {
@@ -382,7 +382,7 @@ fn names(
 
 /// Of two settings that exclude each other leaves the one that takes precedence (typed, in the
 /// environment, in the file), with a warning about the other; an error where neither does.
-fn leave_one<A, B>(
+fn resolve_exclusive<A, B>(
     first: &mut Option<Given<A>>,
     second: &mut Option<Given<B>>,
     remedy: &'static str,

@@ -543,7 +543,7 @@ fn dead_letters(
 // ---- What shows it ----
 
 /// Prints the version at the start of a log, and what the user should know.
-pub fn greet(config: &Config) {
+pub fn log_startup(config: &Config) {
     info!("kreplay {VERSION}: {}", config.shown_command_line());
     for warning in &config.warnings {
         warn!("{warning}");

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             exit.into()
         }
     };
-    daemon::greet(&config);
+    daemon::log_startup(&config);
     // What the system itself waits for is looked at each time an actor is: something small.
     let replay = actix_rt::System::new()
         .block_on(async { actix_rt::spawn(daemon::run(config, screen)).await });
@@ -87,7 +87,7 @@ fn check(options: CheckOptions) -> ExitCode {
     start_log(&log, Screen::new(log.format));
     let report = actix_rt::System::new().block_on(kreplay::check::run(&config));
     print(&if json { report.json() } else { report.text() });
-    if report.is_well() { Exit::Done.into() } else { Exit::CheckFailed.into() }
+    if report.passed() { Exit::Done.into() } else { Exit::CheckFailed.into() }
 }
 
 fn start_log(settings: &LogSettings, screen: Screen) {

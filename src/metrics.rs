@@ -91,7 +91,7 @@ metrics! {
         "Records read from the source; always the sum of kreplay_records_total and kreplay_records_pending.";
     RECORDS_READ: Counter, "kreplay_records_read_total", ["kind"], Count,
         "Records by what they are; those that wait for others of another partition are not read yet.";
-    RECORDS: Counter, "kreplay_records_total", ["fate"], Count,
+    RECORDS: Counter, "kreplay_records_total", ["result"], Count,
         "Records by what became of them.";
     RECORDS_PENDING: Gauge, "kreplay_records_pending", [], Count,
         "Records read whose fate is open.";
@@ -114,7 +114,7 @@ metrics! {
     STATEMENT_DURATION_RATIO: Histogram, "kreplay_statement_duration_ratio", [], Count,
         "How long statements ran on the target, divided by how long they ran on the source, where its log says so.";
     WAITED_SECONDS: Counter, "kreplay_waited_seconds_total", ["reason"], Seconds,
-        "How long statements (credit: the reading) have waited, all of them together, by what for; target: ran there. Its growth in a second is how many waited on average.";
+        "How long statements (backpressure: the reading) have waited, all of them together, by what for; target: ran there. Its growth in a second is how many waited on average.";
     BOTTLENECK_RATIO: Gauge, "kreplay_bottleneck_ratio", ["by"], Count,
         "Share of the last minute that was bound by the source, the order, the target or kreplay itself; the sum is 1.";
     SCHEDULE_DELAY_SECONDS: Histogram, "kreplay_schedule_delay_seconds", [], Seconds,
@@ -147,7 +147,7 @@ metrics! {
         "The offset that the partition's next record will have.";
     CONSUMER_LAG: Gauge, "kreplay_consumer_lag", ["partition"], Count,
         "Records in the partition that have not been read: high watermark less position.";
-    BEHIND_SOURCE_SECONDS: Gauge, "kreplay_behind_source_seconds", [], Seconds,
+    REPLAY_LAG_SECONDS: Gauge, "kreplay_replay_lag_seconds", [], Seconds,
         "How long ago the source logged what was replayed last; 0 once everything has been.";
     CONNECTED: Gauge, "kreplay_connected", ["side"], Count,
         "1 while the source and the target can be reached, or one is not needed (--dry-run), 0 otherwise: what /readyz looks at.";
@@ -157,9 +157,9 @@ metrics! {
         "1 while nothing has ended for --stall-timeout and something in flight waits for what the target does not work on, 0 otherwise; the log and /report tell for what.";
     STATEMENTS_WAITING: Gauge, "kreplay_statements_waiting", [], Count,
         "Statements that have been read and wait for others that they conflict with (--order conflict).";
-    ORDER_WIDENED: Counter, "kreplay_order_widened_total", ["extent", "reason"], Count,
+    FOOTPRINT_FALLBACKS: Counter, "kreplay_footprint_fallbacks_total", ["scope", "reason"], Count,
         "Statements of which less is known than the rows they touch, by what they are taken to touch instead and why (--order conflict).";
-    ORDER_WAIVED: Counter, "kreplay_order_waived_total", [], Count,
+    DEPENDENCY_CYCLES_BROKEN: Counter, "kreplay_dependency_cycles_broken_total", [], Count,
         "Waits left out because the statement waited for would have waited for this one: its record overtook the COMMIT that freed it (--order conflict).";
     RESTARTS: Counter, "kreplay_restarts_total", [], Count,
         "Session actors that failed and were built again.";
@@ -189,7 +189,7 @@ metrics! {
         "Transactions rolled back because their session was silent for --idle-timeout or held up others; they are run again if it goes on.";
     KEPT_IDLE: Counter, "kreplay_idle_connections_kept_total", [], Count,
         "Times that a session silent for --idle-timeout kept its connection, since it had temporary objects, session-level advisory locks or cursors WITH HOLD.";
-    READ_BEYOND: Counter, "kreplay_read_beyond_total", [], Count,
+    IN_FLIGHT_LIMIT_OVERRIDES: Counter, "kreplay_in_flight_limit_overrides_total", [], Count,
         "Times that reading went past --max-in-flight, since everything in flight waited for what had not been read.";
     BUILD_INFO: Gauge, "kreplay_build_info", ["version", "revision"], Count,
         "Always 1; the labels tell the version and the git revision.";
@@ -297,7 +297,7 @@ fn describe_and_touch() {
         counter!(TARGET_CONFLICTS_RETRIED.name, "sqlstate" => code.to_string()).absolute(0);
     }
     for why in Widening::ALL {
-        order_widened(why, 0);
+        footprint_fallbacks(why, 0);
     }
     for &wait in Wait::ALL {
         gauge!(WAITED_SECONDS.name, "reason" => wait.label()).set(0.0);

@@ -12,7 +12,7 @@ mod account;
 mod commits;
 mod damage;
 mod partitions;
-mod showing;
+mod progress;
 mod stall_probe;
 
 use std::collections::{HashMap, HashSet};
@@ -154,8 +154,8 @@ pub struct Consumer {
     /// For how long no statement has been in flight.
     empty: Stopwatch,
     /// For how long nothing has been read for want of room; and how much of that has been told.
-    credit: Stopwatch,
-    credit_told: Duration,
+    backpressure: Stopwatch,
+    backpressure_told: Duration,
 
     partitions: Partitions,
     intake: Intake,
@@ -259,8 +259,8 @@ impl Consumer {
             records: metrics::Records::new(),
             load: Load::new(parts.threads, parts.began),
             empty: Stopwatch::default(),
-            credit: Stopwatch::default(),
-            credit_told: Duration::ZERO,
+            backpressure: Stopwatch::default(),
+            backpressure_told: Duration::ZERO,
             partitions,
             intake: Intake::new(settings),
             file_watch: FileWatch::default(),
@@ -311,7 +311,7 @@ impl Consumer {
         }
         let Some(mut source) = self.source.take() else { return };
         let room = self.has_room();
-        self.credit.switch(!room);
+        self.backpressure.switch(!room);
         let interrupt = self.interrupt.clone();
         let commit = self.commit_first.take();
         let held_back = self.partitions.listen(room && commit.is_none());
@@ -382,7 +382,7 @@ impl Consumer {
 
     fn ended(&mut self) {
         self.phase = Phase::Ended;
-        self.credit.switch(false);
+        self.backpressure.switch(false);
         self.caught_up = true;
         self.partitions.finish_all();
     }
@@ -435,7 +435,7 @@ impl Consumer {
             session_error,
             server_ended,
         } = noted;
-        self.records.read(kind.unwrap_or(RecordKind::LeftOut));
+        self.records.read(kind.unwrap_or(RecordKind::Excluded));
         if !record.log_time.zone_known && self.should_log("zone") == Some(1) {
             warn!(
                 "the source logs times with a zone abbreviation, which is ambiguous, and they are \
@@ -603,7 +603,7 @@ impl Consumer {
         metrics::source_sessions(self.intake.sessions());
     }
 
-    fn look_at_standstill(&mut self) {
+    fn check_stall(&mut self) {
         // What waits for a record that is still to come goes on when it has been read.
         let in_flight = self.window.in_flight() > 0;
         let stuck = !self.window.has_room() || (self.phase == Phase::Ended && in_flight);
@@ -632,7 +632,7 @@ impl Actor for Consumer {
             if actor.phase == Phase::Reading && !nothing_held {
                 actor.release();
             }
-            actor.look_at_standstill();
+            actor.check_stall();
             actor.watch(ctx);
         });
         self.read(ctx);
@@ -645,7 +645,7 @@ impl Handler<ReadOn> for Consumer {
     fn handle(&mut self, _: ReadOn, _: &mut Self::Context) {
         if !self.window.has_room() {
             if !self.window.open() {
-                metrics::read_beyond();
+                metrics::in_flight_limit_overridden();
                 self.window.open_beyond();
             }
             self.release();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::http::Sessions;
 use crate::metrics::{self, Partition, SessionState, StallBreak};
 use crate::replay::bottleneck::{Bound, Shares};
-use crate::replay::footprint::Costly;
+use crate::replay::footprint::TopFallback;
 use crate::replay::policy::{Outcome, Tally};
 use crate::replay::progress::{Extent, Sample};
 use crate::replay::report::{CostlyShape, Lag, PartitionLag, StallReport};
@@ -27,7 +27,7 @@ struct Numbers {
     stall: Option<StallReport>,
     partitions: Vec<Partition>,
     behind: Option<Duration>,
-    costly: Vec<Costly>,
+    costly: Vec<TopFallback>,
     in_flight: usize,
     extent: Option<Extent>,
     waits: Waits,
@@ -79,7 +79,7 @@ impl Overview {
     }
 
     /// The shapes of statements that cost the conflict order the most, the worst first.
-    pub fn costly(&self, shapes: Vec<Costly>) {
+    pub fn costly(&self, shapes: Vec<TopFallback>) {
         self.numbers().costly = shapes;
     }
 
@@ -103,7 +103,7 @@ impl Overview {
     /// How far the partitions are, and how far the replay is behind the source.
     pub fn lag(&self, partitions: Vec<Partition>, behind: Duration) {
         partitions.iter().for_each(metrics::partition);
-        metrics::behind_source(behind);
+        metrics::replay_lag(behind);
         let mut numbers = self.numbers();
         numbers.partitions = partitions;
         numbers.behind = Some(behind);
@@ -168,12 +168,13 @@ impl Overview {
     /// What costs the conflict order the most concurrency, for the report.
     pub fn costly_of_report(&self) -> Vec<CostlyShape> {
         let numbers = self.numbers();
-        let costly = numbers.costly.iter().map(|Costly { shape, widening, count }| CostlyShape {
-            shape: shape.clone(),
-            touches: widening.extent().in_words(),
-            because: widening.label(),
-            times: *count,
-        });
+        let costly =
+            numbers.costly.iter().map(|TopFallback { shape, widening, count }| CostlyShape {
+                shape: shape.clone(),
+                touches: widening.extent().in_words(),
+                because: widening.label(),
+                times: *count,
+            });
         costly.collect()
     }
 

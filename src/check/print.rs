@@ -95,7 +95,7 @@ mod tests {
         );
         let well = Report(vec![finding(Area::Input, Level::Ok, "x", None)]);
         assert!(well.text().ends_with("check: all is well\n"));
-        assert!(well.is_well() && !report().is_well());
+        assert!(well.passed() && !report().passed());
     }
 
     #[test]

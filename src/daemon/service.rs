@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// What systemd knows, and when it was told. Pure: the clock is the caller's.
 #[derive(Debug)]
-struct Told {
+struct NotifiedState {
     /// How long systemd waits for a sign of life; `None`: it does not.
     watchdog: Option<Duration>,
     ready: bool,
@@ -27,13 +27,13 @@ struct Told {
 
 /// What is to be told now.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct News {
+struct DueNotifications {
     ready: bool,
     feed: bool,
     status: bool,
 }
 
-impl Told {
+impl NotifiedState {
     fn new(watchdog: Option<Duration>) -> Self {
         Self { watchdog, ready: false, fed: None, status: None }
     }
@@ -41,11 +41,11 @@ impl Told {
     /// What systemd should hear at this moment. `ready` stays told: whoever loses its target later is
     /// still a service that runs. The watchdog is fed at half its time, only while the actors live:
     /// then systemd ends and restarts what hangs.
-    fn news(&mut self, now: Instant, alive: bool, ready: bool) -> News {
+    fn news(&mut self, now: Instant, alive: bool, ready: bool) -> DueNotifications {
         let due = |last: Option<Instant>, interval: Duration| {
             last.is_none_or(|last| now.saturating_duration_since(last) >= interval)
         };
-        let news = News {
+        let news = DueNotifications {
             ready: ready && !self.ready,
             feed: alive && self.watchdog.is_some_and(|watchdog| due(self.fed, watchdog / 2)),
             status: due(self.status, STATUS_INTERVAL) || ready && !self.ready,
@@ -69,7 +69,7 @@ pub(super) async fn tell_systemd(health: Health, gauges: Gauges) {
     }
     let watchdog = sd_notify::watchdog_enabled();
     let look = watchdog.map_or(LOOK, |watchdog| LOOK.min(watchdog / 4));
-    let mut told = Told::new(watchdog);
+    let mut told = NotifiedState::new(watchdog);
     let mut before = Sample::default();
     let mut was_alive = true;
     let mut ticks = every(look.max(Duration::from_millis(1)));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn readiness_is_told_once_when_both_sides_are_there() {
-        let (mut told, start) = (Told::new(None), Instant::now());
+        let (mut told, start) = (NotifiedState::new(None), Instant::now());
         let mut ready = |at, ready| told.news(start + seconds(at), true, ready).ready;
         assert!(!ready(0, false));
         assert!(ready(1, true));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_fed_at_half_its_time_and_only_while_the_actors_live() {
-        let (mut told, start) = (Told::new(Some(WATCHDOG)), Instant::now());
+        let (mut told, start) = (NotifiedState::new(Some(WATCHDOG)), Instant::now());
         let mut fed = |at, alive| told.news(start + seconds(at), alive, true).feed;
         assert!(fed(0, true));
         assert!(!fed(29, true));
@@ -160,7 +160,7 @@ mod tests {
     fn an_actor_that_is_silent_starves_the_watchdog() {
         let health = Health::default();
         health.beat(crate::http::MonitoredActor::Sequencer);
-        let mut told = Told::new(Some(WATCHDOG));
+        let mut told = NotifiedState::new(Some(WATCHDOG));
         let mut fed = |now| told.news(now, health.alive(now).is_ok(), true).feed;
         let start = Instant::now();
         assert!(fed(start));
@@ -172,13 +172,13 @@ mod tests {
 
     #[test]
     fn nothing_is_fed_where_no_watchdog_is_set() {
-        let (mut told, start) = (Told::new(None), Instant::now());
+        let (mut told, start) = (NotifiedState::new(None), Instant::now());
         assert!((0..100).all(|at| !told.news(start + seconds(at), true, true).feed));
     }
 
     #[test]
     fn the_status_is_written_now_and_then_and_when_the_service_is_ready() {
-        let (mut told, start) = (Told::new(None), Instant::now());
+        let (mut told, start) = (NotifiedState::new(None), Instant::now());
         let mut status = |at, ready| told.news(start + seconds(at), true, ready).status;
         assert!(status(0, false));
         assert!(!status(5, false));

@@ -26,7 +26,7 @@ fn publish_ledger(ledger: &Snapshot) {
     counter!(RECORDS_CONSUMED.name).absolute(ledger.consumed());
     gauge!(RECORDS_PENDING.name).set(ledger.pending() as f64);
     for (fate, records) in ledger.by_fate() {
-        counter!(RECORDS.name, "fate" => fate).absolute(records);
+        counter!(RECORDS.name, "result" => fate).absolute(records);
     }
     for reason in Malformed::REASONS {
         counter!(RECORDS_REJECTED.name, "reason" => reason).absolute(0);

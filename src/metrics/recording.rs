@@ -5,14 +5,15 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 
 use super::{
-    BEHIND_SOURCE_SECONDS, BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONNECTIONS,
-    CONNECTIONS_BEYOND, CONNECTIONS_REFUSED, CONSUMER_COMMITTED_OFFSET, CONSUMER_HIGH_WATERMARK,
-    CONSUMER_LAG, CONSUMER_LOW_WATERMARK, CONSUMER_POSITION, EVICTIONS, Eviction, IN_DOUBT,
-    KEPT_IDLE, LATE_FAILURES, MERGED_LATE, OFFSET_GAP_RECORDS, ORDER_WAIVED, ORDER_WIDENED,
-    READ_BEYOND, RECONNECTS, RESTARTS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED,
-    SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, SOURCE_SESSIONS, STALLED, STALLS_BROKEN,
-    STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, Side, StallBreak,
-    TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
+    BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONNECTIONS, CONNECTIONS_BEYOND,
+    CONNECTIONS_REFUSED, CONSUMER_COMMITTED_OFFSET, CONSUMER_HIGH_WATERMARK, CONSUMER_LAG,
+    CONSUMER_LOW_WATERMARK, CONSUMER_POSITION, DEPENDENCY_CYCLES_BROKEN, EVICTIONS, Eviction,
+    FOOTPRINT_FALLBACKS, IN_DOUBT, IN_FLIGHT_LIMIT_OVERRIDES, KEPT_IDLE, LATE_FAILURES,
+    MERGED_LATE, OFFSET_GAP_RECORDS, RECONNECTS, REPLAY_LAG_SECONDS, RESTARTS, SEQUENCE_GAPS,
+    SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, SOURCE_SESSIONS, STALLED,
+    STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, Side,
+    StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS,
+    WAITED_SECONDS,
 };
 use crate::pglog::SqlState;
 use crate::replay::bottleneck::{Bound, Shares};
@@ -110,8 +111,8 @@ pub fn statements_in_flight(statements: usize) {
 }
 
 /// Shows how far the replay is behind the source.
-pub fn behind_source(by: Duration) {
-    gauge!(BEHIND_SOURCE_SECONDS.name).set(by.as_secs_f64());
+pub fn replay_lag(by: Duration) {
+    gauge!(REPLAY_LAG_SECONDS.name).set(by.as_secs_f64());
 }
 
 /// Shows whether the source or the target can be reached.
@@ -135,14 +136,14 @@ pub fn target_conflict_retried(code: SqlState) {
 }
 
 /// How often footprints were widened for this reason so far.
-pub fn order_widened(why: Widening, so_far: u64) {
-    let (extent, reason) = (why.extent().label(), why.label());
-    counter!(ORDER_WIDENED.name, "extent" => extent, "reason" => reason).absolute(so_far);
+pub fn footprint_fallbacks(why: Widening, so_far: u64) {
+    let (scope, reason) = (why.extent().label(), why.label());
+    counter!(FOOTPRINT_FALLBACKS.name, "scope" => scope, "reason" => reason).absolute(so_far);
 }
 
 /// How many waits the conflict order left out so far.
-pub fn order_waived(so_far: u64) {
-    counter!(ORDER_WAIVED.name).absolute(so_far);
+pub fn dependency_cycles_broken(so_far: u64) {
+    counter!(DEPENDENCY_CYCLES_BROKEN.name).absolute(so_far);
 }
 
 /// How many statements wait for others that they conflict with.
@@ -206,8 +207,8 @@ pub fn kept_idle_connection() {
 }
 
 /// Counts a time that reading went past the bound on what is in flight.
-pub fn read_beyond() {
-    counter!(READ_BEYOND.name).increment(1);
+pub fn in_flight_limit_overridden() {
+    counter!(IN_FLIGHT_LIMIT_OVERRIDES.name).increment(1);
 }
 
 /// Counts a commit that may or may not have happened.

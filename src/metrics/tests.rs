@@ -114,7 +114,7 @@ fn the_ledger_balances_in_a_scrape() {
     let scrape = scrape(|| publish_tally(&tally));
     let fates: f64 = Fate::LABELS
         .iter()
-        .map(|fate| value(&scrape, &format!("kreplay_records_total{{fate=\"{fate}\"}}")))
+        .map(|fate| value(&scrape, &format!("kreplay_records_total{{result=\"{fate}\"}}")))
         .sum();
     let pending = value(&scrape, "kreplay_records_pending");
     assert_eq!((fates, pending), (9.0, 1.0));
@@ -219,7 +219,7 @@ fn the_documentation_tells_what_each_value_of_a_label_means() {
         rows.extend(values.into_iter().map(|value| format!("| {label} | `{value}` |")));
     };
     add("`kind`", RecordKind::ALL.iter().map(|value| value.label()).collect());
-    add("`fate`", Fate::LABELS.to_vec());
+    add("`result`", Fate::LABELS.to_vec());
     add("`filtered`", Filtered::ALL.iter().map(|value| value.label()).collect());
     add("`skipped`", Skipped::ALL.iter().map(|value| value.label()).collect());
     add("`given_up`", GivenUp::ALL.iter().map(|value| value.label()).collect());

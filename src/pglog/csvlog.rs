@@ -100,8 +100,8 @@ impl CsvlogReader {
         encodings: &Encodings,
     ) -> Result<LogRecord<'a>, Malformed> {
         if !begins_with_date(payload.strip_prefix(b"\"").unwrap_or(payload)) {
-            let other_half = Malformed::OtherHalf { bytes: payload.len() };
-            return Err(header::recognized(payload).unwrap_or(other_half));
+            let fragment = Malformed::ContinuationFragment { bytes: payload.len() };
+            return Err(header::recognized(payload).unwrap_or(fragment));
         }
         let payload = line_ends::untranslated(payload, &mut self.untranslated);
         let width = self.fields.split(payload)?;

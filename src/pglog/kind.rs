@@ -31,7 +31,7 @@ label! {
         /// Anything else: warnings, checkpoints, lock waits.
         Noise => "noise",
         /// Left out unread: by a filter, or a repeat of one read before.
-        LeftOut => "left_out",
+        Excluded => "excluded",
         /// It can't be read.
         Unreadable => "unreadable",
     }

@@ -24,7 +24,7 @@ pub enum Malformed {
         "{bytes} bytes that do not begin like a log record: the other half of one that was split, \
          or another kind of log"
     )]
-    OtherHalf {
+    ContinuationFragment {
         /// The payload's length.
         bytes: usize,
     },
@@ -150,7 +150,7 @@ impl Malformed {
     pub const REASONS: [&'static str; 14] = [
         "empty",
         "torn",
-        "other_half",
+        "continuation_fragment",
         "stray_quote",
         "column_count",
         "column_order",
@@ -169,7 +169,7 @@ impl Malformed {
         match self {
             Self::Empty => "empty",
             Self::Torn { .. } => "torn",
-            Self::OtherHalf { .. } => "other_half",
+            Self::ContinuationFragment { .. } => "continuation_fragment",
             Self::StrayQuote { .. } => "stray_quote",
             Self::ColumnCount { .. } => "column_count",
             Self::Header => "header",
@@ -199,7 +199,7 @@ impl Malformed {
                  escapeLF=\"off\", maxMessageSize=\"4m\", and a readTimeout longer than \
                  PostgreSQL's pauses within a record",
             ),
-            Self::OtherHalf { .. } => Some(
+            Self::ContinuationFragment { .. } => Some(
                 "the shipper must join the lines of a record; rsyslog: startmsg.regex for the log \
                  time, escapeLF=\"off\", maxMessageSize=\"4m\", a longer readTimeout. If the \
                  topic holds other logs too, give PostgreSQL's a topic of their own",

@@ -15,7 +15,7 @@ use crate::pglog::{LogRecord, RecordKind, Severity, SqlState};
 
 mod reading;
 
-pub use reading::{Lost, Nothing, Previous, Reading, This};
+pub use reading::{Lost, NoEffect, PriorUpdate, Reading, RecordEffect};
 
 /// The state of one session's log.
 #[derive(Debug, Default)]
@@ -72,13 +72,13 @@ impl SessionLog {
     /// Reads the session's next record.
     pub fn read(&mut self, record: &LogRecord<'_>) -> Reading {
         let reading = self.reading(record);
-        if let Previous::Amended(Amendment::Failed(failure)) = reading.previous
+        if let PriorUpdate::Amended(Amendment::Failed(failure)) = reading.previous
             && let Some(last) = &self.last
         {
             let outline = Outline::of(&last.sql);
             self.in_block = in_block_after(&outline, Some(failure), self.block_before);
         }
-        if let This::Statement { statement, end, failure } = &reading.this {
+        if let RecordEffect::Statement { statement, end, failure } = &reading.this {
             let runs = *end == SourceEnd::Unknown;
             // Of one length nearly always: one buffer serves the whole session.
             let mut virtual_transaction =
@@ -99,12 +99,12 @@ impl SessionLog {
             self.in_block = in_block_after(&statement.outline, *failure, self.in_block);
         } else {
             match (reading.previous, &mut self.last) {
-                (Previous::Open, _) => {}
-                (Previous::Noted(_), Some(last)) => last.end = SourceEnd::Succeeded,
+                (PriorUpdate::Open, _) => {}
+                (PriorUpdate::Noted(_), Some(last)) => last.end = SourceEnd::Succeeded,
                 _ => self.last = None,
             }
         }
-        self.lost = matches!(reading.this, This::Lost(lost) if lost != Lost::NoText);
+        self.lost = matches!(reading.this, RecordEffect::Lost(lost) if lost != Lost::NoText);
         self.last_ms = record.log_time.unix_ms;
         reading
     }
@@ -131,7 +131,7 @@ impl SessionLog {
             Severity::Log | Severity::Noise => None,
         };
         if record.backend_type == "parallel worker" {
-            return Reading::aside(This::Nothing(Nothing::ParallelWorker));
+            return Reading::aside(RecordEffect::NoEffect(NoEffect::ParallelWorker));
         }
         if record.backend_type == "walsender" || self.replicates {
             return self.replication(record);
@@ -140,17 +140,17 @@ impl SessionLog {
             // RAISE LOG can write any text; a genuine LOG record of a session has no context, and
             // one that has a query is about a lock that it waits for.
             Severity::Log if !record.context.is_empty() || !record.query.is_empty() => {
-                Reading::aside(This::Nothing(Nothing::Noise))
+                Reading::aside(RecordEffect::NoEffect(NoEffect::Noise))
             }
             Severity::Log => self.log(record),
             // Nobody sent it: a background process, or a parallel worker of PostgreSQL 12, whose
             // leader reports the error too.
             Severity::Error if record.user.is_empty() && record.database.is_empty() => {
-                Reading::aside(This::Nothing(Nothing::Noise))
+                Reading::aside(RecordEffect::NoEffect(NoEffect::Noise))
             }
             Severity::Error => self.error(record),
             Severity::Fatal | Severity::Panic => self.fatal(record),
-            Severity::Noise => Reading::aside(This::Nothing(Nothing::Noise)),
+            Severity::Noise => Reading::aside(RecordEffect::NoEffect(NoEffect::Noise)),
         }
     }
 
@@ -161,9 +161,9 @@ impl SessionLog {
         }
         match event {
             LogEvent::Statement(_) | LogEvent::Execute(_) => {
-                Reading::aside(This::Lost(Lost::Replication))
+                Reading::aside(RecordEffect::Lost(Lost::Replication))
             }
-            _ => Reading::aside(This::Nothing(Nothing::Noise)),
+            _ => Reading::aside(RecordEffect::NoEffect(NoEffect::Noise)),
         }
     }
 
@@ -205,7 +205,10 @@ impl SessionLog {
                     self.prepared.insert(bound.name.clone());
                 }
                 self.steps_ms = duration_ms.unwrap_or_default();
-                Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
+                Reading {
+                    previous: self.step(record),
+                    this: RecordEffect::NoEffect(NoEffect::Step),
+                }
             }
             LogEvent::Bind(rest) => {
                 self.bound = self.split(rest).and_then(|name| {
@@ -217,41 +220,48 @@ impl SessionLog {
                     })
                 });
                 self.steps_ms += duration_ms.unwrap_or_default();
-                Reading { previous: self.step(record), this: This::Nothing(Nothing::Step) }
+                Reading {
+                    previous: self.step(record),
+                    this: RecordEffect::NoEffect(NoEffect::Step),
+                }
             }
             LogEvent::Fetch(_) => Reading {
                 previous: if self.shares_transaction(record) {
-                    Previous::Open
+                    PriorUpdate::Open
                 } else {
                     self.ended()
                 },
-                this: This::Nothing(Nothing::Step),
+                this: RecordEffect::NoEffect(NoEffect::Step),
             },
             LogEvent::Fastpath => self.lost(Lost::Fastpath),
             LogEvent::BareDuration => self.bare_duration(record, duration_ms),
             LogEvent::ConnectionAuthorized => {
-                Reading { previous: self.ended(), this: This::Opened }
+                Reading { previous: self.ended(), this: RecordEffect::Opened }
             }
             LogEvent::ReplicationAuthorized => {
                 self.replicates = true;
-                Reading::aside(This::Nothing(Nothing::Connection))
+                Reading::aside(RecordEffect::NoEffect(NoEffect::Connection))
             }
             LogEvent::ConnectionReceived
             | LogEvent::ConnectionAuthenticated
-            | LogEvent::ConnectionReady => Reading::aside(This::Nothing(Nothing::Connection)),
-            LogEvent::UnexpectedEof => Reading::aside(This::Nothing(Nothing::Connection)),
+            | LogEvent::ConnectionReady => {
+                Reading::aside(RecordEffect::NoEffect(NoEffect::Connection))
+            }
+            LogEvent::UnexpectedEof => Reading::aside(RecordEffect::NoEffect(NoEffect::Connection)),
             LogEvent::Disconnection => {
-                Reading { previous: self.disconnected(record), this: This::Closed(None) }
+                Reading { previous: self.disconnected(record), this: RecordEffect::Closed(None) }
             }
             // The postmaster says these; a session that does was told to by RAISE LOG.
             LogEvent::BackendCrash { pid } if record.user.is_empty() => {
-                Reading::aside(This::BackendDied(pid))
+                Reading::aside(RecordEffect::BackendDied(pid))
             }
-            LogEvent::ServerRestart if record.user.is_empty() => Reading::aside(This::ServerEnded),
+            LogEvent::ServerRestart if record.user.is_empty() => {
+                Reading::aside(RecordEffect::ServerEnded)
+            }
             LogEvent::BackendCrash { .. }
             | LogEvent::ServerRestart
             | LogEvent::Plan
-            | LogEvent::Other => Reading::aside(This::Nothing(Nothing::Noise)),
+            | LogEvent::Other => Reading::aside(RecordEffect::NoEffect(NoEffect::Noise)),
         }
     }
 
@@ -266,7 +276,7 @@ impl SessionLog {
     /// A statement that can't be replayed. It takes no part in an implicit transaction: what it
     /// shared a Sync with must not wait for it.
     fn lost(&self, lost: Lost) -> Reading {
-        Reading { previous: self.ended(), this: This::Lost(lost) }
+        Reading { previous: self.ended(), this: RecordEffect::Lost(lost) }
     }
 
     fn statement(
@@ -297,17 +307,17 @@ impl SessionLog {
             logged_ms: record.log_time.unix_ms,
         };
         let statement = Box::new(statement);
-        Reading { previous, this: This::Statement { statement, end, failure: None } }
+        Reading { previous, this: RecordEffect::Statement { statement, end, failure: None } }
     }
 
     /// The statement before, seen from a record of the session that began something new: where it
     /// was logged at its start and no error followed, it succeeded.
-    fn ended(&self) -> Previous {
+    fn ended(&self) -> PriorUpdate {
         match &self.last {
             Some(Last { end: SourceEnd::Unknown, .. }) => {
-                Previous::Amended(Amendment::Succeeded(None))
+                PriorUpdate::Amended(Amendment::Succeeded(None))
             }
-            _ => Previous::Ended,
+            _ => PriorUpdate::Ended,
         }
     }
 
@@ -340,13 +350,13 @@ impl SessionLog {
 
     /// The statement before, seen from the next one: where the first was of the extended protocol,
     /// consecutive records with one virtual transaction id shared a Sync.
-    fn joined(&mut self, record: &LogRecord<'_>, sql: &str, runs: bool) -> Previous {
+    fn joined(&mut self, record: &LogRecord<'_>, sql: &str, runs: bool) -> PriorUpdate {
         let is_bound = self.bound.as_ref().is_some_and(|bound| *bound.sql == *sql);
         let goes_on =
             self.last.as_ref().is_some_and(|last| !matches!(last.end, SourceEnd::Failed(_)));
         let joins = std::mem::take(&mut self.joins) && is_bound && goes_on;
         if joins || self.shares_transaction(record) || self.finds_transaction(record, runs) {
-            Previous::Amended(Amendment::Joined)
+            PriorUpdate::Amended(Amendment::Joined)
         } else {
             self.ended()
         }
@@ -354,9 +364,9 @@ impl SessionLog {
 
     /// The statement before, seen from a parse, bind or fetch record: those don't tell yet whether
     /// another statement will share its Sync.
-    fn step(&mut self, record: &LogRecord<'_>) -> Previous {
+    fn step(&mut self, record: &LogRecord<'_>) -> PriorUpdate {
         self.joins = self.shares_transaction(record);
-        if self.joins { Previous::Open } else { self.ended() }
+        if self.joins { PriorUpdate::Open } else { self.ended() }
     }
 
     fn bare_duration(&mut self, record: &LogRecord<'_>, duration_ms: Option<f64>) -> Reading {
@@ -364,24 +374,24 @@ impl SessionLog {
             Some(last) if last.end == SourceEnd::Unknown => {
                 let succeeded = Amendment::Succeeded(duration_ms.map(|ms| ms + last.steps_ms));
                 let previous = if last.extended {
-                    Previous::Noted(succeeded)
+                    PriorUpdate::Noted(succeeded)
                 } else {
-                    Previous::Amended(succeeded)
+                    PriorUpdate::Amended(succeeded)
                 };
-                Reading { previous, this: This::Nothing(Nothing::Outcome) }
+                Reading { previous, this: RecordEffect::NoEffect(NoEffect::Outcome) }
             }
             // With log_duration alone, Parse and Bind leave bare durations as well.
             _ if matches!(&*record.command_tag, "PARSE" | "BIND") => {
                 let before = if record.command_tag == "BIND" { self.steps_ms } else { 0.0 };
                 self.steps_ms = before + duration_ms.unwrap_or_default();
-                Reading::aside(This::Nothing(Nothing::Step))
+                Reading::aside(RecordEffect::NoEffect(NoEffect::Step))
             }
-            _ if self.lost => Reading::aside(This::Nothing(Nothing::Outcome)),
+            _ if self.lost => Reading::aside(RecordEffect::NoEffect(NoEffect::Outcome)),
             _ => self.lost(Lost::NoText),
         }
     }
 
-    fn disconnected(&self, record: &LogRecord<'_>) -> Previous {
+    fn disconnected(&self, record: &LogRecord<'_>) -> PriorUpdate {
         let idle = record.command_tag.is_empty() || record.command_tag.starts_with("idle");
         match &self.last {
             Some(last)
@@ -390,7 +400,7 @@ impl SessionLog {
                     && !self.in_block
                     && !matches!(last.end, SourceEnd::Failed(_)) =>
             {
-                Previous::Amended(Amendment::NeverSynced)
+                PriorUpdate::Amended(Amendment::NeverSynced)
             }
             _ => self.ended(),
         }
@@ -411,12 +421,12 @@ impl SessionLog {
                 && !refuses_message(code);
             if !before_running && (running || at_sync) {
                 return Reading {
-                    previous: Previous::Amended(Amendment::Failed(Failure {
+                    previous: PriorUpdate::Amended(Amendment::Failed(Failure {
                         code,
                         after_ms: self.ran_ms(record),
                         part: failed_part(&last.sql, tag),
                     })),
-                    this: This::Nothing(Nothing::Outcome),
+                    this: RecordEffect::NoEffect(NoEffect::Outcome),
                 };
             }
         }
@@ -425,7 +435,7 @@ impl SessionLog {
         let protocol = self.failed_protocol(record);
         let mut reading =
             self.statement(record, &record.query, protocol, None, SourceEnd::Failed(code));
-        if let This::Statement { failure: told, .. } = &mut reading.this {
+        if let RecordEffect::Statement { failure: told, .. } = &mut reading.this {
             *told = Some(failure);
         }
         reading
@@ -477,14 +487,14 @@ impl SessionLog {
         let idle = tag.starts_with("idle") || tag.is_empty() && record.query.is_empty();
         let previous = match &self.last {
             Some(last) if last.end == SourceEnd::Unknown && !idle => {
-                Previous::Amended(Amendment::Terminated)
+                PriorUpdate::Amended(Amendment::Terminated)
             }
             // Another statement ran, which is not logged before its end: the one before had its
             // Sync.
             Some(last) if *last.virtual_transaction != *record.virtual_transaction => self.ended(),
             _ => self.disconnected(record),
         };
-        Reading { previous, this: This::Closed(Some(record.sqlstate)) }
+        Reading { previous, this: RecordEffect::Closed(Some(record.sqlstate)) }
     }
 }
 

@@ -40,7 +40,7 @@ struct Partition {
     /// Records that were settled together, for as long as something between them is pending.
     together: Vec<Vec<i64>>,
     /// How many of those make it worth looking which are still of use.
-    crowded: usize,
+    prune_threshold: usize,
     /// What an earlier run had settled: everything below `next` that is not in `pending`.
     resumed: Option<Settled>,
     /// It is read by somebody else now, who begins with what was pending.
@@ -144,8 +144,8 @@ impl Checkpoint {
             offsets.sort_unstable();
             if partition.surrounds_pending(&offsets) {
                 partition.together.push(offsets);
-                if partition.together.len() > partition.crowded {
-                    partition.thin_out();
+                if partition.together.len() > partition.prune_threshold {
+                    partition.prune();
                 }
             }
         }
@@ -158,7 +158,7 @@ impl Checkpoint {
             if partition.revoked {
                 continue;
             }
-            partition.thin_out();
+            partition.prune();
             let Some((offset, metadata)) = partition.watermark(self.room) else { continue };
             if partition.handed_out.as_ref() != Some(&(offset, metadata.clone())) {
                 partition.handed_out = Some((offset, metadata.clone()));
@@ -210,10 +210,10 @@ impl Partition {
     }
 
     /// Forgets those that nothing between them can tear apart any more.
-    fn thin_out(&mut self) {
+    fn prune(&mut self) {
         let mut together = std::mem::take(&mut self.together);
         together.retain(|offsets| self.surrounds_pending(offsets));
-        self.crowded = 2 * together.len() + 1024;
+        self.prune_threshold = 2 * together.len() + 1024;
         self.together = together;
     }
 

@@ -18,7 +18,7 @@ mod tests;
 mod values;
 
 pub use catalog::Catalog;
-pub use engine::{Costly, Footprints};
+pub use engine::{Footprints, TopFallback};
 
 /// A table of the target, over all its databases. A partition stands for its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

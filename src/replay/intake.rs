@@ -17,7 +17,7 @@ use foldhash::HashMap;
 use sessions::SourceSession;
 pub use start_logging::StartLogging;
 
-use crate::pglog::session_log::{Lost, Nothing, Previous, This};
+use crate::pglog::session_log::{Lost, NoEffect, PriorUpdate, RecordEffect};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
 use crate::pglog::{LogRecord, RecordKind, SessionId, SqlState};
@@ -208,9 +208,9 @@ impl Intake {
             known.login = Some(Arc::new(self.settings.identity.login(record)));
         }
         match reading.this {
-            This::Closed(_) => known.ended = true,
+            RecordEffect::Closed(_) => known.ended = true,
             // It comes late: what it does may go on.
-            This::Statement { .. } => known.ended = false,
+            RecordEffect::Statement { .. } => known.ended = false,
             _ => {}
         }
         let has_ended = known.ended;
@@ -228,15 +228,17 @@ impl Intake {
         &mut self,
         at: Position,
         session: SessionId,
-        effect: This,
+        effect: RecordEffect,
         now_ms: u64,
         result: &mut IntakeResult,
     ) -> Option<Fate> {
         let known = self.sessions.get_mut(&session)?;
         let has_login = known.login.is_some();
         match effect {
-            This::Statement { .. } if !has_login => return Some(Fate::Filtered(Filtered::Noise)),
-            This::Statement { statement, end, failure } => {
+            RecordEffect::Statement { .. } if !has_login => {
+                return Some(Fate::Filtered(Filtered::Noise));
+            }
+            RecordEffect::Statement { statement, end, failure } => {
                 if self.to_skip > 0 {
                     self.to_skip -= 1;
                     known.amends = false;
@@ -247,25 +249,25 @@ impl Intake {
                 self.hold(session, Held::Statement { at, statement, end }, now_ms);
                 return None;
             }
-            This::Opened => {
+            RecordEffect::Opened => {
                 if has_login && !known.ended && !self.settings.dry_run {
                     self.hold(session, Held::Open, now_ms);
                 }
             }
-            This::Closed(code) => {
+            RecordEffect::Closed(code) => {
                 result.session_error = code;
                 if has_login {
                     self.hold(session, Held::Close { code }, now_ms);
                 }
             }
-            This::Nothing(nothing) => return Some(Fate::Filtered(nothing.into())),
-            This::Lost(lost) => return Some(Fate::Skipped(lost.into())),
-            This::ServerEnded => {
+            RecordEffect::NoEffect(nothing) => return Some(Fate::Filtered(nothing.into())),
+            RecordEffect::Lost(lost) => return Some(Fate::Skipped(lost.into())),
+            RecordEffect::ServerEnded => {
                 result.server_ended = true;
                 self.lookahead.end_all();
                 return Some(Fate::Filtered(Filtered::Noise));
             }
-            This::BackendDied(pid) => {
+            RecordEffect::BackendDied(pid) => {
                 self.backend_died(pid, now_ms);
                 return Some(Fate::Filtered(Filtered::Noise));
             }
@@ -282,17 +284,17 @@ impl Intake {
         self.lookahead.push(session, held, bytes, open, now_ms);
     }
 
-    fn previous(&mut self, session: SessionId, previous: Previous) {
+    fn previous(&mut self, session: SessionId, previous: PriorUpdate) {
         let (amendment, held) = match previous {
-            Previous::Open => return,
-            Previous::Ended => {
+            PriorUpdate::Open => return,
+            PriorUpdate::Ended => {
                 self.lookahead.end(session, |_| {});
                 return;
             }
-            Previous::Noted(amendment) => {
+            PriorUpdate::Noted(amendment) => {
                 (amendment, self.lookahead.amend(session, |held| held.amend(amendment)))
             }
-            Previous::Amended(amendment) => {
+            PriorUpdate::Amended(amendment) => {
                 (amendment, self.lookahead.end(session, |held| held.amend(amendment)))
             }
         };
@@ -454,14 +456,14 @@ impl Held {
     }
 }
 
-impl From<Nothing> for Filtered {
-    fn from(nothing: Nothing) -> Self {
+impl From<NoEffect> for Filtered {
+    fn from(nothing: NoEffect) -> Self {
         match nothing {
-            Nothing::Noise => Self::Noise,
-            Nothing::Step => Self::Protocol,
-            Nothing::Outcome => Self::Outcome,
-            Nothing::Connection => Self::Connection,
-            Nothing::ParallelWorker => Self::ParallelWorker,
+            NoEffect::Noise => Self::Noise,
+            NoEffect::Step => Self::Protocol,
+            NoEffect::Outcome => Self::Outcome,
+            NoEffect::Connection => Self::Connection,
+            NoEffect::ParallelWorker => Self::ParallelWorker,
         }
     }
 }

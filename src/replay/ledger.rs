@@ -64,7 +64,7 @@ reasons! {
         /// A statement that only reads, under --skip-selects.
         Select => "select",
         /// Written before the moment of --after.
-        BeforeAfter => "before_after",
+        BeforeStartTime => "before_start_time",
         /// Among the first statements, which --skip-count leaves out.
         SkipCount => "skip_count",
         /// A repeat of a record that was read already (by its session_line_num).

@@ -140,7 +140,7 @@ impl Filters {
             return Some(Filtered::OtherDatabase);
         }
         let before = self.after_unix_ms.is_some_and(|after| record.log_time.unix_ms < after);
-        before.then_some(Filtered::BeforeAfter)
+        before.then_some(Filtered::BeforeStartTime)
     }
 }
 

@@ -33,7 +33,7 @@ label! {
         Session => "session",
         /// Not statements but the reading: nothing is read because as many statements are in flight as
         /// --max-in-flight allows.
-        Credit => "credit",
+        Backpressure => "backpressure",
         /// For their session's connection: until it may be opened (--max-sessions), and until it is.
         Connection => "connection",
         /// For the time when they are due (--speed).
@@ -130,8 +130,15 @@ mod tests {
 
     fn ms(account: &mut WaitAccount) -> [u128; 6] {
         let waits = account.take();
-        [Wait::Order, Wait::Session, Wait::Credit, Wait::Connection, Wait::Schedule, Wait::Target]
-            .map(|wait| waits.of(wait).as_millis())
+        [
+            Wait::Order,
+            Wait::Session,
+            Wait::Backpressure,
+            Wait::Connection,
+            Wait::Schedule,
+            Wait::Target,
+        ]
+        .map(|wait| waits.of(wait).as_millis())
     }
 
     #[test]

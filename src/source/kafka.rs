@@ -275,7 +275,7 @@ impl KafkaSource {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    if let Err(error) = self.hear(error) {
+                    if let Err(error) = self.handle_error(error) {
                         return Poll::Ready(Err(error));
                     }
                 }
@@ -331,7 +331,7 @@ impl KafkaSource {
     }
 
     /// An error in place of a message. What may pass has been logged already.
-    fn hear(&mut self, error: KafkaError) -> Result<(), SourceError> {
+    fn handle_error(&mut self, error: KafkaError) -> Result<(), SourceError> {
         let trouble = self.client.context().take_trouble();
         match error {
             KafkaError::PartitionEOF(partition) => {

@@ -14,8 +14,8 @@ use super::error::ObserveError;
 use super::observer::Observer;
 use crate::replay::footprint::catalog::{
     ArgumentRow, Changed, ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow,
-    ImpureRow, IndexRow, Marks, Needed, Oid, Purity, RelationRow, RoutineRow, Rows, RuleRow,
-    SettingRow, TriggerRow, Update,
+    ImpureRow, IndexRow, Marks, Needed, Oid, RelationRow, RoutineRow, Rows, RuleRow, SettingRow,
+    TriggerRow, Update, Volatility,
 };
 
 /// Reads the catalog of one database again and again.
@@ -216,11 +216,11 @@ impl<'a> Reader<'a> {
         Ok(text.chars().next().unwrap_or_default())
     }
 
-    fn purity(&self, column: &str) -> Result<Purity, ObserveError> {
+    fn purity(&self, column: &str) -> Result<Volatility, ObserveError> {
         Ok(match self.code(column)? {
-            'i' => Purity::Pure,
-            's' => Purity::Stable,
-            _ => Purity::Volatile,
+            'i' => Volatility::Immutable,
+            's' => Volatility::Stable,
+            _ => Volatility::Volatile,
         })
     }
 }

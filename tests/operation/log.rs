@@ -31,7 +31,10 @@ fn a_json_log_is_an_object_a_line_with_flat_fields_up_to_the_reason_of_the_end()
         line.unwrap_or_else(|| panic!("no line says {part:?}\n{finished}"))
     };
     let rejected = said("rejected a record");
-    assert_eq!((&rejected["reason"], &rejected["count"]), (&"other_half".into(), &1.into()));
+    assert_eq!(
+        (&rejected["reason"], &rejected["count"]),
+        (&"continuation_fragment".into(), &1.into())
+    );
     assert_eq!(said("ended otherwise than on the source")["target_sqlstate"], "22012");
     let last = &lines[lines.len() - 1];
     assert_eq!((&last["level"], &last["exit_code"]), (&"ERROR".into(), &6.into()), "{last}");

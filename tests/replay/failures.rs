@@ -286,10 +286,10 @@ fn what_was_logged_before_a_moment_is_left_out_on_demand() {
         assert_eq!(finished.count("/records/filtered/reasons/dry_run"), 3, "{finished}");
     }
     let finished = replay(&server, &log, &["-a", "2026-11-22T10:00:00.002Z"]).well();
-    assert_eq!(finished.count("/records/filtered/reasons/before_after"), 2, "{finished}");
+    assert_eq!(finished.count("/records/filtered/reasons/before_start_time"), 2, "{finished}");
     assert_eq!(finished.report["outcomes"], serde_json::json!({"same": 1}), "{finished}");
     let finished = replay(&server, &log, &["-a", "1795341601"]).well();
-    assert_eq!(finished.count("/records/filtered/reasons/before_after"), 3, "{finished}");
+    assert_eq!(finished.count("/records/filtered/reasons/before_start_time"), 3, "{finished}");
 }
 
 // ---- Secrets ----

@@ -70,7 +70,7 @@ fn the_ledger_balances_at_every_scrape_of_a_replay_and_its_health_is_told() {
             && metrics.get("kreplay_consumer_committed_offset{partition=\"0\"}")
                 == Some(&(records.len() as f64))
     });
-    let replayed = replay.metrics()["kreplay_records_total{fate=\"replayed\"}"];
+    let replayed = replay.metrics()["kreplay_records_total{result=\"replayed\"}"];
     replay.term();
     let finished = replay.wait().well();
     assert_eq!(finished.count("/records/replayed") as f64, replayed, "{finished}");

@@ -152,7 +152,7 @@ impl Silent {
 }
 
 fn replayed_so_far(metrics: &std::collections::HashMap<String, f64>) -> f64 {
-    metrics[r#"kreplay_records_total{fate="replayed"}"#]
+    metrics[r#"kreplay_records_total{result="replayed"}"#]
 }
 
 #[test]

@@ -219,7 +219,7 @@ impl Running {
     }
 
     /// The metrics of the moment: a series as it stands in the scrape, labels and all, and its
-    /// value. `kreplay_records_total{fate="replayed"}`.
+    /// value. `kreplay_records_total{result="replayed"}`.
     pub fn metrics(&self) -> HashMap<String, f64> {
         parse(&self.get("/metrics").1)
     }

@@ -10,7 +10,7 @@ use super::Sequencer;
 use crate::actors::messages::Turn;
 use crate::metrics::{self, StallBreak};
 use crate::pglog::SessionId;
-use crate::replay::footprint::Costly;
+use crate::replay::footprint::TopFallback;
 
 /// Sessions that others wait for and that have nothing to do, and since when.
 #[derive(Default)]
@@ -79,11 +79,11 @@ impl Sequencer {
     pub(super) fn look_after_order(&mut self) {
         let Some(arrivals) = self.order.arrivals() else { return };
         for (why, count) in arrivals.widened() {
-            metrics::order_widened(why, count);
+            metrics::footprint_fallbacks(why, count);
         }
-        metrics::order_waived(arrivals.order().waived());
+        metrics::dependency_cycles_broken(arrivals.order().waived());
         metrics::order_waiting(self.order.waiting());
-        let worst: Vec<Costly> = arrivals.worst(WORST);
+        let worst: Vec<TopFallback> = arrivals.worst(WORST);
         self.overview.costly(worst);
         let stuck = self.input_ended && arrivals.is_stuck();
         let patience = if stuck { Duration::ZERO } else { self.settings.patience };

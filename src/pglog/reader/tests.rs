@@ -218,8 +218,8 @@ fn the_first_half_of_a_record_is_named_torn() {
 #[test]
 fn the_other_half_of_a_record_is_named_so() {
     let cut = PG15.find("already").unwrap();
-    assert_eq!(reason(&PG15[cut..]), "other_half");
-    assert_eq!(reason("LOG:  statement: select 1"), "other_half");
+    assert_eq!(reason(&PG15[cut..]), "continuation_fragment");
+    assert_eq!(reason("LOG:  statement: select 1"), "continuation_fragment");
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn an_object_that_is_no_record_is_named_by_its_keys_alone() {
     assert!(!error.to_string().contains("hunter2"));
     assert_eq!(reason("[1,2]"), "not_a_log_record");
     assert_eq!(reason(r#"{"message":{"a":1}}"#), "not_a_log_record");
-    assert_eq!(reason(r#"{"message":"hello"}"#), "other_half");
+    assert_eq!(reason(r#"{"message":"hello"}"#), "continuation_fragment");
 }
 
 #[test]
@@ -507,7 +507,7 @@ fn a_named_format_takes_nothing_else() {
         RecordReader::new(format, Encodings::default()).read(payload).map(owned)
     };
     let json = jsonlog_of("app", b"statement: select 1");
-    assert_eq!(read_as(Format::Csvlog, &json).unwrap_err().reason(), "other_half");
+    assert_eq!(read_as(Format::Csvlog, &json).unwrap_err().reason(), "continuation_fragment");
     assert_eq!(read_as(Format::Json, PG12.as_bytes()).unwrap_err().reason(), "invalid_json");
     assert_eq!(read_as(Format::Msgpack, &json).unwrap_err().reason(), "invalid_msgpack");
     assert!(read_as(Format::Csvlog, PG12.as_bytes()).is_ok());

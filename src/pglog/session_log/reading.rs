@@ -7,14 +7,14 @@ use crate::pglog::statement::{Amendment, Failure, SourceEnd, Statement};
 #[derive(Debug, PartialEq)]
 pub struct Reading {
     /// What it says of the session's statement before.
-    pub previous: Previous,
+    pub previous: PriorUpdate,
     /// What it is itself.
-    pub this: This,
+    pub this: RecordEffect,
 }
 
 /// What a record says of the session's statement before.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Previous {
+pub enum PriorUpdate {
     /// Nothing: the statement may still run, or share its Sync with what follows.
     Open,
     /// This; and more may follow, since its Sync has not been seen.
@@ -27,7 +27,7 @@ pub enum Previous {
 
 /// What a record is.
 #[derive(Debug, PartialEq)]
-pub enum This {
+pub enum RecordEffect {
     /// A statement.
     Statement {
         /// What was sent.
@@ -42,7 +42,7 @@ pub enum This {
     /// The session's end. With an error if the server ended it.
     Closed(Option<SqlState>),
     /// Nothing to replay.
-    Nothing(Nothing),
+    NoEffect(NoEffect),
     /// A statement that can't be replayed.
     Lost(Lost),
     /// The server ended all its sessions.
@@ -53,7 +53,7 @@ pub enum This {
 
 /// Why there is nothing to replay in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Nothing {
+pub enum NoEffect {
     /// Warnings, checkpoints, lock waits, plans, text that poses as a statement.
     Noise,
     /// Parse, bind, fetch: a step of a statement that has a record of its own.
@@ -81,7 +81,7 @@ pub enum Lost {
 
 impl Reading {
     /// A record that says nothing of the statement before.
-    pub(super) fn aside(this: This) -> Self {
-        Self { previous: Previous::Open, this }
+    pub(super) fn aside(this: RecordEffect) -> Self {
+        Self { previous: PriorUpdate::Open, this }
     }
 }

@@ -74,13 +74,13 @@ fn told(records: impl IntoIterator<Item = Record>) -> Vec<String> {
 
 fn written(reading: &Reading) -> String {
     let previous = match reading.previous {
-        Previous::Open => "open".to_owned(),
-        Previous::Ended => "ended".to_owned(),
-        Previous::Noted(amendment) => format!("{} so far", amended(amendment)),
-        Previous::Amended(amendment) => amended(amendment),
+        PriorUpdate::Open => "open".to_owned(),
+        PriorUpdate::Ended => "ended".to_owned(),
+        PriorUpdate::Noted(amendment) => format!("{} so far", amended(amendment)),
+        PriorUpdate::Amended(amendment) => amended(amendment),
     };
     let this = match &reading.this {
-        This::Statement { statement, end, .. } => {
+        RecordEffect::Statement { statement, end, .. } => {
             let end = match end {
                 SourceEnd::Unknown => "runs".to_owned(),
                 SourceEnd::Succeeded => "ok".to_owned(),
@@ -89,9 +89,9 @@ fn written(reading: &Reading) -> String {
             };
             format!("{} {end}: {}", sent(&statement.protocol), statement.sql)
         }
-        This::Closed(None) => "closed".to_owned(),
-        This::Closed(Some(code)) => format!("closed {code}"),
-        This::Nothing(nothing) => format!("{nothing:?}").to_lowercase(),
+        RecordEffect::Closed(None) => "closed".to_owned(),
+        RecordEffect::Closed(Some(code)) => format!("closed {code}"),
+        RecordEffect::NoEffect(nothing) => format!("{nothing:?}").to_lowercase(),
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{previous}; {this}")
@@ -135,7 +135,7 @@ fn last_statement(records: impl IntoIterator<Item = Record>) -> (Box<Statement>,
     let mut session = SessionLog::default();
     let readings: Vec<Reading> = records.into_iter().map(|r| session.read(&r)).collect();
     match readings.into_iter().next_back().map(|reading| reading.this) {
-        Some(This::Statement { statement, failure, .. }) => (statement, failure),
+        Some(RecordEffect::Statement { statement, failure, .. }) => (statement, failure),
         other => panic!("{other:?}"),
     }
 }
@@ -692,7 +692,7 @@ fn inserted(vxid: &'static str) -> Record {
 #[test]
 fn an_export_of_a_snapshot_tells_its_transaction() {
     let exporter = |record: Record| match SessionLog::default().read(&record).this {
-        This::Statement { statement, .. } => statement.exporter,
+        RecordEffect::Statement { statement, .. } => statement.exporter,
         other => panic!("{other:?}"),
     };
     let transaction = VirtualTransaction::parse("3/30");
@@ -1020,11 +1020,11 @@ proptest! {
         let mut open = false;
         for kind in order {
             let reading = session.read(&kinds[kind]);
-            if matches!(reading.previous, Previous::Amended(_) | Previous::Noted(_)) {
+            if matches!(reading.previous, PriorUpdate::Amended(_) | PriorUpdate::Noted(_)) {
                 prop_assert!(open, "nothing is left to be told: {}", written(&reading));
             }
-            open &= matches!(reading.previous, Previous::Open | Previous::Noted(_));
-            open |= matches!(reading.this, This::Statement { .. });
+            open &= matches!(reading.previous, PriorUpdate::Open | PriorUpdate::Noted(_));
+            open |= matches!(reading.this, RecordEffect::Statement { .. });
             // What can be replayed at once is what nothing more can be told of.
             open &= session.may_tell_more();
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::sessions::Sessions;
 use crate::pglog::message::{self, LogEvent};
 use crate::pglog::parameters::{self, Detail};
-use crate::pglog::session_log::{Lost, This};
+use crate::pglog::session_log::{Lost, RecordEffect};
 use crate::pglog::sql::{self, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::pglog::{Format, LogRecord, Malformed, RecordReader, Severity};
@@ -316,14 +316,14 @@ impl Sample {
             Line::Next | Line::Joined | Line::Late => {}
         }
         match &reading.this {
-            This::Statement { statement, end, .. } => {
+            RecordEffect::Statement { statement, end, .. } => {
                 let login = (identity.user(&record.user), identity.database(&record.database));
                 let login = (login.0.to_owned(), login.1.to_owned());
                 *self.logins.entry(login).or_default() += 1;
                 self.see_statement(record, statement, *end);
             }
-            This::Lost(Lost::NoText) => self.logging.without_text += 1,
-            This::Lost(Lost::Truncated) => self.logging.without_parameters += 1,
+            RecordEffect::Lost(Lost::NoText) => self.logging.without_text += 1,
+            RecordEffect::Lost(Lost::Truncated) => self.logging.without_parameters += 1,
             _ => {}
         }
     }

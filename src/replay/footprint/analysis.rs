@@ -8,7 +8,7 @@ use std::ops::Range;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, SelectStmt};
 
-use super::catalog::{Kind, Oid, Purity, Relation};
+use super::catalog::{Kind, Oid, Relation, Volatility};
 use super::engine::Tables;
 use super::template::{Names, Template};
 use super::{Access, Table, Widening};
@@ -117,14 +117,14 @@ impl<'a> Analysis<'a> {
         self.widen(why);
     }
 
-    fn impure(&mut self, purity: Purity, why: Widening) {
+    fn impure(&mut self, purity: Volatility, why: Widening) {
         match purity {
-            Purity::Pure => {}
-            Purity::Stable => {
+            Volatility::Immutable => {}
+            Volatility::Stable => {
                 self.add(Access::ReadAll);
                 self.widen(Widening::StableFunction);
             }
-            Purity::Volatile => self.barrier(why),
+            Volatility::Volatile => self.barrier(why),
         }
     }
 

@@ -25,10 +25,10 @@ pub type Oid = u32;
 
 /// What a function, or what is built of functions, may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Purity {
+pub enum Volatility {
     /// Nothing but compute.
     #[default]
-    Pure,
+    Immutable,
     /// Read anything.
     Stable,
     /// Anything.
@@ -81,7 +81,7 @@ pub(super) struct Column {
     /// The sequence that its default draws from.
     pub(super) sequence: Option<Oid>,
     /// What its default may do beyond that.
-    pub(super) default: Purity,
+    pub(super) default: Volatility,
 }
 
 /// Where rows are kept: a table with all its partitions or heirs.
@@ -93,7 +93,7 @@ pub(super) struct Storage {
     pub(super) others: Vec<OtherKey>,
     triggers: Vec<Trigger>,
     /// What the table's checks may do.
-    pub(super) checks: Purity,
+    pub(super) checks: Volatility,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,12 +159,12 @@ pub struct Catalog {
     storages: HashMap<Oid, Storage>,
     names: HashMap<Box<str>, HashMap<Box<str>, Oid>>,
     functions: HashMap<Box<str>, HashMap<Box<str>, Function>>,
-    function_purity: HashMap<Oid, Purity>,
+    function_purity: HashMap<Oid, Volatility>,
     /// Those of somebody's own, by schema and name.
     overloads: HashMap<Box<str>, HashMap<Box<str>, Vec<Oid>>>,
     routines: HashMap<Oid, Routine>,
-    operators: BTreeMap<Box<str>, Purity>,
-    types: BTreeMap<Box<str>, Purity>,
+    operators: BTreeMap<Box<str>, Volatility>,
+    types: BTreeMap<Box<str>, Volatility>,
     children_of: HashMap<Oid, Vec<ForeignKey>>,
     parents_of: HashMap<Oid, Vec<ForeignKey>>,
     /// By role, `None` for everybody, and by name.
@@ -178,7 +178,7 @@ type Settings = HashMap<Box<str>, Box<str>>;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Function {
     /// The most that any of them may do.
-    pub(super) purity: Purity,
+    pub(super) purity: Volatility,
     /// Whether they are PostgreSQL's own.
     pub(super) built_in: bool,
     /// Whether they are all written in C.
@@ -221,17 +221,17 @@ impl Catalog {
         })
     }
 
-    pub(super) fn purity_of(&self, function: Oid) -> Purity {
-        self.function_purity.get(&function).copied().unwrap_or(Purity::Volatile)
+    pub(super) fn purity_of(&self, function: Oid) -> Volatility {
+        self.function_purity.get(&function).copied().unwrap_or(Volatility::Volatile)
     }
 
     /// What the operators by that name may do, whichever their arguments.
-    pub(super) fn operator(&self, name: &str) -> Purity {
+    pub(super) fn operator(&self, name: &str) -> Volatility {
         self.operators.get(name).copied().unwrap_or_default()
     }
 
     /// What casting to the types by that name may do.
-    pub(super) fn cast(&self, name: &str) -> Purity {
+    pub(super) fn cast(&self, name: &str) -> Volatility {
         self.types.get(name).copied().unwrap_or_default()
     }
 
@@ -252,15 +252,15 @@ impl Catalog {
     }
 
     /// What a relation leads to: the tables that it reads, and what the functions on the way may do.
-    pub(super) fn closure(&self, relation: Oid) -> (BTreeSet<Oid>, Purity) {
-        let (mut seen, mut purity) = (BTreeSet::new(), Purity::Pure);
+    pub(super) fn closure(&self, relation: Oid) -> (BTreeSet<Oid>, Volatility) {
+        let (mut seen, mut purity) = (BTreeSet::new(), Volatility::Immutable);
         let mut open = vec![relation];
         while let Some(relation) = open.pop() {
             if !seen.insert(relation) {
                 continue;
             }
             let Some(found) = self.relations.get(&relation) else {
-                purity = Purity::Volatile;
+                purity = Volatility::Volatile;
                 continue;
             };
             for need in &found.needs {

@@ -37,7 +37,7 @@ pub struct Footprints {
 
 /// A shape that was widened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Costly {
+pub struct TopFallback {
     /// The text without its literals, cut to what can be shown.
     pub shape: String,
     /// Why it was widened, the last time.
@@ -156,14 +156,14 @@ impl Footprints {
     }
 
     /// The shapes that were widened most often, the worst first.
-    pub fn worst(&self, n: usize) -> Vec<Costly> {
+    pub fn worst(&self, n: usize) -> Vec<TopFallback> {
         let widened = self.shapes.kept.values().filter_map(|kept| Some((kept.widened?, kept)));
         let mut worst: Vec<_> = widened.collect();
         worst.sort_by(|((_, a), one), ((_, b), other)| {
             b.cmp(a).then_with(|| one.shown.cmp(&other.shown))
         });
         worst.truncate(n);
-        let costly = |((widening, count), kept): ((Widening, u64), &Kept)| Costly {
+        let costly = |((widening, count), kept): ((Widening, u64), &Kept)| TopFallback {
             shape: kept.shown.clone(),
             widening,
             count,

@@ -8,7 +8,7 @@ use foldhash::HashSet;
 use super::ended::EndedSession;
 use super::{Held, Intake};
 use crate::pglog::SessionId;
-use crate::pglog::session_log::{Previous, SessionLog};
+use crate::pglog::session_log::{PriorUpdate, SessionLog};
 use crate::pglog::statement::Amendment;
 use crate::replay::lines::Lines;
 use crate::replay::settings::Login;
@@ -43,7 +43,7 @@ impl Intake {
     pub(super) fn backend_died(&mut self, pid: Option<u32>, now_ms: u64) {
         let dead = self.sessions.keys().filter(|session| Some(session.pid) == pid);
         for session in dead.copied().collect::<Vec<_>>() {
-            self.previous(session, Previous::Amended(Amendment::Terminated));
+            self.previous(session, PriorUpdate::Amended(Amendment::Terminated));
             self.hold(session, Held::Close { code: None }, now_ms);
             if let Some(known) = self.sessions.get_mut(&session) {
                 known.ended = true;

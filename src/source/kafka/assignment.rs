@@ -11,7 +11,7 @@ use super::context::{Rebalance, answer, assign, unassign};
 use super::lookup::{self, Found};
 use super::offsets::{Commit, CommitMode, PartitionPosition};
 use super::settings::Start;
-use super::start::{Fresh, Partition, StartAt, start_offset};
+use super::start::{InitialOffset, Partition, StartAt, start_offset};
 use super::{KafkaSource, RETRY, Reading, failed, offsets_of};
 use crate::source::{Event, Gap, Resume, SourceError};
 
@@ -189,7 +189,7 @@ impl KafkaSource {
                     low: *low,
                     high: *high,
                 },
-                Fresh::Earliest,
+                InitialOffset::Earliest,
                 self.settings.on_gap,
             );
             let StartAt { offset, gap } = match start {
@@ -220,12 +220,12 @@ impl KafkaSource {
 
     /// Where a partition begins without a committed offset. One that the topic did not have when we
     /// connected is read from its first record: whatever it holds was written since.
-    fn fresh(&self, partition: i32, since: Option<i64>) -> Fresh {
+    fn fresh(&self, partition: i32, since: Option<i64>) -> InitialOffset {
         match self.settings.start {
-            _ if partition >= self.partitions => Fresh::Earliest,
-            Start::Earliest => Fresh::Earliest,
-            Start::Latest => Fresh::Latest,
-            Start::At(_) => Fresh::At(since),
+            _ if partition >= self.partitions => InitialOffset::Earliest,
+            Start::Earliest => InitialOffset::Earliest,
+            Start::Latest => InitialOffset::Latest,
+            Start::At(_) => InitialOffset::At(since),
         }
     }
 

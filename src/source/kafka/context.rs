@@ -27,7 +27,7 @@ pub(super) struct Context {
     /// Where each partition's fetcher is, control records included, by the last statistics.
     fetched: Mutex<HashMap<i32, i64>>,
     rebalances: Mutex<VecDeque<Rebalance>>,
-    trouble: Mutex<Option<Trouble>>,
+    trouble: Mutex<Option<ReportedError>>,
     throttle: Mutex<Throttle>,
     /// What was last said of a broker: about whom or what, and the text.
     said: Mutex<Option<(String, String)>>,
@@ -48,12 +48,12 @@ pub(super) enum Rebalance {
 
 /// An error as librdkafka reports it, with its words.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
+pub(super) struct ReportedError {
     pub code: RDKafkaErrorCode,
     pub reason: String,
 }
 
-impl Trouble {
+impl ReportedError {
     /// What ends the reading; `None` if it may pass by itself.
     ///
     /// Refused credentials end it only while `connecting`: a broker that once took them may refuse
@@ -99,7 +99,7 @@ impl Context {
     }
 
     /// The error that was reported last, once.
-    pub(super) fn take_trouble(&self) -> Option<Trouble> {
+    pub(super) fn take_trouble(&self) -> Option<ReportedError> {
         locked(&self.trouble).take()
     }
 
@@ -178,7 +178,7 @@ impl ClientContext for Context {
         let (subject, text) = (format!("{broker} {code:?}"), format!("Kafka: {reason}"));
         self.warn(&subject, &text);
         *locked(&self.said) = Some((subject, text));
-        *locked(&self.trouble) = Some(Trouble { code, reason: reason.to_owned() });
+        *locked(&self.trouble) = Some(ReportedError { code, reason: reason.to_owned() });
     }
 
     fn stats_raw(&self, statistics: &[u8]) {

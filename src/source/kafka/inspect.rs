@@ -15,7 +15,7 @@ use tracing::debug;
 use super::context::Context;
 use super::lookup::{self, Found};
 use super::settings::{KafkaSettings, OnGap, Start};
-use super::start::{Fresh, Partition, start_offset};
+use super::start::{InitialOffset, Partition, start_offset};
 use super::{RETRY, offsets_of, place};
 use crate::replay::check::broker::{KafkaSeen, PartitionSeen, Refusal, TopicSeen, TopicSettings};
 use crate::replay::check::sample::Sampled;
@@ -209,9 +209,9 @@ fn begin(found: Found, settings: &KafkaSettings) -> PartitionSeen {
     let Found { partition, committed, low, high, since } = found;
     let committed = committed.filter(|_| !settings.reset).map(|(offset, _)| offset);
     let fresh = match settings.start {
-        Start::Earliest => Fresh::Earliest,
-        Start::Latest => Fresh::Latest,
-        Start::At(_) => Fresh::At(since),
+        Start::Earliest => InitialOffset::Earliest,
+        Start::Latest => InitialOffset::Latest,
+        Start::At(_) => InitialOffset::At(since),
     };
     let of = Partition { number: partition, committed, low, high };
     // Where the replay would stop, the sample begins with what is there.

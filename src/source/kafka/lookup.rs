@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::context::{Context, Trouble};
+use super::context::{Context, ReportedError};
 use super::settings::{KafkaSettings, Start};
 use crate::source::SourceError;
 
@@ -30,7 +30,7 @@ pub(super) struct Found {
 }
 
 /// Waits for librdkafka to report an error, on a client that reads nothing yet.
-pub(super) async fn next_trouble(client: &StreamConsumer<Context>) -> Trouble {
+pub(super) async fn next_trouble(client: &StreamConsumer<Context>) -> ReportedError {
     loop {
         // Only errors come before the subscription.
         let _ = client.recv().await;
@@ -119,7 +119,7 @@ pub(super) fn give_up_or_warn(
     let reason = error.to_string();
     let code = error.rdkafka_error_code();
     if let Some(code) = code {
-        let trouble = Trouble { code, reason: reason.clone() };
+        let trouble = ReportedError { code, reason: reason.clone() };
         if let Some(fatal) = trouble.fatal(settings, true) {
             return Err(fatal);
         }

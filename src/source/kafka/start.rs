@@ -18,7 +18,7 @@ pub(super) struct Partition {
 
 /// Where a group without a committed offset begins, with a time already looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fresh {
+pub(super) enum InitialOffset {
     /// With the oldest record.
     Earliest,
     /// With the next record that is written.
@@ -43,15 +43,15 @@ pub(super) struct StartAt {
 /// The gap, if the partition does not hold the committed offset and `on_gap` says to stop.
 pub(super) fn start_offset(
     partition: Partition,
-    fresh: Fresh,
+    fresh: InitialOffset,
     on_gap: OnGap,
 ) -> Result<StartAt, Gap> {
     let Partition { number, committed, low, high } = partition;
     let Some(committed) = committed else {
         let offset = match fresh {
-            Fresh::Earliest => low,
-            Fresh::Latest => high,
-            Fresh::At(found) => found.unwrap_or(high).max(low),
+            InitialOffset::Earliest => low,
+            InitialOffset::Latest => high,
+            InitialOffset::At(found) => found.unwrap_or(high).max(low),
         };
         return Ok(StartAt { offset, gap: None });
     };
@@ -72,41 +72,46 @@ mod tests {
     const COMMITTED: Partition = Partition { number: 3, committed: Some(50), low: 10, high: 100 };
     const NEW: Partition = Partition { committed: None, ..COMMITTED };
 
-    fn starts(partition: Partition, fresh: Fresh) -> StartAt {
+    fn starts(partition: Partition, fresh: InitialOffset) -> StartAt {
         start_offset(partition, fresh, OnGap::Stop).expect("no gap")
     }
 
     #[test]
     fn a_committed_offset_wins_over_every_fresh_start() {
-        for fresh in [Fresh::Earliest, Fresh::Latest, Fresh::At(Some(70)), Fresh::At(None)] {
+        for fresh in [
+            InitialOffset::Earliest,
+            InitialOffset::Latest,
+            InitialOffset::At(Some(70)),
+            InitialOffset::At(None),
+        ] {
             assert_eq!(starts(COMMITTED, fresh), StartAt { offset: 50, gap: None });
         }
     }
 
     #[test]
     fn a_new_group_starts_as_it_is_told() {
-        assert_eq!(starts(NEW, Fresh::Earliest).offset, 10);
-        assert_eq!(starts(NEW, Fresh::Latest).offset, 100);
-        assert_eq!(starts(NEW, Fresh::At(Some(70))).offset, 70);
+        assert_eq!(starts(NEW, InitialOffset::Earliest).offset, 10);
+        assert_eq!(starts(NEW, InitialOffset::Latest).offset, 100);
+        assert_eq!(starts(NEW, InitialOffset::At(Some(70))).offset, 70);
     }
 
     #[test]
     fn a_time_after_the_last_record_starts_at_the_end() {
-        assert_eq!(starts(NEW, Fresh::At(None)).offset, 100);
+        assert_eq!(starts(NEW, InitialOffset::At(None)).offset, 100);
     }
 
     #[test]
     fn both_watermarks_are_offsets_to_go_on_from() {
         for committed in [10, 100] {
             let partition = Partition { committed: Some(committed), ..COMMITTED };
-            assert_eq!(starts(partition, Fresh::Earliest).offset, committed);
+            assert_eq!(starts(partition, InitialOffset::Earliest).offset, committed);
         }
     }
 
     #[test]
     fn an_expired_offset_stops_with_what_was_lost() {
         let partition = Partition { committed: Some(4), ..COMMITTED };
-        let gap = start_offset(partition, Fresh::Earliest, OnGap::Stop).expect_err("a gap");
+        let gap = start_offset(partition, InitialOffset::Earliest, OnGap::Stop).expect_err("a gap");
         assert_eq!(gap, Gap { partition: 3, wanted: 4, oldest: 10, end: 100 });
         assert_eq!(gap.lost(), 6);
         assert!(gap.to_string().contains("offsets 4 to 9 (6 records) are gone"), "{gap}");
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn an_offset_beyond_the_end_stops_too() {
         let partition = Partition { committed: Some(101), ..COMMITTED };
-        let gap = start_offset(partition, Fresh::Latest, OnGap::Stop).expect_err("a gap");
+        let gap = start_offset(partition, InitialOffset::Latest, OnGap::Stop).expect_err("a gap");
         assert_eq!(gap.lost(), 0);
         assert!(gap.to_string().contains("ends at 100"), "{gap}");
     }
@@ -124,7 +129,8 @@ mod tests {
     fn told_to_continue_it_goes_on_from_the_oldest_and_keeps_the_gap() {
         for committed in [4, 101] {
             let partition = Partition { committed: Some(committed), ..COMMITTED };
-            let start = start_offset(partition, Fresh::Latest, OnGap::Continue).expect("a start");
+            let start =
+                start_offset(partition, InitialOffset::Latest, OnGap::Continue).expect("a start");
             assert_eq!(start.offset, 10);
             assert_eq!(start.gap.map(|gap| gap.wanted), Some(committed));
         }

@@ -68,20 +68,20 @@ fn read(name: &str) -> Told {
         let (session, open) = sessions.entry(record.session).or_default();
         let reading = session.read(&record);
         match reading.previous {
-            Previous::Open => {}
-            Previous::Ended => told.end(open.take(), None),
-            Previous::Noted(amendment) => {
+            PriorUpdate::Open => {}
+            PriorUpdate::Ended => told.end(open.take(), None),
+            PriorUpdate::Noted(amendment) => {
                 if let Some(open) = open {
                     open.amend(amendment);
                 }
             }
-            Previous::Amended(amendment) => told.end(open.take(), Some(amendment)),
+            PriorUpdate::Amended(amendment) => told.end(open.take(), Some(amendment)),
         }
         match reading.this {
-            This::Statement { statement, end, failure } => {
+            RecordEffect::Statement { statement, end, failure } => {
                 *open = Some(Open { statement: *statement, end, failure });
             }
-            This::Closed(Some(code)) => told.fail(code),
+            RecordEffect::Closed(Some(code)) => told.fail(code),
             _ => {}
         }
     }

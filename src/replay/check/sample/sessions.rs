@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Logging, Sample, Sampled};
-use crate::pglog::session_log::{Nothing, Previous, Reading, SessionLog, This};
+use crate::pglog::session_log::{NoEffect, PriorUpdate, Reading, RecordEffect, SessionLog};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{SourceEnd, Statement};
 use crate::pglog::{LogRecord, SessionId};
@@ -77,16 +77,18 @@ impl Sessions {
         }
         session.seen = Some(Span::with(session.seen, ms));
         if matches!(line, Line::Repeat | Line::Early) {
-            let this = This::Nothing(Nothing::Noise);
-            return (line, Reading { previous: Previous::Open, this });
+            let this = RecordEffect::NoEffect(NoEffect::Noise);
+            return (line, Reading { previous: PriorUpdate::Open, this });
         }
         if matches!(line, Line::Gap(_)) {
             session.in_block = None;
         }
         let reading = session.log.read(record);
         match &reading.this {
-            This::Closed(_) => session.ended = true,
-            This::Statement { statement, end, .. } => session.pair(statement, *end, logging),
+            RecordEffect::Closed(_) => session.ended = true,
+            RecordEffect::Statement { statement, end, .. } => {
+                session.pair(statement, *end, logging)
+            }
             _ => {}
         }
         (line, reading)

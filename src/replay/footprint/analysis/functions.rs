@@ -5,7 +5,7 @@ use pg_query::protobuf::{FuncCall, Node};
 
 use super::routines::changes_meaning;
 use super::{Analysis, Widening, parts, qualified};
-use crate::replay::footprint::catalog::Purity;
+use crate::replay::footprint::catalog::Volatility;
 use crate::replay::footprint::literals::{Read, Value};
 use crate::replay::footprint::sessions::Effect;
 
@@ -26,7 +26,7 @@ impl Analysis<'_> {
         };
         if !function.built_in {
             let is_harmless = function.in_c && GENERATORS.contains(&name);
-            let purity = if is_harmless { Purity::Pure } else { function.purity };
+            let purity = if is_harmless { Volatility::Immutable } else { function.purity };
             if is_harmless || self.names.catalog.function("pg_catalog", name, &[]).is_some() {
                 return self.impure(purity, Widening::VolatileFunction);
             }
@@ -44,7 +44,7 @@ impl Analysis<'_> {
                 self.template.locks.push(keys.unwrap_or_default());
             }
             _ if RUNS_QUERIES.contains(&name) => self.barrier(Widening::VolatileFunction),
-            _ if function.purity < Purity::Volatile || is_harmless(name) => {}
+            _ if function.purity < Volatility::Volatile || is_harmless(name) => {}
             _ => self.barrier(Widening::VolatileFunction),
         }
     }
@@ -101,11 +101,11 @@ impl Analysis<'_> {
 }
 
 /// What a function of PostgreSQL's own may do where it is called by a view, a default or a check.
-pub(in crate::replay::footprint) fn built_in(name: &str, declared: Purity) -> Purity {
+pub(in crate::replay::footprint) fn built_in(name: &str, declared: Volatility) -> Volatility {
     if RUNS_QUERIES.contains(&name) {
-        Purity::Volatile
+        Volatility::Volatile
     } else if is_harmless(name) {
-        Purity::Pure
+        Volatility::Immutable
     } else {
         declared
     }

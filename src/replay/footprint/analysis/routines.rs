@@ -11,7 +11,7 @@ use pg_query::{NodeEnum, ParserOptions};
 use super::plpgsql::{Body, Variable};
 use super::variables::{Bound, Record, Step, Variables};
 use super::{Analysis, qualified};
-use crate::replay::footprint::catalog::{Oid, Purity, Routine, RoutineRow};
+use crate::replay::footprint::catalog::{Oid, Routine, RoutineRow, Volatility};
 use crate::replay::footprint::sessions::Setting;
 use crate::replay::footprint::template::Template;
 use crate::replay::footprint::{Access, Widening};
@@ -35,7 +35,7 @@ type Given<'n> = (Option<&'n str>, Option<Bound>);
 
 impl<'a> Analysis<'a> {
     /// Calls somebody's own functions by this name. `most`: what any of them may do.
-    pub(super) fn call_routines(&mut self, call: &FuncCall, most: Purity) {
+    pub(super) fn call_routines(&mut self, call: &FuncCall, most: Volatility) {
         let (schema, name) = qualified(&call.funcname);
         let catalog = self.names.catalog;
         let arguments: Vec<Given<'_>> = call.args.iter().map(|node| self.argument(node)).collect();
@@ -49,7 +49,7 @@ impl<'a> Analysis<'a> {
             };
             let Some(values) = arranged(routine, &arguments, call.func_variadic) else { continue };
             is_met = true;
-            if purity != Purity::Pure {
+            if purity != Volatility::Immutable {
                 self.follow(function, routine, purity, values);
             }
         }
@@ -72,13 +72,13 @@ impl<'a> Analysis<'a> {
         &mut self,
         function: Oid,
         routine: &'a Routine,
-        purity: Purity,
+        purity: Volatility,
         values: Vec<Option<Bound>>,
     ) {
         let found = self.apart(|this| this.run_function(function, routine, values));
         if found.is_barrier() {
             return match found.footprint.widened {
-                Some(Widening::DynamicSql) if purity == Purity::Volatile => {
+                Some(Widening::DynamicSql) if purity == Volatility::Volatile => {
                     self.barrier(Widening::DynamicSql);
                 }
                 _ => self.impure(purity, Widening::VolatileFunction),

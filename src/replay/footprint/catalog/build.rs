@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     Action, Catalog, Column, ColumnRow, Dependent, ForeignKey, Function, IndexRow, KeyColumn, Kind,
-    Needed, Oid, OtherKey, Purity, Relation, Routine, Rows, Storage, Trigger,
+    Needed, Oid, OtherKey, Relation, Routine, Rows, Storage, Trigger, Volatility,
 };
 use crate::replay::footprint::Widening;
 use crate::replay::footprint::analysis::built_in;
@@ -92,7 +92,7 @@ fn relations(catalog: &mut Catalog, rows: &Rows) {
         names.insert((*row.name).into(), row.oid);
     }
     let mut sequences: HashMap<(Oid, i16), Oid> = HashMap::new();
-    let mut defaults: HashMap<(Oid, i16), Purity> = HashMap::new();
+    let mut defaults: HashMap<(Oid, i16), Volatility> = HashMap::new();
     for row in &rows.dependencies {
         match (row.dependent, row.needed) {
             (Dependent::Query, needed) => {
@@ -109,7 +109,7 @@ fn relations(catalog: &mut Catalog, rows: &Rows) {
                     .function_purity
                     .get(&function)
                     .copied()
-                    .unwrap_or(Purity::Volatile)
+                    .unwrap_or(Volatility::Volatile)
                     .max(*purity);
             }
             (Dependent::Check, _) => {}
@@ -154,7 +154,7 @@ struct Tables<'a> {
     columns: HashMap<(Oid, i16), &'a ColumnRow>,
     indexes: HashMap<Oid, Vec<&'a IndexRow>>,
     triggers: HashMap<Oid, Vec<Trigger>>,
-    checks: HashMap<Oid, Purity>,
+    checks: HashMap<Oid, Volatility>,
     /// The roots of trees that are not made of partitions alone.
     inherited: BTreeSet<Oid>,
 }
@@ -193,13 +193,13 @@ impl<'a> Tables<'a> {
                 triggers.push(trigger);
             }
         }
-        let purity: HashMap<Oid, Purity> =
+        let purity: HashMap<Oid, Volatility> =
             rows.functions.iter().map(|row| (row.oid, row.purity)).collect();
         for row in &rows.dependencies {
             if let (Dependent::Check, Needed::Function(function)) = (row.dependent, row.needed) {
                 let root = tables.root(row.relation);
                 let check = tables.checks.entry(root).or_default();
-                *check = purity.get(&function).copied().unwrap_or(Purity::Volatile).max(*check);
+                *check = purity.get(&function).copied().unwrap_or(Volatility::Volatile).max(*check);
             }
         }
         tables

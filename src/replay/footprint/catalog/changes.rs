@@ -132,7 +132,7 @@ fn replace<T, K: Ord>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::footprint::catalog::{FunctionRow, Purity, RelationRow};
+    use crate::replay::footprint::catalog::{FunctionRow, RelationRow, Volatility};
 
     fn marks(shared: i64, functions: i64, relations: &[(Oid, i64)]) -> Marks {
         Marks { shared, functions, relations: relations.iter().copied().collect() }
@@ -160,7 +160,14 @@ mod tests {
 
     fn function(oid: Oid, is_built_in: bool) -> FunctionRow {
         let (schema, name) = ("s".to_owned(), format!("f{oid}"));
-        FunctionRow { oid, schema, name, purity: Purity::Pure, is_in_c: false, is_built_in }
+        FunctionRow {
+            oid,
+            schema,
+            name,
+            purity: Volatility::Immutable,
+            is_in_c: false,
+            is_built_in,
+        }
     }
 
     #[test]

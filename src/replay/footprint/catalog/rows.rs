@@ -1,6 +1,6 @@
 //! What the server's catalogs say, row by row.
 
-use super::{Oid, Purity};
+use super::{Oid, Volatility};
 
 /// Everything that a [`Catalog`](super::Catalog) is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -204,7 +204,7 @@ pub struct FunctionRow {
     /// Its name.
     pub name: String,
     /// What it is declared to do at the most.
-    pub purity: Purity,
+    pub purity: Volatility,
     /// Whether it is written in C.
     pub is_in_c: bool,
     /// Whether it is PostgreSQL's own.
@@ -259,5 +259,5 @@ pub struct ImpureRow {
     /// Its name.
     pub name: String,
     /// What it may do.
-    pub purity: Purity,
+    pub purity: Volatility,
 }

@@ -2,7 +2,7 @@
 
 use super::shop::{Made, rows_with};
 use super::{Footprint, Widening, World};
-use crate::replay::footprint::catalog::Purity;
+use crate::replay::footprint::catalog::Volatility;
 
 fn world(made: &[Made]) -> World {
     World::of_rows(rows_with(made, &[]))
@@ -211,7 +211,7 @@ fn a_function_that_only_reads_is_no_barrier() {
     let mut reads =
         plpgsql("f", "a int4", "BEGIN RETURN (SELECT note FROM orders WHERE id = a); END");
     reads.row.returns = "text".to_owned();
-    reads.purity = Purity::Stable;
+    reads.purity = Volatility::Stable;
     assert_same(reads.clone(), "SELECT f(5)", "SELECT note FROM orders WHERE id = 5");
     reads.row.body = "BEGIN EXECUTE 'SELECT'; END".to_owned();
     assert_eq!(world(&[reads]).told("SELECT f(5)"), ["read all"]);

@@ -2,8 +2,8 @@
 
 use crate::replay::footprint::catalog::{
     ArgumentRow, ColumnRow, DependencyRow, Dependent, ForeignKeyRow, FunctionRow, HeirRow,
-    ImpureRow, IndexRow, Needed, Oid, Purity, RelationRow, RoutineRow, Rows, RuleRow, SettingRow,
-    TriggerRow,
+    ImpureRow, IndexRow, Needed, Oid, RelationRow, RoutineRow, Rows, RuleRow, SettingRow,
+    TriggerRow, Volatility,
 };
 
 /// The tables that rows are kept in.
@@ -122,7 +122,7 @@ impl Builder {
         });
     }
 
-    fn function(&mut self, schema: &str, name: &str, purity: Purity) -> Oid {
+    fn function(&mut self, schema: &str, name: &str, purity: Volatility) -> Oid {
         let oid = self.oid();
         let is_built_in = schema == "pg_catalog";
         let (schema, name) = (schema.to_owned(), name.to_owned());
@@ -136,7 +136,7 @@ impl Builder {
 #[derive(Debug, Clone)]
 pub(super) struct Made {
     pub(super) row: RoutineRow,
-    pub(super) purity: Purity,
+    pub(super) purity: Volatility,
 }
 
 impl Made {
@@ -166,7 +166,7 @@ impl Made {
             runs_as: None,
             settings: Vec::new(),
         };
-        Self { row, purity: Purity::Volatile }
+        Self { row, purity: Volatility::Volatile }
     }
 
     /// A trigger's function.
@@ -320,13 +320,13 @@ fn guarded(shop: &mut Builder) {
 }
 
 fn functions(shop: &mut Builder) {
-    use Purity::{Pure, Stable, Volatile};
+    use Volatility::{Immutable, Stable, Volatile};
     for (name, purity) in [
         ("now", Stable),
-        ("lower", Pure),
-        ("count", Pure),
-        ("sum", Pure),
-        ("max", Pure),
+        ("lower", Immutable),
+        ("count", Immutable),
+        ("sum", Immutable),
+        ("max", Immutable),
         ("random", Volatile),
         ("clock_timestamp", Volatile),
         ("gen_random_uuid", Volatile),
@@ -340,11 +340,11 @@ fn functions(shop: &mut Builder) {
         ("pg_try_advisory_lock", Volatile),
         ("lo_unlink", Volatile),
         ("query_to_xml", Stable),
-        ("generate_series", Pure),
+        ("generate_series", Immutable),
     ] {
         shop.function("pg_catalog", name, purity);
     }
-    shop.function("public", "add_tax", Pure);
+    shop.function("public", "add_tax", Immutable);
     shop.function("public", "total_of", Stable);
     shop.function("public", "book", Volatile);
     shop.function("public", "uuid_generate_v4", Volatile);

@@ -13,7 +13,9 @@ use super::{Arrival, ConflictOrder, Step, steps};
 use crate::pglog::sql::Command;
 use crate::pglog::statement::{SourceEnd, SyncEnd};
 use crate::pglog::{SessionId, SqlState};
-use crate::replay::footprint::{Access, Catalog, Costly, Footprint, Footprints, Object, Widening};
+use crate::replay::footprint::{
+    Access, Catalog, Footprint, Footprints, Object, TopFallback, Widening,
+};
 use crate::replay::order::Start;
 use crate::replay::settings::Login;
 use crate::replay::work::{Seq, Work};
@@ -157,7 +159,7 @@ impl Arrivals {
     }
 
     /// The shapes of statements that cost the most concurrency, the worst first.
-    pub fn worst(&self, n: usize) -> Vec<Costly> {
+    pub fn worst(&self, n: usize) -> Vec<TopFallback> {
         self.footprints.worst(n)
     }
 

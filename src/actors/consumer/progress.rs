@@ -36,10 +36,10 @@ impl Consumer {
     }
 
     pub(super) fn show_waits(&mut self) {
-        let credit = self.credit.elapsed();
+        let paused = self.backpressure.elapsed();
         let mut waits = Waits::default();
-        waits.add(Wait::Credit, 1, credit.saturating_sub(self.credit_told));
-        self.credit_told = credit;
+        waits.add(Wait::Backpressure, 1, paused.saturating_sub(self.backpressure_told));
+        self.backpressure_told = paused;
         self.overview.waited(&waits);
         self.overview.bound(self.load.look(self.empty.elapsed(), self.overview.waits()));
     }
