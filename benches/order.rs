@@ -9,6 +9,7 @@ use kreplay::pglog::sql::Outline;
 use kreplay::pglog::statement::{Protocol, Statement};
 use kreplay::replay::footprint::{Access, Footprint, Key, Mode, Table};
 use kreplay::replay::order::conflict::{Arrival, ConflictOrder, Step};
+use kreplay::replay::order::view::OrderView;
 use kreplay::replay::order::{Order, Start};
 use kreplay::replay::settings::{self, Login};
 use kreplay::replay::work::{End, Position, Seq, Work};

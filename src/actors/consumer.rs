@@ -5,7 +5,7 @@
 //! - `commits`: how far the replay is, for the next start;
 //! - `damage`: records that can't be read, files that are not one log;
 //! - `partitions`: one order out of several partitions, and how they are given away;
-//! - `showing`: how far the replay is, for whoever watches;
+//! - `progress`: how far the replay is, for whoever watches;
 //! - `stall_probe`: what it does when nothing ends any more.
 
 mod account;

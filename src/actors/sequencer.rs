@@ -32,7 +32,6 @@ use crate::replay::backends::Backends;
 use crate::replay::order::{Order, Start};
 use crate::replay::session::Session;
 use crate::replay::settings;
-use crate::replay::work::Seq;
 use crate::target::{Login, Target};
 
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
@@ -85,11 +84,6 @@ struct Connection {
 impl Connection {
     fn state(&self) -> MutexGuard<'_, Session> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The statement that a request is under way for.
-    fn running(&self) -> Option<Seq> {
-        self.state().running().map(|work| work.seq)
     }
 }
 

@@ -33,7 +33,7 @@ use crate::replay::ledger::{Fate, Filtered};
 use crate::replay::logins::LogIns;
 use crate::replay::pace::Moment;
 use crate::replay::session::{Amended, Closing, Findings, Session, SessionSettings};
-use crate::replay::silence::{self, SilentSession};
+use crate::replay::silence::{Forgettable, SilentSession};
 use crate::replay::waits::Waits;
 use crate::target::Login;
 
@@ -223,7 +223,7 @@ impl Supervisor {
         let now = self.around.as_ref().map(|around| Moment::after(around.began.elapsed()));
         let mut waits = Waits::default();
         let mut states = [0usize; SessionState::ALL.len()];
-        let mut may_be_forgotten = Vec::new();
+        let mut forgettable = Forgettable::default();
         for (session, entry) in &mut self.sessions {
             let silent = entry.last_record.elapsed();
             let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,15 +243,14 @@ impl Supervisor {
                 entry.given_up = true;
                 entry.address.do_send(Turn::GiveUp);
             }
-            let silent = SilentSession {
+            forgettable.note(SilentSession {
                 session: *session,
                 silent,
                 is_connected: state.is_connected(),
                 has_memory: state.has_memory(),
-            };
-            may_be_forgotten.extend(silent.may_be_forgotten().then_some(silent));
+            });
         }
-        for session in silence::forgotten(may_be_forgotten) {
+        for session in forgettable.forgotten() {
             let Some(entry) = self.sessions.get(&session) else { continue };
             // As if its source had ended it: the record that says so is lost.
             entry.state.lock().unwrap_or_else(PoisonError::into_inner).close(Closing::Expired);

@@ -62,11 +62,6 @@ impl Order {
         }
     }
 
-    /// Whether statements wait for others than those of their own sessions.
-    pub fn takes_turns(&self) -> bool {
-        self.turns().is_some()
-    }
-
     /// These statements come next in the log.
     pub fn arrive(&mut self, statements: Vec<(Arc<Work>, Arc<Login>)>) {
         let Some(turns) = self.turns_mut() else { return };
@@ -140,14 +135,6 @@ impl Order {
         self.arrivals().is_some_and(Arrivals::is_stuck)
     }
 
-    /// In serial order: the statement whose turn it is.
-    pub fn turn(&self) -> Option<Start> {
-        match self {
-            Self::Serial(_, serial) => serial.current(),
-            Self::Conflict(_) | Self::Session => None,
-        }
-    }
-
     /// How many statements wait for others.
     pub fn waiting(&self) -> usize {
         let in_flight = self.conflict_order().map(ConflictOrder::in_flight);
@@ -155,35 +142,6 @@ impl Order {
         match self {
             Self::Serial(..) => unfinished.saturating_sub(1),
             Self::Conflict(_) | Self::Session => unfinished - running,
-        }
-    }
-
-    /// Whether a statement waits for one that is under way.
-    pub fn is_waited_for(&self) -> bool {
-        match self {
-            Self::Serial(turns, _) => !turns.asking.is_empty(),
-            Self::Conflict(turns) => {
-                let (unfinished, running) = turns.conflict_order().in_flight();
-                unfinished > running && running > 0
-            }
-            Self::Session => false,
-        }
-    }
-
-    /// The first statement that waits for its turn.
-    pub fn first_waiting(&self) -> Option<Start> {
-        match self {
-            Self::Serial(turns, _) => turns.asked().min_by_key(|start| start.seq),
-            Self::Conflict(turns) => turns.conflict_order().first_waiting(),
-            Self::Session => None,
-        }
-    }
-
-    /// Whether a statement waits, directly or through others, for this other one.
-    pub fn waits_for(&self, seq: Seq, other: Seq) -> bool {
-        match self {
-            Self::Conflict(turns) => turns.conflict_order().waits_for(seq, other),
-            Self::Serial(..) | Self::Session => seq > other,
         }
     }
 

@@ -24,24 +24,30 @@ const WITH_MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// How many of these are kept beyond [`WITHOUT_MEMORY`]: some kB each.
 const MOST_KEPT: usize = 20_000;
 
-impl SilentSession {
-    /// Whether it may be forgotten by now, so that [`forgotten`] is to be asked.
-    pub fn may_be_forgotten(&self) -> bool {
-        !self.is_connected && self.silent >= WITHOUT_MEMORY
-    }
-}
+/// The sessions that may be forgotten by now.
+#[derive(Debug, Default)]
+pub struct Forgettable(Vec<SilentSession>);
 
-/// Which of these sessions are forgotten.
-pub fn forgotten(mut silent: Vec<SilentSession>) -> Vec<SessionId> {
-    silent.retain(SilentSession::may_be_forgotten);
-    // The longest silent first, behind those that have nothing to lose.
-    silent.sort_unstable_by_key(|it| (it.has_memory, std::cmp::Reverse(it.silent)));
-    let too_many = silent.len().saturating_sub(MOST_KEPT);
-    let forgotten = silent
-        .iter()
-        .enumerate()
-        .filter(|(at, it)| !it.has_memory || it.silent >= WITH_MEMORY || *at < too_many);
-    forgotten.map(|(_, it)| it.session).collect()
+impl Forgettable {
+    /// Takes a session that has nothing to do.
+    pub fn note(&mut self, silent: SilentSession) {
+        if !silent.is_connected && silent.silent >= WITHOUT_MEMORY {
+            self.0.push(silent);
+        }
+    }
+
+    /// Which of them are forgotten.
+    pub fn forgotten(self) -> Vec<SessionId> {
+        let Self(mut silent) = self;
+        // The longest silent first, behind those that have nothing to lose.
+        silent.sort_unstable_by_key(|it| (it.has_memory, std::cmp::Reverse(it.silent)));
+        let too_many = silent.len().saturating_sub(MOST_KEPT);
+        let forgotten = silent
+            .iter()
+            .enumerate()
+            .filter(|(at, it)| !it.has_memory || it.silent >= WITH_MEMORY || *at < too_many);
+        forgotten.map(|(_, it)| it.session).collect()
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +62,10 @@ mod tests {
     }
 
     fn pids(sessions: Vec<SilentSession>) -> Vec<u32> {
-        let mut pids: Vec<u32> = forgotten(sessions).iter().map(|session| session.pid).collect();
+        let mut forgettable = Forgettable::default();
+        sessions.into_iter().for_each(|session| forgettable.note(session));
+        let mut pids: Vec<u32> =
+            forgettable.forgotten().iter().map(|session| session.pid).collect();
         pids.sort_unstable();
         pids
     }

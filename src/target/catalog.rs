@@ -91,7 +91,7 @@ impl CatalogReader {
         let (settings, relations, functions) =
             try_join!(self.settings(), self.relations(Of::All), self.functions(0))?;
         Ok(Rows {
-            settings: settings.settings,
+            settings,
             functions: functions.functions,
             routines: functions.routines,
             operators: functions.operators,
@@ -120,9 +120,8 @@ impl CatalogReader {
         Ok(Update { settings, relations, functions })
     }
 
-    async fn settings(&self) -> Result<Rows, ObserveError> {
-        let settings = self.rows(queries::SETTINGS, Of::All, setting).await?;
-        Ok(Rows { settings, ..Rows::default() })
+    async fn settings(&self) -> Result<Vec<SettingRow>, ObserveError> {
+        self.rows(queries::SETTINGS, Of::All, setting).await
     }
 
     /// The relations, and what belongs to each of them.

@@ -73,7 +73,8 @@ pub(super) async fn locks_held(
     observer.locks_held(backends, is_ours).await.map_err(|error| error.to_string())
 }
 
-async fn open(target: &Target, login: Option<Login>) -> Result<Observer, String> {
+/// Opens a connection that looks at the target.
+pub(super) async fn open(target: &Target, login: Option<Login>) -> Result<Observer, String> {
     let login = login.ok_or("no session has logged in")?;
     target.observe(&login).await.map_err(|error| error.to_string())
 }

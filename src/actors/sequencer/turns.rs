@@ -11,6 +11,7 @@ use crate::actors::messages::Turn;
 use crate::metrics::{self, StallBreak};
 use crate::pglog::SessionId;
 use crate::replay::footprint::TopFallback;
+use crate::replay::order::view::OrderView;
 
 /// Sessions that others wait for and that have nothing to do, and since when.
 #[derive(Default)]

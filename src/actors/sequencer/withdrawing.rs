@@ -1,12 +1,13 @@
 //! Statements that are withdrawn before the end is run that they wait for, and run again behind it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tracing::debug;
 
-use super::{Connection, Sequencer};
+use super::{Connection, Sequencer, observer};
 use crate::actors::messages::{AskEarlyEnd, Turn, Withdrawn};
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
@@ -30,6 +31,9 @@ pub(super) struct Withdrawing {
     /// Statements that have failed, and may be for what is to come.
     failed: Vec<Start>,
 }
+
+/// A statement under way, and whose it is.
+type Waiter = (SessionId, Arc<Work>);
 
 /// A cancellation that has not come to anything by then is not waited for.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -85,8 +89,7 @@ impl Sequencer {
             .map(|(login, first)| Login { database: first.login.database.clone(), ..login });
         let target = self.settings.target.clone();
         async move {
-            let login = login.ok_or("no session has logged in")?;
-            let observer = target.observe(&login).await.map_err(|error| error.to_string())?;
+            let observer = observer::open(&target, login).await?;
             observer.drawn_nothing(&backends).await.map_err(|error| error.to_string())
         }
     }
@@ -109,41 +112,40 @@ impl Sequencer {
     /// The statements that wait for the end's locks, directly or behind others, and began behind it on the
     /// source.
     fn began_behind(&self, start: Start, locks: &Locks) -> Vec<Start> {
-        let Some(ending) = self.sessions.get(&start.session) else { return Vec::new() };
-        let (end, last) = {
-            let state = ending.state();
-            let Some(end) = state.head().filter(|work| work.seq == start.seq) else {
-                return Vec::new();
-            };
-            (end.clone(), state.used())
-        };
-        if !shows_more(&end) {
-            return Vec::new();
-        }
-        let blocker = frees(&end, ending.backend);
-        let waits = |backend: &i32| locks.ahead_of(*backend).contains(&blocker);
-        let waiters = self.sessions.iter().filter(|(_, it)| waits(&it.backend));
-        let waiters = waiters.filter_map(|(session, it)| {
-            let work = it.state().running()?.clone();
+        let Some((end, last, waiters)) = self.waiters_of(start, locks) else { return Vec::new() };
+        let waiters = waiters.into_iter().filter_map(|(session, work)| {
             // What its session did in between, it did before its end.
             let may = work.seq > last && began_behind(&work, &end);
-            may.then_some(Start { session: *session, seq: work.seq })
+            may.then_some(Start { session, seq: work.seq })
         });
         waiters.collect()
     }
 
+    /// An end that shows others more, the last statement of its session before it, and the statements that
+    /// wait for its locks, directly or behind others.
+    fn waiters_of(&self, start: Start, locks: &Locks) -> Option<(Arc<Work>, Seq, Vec<Waiter>)> {
+        let ending = self.sessions.get(&start.session)?;
+        let (end, last) = {
+            let state = ending.state();
+            (state.head().filter(|work| work.seq == start.seq)?.clone(), state.used())
+        };
+        if !shows_more(&end) {
+            return None;
+        }
+        let blocker = frees(&end, ending.backend);
+        let waits = |backend: &i32| locks.ahead_of(*backend).contains(&blocker);
+        let waiters = self.sessions.iter().filter(|(_, it)| waits(&it.backend));
+        let running = |(session, it): (&SessionId, &Connection)| {
+            Some((*session, it.state().running()?.clone()))
+        };
+        Some((end, last, waiters.filter_map(running).collect()))
+    }
+
     /// Tells those that wait for this end, which is run early, that they go on with a snapshot from before it.
     pub(super) fn note_they_see_less(&self, start: Start, locks: &Locks) {
-        let Some(ending) = self.sessions.get(&start.session) else { return };
-        let head = ending.state().head().cloned();
-        let Some(end) = head.filter(|end| end.seq == start.seq && shows_more(end)) else { return };
-        let blocker = frees(&end, ending.backend);
-        for (session, waiter) in &self.sessions {
-            if locks.ahead_of(waiter.backend).contains(&blocker)
-                && let Some(seq) = waiter.running()
-            {
-                self.tell(*session, Turn::SeesLess(seq));
-            }
+        let Some((_, _, waiters)) = self.waiters_of(start, locks) else { return };
+        for (session, work) in waiters {
+            self.tell(session, Turn::SeesLess(work.seq));
         }
     }
 

@@ -43,7 +43,7 @@ pub trait OrderView {
 
 impl OrderView for Order {
     fn takes_turns(&self) -> bool {
-        self.takes_turns()
+        self.turns().is_some()
     }
 
     fn is_serial(&self) -> bool {
@@ -51,15 +51,29 @@ impl OrderView for Order {
     }
 
     fn turn(&self) -> Option<Start> {
-        self.turn()
+        match self {
+            Self::Serial(_, serial) => serial.current(),
+            Self::Conflict(_) | Self::Session => None,
+        }
     }
 
     fn is_waited_for(&self) -> bool {
-        self.is_waited_for()
+        match self {
+            Self::Serial(turns, _) => !turns.asking.is_empty(),
+            Self::Conflict(turns) => {
+                let (unfinished, running) = turns.conflict_order().in_flight();
+                unfinished > running && running > 0
+            }
+            Self::Session => false,
+        }
     }
 
     fn first_waiting(&self) -> Option<Start> {
-        self.first_waiting()
+        match self {
+            Self::Serial(turns, _) => turns.asked().min_by_key(|start| start.seq),
+            Self::Conflict(turns) => turns.conflict_order().first_waiting(),
+            Self::Session => None,
+        }
     }
 
     fn may_start(&self, seq: Seq) -> bool {
@@ -75,7 +89,10 @@ impl OrderView for Order {
     }
 
     fn waits_for(&self, seq: Seq, other: Seq) -> bool {
-        self.waits_for(seq, other)
+        match self {
+            Self::Conflict(turns) => turns.conflict_order().waits_for(seq, other),
+            Self::Serial(..) | Self::Session => seq > other,
+        }
     }
 
     fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {

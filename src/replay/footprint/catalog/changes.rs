@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Oid, Rows};
+use super::{Oid, Rows, SettingRow};
 
 /// What tells whether the server's rows are still those that were read: numbers that change whenever a
 /// row that they stand for comes, goes or becomes another.
@@ -57,7 +57,7 @@ impl Marks {
 #[derive(Debug, Default)]
 pub struct Update {
     /// The settings, which are always read.
-    pub settings: Rows,
+    pub settings: Vec<SettingRow>,
     /// The rows of the relations that are new or other than before, and which these and those that are
     /// gone are.
     pub relations: Option<(Vec<Oid>, Rows)>,
@@ -68,7 +68,7 @@ pub struct Update {
 impl Rows {
     /// Brings the rows up to date. They stand in the order in which they are read as a whole.
     pub fn update(&mut self, update: Update) {
-        self.settings = update.settings.settings;
+        self.settings = update.settings;
         if let Some((replaced, read)) = update.relations {
             let replaced: HashSet<Oid> = replaced.into_iter().collect();
             let is_replaced = |oid: &Oid| replaced.contains(oid);
@@ -180,7 +180,7 @@ mod tests {
         let read = Rows { relations: vec![relation(2, "B")], ..Rows::default() };
         let functions = Rows { functions: vec![function(20_001, false)], ..Rows::default() };
         rows.update(Update {
-            settings: Rows::default(),
+            settings: Vec::new(),
             relations: Some((vec![2, 3], read)),
             functions: Some(functions),
         });
