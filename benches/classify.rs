@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use kreplay::pglog::session_log::SessionLog;
-use kreplay::pglog::sql::Outline;
 use kreplay::pglog::{LogRecord, SessionId, Severity, SqlState};
+use kreplay::sql::Outline;
 
 const MAPPED: &str = r#"SELECT "orders"."id", "orders"."state", "orders"."total" FROM "orders" INNER JOIN "items" ON "items"."order_id" = "orders"."id" WHERE "orders"."customer_id" = 42 ORDER BY "orders"."created_at" DESC LIMIT 20"#;
 

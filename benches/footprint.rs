@@ -4,12 +4,12 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use kreplay::pglog::SessionId;
-use kreplay::pglog::sql::Outline;
 use kreplay::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
-use kreplay::replay::footprint::catalog::{ColumnRow, IndexRow, RelationRow, Rows};
-use kreplay::replay::footprint::{Catalog, Footprints};
+use kreplay::replay::order::footprint::catalog::{ColumnRow, IndexRow, RelationRow, Rows};
+use kreplay::replay::order::footprint::{Catalog, Footprints};
 use kreplay::replay::settings::Login;
 use kreplay::replay::work::{End, Position, Seq, Work};
+use kreplay::sql::Outline;
 
 const SESSION: SessionId = SessionId { start: 1, pid: 1 };
 const TABLE: u32 = 20_000;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use kreplay::pglog::SessionId;
-use kreplay::pglog::sql::Outline;
 use kreplay::pglog::statement::{Protocol, Statement};
-use kreplay::replay::footprint::{Access, Footprint, Key, Mode, Table};
 use kreplay::replay::order::conflict::{Arrival, ConflictOrder, Step};
+use kreplay::replay::order::footprint::{Access, Footprint, Key, Mode, Table};
 use kreplay::replay::order::view::OrderView;
 use kreplay::replay::order::{Order, Start};
 use kreplay::replay::settings::{self, Login};
 use kreplay::replay::work::{End, Position, Seq, Work};
+use kreplay::sql::Outline;
 
 /// Statements of these sessions in turn, each of which has asked for its next one.
 struct SerialReplay {

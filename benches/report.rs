@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use kreplay::pglog::SessionId;
-use kreplay::pglog::sql::Outline;
 use kreplay::pglog::statement::{Protocol, SourceEnd, Statement};
-use kreplay::replay::policy::Outcome;
+use kreplay::replay::account::policy::Outcome;
 use kreplay::replay::report::Shapes;
-use kreplay::replay::request::Took;
 use kreplay::replay::session::Ended;
+use kreplay::replay::session::request::Took;
 use kreplay::replay::work::{End, Position, Seq, Work};
+use kreplay::sql::Outline;
 
 fn work(number: u64, sql: &str) -> Arc<Work> {
     let statement = Statement {

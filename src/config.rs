@@ -30,11 +30,11 @@ pub use self::start::{DEFAULT_LISTEN, Listen};
 use crate::cli::{self, Cli};
 pub use crate::cli::{DeadLetter, LogFormat, OnError};
 use crate::pglog::Format;
+use crate::postgres::TargetSettings;
+use crate::replay::account::policy::{ErrorPolicy, Tolerance};
 use crate::replay::pace::Pace;
-use crate::replay::policy::{ErrorPolicy, Tolerance};
 pub use crate::replay::settings::{Filters, Identity, Order, ReplaySettings};
 use crate::source::kafka::{KafkaSettings, OnGap, Start};
-use crate::target::TargetSettings;
 
 /// What is logged. The HTTP server tells of its threads at info.
 pub const DEFAULT_LOG: &str = "info,actix_server=warn";

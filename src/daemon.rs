@@ -40,18 +40,18 @@ use crate::actors::supervisor::{LogInGate, SetSessionDeps, Supervisor, Superviso
 use crate::actors::target_reachability::TargetReachability;
 use crate::cli::{DeadLetter, Exit, VERSION};
 use crate::config::{self, Config, Order};
-use crate::http::{Condition, Health};
+use crate::health::{Condition, Health};
 use crate::metrics;
 use crate::pglog::{Encodings, Format, RecordReader};
-use crate::replay::backends::Backends;
-use crate::replay::policy::Tally;
+use crate::postgres::{ConnectError, Login, Observer, Target};
+use crate::replay::account::policy::Tally;
+use crate::replay::order::backends::Backends;
 use crate::replay::report::Report;
 use crate::replay::session::SessionSettings;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::files::LogFiles;
 use crate::source::kafka::KafkaSettings;
 use crate::source::{FileSource, KafkaSource, Source, SourceError};
-use crate::target::{ConnectError, Login, Observer, Target};
 
 /// How a run ended: with which code, and why if not well.
 #[derive(Debug)]

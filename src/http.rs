@@ -1,7 +1,6 @@
 //! What kreplay shows over HTTP: `/metrics`, `/livez`, `/readyz`, the regression report at `/report`
 //! and the same as a page at `/`.
 
-mod health;
 mod page;
 
 use std::io;
@@ -16,9 +15,9 @@ use actix_web::{App, HttpResponse, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::error;
 
-pub use self::health::{Condition, Health, MonitoredActor};
 use self::page::Shown;
 pub use self::page::{Now, Sessions, file};
+use crate::health::Health;
 use crate::metrics::render;
 use crate::replay::report::Report;
 
@@ -179,6 +178,7 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
+    use crate::health::{Condition, MonitoredActor};
     fn views(health: &Health) -> Views {
         let recorder = PrometheusBuilder::new().build_recorder();
         let metrics = recorder.handle();

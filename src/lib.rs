@@ -13,29 +13,32 @@
 //!
 //! # The modules, in the order of the data
 //!
-//! - [`pglog`]: a payload becomes a log record, a log record becomes (part of) a statement. Pure.
+//! - [`pglog`]: a payload becomes a log record, a log record becomes (part of) a statement. [`sql`]:
+//!   as much of a statement's text as a replay has to understand. Pure.
 //! - [`replay`]: every decision: what is filtered, what may start, what is settled. Pure.
-//! - [`source`]: Kafka and files. [`target`]: PostgreSQL. Neither knows the other.
-//! - [`actors`]: consumer, session, sequencer and supervisor: thin shells around `replay`.
+//! - [`source`]: Kafka and files. [`postgres`]: the target. Neither knows the other.
+//! - [`actors`]: consumer, session, sequencer, supervisor and admission: thin shells around `replay`.
 //! - [`check`] looks at all of these before a replay, and says whether it can work.
 //! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
-//!   ([`cli`]) means; [`http`] and [`metrics`] show what happens.
+//!   ([`cli`]) means; [`health`], [`http`] and [`metrics`] show what happens.
 //!
 //! What each part owes the others is in `docs/internals/architecture.md`.
 //!
-//! Imports go one way: `pglog → replay → {source, target} → actors → daemon → main`, read "is
-//! used by".
+//! Imports go one way: `sql → pglog → replay → {source, postgres} → actors → daemon → main`, read
+//! "is used by".
 
 pub mod actors;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod health;
 pub mod http;
 mod label;
 pub mod metrics;
 pub mod mock_broker;
 pub mod pglog;
+pub mod postgres;
 pub mod replay;
 pub mod source;
-pub mod target;
+pub mod sql;

@@ -80,7 +80,7 @@ fn check(options: CheckOptions) -> ExitCode {
     };
     // What goes wrong is a finding: only the rest is left for the log.
     let filter = match config.log.filter.as_str() {
-        config::DEFAULT_LOG => "error,kreplay::target=warn,librdkafka=off",
+        config::DEFAULT_LOG => "error,kreplay::postgres=warn,librdkafka=off",
         given => given,
     };
     let log = LogSettings { filter: filter.to_owned(), ..config.log.clone() };

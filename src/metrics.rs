@@ -27,10 +27,10 @@ pub use self::publishing::{publish_process, publish_tally};
 pub use self::recording::*;
 use crate::cli::REVISION;
 use crate::pglog::SqlState;
-use crate::replay::bottleneck;
-use crate::replay::footprint::Widening;
-use crate::replay::policy::Tally;
-use crate::replay::waits::Wait;
+use crate::replay::account::bottleneck;
+use crate::replay::account::policy::Tally;
+use crate::replay::order::footprint::Widening;
+use crate::replay::session::waits::Wait;
 
 /// How a metric behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::messages::{
 use super::panic_guard::PanicGuard;
 use crate::metrics;
 use crate::pglog::SessionId;
-use crate::replay::permits::{ConnectionState, Permits, Quiet, Step};
+use crate::replay::order::permits::{ConnectionState, Permits, Quiet, Step};
 
 /// Knows who has a connection and who waits for one.
 pub struct Admission {

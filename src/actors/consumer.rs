@@ -35,21 +35,21 @@ use super::panic_guard::PanicGuard;
 use super::sequencer::Sequencer;
 use super::stopwatch::Stopwatch;
 use super::supervisor::Supervisor;
-use crate::http::{Condition, Health, MonitoredActor};
+use crate::health::{Condition, Health, MonitoredActor};
 use crate::metrics;
 use crate::pglog::{LogRecord, RecordKind, RecordReader};
-use crate::replay::backends::Backends;
-use crate::replay::file_order::FileWatch;
+use crate::replay::account::policy::Tally;
+use crate::replay::intake::file_order::FileWatch;
+use crate::replay::intake::in_flight_limit::{StallTimer, Window};
+use crate::replay::intake::lookahead::LookaheadLimits;
 use crate::replay::intake::{
     Delivery, Intake, IntakeResult, IntakeSettings, Released, SessionEvent, StartLogging,
 };
-use crate::replay::lookahead::LookaheadLimits;
+use crate::replay::order::backends::Backends;
 use crate::replay::order::stall_watch::StallWatch;
 use crate::replay::pace::Moment;
-use crate::replay::policy::Tally;
 use crate::replay::report::Shapes;
 use crate::replay::settings::{Order, ReplaySettings};
-use crate::replay::window::{StallTimer, Window};
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::kafka::Offsets;

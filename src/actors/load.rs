@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeMetrics};
 
-use crate::replay::bottleneck::{Bottleneck, Sample, Shares};
+use crate::replay::account::bottleneck::{Bottleneck, Sample, Shares};
 use crate::replay::pace::Moment;
-use crate::replay::waits::Waits;
+use crate::replay::session::waits::Waits;
 
 /// The threads whose event loops carry the replay. Cheap to clone: all are the same list.
 #[derive(Debug, Clone, Default)]

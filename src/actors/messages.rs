@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use actix::{Message, MessageResponse, Recipient};
 
-use crate::pglog::sql::AlteredLogins;
 use crate::pglog::{SessionId, SqlState};
+use crate::postgres::Login;
+use crate::replay::account::ledger::Fate;
 use crate::replay::intake::Delivery;
-use crate::replay::ledger::Fate;
 use crate::replay::order::Start;
 use crate::replay::order::wait_chain::{Remedy, Stall, Waiter};
 use crate::replay::session::{Ended, Session};
 use crate::replay::work::{Position, Seq, Work};
-use crate::target::Login;
+use crate::sql::AlteredLogins;
 
 /// A session's decisions, shared between its actor, the supervisor (which builds a new actor around
 /// them if one panics) and the sequencer (which looks at what it would do next). A std mutex, held

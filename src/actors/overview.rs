@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::http::Sessions;
 use crate::metrics::{self, Partition, SessionState, StallBreak};
-use crate::replay::bottleneck::{Bound, Shares};
-use crate::replay::footprint::TopFallback;
-use crate::replay::policy::{Outcome, Tally};
-use crate::replay::progress::{Extent, Sample};
+use crate::replay::account::bottleneck::{Bound, Shares};
+use crate::replay::account::policy::{Outcome, Tally};
+use crate::replay::account::progress::{Extent, Sample};
+use crate::replay::order::footprint::TopFallback;
 use crate::replay::report::{CostlyShape, Lag, PartitionLag, StallReport};
-use crate::replay::waits::Waits;
+use crate::replay::session::waits::Waits;
 
 /// The numbers of the moment. A std mutex, held for an assignment.
 #[derive(Debug, Default)]

@@ -26,13 +26,13 @@ use super::messages::{
 use super::overview::Overview;
 use super::panic_guard::PanicGuard;
 use super::target_reachability::TargetReachability;
-use crate::http::{Health, MonitoredActor};
+use crate::health::{Health, MonitoredActor};
 use crate::pglog::SessionId;
-use crate::replay::backends::Backends;
+use crate::postgres::{Login, Target};
+use crate::replay::order::backends::Backends;
 use crate::replay::order::{Order, Start};
 use crate::replay::session::Session;
 use crate::replay::settings;
-use crate::target::{Login, Target};
 
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
 pub struct Sequencer {

@@ -38,16 +38,16 @@ use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
-use crate::replay::backends::Backends;
-use crate::replay::ledger::{Fate, Filtered, GivenUp, Skipped};
+use crate::postgres::{self, Connection, Login, Reply, Target};
+use crate::replay::account::ledger::{Fate, Filtered, GivenUp, Skipped};
+use crate::replay::account::policy::Outcome;
 use crate::replay::order::Start;
+use crate::replay::order::backends::Backends;
 use crate::replay::pace::Moment;
-use crate::replay::policy::Outcome;
-use crate::replay::request::{Request, Took};
+use crate::replay::session::request::{Request, Took};
+use crate::replay::session::snapshots::Snapshots;
 use crate::replay::session::{Answer, Answered, Closing, Leave, Next, RunAgain, Session};
-use crate::replay::snapshots::Snapshots;
 use crate::replay::work::{Seq, Work};
-use crate::target::{self, Connection, Login, Reply, Target};
 
 /// What all sessions share.
 #[derive(Clone)]
@@ -420,22 +420,25 @@ impl SessionActor {
             }
         }
         if let Request::Inspect(sql) = &request {
-            connection.send_for_rows(target::Request::Simple(sql));
+            connection.send_for_rows(postgres::Request::Simple(sql));
             return;
         }
         let outgoing = match &request {
-            Request::Text(text) => target::Request::Simple(text),
+            Request::Text(text) => postgres::Request::Simple(text),
             Request::Simple(work) => {
                 let sql = rewritten.as_deref().unwrap_or(&work.statement.sql);
-                target::Request::Simple(sql)
+                postgres::Request::Simple(sql)
             }
             // An empty query stands for a statement that must not be sent.
-            Request::Extended { .. } if is_withheld => target::Request::Simple(""),
+            Request::Extended { .. } if is_withheld => postgres::Request::Simple(""),
             Request::Pipelined { syncs, .. } if is_withheld => {
                 let request = Box::new(Request::Text("".into()));
-                target::Request::Batch(batch(&Request::Pipelined { request, syncs: *syncs }, None))
+                postgres::Request::Batch(batch(
+                    &Request::Pipelined { request, syncs: *syncs },
+                    None,
+                ))
             }
-            _ => target::Request::Batch(batch(&request, rewritten.as_deref())),
+            _ => postgres::Request::Batch(batch(&request, rewritten.as_deref())),
         };
         match work.and_then(|work| work.statement.exporter) {
             // The identifiers are among them.
@@ -487,7 +490,7 @@ impl SessionActor {
     fn take_answered(
         &mut self,
         answered: Answered,
-        error: Option<&target::ServerError>,
+        error: Option<&postgres::ServerError>,
         took: Took,
     ) {
         if answered.misread > 0 {

@@ -25,17 +25,17 @@ use super::messages::{
 use super::overview::Overview;
 use super::panic_guard::PanicGuard;
 use super::session::{SessionActor, SessionDeps};
-use crate::http::{Health, MonitoredActor};
+use crate::health::{Health, MonitoredActor};
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
+use crate::postgres::Login;
+use crate::replay::account::ledger::{Fate, Filtered};
 use crate::replay::intake::{Delivery, SessionEvent};
-use crate::replay::ledger::{Fate, Filtered};
-use crate::replay::logins::LogIns;
 use crate::replay::pace::Moment;
+use crate::replay::session::logins::LogIns;
+use crate::replay::session::silence::{Forgettable, SilentSession};
+use crate::replay::session::waits::Waits;
 use crate::replay::session::{Amended, Closing, Findings, Session, SessionSettings};
-use crate::replay::silence::{Forgettable, SilentSession};
-use crate::replay::waits::Waits;
-use crate::target::Login;
 
 /// What the supervisor is told.
 #[derive(Clone)]

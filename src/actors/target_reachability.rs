@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::http::{Condition, Health};
+use crate::health::{Condition, Health};
 
 /// What everybody who connects to the target knows together.
 #[derive(Debug)]

@@ -1,10 +1,24 @@
-//! What a check prints: lines for people, or JSON.
+//! What a check has found, and how it is printed: lines for people, or JSON.
 
 use serde::Serialize;
 
-use super::Report;
+use crate::check::findings::{Area, Finding, Level};
 use crate::cli::VERSION;
-use crate::replay::check::{Area, Finding, Level};
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report(pub(super) Vec<Finding>);
+
+impl Report {
+    /// Whether nothing keeps the replay from working.
+    pub fn passed(&self) -> bool {
+        self.count(Level::Error) == 0
+    }
+
+    fn count(&self, level: Level) -> usize {
+        self.0.iter().filter(|finding| finding.level == level).count()
+    }
+}
 
 /// The JSON of `kreplay check --json`.
 #[derive(Serialize)]

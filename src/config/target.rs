@@ -8,7 +8,7 @@ use super::ConfigError;
 use super::libpq::{ConnectionLookup, Keyword};
 use super::lookup::{Given, Origin};
 use crate::cli;
-use crate::target::{
+use crate::postgres::{
     CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, Password,
     RootCertificates, SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
 };

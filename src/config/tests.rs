@@ -6,7 +6,7 @@ use std::io::Write as _;
 use clap::CommandFactory;
 
 use super::*;
-use crate::target::{
+use crate::postgres::{
     CertificateFiles, ChannelBinding, ClientCertificate, Host, RootCertificates, SslMode,
     TargetSessionAttrs, TargetSettings,
 };

@@ -14,9 +14,9 @@ use crate::actors::overview::Overview;
 use crate::cli::VERSION;
 use crate::config::{self, Config};
 use crate::http;
-use crate::replay::policy::Tally;
+use crate::replay::account::policy::Tally;
 use crate::replay::report::{self, KeptPace, Report, Shapes, Verdicts};
-use crate::replay::waits::Waits;
+use crate::replay::session::waits::Waits;
 
 /// Makes reports. Cheap to clone: what it reads is shared.
 #[derive(Clone)]

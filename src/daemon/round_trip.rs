@@ -14,8 +14,8 @@ use tracing::debug;
 
 use crate::actors::admission::Pressure;
 use crate::actors::target_reachability::TargetReachability;
+use crate::postgres::{Login, Request, Target};
 use crate::replay::report::Shapes;
-use crate::target::{Login, Request, Target};
 
 /// Between the first empty queries: a short replay has a few, too.
 const AT_FIRST: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::LogFormat;
-use crate::replay::progress::Recent;
+use crate::replay::account::progress::Recent;
 
 /// Standard error, shared by the log and the bar so that neither tears the other. Every clone is the
 /// same.

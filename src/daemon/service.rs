@@ -7,8 +7,8 @@ use sd_notify::NotifyState;
 use tracing::{error, warn};
 
 use super::status::{Gauges, every};
-use crate::http::Health;
-use crate::replay::progress::Sample;
+use crate::health::Health;
+use crate::replay::account::progress::Sample;
 
 /// How often systemd's status line is written anew.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
@@ -159,14 +159,14 @@ mod tests {
     #[test]
     fn an_actor_that_is_silent_starves_the_watchdog() {
         let health = Health::default();
-        health.beat(crate::http::MonitoredActor::Sequencer);
+        health.beat(crate::health::MonitoredActor::Sequencer);
         let mut told = NotifiedState::new(Some(WATCHDOG));
         let mut fed = |now| told.news(now, health.alive(now).is_ok(), true).feed;
         let start = Instant::now();
         assert!(fed(start));
         // Half of the watchdog's time and the actors' patience are over at the same moment.
         assert!(!fed(start + Health::PATIENCE + seconds(1)));
-        health.left(crate::http::MonitoredActor::Sequencer);
+        health.left(crate::health::MonitoredActor::Sequencer);
         assert!(fed(start + Health::PATIENCE + seconds(2)));
     }
 

@@ -11,7 +11,8 @@ use super::reporting::Reporting;
 use super::take;
 use crate::actors::overview::Overview;
 use crate::config::{Config, Listen};
-use crate::http::{self, Health, HttpError, Views};
+use crate::health::Health;
+use crate::http::{self, HttpError, Views};
 use crate::metrics;
 
 /// Serves what there is to see of a replay.

@@ -10,8 +10,8 @@ use tracing::info;
 use super::screen::Screen;
 use crate::actors::overview::Overview;
 use crate::config::{Config, Source};
-use crate::replay::policy::Tally;
-use crate::replay::progress::{Recent, Sample};
+use crate::replay::account::policy::Tally;
+use crate::replay::account::progress::{Recent, Sample};
 
 /// How often the bar moves.
 const MOVE: Duration = Duration::from_millis(200);

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Health;
+use crate::health::Health;
 use crate::replay::report::Report;
 
 const PAGE: &str = include_str!("page/page.html");

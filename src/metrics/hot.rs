@@ -10,8 +10,8 @@ use super::{
     STATEMENT_TARGET_SECONDS, STATEMENTS,
 };
 use crate::pglog::RecordKind;
-use crate::pglog::sql::Verb;
-use crate::replay::policy::Outcome;
+use crate::replay::account::policy::Outcome;
+use crate::sql::Verb;
 
 /// Where statements are measured. Cheap to clone: each session has one.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use super::{
     RECORDS_REJECTED, RECORDS_SKIPPED, Side,
 };
 use crate::pglog::{ERROR_CLASSES, Malformed, OTHER_CLASS, error_class};
-use crate::replay::ledger::{Fate, Snapshot};
-use crate::replay::policy::Tally;
+use crate::replay::account::ledger::{Fate, Snapshot};
+use crate::replay::account::policy::Tally;
 
 /// Shows the account of the run. All its numbers come from one copy, so that they balance in every
 /// scrape that renders right after this.

@@ -16,9 +16,9 @@ use super::{
     WAITED_SECONDS,
 };
 use crate::pglog::SqlState;
-use crate::replay::bottleneck::{Bound, Shares};
-use crate::replay::footprint::Widening;
-use crate::replay::waits::Waits;
+use crate::replay::account::bottleneck::{Bound, Shares};
+use crate::replay::order::footprint::Widening;
+use crate::replay::session::waits::Waits;
 
 /// Where a partition stands. `None`: not known yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
-use crate::pglog::sql::Verb;
 use crate::pglog::{ERROR_CLASSES, RecordKind};
-use crate::replay::bottleneck::Bound;
-use crate::replay::ledger::{Fate, Filtered, GivenUp, Ledger, Skipped};
-use crate::replay::policy::Outcome;
-use crate::replay::waits::Waits;
+use crate::replay::account::bottleneck::Bound;
+use crate::replay::account::ledger::{Fate, Filtered, GivenUp, Ledger, Skipped};
+use crate::replay::account::policy::Outcome;
+use crate::replay::session::waits::Waits;
+use crate::sql::Verb;
 
 /// What `record` leaves in a scrape of a recorder of its own.
 fn scrape(record: impl FnOnce()) -> String {

@@ -17,7 +17,6 @@ pub mod parameters;
 pub mod reader;
 pub mod record;
 pub mod session_log;
-pub mod sql;
 pub mod statement;
 mod timestamp;
 mod value;

@@ -9,9 +9,9 @@ use std::collections::HashSet;
 
 use crate::pglog::message::{self, LogEvent, Logged, Name};
 use crate::pglog::parameters::{self, Detail};
-use crate::pglog::sql::{self, Command, Outline, VirtualTransaction};
 use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, Statement};
 use crate::pglog::{LogRecord, RecordKind, Severity, SqlState};
+use crate::sql::{self, Command, Outline, VirtualTransaction};
 
 mod reading;
 

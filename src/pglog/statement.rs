@@ -1,7 +1,7 @@
 //! What a session sent, as its log tells.
 
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, Command, Outline, VirtualTransaction};
+use crate::sql::{self, Command, Outline, VirtualTransaction};
 
 /// One request of a session: a simple query or the execution of a portal.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,6 +4,11 @@
 //! [`Intake::release`], in the same order, as soon as the log has told enough.
 
 mod ended;
+pub mod file_order;
+pub mod in_flight_limit;
+pub mod lines;
+pub mod lookahead;
+pub mod merge;
 mod sessions;
 mod start_logging;
 
@@ -18,16 +23,16 @@ use sessions::SourceSession;
 pub use start_logging::StartLogging;
 
 use crate::pglog::session_log::{Lost, NoEffect, PriorUpdate, RecordEffect};
-use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd, Statement, SyncEnd};
 use crate::pglog::{LogRecord, RecordKind, SessionId, SqlState};
-use crate::replay::checkpoint::Checkpoint;
-use crate::replay::ledger::{Fate, Filtered, Skipped};
-use crate::replay::lines::Line;
-use crate::replay::lookahead::{Lookahead, LookaheadLimits};
+use crate::replay::account::checkpoint::Checkpoint;
+use crate::replay::account::ledger::{Fate, Filtered, Skipped};
+use crate::replay::intake::lines::Line;
+use crate::replay::intake::lookahead::{Lookahead, LookaheadLimits};
 use crate::replay::pace::{Moment, Pace, Schedule};
 use crate::replay::settings::{Filters, Identity, Login};
 use crate::replay::work::{End, Position, Seq, Work};
+use crate::sql::Command;
 
 /// Turns records into deliveries.
 #[derive(Debug)]

@@ -1,32 +1,14 @@
 //! Every decision of the replay. Pure: no I/O, no clock, no runtime.
+//!
+//! In the order of the data: [`intake`] makes [`work`] for sessions of records, [`order`] says when it
+//! may start, [`session`] what is sent and what the answer means, [`account`] what became of each
+//! record, [`report`] what it comes to.
 
-pub mod backends;
-pub mod bottleneck;
-pub mod check;
-pub mod checkpoint;
-pub mod context;
-pub mod draws;
-pub mod file_order;
-pub mod footprint;
+pub mod account;
 pub mod intake;
-pub mod ledger;
-pub mod lines;
-pub mod logins;
-pub mod lookahead;
-pub mod merge;
 pub mod order;
 pub mod pace;
-pub mod parameter_types;
-pub mod permits;
-pub mod policy;
-pub mod progress;
 pub mod report;
-pub mod request;
 pub mod session;
 pub mod settings;
-pub mod shape;
-pub mod silence;
-pub mod snapshots;
-pub mod waits;
-pub mod window;
 pub mod work;

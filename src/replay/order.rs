@@ -1,7 +1,11 @@
 //! When a statement may start: the order across sessions.
 
+pub mod backends;
 pub mod conflict;
+pub mod draws;
+pub mod footprint;
 pub mod holders;
+pub mod permits;
 mod serial;
 pub mod stall_watch;
 pub mod stalls;
@@ -18,7 +22,7 @@ use foldhash::HashMap;
 use serial::SerialTurn;
 
 use crate::pglog::SessionId;
-use crate::replay::footprint::Catalog;
+use crate::replay::order::footprint::Catalog;
 use crate::replay::settings::{self, Login};
 use crate::replay::work::{Seq, Work};
 

@@ -90,8 +90,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pglog::sql::Outline;
     use crate::pglog::statement::Protocol;
+    use crate::sql::Outline;
 
     fn schedule(speed: f64, playout_delay_ms: u64) -> Schedule {
         let playout_delay = Duration::from_millis(playout_delay_ms);

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use self::shapes::Shapes;
 pub use self::stall::{StallReport, WaitReport};
-use crate::replay::policy::Tally;
+use crate::replay::account::policy::Tally;
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.
 pub const VERSION: u32 = 1;

@@ -11,29 +11,36 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use self::waits::{Wait, WaitAccount, Waits};
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, CLIENT_ENCODING, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
-use crate::replay::context::{Context, Limits, Restore, Routines};
+use crate::replay::order::permits::ConnectionState;
 use crate::replay::order::stalls::Activity;
 use crate::replay::pace::Moment;
-use crate::replay::parameter_types::TypeSearch;
-use crate::replay::permits::ConnectionState;
-use crate::replay::request::{Request, ResultRow, Took, TransactionStatus as Status};
-use crate::replay::waits::{self, Wait, WaitAccount, Waits};
+use crate::replay::session::context::{Context, Limits, Restore, Routines};
+use crate::replay::session::parameter_types::TypeSearch;
+use crate::replay::session::request::{Request, ResultRow, Took, TransactionStatus as Status};
 use crate::replay::work::{End, Seq, Work};
+use crate::sql::{self, CLIENT_ENCODING, Command};
 
 mod answers;
+pub mod context;
 mod doubts;
 mod findings;
 mod interruptions;
 mod leaving;
 mod log_ins;
+pub mod logins;
+pub mod parameter_types;
 mod preparing;
 mod replay_mode;
+pub mod request;
 mod running_again;
+pub mod silence;
+pub mod snapshots;
 mod steps;
 mod wait_state;
+pub mod waits;
 mod withdrawing;
 
 use doubts::Doubt;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::pglog::{Encoding, Encodings, Format, LogRecord};
-use crate::replay::ledger::Filtered;
+use crate::replay::account::ledger::Filtered;
+use crate::replay::account::policy::ErrorPolicy;
 use crate::replay::pace::Pace;
-use crate::replay::policy::ErrorPolicy;
 
 /// What is replayed, in which order, within which limits.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,7 @@ use rdkafka::error::KafkaError;
 
 use super::Gap;
 use crate::pglog::Malformed;
-use crate::replay::file_order::Why;
+use crate::replay::intake::file_order::Why;
 
 /// What keeps a source from going on. Whatever may pass by itself (an unreachable broker, a leader
 /// election) is not among these: it is logged and tried again.

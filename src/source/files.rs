@@ -17,7 +17,7 @@ use memchr::memchr_iter;
 use tokio::sync::mpsc;
 
 pub use self::compression::Compression;
-pub(super) use self::found::first_start;
+pub(crate) use self::found::first_start;
 pub use self::found::{LogFile, LogFiles};
 use super::split::Splitter;
 use super::{Arrival, Chunk, Event, Resume, SourceError};

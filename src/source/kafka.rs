@@ -9,12 +9,11 @@
 //! - `offsets`: positions and commits, from any thread.
 
 mod assignment;
-mod context;
-mod inspect;
-mod lookup;
+pub(crate) mod context;
+pub(crate) mod lookup;
 mod offsets;
 mod settings;
-mod start;
+pub(crate) mod start;
 mod throttle;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +34,6 @@ use tracing::{debug, info};
 
 use self::assignment::{Opened, Question};
 use self::context::{Context, Rebalance, answer, assign, unassign};
-pub use self::inspect::{Inspection, inspect};
 use self::lookup::Found;
 pub use self::offsets::{Commit, CommitMode, Offsets, PartitionPosition};
 pub use self::settings::{KafkaSettings, OnGap, Start};
@@ -46,7 +44,7 @@ use crate::pglog::PLACE_KEY;
 /// ahead, so a short wait costs more paused than not.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait before the broker is asked again.
-const RETRY: Duration = Duration::from_secs(1);
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
 /// A chunk is closed when it has grown to this, so that large records do not pile up 512-fold.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -440,12 +438,12 @@ impl Drop for KafkaSource {
 }
 
 /// Where the shipper read a record, if it says so.
-fn place<H: Headers>(headers: &H) -> Option<&[u8]> {
+pub(crate) fn place<H: Headers>(headers: &H) -> Option<&[u8]> {
     headers.iter().find(|header| header.key == PLACE_KEY)?.value
 }
 
 /// Partitions with the offsets that come next.
-fn offsets_of(
+pub(crate) fn offsets_of(
     topic: &str,
     offsets: impl Iterator<Item = (i32, i64)>,
 ) -> Result<TopicPartitionList, SourceError> {

@@ -5,7 +5,6 @@ pub mod dead_letters;
 mod error;
 pub mod files;
 pub mod kafka;
-pub mod sample;
 pub mod split;
 
 use std::fmt;
@@ -131,7 +130,7 @@ pub struct Resume {
     pub partition: i32,
     /// The first offset that is read again; `None` in a group without a committed offset.
     pub offset: Option<i64>,
-    /// What the earlier run wrote beside the offset (`replay::checkpoint` wrote and reads it).
+    /// What the earlier run wrote beside the offset (`replay::account::checkpoint` wrote and reads it).
     /// Empty where the offset is not the one it was written for.
     pub metadata: String,
 }

@@ -1,11 +1,11 @@
 //! The catalog as statements' footprints see it.
 
 use kreplay::pglog::SessionId;
-use kreplay::pglog::sql::Outline;
 use kreplay::pglog::statement::{Protocol, SourceEnd, Statement};
-use kreplay::replay::footprint::{Access, Catalog, Footprints, Mode, Table};
+use kreplay::postgres::{CatalogReader, Target};
+use kreplay::replay::order::footprint::{Access, Catalog, Footprints, Mode, Table};
 use kreplay::replay::work::{End, Position, Seq, Work};
-use kreplay::target::{CatalogReader, Target};
+use kreplay::sql::Outline;
 
 use super::{login, settings};
 use crate::support::postgres::Server;

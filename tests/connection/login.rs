@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use kreplay::target::{
+use kreplay::postgres::{
     ConnectError, Host, Password, Request, RootCertificates, SslMode, Target, TargetSettings,
 };
 

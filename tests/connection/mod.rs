@@ -8,10 +8,10 @@ mod targets;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kreplay::replay::parameter_types::{Refusal, TypeSearch};
-use kreplay::target::{
+use kreplay::postgres::{
     Batch, Connection, Host, Login, Reply, Request, Target, TargetSettings, TransactionStatus,
 };
+use kreplay::replay::session::parameter_types::{Refusal, TypeSearch};
 
 use crate::support::postgres::Server;
 

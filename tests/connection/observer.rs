@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use kreplay::target::{Observer, Request, Target};
+use kreplay::postgres::{Observer, Request, Target};
 
 use super::{PATIENCE, connect, login, settings, simple};
 use crate::support::postgres::Server;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use kreplay::target::{
+use kreplay::postgres::{
     CertificateFiles, ChannelBinding, ClientCertificate, ConnectError, Host, RootCertificates,
     SslMode, Target, TargetSessionAttrs, TargetSettings,
 };

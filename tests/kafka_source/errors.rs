@@ -1,7 +1,7 @@
 //! What ends a run at once, and what does not.
 
-use kreplay::replay::check::broker::Refusal;
-use kreplay::source::kafka::{Inspection, inspect};
+use kreplay::check::broker::{Inspection, inspect};
+use kreplay::check::findings::broker::Refusal;
 
 use super::*;
 

@@ -10,10 +10,10 @@ use super::Consumer;
 use crate::actors::messages::{Fatal, Progress, Settlement};
 use crate::metrics;
 use crate::pglog::statement::SourceEnd;
-use crate::replay::policy::{self, Outcome, Verdict};
+use crate::replay::account::policy::{self, Outcome, Verdict};
 use crate::replay::session::Ended;
-use crate::replay::shape::Shape;
 use crate::replay::work::Work;
+use crate::sql::shape::Shape;
 
 /// Of how many query shapes it is told that they may have drawn from sequences.
 const DRAWS_TOLD: usize = 100;

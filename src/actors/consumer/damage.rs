@@ -4,9 +4,9 @@ use tracing::warn;
 
 use super::Consumer;
 use crate::pglog::{LogRecord, Malformed, RecordKind};
-use crate::replay::file_order::OutOfOrder;
-use crate::replay::ledger::Fate;
-use crate::replay::lines::Line;
+use crate::replay::account::ledger::Fate;
+use crate::replay::intake::file_order::OutOfOrder;
+use crate::replay::intake::lines::Line;
 use crate::replay::work::Position;
 use crate::source::SourceError;
 

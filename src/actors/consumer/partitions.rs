@@ -13,8 +13,8 @@ use crate::actors::messages::{Abort, RevokePartitions};
 use crate::actors::stopwatch::Stopwatch;
 use crate::metrics;
 use crate::pglog::LogPlace;
-use crate::replay::ledger::{Fate, Filtered};
-use crate::replay::merge::{Basis, LogPosition, Merge, MergeKey, MergeSettings, Merged};
+use crate::replay::account::ledger::{Fate, Filtered};
+use crate::replay::intake::merge::{Basis, LogPosition, Merge, MergeKey, MergeSettings, Merged};
 use crate::replay::work::Position;
 use crate::source::Chunk;
 

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Consumer;
 use crate::metrics;
-use crate::replay::progress::{self, Unit};
-use crate::replay::waits::{Wait, Waits};
+use crate::replay::account::progress::{self, Unit};
+use crate::replay::session::waits::{Wait, Waits};
 use crate::source::Extent;
 use crate::source::kafka::Offsets;
 

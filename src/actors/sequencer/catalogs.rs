@@ -9,9 +9,9 @@ use actix::prelude::*;
 use tracing::{debug, warn};
 
 use super::Sequencer;
-use crate::replay::footprint::Catalog;
+use crate::postgres::{CatalogReader, Login, Target};
 use crate::replay::order::conflict::Wanted;
-use crate::target::{CatalogReader, Login, Target};
+use crate::replay::order::footprint::Catalog;
 
 /// What reads catalogs.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! The connection that looks at the target from outside the sessions.
 
+use crate::postgres::{Login, Observer, Target};
 use crate::replay::order::holders::LocksHeld;
 use crate::replay::order::stalls::{LockSnapshot, Probe};
-use crate::target::{Login, Observer, Target};
 
 /// Where it is.
 #[derive(Default)]

@@ -11,13 +11,13 @@ use super::{Connection, Sequencer};
 use crate::actors::messages::Turn;
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
+use crate::postgres::Observer;
 use crate::replay::order::stalls::{
     LockSnapshot, LockStalls, Locks, OnTarget, Probe, StallAction, StallView,
 };
 use crate::replay::order::view::OrderView;
 use crate::replay::order::{Order, Start};
 use crate::replay::work::Seq;
-use crate::target::Observer;
 
 /// The connection that looks at the target from outside the sessions, and what it is asked.
 pub(super) struct Stalls {

@@ -10,7 +10,7 @@ use super::Sequencer;
 use crate::actors::messages::Turn;
 use crate::metrics::{self, StallBreak};
 use crate::pglog::SessionId;
-use crate::replay::footprint::TopFallback;
+use crate::replay::order::footprint::TopFallback;
 use crate::replay::order::view::OrderView;
 
 /// Sessions that others wait for and that have nothing to do, and since when.

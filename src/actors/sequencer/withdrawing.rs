@@ -11,6 +11,7 @@ use super::{Connection, Sequencer, observer};
 use crate::actors::messages::{AskEarlyEnd, Turn, Withdrawn};
 use crate::metrics::StallBreak;
 use crate::pglog::SessionId;
+use crate::postgres::Login;
 use crate::replay::order::Start;
 use crate::replay::order::conflict::{Awaited, finished_prepared};
 use crate::replay::order::stalls::{Locks, PREPARED};
@@ -18,7 +19,6 @@ use crate::replay::order::withdrawals::{
     Direction, Withdrawals, began_behind, may_have_begun_behind, shows_more,
 };
 use crate::replay::work::{Seq, Work};
-use crate::target::Login;
 
 /// The statements that are withdrawn.
 #[derive(Default)]

@@ -12,10 +12,10 @@ use crate::actors::messages::{
 };
 use crate::metrics::{self, Eviction, SessionEnd};
 use crate::pglog::SessionId;
-use crate::replay::ledger::{Fate, Filtered, GivenUp};
+use crate::postgres::{ConnectError, Connection, Lost};
+use crate::replay::account::ledger::{Fate, Filtered, GivenUp};
 use crate::replay::session::{Closing, Interrupted, Leave, Left as SessionLeft};
 use crate::replay::work::Seq;
-use crate::target::{ConnectError, Connection, Lost};
 
 /// Between two requests to cancel: by then the server goes on with what stands behind the canceled one.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(20);

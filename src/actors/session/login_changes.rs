@@ -2,9 +2,9 @@
 
 use super::SessionActor;
 use crate::actors::messages::{AskChange, VacateDatabase};
-use crate::pglog::sql::{altered_logins, vacated_database};
 use crate::pglog::statement::SourceEnd;
 use crate::replay::work::{Seq, Work};
+use crate::sql::{altered_logins, vacated_database};
 
 impl SessionActor {
     /// Asks whether its next statement may change log-ins: those before it come first.

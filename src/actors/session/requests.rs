@@ -6,10 +6,10 @@ use tracing::debug;
 
 use crate::pglog::SessionId;
 use crate::pglog::statement::Protocol;
-use crate::replay::context::Restore;
-use crate::replay::request::{ParseMode, Request};
+use crate::postgres::Batch;
+use crate::replay::session::context::Restore;
+use crate::replay::session::request::{ParseMode, Request};
 use crate::replay::work::Work;
-use crate::target::Batch;
 
 pub(super) fn work_of(request: &Request) -> Option<&Arc<Work>> {
     match request {

@@ -7,13 +7,13 @@ use tracing::info;
 use super::SessionActor;
 use crate::metrics;
 use crate::pglog::SqlState;
-use crate::pglog::sql::Outline;
 use crate::pglog::statement::{SourceEnd, Statement};
-use crate::replay::ledger::Skipped;
+use crate::postgres::ResultRow;
+use crate::replay::account::ledger::Skipped;
+use crate::replay::session::snapshots::Rewritten;
 use crate::replay::session::{is_want_of_snapshot, snapshot_is_gone};
-use crate::replay::snapshots::Rewritten;
 use crate::replay::work::Work;
-use crate::target::ResultRow;
+use crate::sql::Outline;
 
 /// What is sent of a statement.
 pub(super) enum Outgoing {

@@ -9,10 +9,10 @@ use tracing::warn;
 use super::{Entry, Supervisor};
 use crate::actors::messages::{AskChange, AskLogIn, StatementsEnded, Turn, VacateDatabase, Wake};
 use crate::pglog::SessionId;
-use crate::pglog::sql::AlteredLogins;
-use crate::replay::logins::{Blocker, Change, Due, DueChange};
+use crate::replay::session::logins::{Blocker, Change, Due, DueChange};
 use crate::replay::session::{Closing, Session};
 use crate::replay::work::Work;
+use crate::sql::AlteredLogins;
 
 /// Whether log-ins have to be asked for, and whether some wait. Read by every session after every
 /// statement; so long as nothing changes what log-ins find, nobody is told anything.

@@ -6,12 +6,12 @@ use crate::actors::admission::{Admission, Pressure};
 use crate::actors::messages::{Fatal, Progress};
 use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::actors::target_reachability::TargetReachability;
-use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
-use crate::replay::backends::Backends;
+use crate::postgres::{Host, SslMode, Target, TargetSettings};
+use crate::replay::order::backends::Backends;
 use crate::replay::settings;
 use crate::replay::work::{End, Position, Seq, Work};
-use crate::target::{Host, SslMode, Target, TargetSettings};
+use crate::sql::Outline;
 
 const SESSION: SessionId = SessionId { start: 1, pid: 1 };
 

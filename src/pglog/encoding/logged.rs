@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Encoding, Encodings};
 use crate::pglog::message::{LogEvent, read_message};
 use crate::pglog::record::{LogRecord, SessionId, Severity};
-use crate::pglog::sql::{self, Command, DatabaseChange, NewEncoding, Outline, database_changes};
+use crate::sql::{self, Command, DatabaseChange, NewEncoding, Outline, database_changes};
 
 /// Keeps the encodings to what the log has done by the record that was read last.
 ///

@@ -7,7 +7,7 @@
 use foldhash::HashMap;
 
 use crate::pglog::SessionId;
-use crate::replay::lines::Lines;
+use crate::replay::intake::lines::Lines;
 
 /// The lines of ended sessions, for an hour at least, unless so many have ended that there is no room
 /// for all: then of those that ended last.
@@ -97,7 +97,7 @@ impl Generation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::lines::Line;
+    use crate::replay::intake::lines::Line;
 
     fn session(start: u64) -> SessionId {
         SessionId { start, pid: 1 }

@@ -10,7 +10,7 @@ use super::{Held, Intake};
 use crate::pglog::SessionId;
 use crate::pglog::session_log::{PriorUpdate, SessionLog};
 use crate::pglog::statement::Amendment;
-use crate::replay::lines::Lines;
+use crate::replay::intake::lines::Lines;
 use crate::replay::settings::Login;
 
 /// One session of the source, as its log shows it.

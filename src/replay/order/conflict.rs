@@ -55,7 +55,7 @@ use victims::{Victims, takes_untold_locks};
 
 use super::Start;
 use crate::pglog::SessionId;
-use crate::replay::footprint::{Access, Footprint, Mode, Object, Table};
+use crate::replay::order::footprint::{Access, Footprint, Mode, Object, Table};
 use crate::replay::work::Seq;
 
 /// The conflict order over all sessions.

@@ -8,7 +8,7 @@ use super::durations::{Distribution, ms};
 use super::{Errors, Outcomes, QueryShape, Sample};
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
-use crate::replay::policy::Outcome;
+use crate::replay::account::policy::Outcome;
 use crate::replay::session::Ended;
 
 /// One statement that was run.

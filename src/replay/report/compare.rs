@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 
 use super::durations::nanos;
 use super::{Change, Verdict, durations};
-use crate::replay::request::Took;
+use crate::replay::session::request::Took;
 
 /// By how much a duration has to change to be called changed.
 pub const CHANGE: f64 = 0.05;

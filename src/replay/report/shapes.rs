@@ -10,12 +10,12 @@ use super::calls::{Call, Calls};
 use super::compare::{CHANGE, CONFIDENCE, LEAST_CALLS, TEST};
 use super::durations::{Distribution, ms};
 use super::{Method, QueryShape, RoundTrip, Sample, Verdicts};
-use crate::pglog::sql::Outline;
 use crate::pglog::statement::SourceEnd;
-use crate::replay::policy::Outcome;
+use crate::replay::account::policy::Outcome;
 use crate::replay::session::Ended;
-use crate::replay::shape::Shape;
 use crate::replay::work::Work;
+use crate::sql::Outline;
+use crate::sql::shape::Shape;
 
 /// How many texts without their literals are known by their fingerprint. When there are more, those
 /// go that were not met since the last time.

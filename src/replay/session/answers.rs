@@ -10,12 +10,12 @@ use super::running_again::may_have_committed;
 use super::steps::Pipeline;
 use super::{Answer, Answered, Content, Ended, Role, Sent, Session, is_ascii};
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, Command, Verb, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
-use crate::replay::context::Restore;
-use crate::replay::draws;
-use crate::replay::request::{Took, TransactionStatus as Status};
+use crate::replay::order::draws;
+use crate::replay::session::context::Restore;
+use crate::replay::session::request::{Took, TransactionStatus as Status};
 use crate::replay::work::Work;
+use crate::sql::{self, Command, Verb, prepared_name};
 
 /// How a statement ran on the target.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use super::answers::Ran;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
-use crate::replay::request::TransactionStatus as Status;
+use crate::replay::session::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
 
 /// A failure that does not count yet.

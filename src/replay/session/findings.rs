@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::replay::context::Routines;
-use crate::replay::parameter_types::KnownTypes;
+use crate::replay::session::context::Routines;
+use crate::replay::session::parameter_types::KnownTypes;
 
 /// What sessions find out about the target and tell each other.
 #[derive(Debug, Default)]

@@ -6,11 +6,11 @@ use super::doubts::Doubt;
 use super::log_ins::LogInProgress;
 use super::steps::Pipeline;
 use super::{Amended, Closing, Role, Sent, Session};
-use crate::pglog::sql::Command;
 use crate::pglog::statement::{Amendment, SourceEnd};
-use crate::replay::context::Context;
-use crate::replay::request::TransactionStatus as Status;
+use crate::replay::session::context::Context;
+use crate::replay::session::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
+use crate::sql::Command;
 
 /// How often a statement may be under way when its connection is lost: a statement that crashes its
 /// server would be sent for ever.

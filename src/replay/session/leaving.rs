@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::steps::Pipeline;
 use super::{Next, Role, Sent, Session};
 use crate::pglog::SqlState;
-use crate::replay::context::{Limits, Routines};
-use crate::replay::permits::ConnectionState;
-use crate::replay::request::{Request, ResultRow, TransactionStatus as Status};
+use crate::replay::order::permits::ConnectionState;
+use crate::replay::session::context::{Limits, Routines};
+use crate::replay::session::request::{Request, ResultRow, TransactionStatus as Status};
 
 /// Why a connection is to be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

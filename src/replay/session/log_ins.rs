@@ -2,7 +2,7 @@
 
 use super::{Closing, Next, Session};
 use crate::pglog::statement::SourceEnd;
-use crate::replay::logins::{Blocker, LogIn};
+use crate::replay::session::logins::{Blocker, LogIn};
 use crate::replay::work::{Seq, Work};
 
 /// How far its log-in is, as far as changes wait for it.

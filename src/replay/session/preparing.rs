@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Role, Session};
-use crate::pglog::sql::{self, Command, Verb};
 use crate::pglog::statement::{Protocol, Statement};
-use crate::replay::parameter_types::{all_fit, types_of_values};
-use crate::replay::request::{ParseMode, Request};
+use crate::replay::session::parameter_types::{all_fit, types_of_values};
+use crate::replay::session::request::{ParseMode, Request};
 use crate::replay::work::Work;
+use crate::sql::{self, Command, Verb};
 
 /// A statement prepared by a Parse message.
 #[derive(Debug)]

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use super::{Content, SessionSettings};
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, Command, Part};
 use crate::pglog::statement::{Failure, Protocol, SourceEnd, Statement};
-use crate::replay::context::Context;
-use crate::replay::draws;
-use crate::replay::request::TransactionStatus as Status;
+use crate::replay::order::draws;
+use crate::replay::session::context::Context;
+use crate::replay::session::request::TransactionStatus as Status;
 use crate::replay::work::{End, Work};
+use crate::sql::{self, Command, Part};
 
 /// How a statement is replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use super::steps::Pipeline;
 use super::{Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, Command, prepared_name};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
-use crate::replay::parameter_types::is_inference_failure;
-use crate::replay::request::{Request, TransactionStatus as Status};
+use crate::replay::session::parameter_types::is_inference_failure;
+use crate::replay::session::request::{Request, TransactionStatus as Status};
 use crate::replay::work::Work;
+use crate::sql::{self, Command, prepared_name};
 
 /// How often a transaction is run again. Whoever won a conflict goes on before the victim does, so
 /// that one more try is enough nearly always; each deadlock costs the target's `deadlock_timeout`,

@@ -13,13 +13,13 @@ use super::replay_mode::{ReplayMode, is_limited, raise};
 use super::running_again::may_have_committed;
 use super::{Answer, Answered, Content, Next, Role, Sent, Session};
 use crate::pglog::SqlState;
-use crate::pglog::sql::{self, Command};
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
-use crate::replay::parameter_types::{
+use crate::replay::session::parameter_types::{
     Refusal, TypeSearch, all_fit, has_untold, is_inference_failure,
 };
-use crate::replay::request::{Request, Took, TransactionStatus as Status};
+use crate::replay::session::request::{Request, Took, TransactionStatus as Status};
 use crate::replay::work::{End, Work};
+use crate::sql::{self, Command};
 
 /// An implicit transaction of the extended protocol.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::pglog::SessionId;
-use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Amendment, Failure};
 use crate::replay::work::Position;
+use crate::sql::Outline;
 
 mod anything;
 mod doubts;

@@ -6,7 +6,7 @@
 use super::steps::Step;
 use super::{Next, Role, Session};
 use crate::pglog::SqlState;
-use crate::replay::request::TransactionStatus as Status;
+use crate::replay::session::request::TransactionStatus as Status;
 use crate::replay::work::Seq;
 
 /// How far it is with taking back the statement that runs.

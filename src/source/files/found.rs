@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::compression::Compression;
 use super::failed;
 use crate::pglog::{Encodings, Format, RecordReader};
-use crate::replay::file_order::{FileFacts, OutOfOrder, Stretch, arrange};
+use crate::replay::intake::file_order::{FileFacts, OutOfOrder, Stretch, arrange};
 use crate::source::SourceError;
 use crate::source::split::{Splitter, begins_like_record};
 
@@ -172,7 +172,7 @@ fn stretch(block: &[u8], reader: &mut RecordReader, end: bool) -> Stretch {
 }
 
 /// Where the first whole record of a block begins that was cut out of a file.
-pub(in crate::source) fn first_start(block: &[u8]) -> Option<usize> {
+pub(crate) fn first_start(block: &[u8]) -> Option<usize> {
     let lines = block.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     lines.map(|(newline, _)| newline + 1).find(|&start| {
         let line = &block[start..];

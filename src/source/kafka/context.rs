@@ -21,7 +21,7 @@ use crate::source::SourceError;
 
 /// Keeps what librdkafka says until it is asked for.
 #[derive(Debug, Default)]
-pub(super) struct Context {
+pub(crate) struct Context {
     /// How far each partition is.
     pub positions: Positions,
     /// Where each partition's fetcher is, control records included, by the last statistics.
@@ -37,7 +37,7 @@ pub(super) struct Context {
 
 /// What happened to the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Rebalance {
+pub(crate) enum Rebalance {
     /// These partitions are ours once the client is told where to begin.
     Assigned(Vec<i32>),
     /// These partitions are to be given up, which has to be confirmed by unassigning them.
@@ -48,7 +48,7 @@ pub(super) enum Rebalance {
 
 /// An error as librdkafka reports it, with its words.
 #[derive(Debug, Clone)]
-pub(super) struct ReportedError {
+pub(crate) struct ReportedError {
     pub code: RDKafkaErrorCode,
     pub reason: String,
 }
@@ -58,7 +58,7 @@ impl ReportedError {
     ///
     /// Refused credentials end it only while `connecting`: a broker that once took them may refuse
     /// them for a moment while it starts.
-    pub(super) fn fatal(&self, settings: &KafkaSettings, connecting: bool) -> Option<SourceError> {
+    pub(crate) fn fatal(&self, settings: &KafkaSettings, connecting: bool) -> Option<SourceError> {
         use RDKafkaErrorCode as Code;
         let reason = self.reason.clone();
         match self.code {
@@ -94,27 +94,27 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Context {
     /// The next change of the assignment.
-    pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
+    pub(crate) fn next_rebalance(&self) -> Option<Rebalance> {
         locked(&self.rebalances).pop_front()
     }
 
     /// The error that was reported last, once.
-    pub(super) fn take_trouble(&self) -> Option<ReportedError> {
+    pub(crate) fn take_trouble(&self) -> Option<ReportedError> {
         locked(&self.trouble).take()
     }
 
     /// The offset that a partition's fetcher had come to when statistics were last taken.
-    pub(super) fn fetched(&self, partition: i32) -> Option<i64> {
+    pub(crate) fn fetched(&self, partition: i32) -> Option<i64> {
         locked(&self.fetched).get(&partition).copied()
     }
 
     /// From now on every rebalance is answered at once.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
 
     /// Notes what was committed.
-    pub(super) fn committed(&self, list: &TopicPartitionList) {
+    pub(crate) fn committed(&self, list: &TopicPartitionList) {
         self.positions.with(|positions| {
             for entry in list.elements() {
                 if let (Offset::Offset(offset), Some(position)) =
@@ -127,7 +127,7 @@ impl Context {
     }
 
     /// Logs a warning, at most every ten seconds for one `subject`.
-    pub(super) fn warn(&self, subject: &str, text: &str) {
+    pub(crate) fn warn(&self, subject: &str, text: &str) {
         match locked(&self.throttle).pass(subject, Instant::now()) {
             Some(0) => warn!("{text}"),
             Some(repeated) => warn!(repeated, "{text}"),
@@ -136,7 +136,7 @@ impl Context {
     }
 
     /// Logs again what was last said of a broker, since that is still so; whether there is anything.
-    pub(super) fn remind(&self) -> bool {
+    pub(crate) fn remind(&self) -> bool {
         let said = locked(&self.said).clone();
         if let Some((subject, text)) = &said {
             self.warn(subject, text);
@@ -220,7 +220,7 @@ impl ConsumerContext for Context {
 }
 
 /// Adds to what is read (or says what is, where the group's protocol is the eager one).
-pub(super) fn assign<C: Consumer<Context>>(
+pub(crate) fn assign<C: Consumer<Context>>(
     client: &C,
     list: &TopicPartitionList,
 ) -> KafkaResult<()> {
@@ -231,7 +231,7 @@ pub(super) fn assign<C: Consumer<Context>>(
 }
 
 /// Takes from what is read (or all, where the group's protocol is the eager one).
-pub(super) fn unassign<C: Consumer<Context>>(
+pub(crate) fn unassign<C: Consumer<Context>>(
     client: &C,
     list: &TopicPartitionList,
 ) -> KafkaResult<()> {
@@ -243,7 +243,7 @@ pub(super) fn unassign<C: Consumer<Context>>(
 
 /// Logs what librdkafka thinks of an answer to a rebalance. It refuses one when the group has
 /// changed again meanwhile, and then asks again.
-pub(super) fn answer(result: KafkaResult<()>) {
+pub(crate) fn answer(result: KafkaResult<()>) {
     if let Err(error) = result {
         debug!("the consumer group changed again: {error}");
     }

@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a broker said of a partition.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(crate) struct Found {
     pub partition: i32,
     /// What the group committed, with its metadata.
     pub committed: Option<(i64, String)>,
@@ -30,7 +30,7 @@ pub(super) struct Found {
 }
 
 /// Waits for librdkafka to report an error, on a client that reads nothing yet.
-pub(super) async fn next_trouble(client: &StreamConsumer<Context>) -> ReportedError {
+pub(crate) async fn next_trouble(client: &StreamConsumer<Context>) -> ReportedError {
     loop {
         // Only errors come before the subscription.
         let _ = client.recv().await;
@@ -41,7 +41,7 @@ pub(super) async fn next_trouble(client: &StreamConsumer<Context>) -> ReportedEr
 }
 
 /// Asks for the number of the topic's partitions.
-pub(super) fn partitions(
+pub(crate) fn partitions(
     client: Arc<StreamConsumer<Context>>,
     topic: String,
 ) -> impl FnOnce() -> KafkaResult<i32> + Send {
@@ -57,7 +57,7 @@ pub(super) fn partitions(
 }
 
 /// Asks for all there is to know of `partitions`.
-pub(super) fn find(
+pub(crate) fn find(
     client: Arc<StreamConsumer<Context>>,
     settings: Arc<KafkaSettings>,
     partitions: Vec<i32>,
@@ -111,7 +111,7 @@ fn absolute(offset: Offset) -> Option<i64> {
 }
 
 /// Turns an error into what ends the reading, or logs it as what may pass.
-pub(super) fn give_up_or_warn(
+pub(crate) fn give_up_or_warn(
     error: KafkaError,
     settings: &KafkaSettings,
     context: &Context,

@@ -61,7 +61,7 @@ impl PartitionPosition {
 
 /// The positions of the partitions that are being read.
 #[derive(Debug, Default)]
-pub(super) struct Positions(Mutex<BTreeMap<i32, PartitionPosition>>);
+pub(crate) struct Positions(Mutex<BTreeMap<i32, PartitionPosition>>);
 
 impl Positions {
     /// Runs `f` on them. A panic elsewhere leaves nothing half done, so poison is no reason to stop.

@@ -87,13 +87,13 @@ const SET_BY_BROKER: &[&str] = &["partition.assignment.strategy", "session.timeo
 
 impl KafkaSettings {
     /// A client that is configured so and not yet connected.
-    pub(super) fn client(&self) -> Result<StreamConsumer<Context>, SourceError> {
+    pub(crate) fn client(&self) -> Result<StreamConsumer<Context>, SourceError> {
         StreamConsumer::from_config_and_context(&self.configuration()?, Context::default())
             .map_err(|error| self.refused(error))
     }
 
     /// A client that asks brokers about topics, and neither reads nor writes.
-    pub(super) fn admin(&self) -> Result<AdminClient<Context>, SourceError> {
+    pub(crate) fn admin(&self) -> Result<AdminClient<Context>, SourceError> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers.join(","));
         let connection = |key: &str| {

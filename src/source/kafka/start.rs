@@ -5,7 +5,7 @@ use crate::source::Gap;
 
 /// What is known of a partition before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Partition {
+pub(crate) struct Partition {
     /// Its number.
     pub number: i32,
     /// What the consumer group committed; `None` also where `--reset` says to forget it.
@@ -18,7 +18,7 @@ pub(super) struct Partition {
 
 /// Where a group without a committed offset begins, with a time already looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InitialOffset {
+pub(crate) enum InitialOffset {
     /// With the oldest record.
     Earliest,
     /// With the next record that is written.
@@ -29,7 +29,7 @@ pub(super) enum InitialOffset {
 
 /// Where a partition begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StartAt {
+pub(crate) struct StartAt {
     /// The first offset to be read.
     pub offset: i64,
     /// What was skipped to get there.
@@ -41,7 +41,7 @@ pub(super) struct StartAt {
 /// # Errors
 ///
 /// The gap, if the partition does not hold the committed offset and `on_gap` says to stop.
-pub(super) fn start_offset(
+pub(crate) fn start_offset(
     partition: Partition,
     fresh: InitialOffset,
     on_gap: OnGap,

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::{Arrival, ConflictOrder, Step, steps};
-use crate::pglog::sql::Command;
 use crate::pglog::statement::{SourceEnd, SyncEnd};
 use crate::pglog::{SessionId, SqlState};
-use crate::replay::footprint::{
+use crate::replay::order::Start;
+use crate::replay::order::footprint::{
     Access, Catalog, Footprint, Footprints, Object, TopFallback, Widening,
 };
-use crate::replay::order::Start;
 use crate::replay::settings::Login;
 use crate::replay::work::{Seq, Work};
+use crate::sql::Command;
 
 /// The conflict order of statements as they stand in the log.
 ///

@@ -1,7 +1,7 @@
 //! What a statement does to its transaction, as its text tells.
 
-use crate::pglog::sql::{self, Command};
 use crate::pglog::statement::Statement;
+use crate::sql::{self, Command};
 
 /// A step of a session's transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ fn last_word(text: &str) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pglog::sql::Outline;
+    use crate::sql::Outline;
 
     fn steps_of(text: &str) -> Vec<Step> {
         let parts = Outline::of(text).parts.into_iter();

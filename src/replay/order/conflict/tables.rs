@@ -7,7 +7,7 @@ use foldhash::HashMap;
 use super::graph::{Graph, Id};
 use super::pool::{Pool, Waits};
 use crate::pglog::SessionId;
-use crate::replay::footprint::{Key, Mode};
+use crate::replay::order::footprint::{Key, Mode};
 
 /// What of rows others look at, and what of them a write changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

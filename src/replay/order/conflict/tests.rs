@@ -3,7 +3,7 @@ mod store;
 mod victims;
 
 use super::*;
-use crate::replay::footprint::{Key, Mode};
+use crate::replay::order::footprint::{Key, Mode};
 
 const T: Table = Table(1);
 const U: Table = Table(2);

@@ -8,7 +8,7 @@
 
 use super::graph::{Graph, Id};
 use super::pool::{Pool, Waits};
-use crate::replay::footprint::{Access, Mode};
+use crate::replay::order::footprint::{Access, Mode};
 
 /// Who may take locks that can't be told, and which ends have been passed.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 use super::*;
-use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::work::{End, Position, Work};
+use crate::sql::Outline;
 
 fn start(pid: u32, seq: u64) -> Start {
     Start { session: SessionId { start: 1, pid }, seq: Seq(seq) }

@@ -6,7 +6,7 @@ use super::*;
 use crate::pglog::statement::{Protocol, Statement};
 use crate::pglog::{SessionId, SqlState};
 use crate::replay::report::{Outcomes, Verdict};
-use crate::replay::request::Took;
+use crate::replay::session::request::Took;
 use crate::replay::work::{End, Position, Seq};
 
 fn work(sql: &str, source_ms: Option<f64>) -> Arc<Work> {

@@ -1,11 +1,11 @@
 //! A model of a server: transactions, savepoints and prepared statements, and effects that show what
 //! was committed, how often and in which order.
 
-use crate::replay::request::ParseMode;
+use crate::replay::session::request::ParseMode;
 use std::collections::{HashMap, HashSet};
 
 use super::*;
-use crate::pglog::sql::prepared_name;
+use crate::sql::prepared_name;
 
 /// `insert N` or `insert … (N)` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit;
 /// `export N` has the effect N, but fails behind a savepoint;

@@ -1,7 +1,7 @@
 //! What a session's statements wait for.
 
 use super::*;
-use crate::replay::waits::Wait;
+use crate::replay::session::waits::Wait;
 
 fn at(ms: u64) -> Moment {
     Moment::after(Duration::from_millis(ms))

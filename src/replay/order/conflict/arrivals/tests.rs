@@ -1,8 +1,10 @@
 use super::*;
-use crate::pglog::sql::Outline;
 use crate::pglog::statement::{Protocol, Statement};
-use crate::replay::footprint::catalog::{ColumnRow, IndexRow, RelationRow, Rows, SettingRow};
+use crate::replay::order::footprint::catalog::{
+    ColumnRow, IndexRow, RelationRow, Rows, SettingRow,
+};
 use crate::replay::work::{End, Position};
+use crate::sql::Outline;
 
 /// A statement of the session with this process id.
 pub(in crate::replay::order) fn work(seq: u64, pid: u32, sql: &str) -> Arc<Work> {

@@ -7,12 +7,12 @@ use super::super::super::*;
 use super::super::store::{Blocked, Op, Store};
 use super::super::{Waited, footprint, session};
 use super::history::{Dice, Record, Shape, TABLES};
-use crate::replay::footprint::Key;
+use crate::replay::order::footprint::Key;
+use crate::replay::order::permits::{self, ConnectionState, Permits, Quiet};
 use crate::replay::order::stalls::{
     Activity, LockSnapshot, LockStalls, NextOf, OnTarget, PREPARED, StallAction, StallView,
 };
 use crate::replay::order::view::OrderView;
-use crate::replay::permits::{self, ConnectionState, Permits, Quiet};
 
 /// What happens beside the log.
 #[derive(Debug, Clone)]

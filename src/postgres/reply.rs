@@ -1,0 +1,268 @@
+//! What the server answered.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::pglog::SqlState;
+pub use crate::replay::session::request::{ResultRow, Took, TransactionStatus};
+
+/// Reads a DataRow. `None` where it is not whole.
+pub(super) fn row_of_data(body: &[u8]) -> Option<ResultRow> {
+    let (count, mut rest) = body.split_first_chunk::<2>()?;
+    let values = (0..u16::from_be_bytes(*count)).map(|_| {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        // -1 stands for a NULL.
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            rest = after;
+            return Some(None);
+        };
+        let (value, after) = after.split_at_checked(length)?;
+        rest = after;
+        Some(Some(String::from_utf8_lossy(value).into()))
+    });
+    values.collect()
+}
+
+/// Reads the status byte of a ReadyForQuery.
+pub(super) fn status_from_byte(byte: u8) -> Option<TransactionStatus> {
+    match byte {
+        b'I' => Some(TransactionStatus::Idle),
+        b'T' => Some(TransactionStatus::InTransaction),
+        b'E' => Some(TransactionStatus::Failed),
+        _ => None,
+    }
+}
+
+/// The answer to one [`Request`](super::Request), up to and including its ReadyForQuery.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reply {
+    /// The transaction status after the request. A COMMIT that the server turned into a ROLLBACK
+    /// succeeds; that the status was [`Failed`](TransactionStatus::Failed) before it is the only
+    /// sign.
+    pub status: TransactionStatus,
+    /// How many commands (statements of a simple string, Executes of a batch) ended well, before
+    /// the error if there was one. An empty statement and a portal that was suspended count.
+    pub completed: u32,
+    /// How many rows those commands returned or changed, as their command tags say.
+    pub rows: u64,
+    /// The rows of a request that was sent with [`ResultRows::Keep`](super::ResultRows::Keep), as
+    /// text.
+    pub result: Vec<ResultRow>,
+    /// Whether text in UTF-8 is not what the server takes from us any more: something has set
+    /// `client_encoding`.
+    pub foreign_encoding: bool,
+    /// The error that ended the request early.
+    pub error: Option<ServerError>,
+    /// How long the server took.
+    pub took: Took,
+}
+
+/// An error that the server reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerError {
+    /// FATAL or PANIC: the server closes the connection after it.
+    pub severity_fatal: bool,
+    /// What kind of error it is.
+    pub sqlstate: SqlState,
+    /// What the server said, in its language.
+    pub message: String,
+    /// More of it. May quote values of the user's data (`Key (id)=(7) already exists.`): for
+    /// logs at the trace level only.
+    pub detail: Option<String>,
+    /// Where in the statement's text it is, in characters from 1.
+    pub position: Option<u32>,
+    /// The parameter of the statement that it is about, from 1, where it names one.
+    pub parameter: Option<u16>,
+    /// Extended protocol only: Parse or Bind failed, so nothing of the statement has run.
+    pub before_execute: bool,
+}
+
+impl ServerError {
+    /// Reads the fields of an ErrorResponse. What is missing or cut off is left at its default:
+    /// a report that can't be read in full is still an error.
+    pub(super) fn parse(mut body: &[u8]) -> Self {
+        let mut error = Self {
+            severity_fatal: false,
+            sqlstate: SqlState(*b"XX000"),
+            message: String::new(),
+            detail: None,
+            position: None,
+            parameter: None,
+            before_execute: false,
+        };
+        while let [code, rest @ ..] = body {
+            let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+            let value = String::from_utf8_lossy(&rest[..end]);
+            match code {
+                0 => break,
+                // 'S' is the same, translated into the server's language; 'V' came with 9.6.
+                b'V' | b'S' => {
+                    error.severity_fatal |= matches!(value.as_ref(), "FATAL" | "PANIC");
+                }
+                b'C' => error.sqlstate = value.parse().unwrap_or(error.sqlstate),
+                b'M' => {
+                    // Of others it may quote a value.
+                    if matches!(&error.sqlstate.0, b"42P18" | b"42P08") {
+                        error.parameter = parameter_in(&value);
+                    }
+                    error.message = value.into_owned();
+                }
+                // Where a value is none of its parameter's type, this names it.
+                b'W' => error.parameter = error.parameter.or_else(|| parameter_in(&value)),
+                b'D' => error.detail = Some(value.into_owned()),
+                b'P' => error.position = value.parse().ok(),
+                _ => {}
+            }
+            body = rest.get(end + 1..).unwrap_or_default();
+        }
+        error
+    }
+}
+
+/// The first parameter that a text of the server names, in whatever language: `parameter $2`.
+fn parameter_in(text: &str) -> Option<u16> {
+    text.match_indices(" $").find_map(|(at, mark)| {
+        // `with parameters: $1 = …, $2 = …` lists all.
+        if text[..at].ends_with([':', ',']) {
+            return None;
+        }
+        let rest = &text[at + mark.len()..];
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        rest[..digits].parse().ok()
+    })
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = if self.severity_fatal { "FATAL" } else { "ERROR" };
+        write!(f, "{severity} {}: {}", self.sqlstate, self.message)
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl From<&tokio_postgres::error::DbError> for ServerError {
+    fn from(error: &tokio_postgres::error::DbError) -> Self {
+        use tokio_postgres::error::{ErrorPosition, Severity};
+        Self {
+            severity_fatal: matches!(
+                error.parsed_severity(),
+                Some(Severity::Fatal | Severity::Panic)
+            ),
+            sqlstate: error.code().code().parse().unwrap_or(SqlState(*b"XX000")),
+            message: error.message().to_owned(),
+            detail: error.detail().map(str::to_owned),
+            position: match error.position() {
+                Some(ErrorPosition::Original(position)) => Some(*position),
+                _ => None,
+            },
+            parameter: None,
+            before_execute: false,
+        }
+    }
+}
+
+/// The connection ended before the answer came. Whether the request was carried out is not known.
+///
+/// Cheap to clone: every request that was under way gets one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Why, for people.
+    pub reason: Arc<str>,
+    /// The FATAL error that the server sent before it closed the connection, if it did.
+    pub error: Option<Arc<ServerError>>,
+}
+
+impl Lost {
+    pub(super) fn new(reason: impl AsRef<str>, error: Option<Arc<ServerError>>) -> Self {
+        Self { reason: Arc::from(reason.as_ref()), error }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            Some(error) => write!(f, "connection lost: {error} ({})", self.reason),
+            None => write!(f, "connection lost: {}", self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Lost {}
+
+/// The number of rows that a command tag ends in: `INSERT 0 3`, `SELECT 5`, `COPY 7`; 0 where it
+/// ends in none (`BEGIN`).
+pub(super) fn rows_of_command_tag(tag: &[u8]) -> u64 {
+    let tag = tag.strip_suffix(&[0]).unwrap_or(tag);
+    let digits = tag.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    tag[tag.len() - digits..]
+        .iter()
+        .fold(0, |rows: u64, digit| rows.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_tag_ends_in_its_rows() {
+        assert_eq!(rows_of_command_tag(b"INSERT 0 3\0"), 3);
+        assert_eq!(rows_of_command_tag(b"SELECT 1205\0"), 1205);
+        assert_eq!(rows_of_command_tag(b"BEGIN\0"), 0);
+        assert_eq!(rows_of_command_tag(b""), 0);
+        assert_eq!(rows_of_command_tag(b"SELECT 99999999999999999999999\0"), u64::MAX);
+    }
+
+    #[test]
+    fn a_row_is_read_by_value_and_only_whole() {
+        let body = b"\0\x03\0\0\0\x01a\xff\xff\xff\xff\0\0\0\0";
+        let row = vec![Some("a".into()), None, Some("".into())];
+        assert_eq!(row_of_data(body), Some(row));
+        for end in 0..body.len() {
+            assert_eq!(row_of_data(&body[..end]), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn an_error_report_is_read_by_field() {
+        let error = ServerError::parse(
+            b"SFEHLER\0VERROR\0C23505\0Mdoppelt\0DKey (id)=(7)\0P15\0Fnbtinsert.c\0\0",
+        );
+        assert_eq!(
+            error,
+            ServerError {
+                severity_fatal: false,
+                sqlstate: SqlState(*b"23505"),
+                message: "doppelt".to_owned(),
+                detail: Some("Key (id)=(7)".to_owned()),
+                position: Some(15),
+                parameter: None,
+                before_execute: false,
+            }
+        );
+        assert_eq!(error.to_string(), "ERROR 23505: doppelt");
+    }
+
+    #[test]
+    fn an_error_names_the_parameter_that_it_is_about() {
+        let parameter = |fields: &[u8]| ServerError::parse(fields).parameter;
+        assert_eq!(
+            parameter(b"C42P18\0Mcould not determine data type of parameter $12\0\0"),
+            Some(12)
+        );
+        let value = b"C22P02\0Minvalid input: \"a $3\"\0Wunnamed portal parameter $2 = 'a $3'\0\0";
+        assert_eq!(parameter(value), Some(2));
+        let all =
+            b"C22012\0Mdivision by zero\0Wunnamed portal with parameters: $1 = '0', $2 = '1'\0\0";
+        assert_eq!(parameter(all), None);
+    }
+
+    #[test]
+    fn a_report_that_is_cut_off_is_still_an_error() {
+        let error = ServerError::parse(b"VFATAL\0C57P01\0Mterminating conn");
+        assert!(error.severity_fatal);
+        assert_eq!(error.sqlstate, SqlState::ADMIN_SHUTDOWN);
+        assert_eq!(error.message, "terminating conn");
+        assert_eq!(ServerError::parse(b"").sqlstate, SqlState(*b"XX000"));
+    }
+}

@@ -1,0 +1,246 @@
+//! Who the bottleneck is: how the last minute divides between the source, the order, the target and
+//! kreplay itself.
+//!
+//! Each interval between two samples (a second, usually) is divided in this order:
+//!
+//! 1. **kreplay** gets it as far as its busiest thread had no pause: nothing of it up to [`IDLE`], all of
+//!    it from [`SATURATED`] on, in proportion between. What runs beside a thread that is always busy,
+//!    on the target or anywhere, waits to be looked at.
+//! 2. Of the rest, the **source** gets the time in which no statement was in flight: all that had come
+//!    was replayed.
+//! 3. Of the rest, the **target** gets the share of the sessions that had a statement under way there or
+//!    waited for a connection, the **order** the share of those whose next statement waited for its
+//!    turn, and the **source** the share of those whose next statement was not due (`--speed`): the
+//!    pace is the source's.
+//! 4. Where no session was in any of these states, statements were on their way within kreplay: it gets
+//!    the rest.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::label::label;
+use crate::replay::pace::Moment;
+use crate::replay::session::waits::{Wait, Waits};
+
+label! {
+    /// Who is the bottleneck: label `by`.
+    Bound {
+        /// The source: everything that has come is replayed, or nothing more is due.
+        Source => "source",
+        /// The order: sessions wait for their turns.
+        Order => "order",
+        /// The target: statements run on it, or wait for connections to it.
+        Target => "target",
+        /// kreplay itself.
+        Kreplay => "kreplay",
+    }
+}
+
+/// A thread that is busy for no more of its time is never the bottleneck.
+pub const IDLE: f64 = 0.5;
+/// A thread that is busy for so much of its time has no pause to speak of.
+pub const SATURATED: f64 = 0.9;
+/// How far back the shares look.
+pub const SPAN: Duration = Duration::from_secs(60);
+
+/// How things stand at a moment; everything but the time is a sum since the start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// When.
+    pub at: Moment,
+    /// For how long each of kreplay's threads has been busy.
+    pub busy: Vec<Duration>,
+    /// For how long no statement has been in flight.
+    pub empty: Duration,
+    /// What statements have waited for.
+    pub waits: Waits,
+}
+
+/// How much of the time each was the bottleneck; the sum is 1. In the order of [`Bound::ALL`].
+pub type Shares = [f64; Bound::ALL.len()];
+
+impl Bound {
+    /// Who has the largest share, and how large it is.
+    pub fn largest(shares: Shares) -> (Self, f64) {
+        let pairs = Self::ALL.iter().copied().zip(shares);
+        pairs.max_by(|(_, one), (_, other)| one.total_cmp(other)).unwrap_or((Self::Source, 1.0))
+    }
+}
+
+/// Before there is anything to tell: nothing has come from the source.
+pub const AT_START: Shares = [1.0, 0.0, 0.0, 0.0];
+
+/// The samples of the last minute.
+#[derive(Debug, Default)]
+pub struct Bottleneck {
+    last: Option<Sample>,
+    /// What the intervals were bound by, and how long they were; the oldest first.
+    intervals: VecDeque<(Moment, Duration, Shares)>,
+}
+
+impl Bottleneck {
+    /// Takes the next sample.
+    pub fn take(&mut self, sample: Sample) {
+        if let Some(last) = &self.last {
+            let length = sample.at.since(last.at);
+            if length.is_zero() {
+                return;
+            }
+            self.intervals.push_back((sample.at, length, divide(last, &sample, length)));
+        }
+        while let Some((end, ..)) = self.intervals.front()
+            && sample.at.since(*end) >= SPAN
+        {
+            self.intervals.pop_front();
+        }
+        self.last = Some(sample);
+    }
+
+    /// Who the last minute was bound by.
+    pub fn shares(&self) -> Shares {
+        let total: f64 = self.intervals.iter().map(|(_, length, _)| length.as_secs_f64()).sum();
+        if total <= 0.0 {
+            return AT_START;
+        }
+        let mut shares = [0.0; Bound::ALL.len()];
+        for (_, length, parts) in &self.intervals {
+            for (share, part) in shares.iter_mut().zip(parts) {
+                *share += part * length.as_secs_f64() / total;
+            }
+        }
+        shares
+    }
+}
+
+/// What one interval was bound by.
+fn divide(from: &Sample, to: &Sample, length: Duration) -> Shares {
+    let length = length.as_secs_f64();
+    let grown = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64();
+    let busy = from.busy.iter().zip(&to.busy).map(|(&from, &to)| grown(from, to) / length);
+    let busiest = busy.fold(0.0, f64::max);
+    let saturated = ((busiest - IDLE) / (SATURATED - IDLE)).clamp(0.0, 1.0);
+    let rest = 1.0 - saturated;
+    let empty = rest * (grown(from.empty, to.empty) / length).min(1.0);
+    let rest = rest - empty;
+    let waited = |wait| grown(from.waits.of(wait), to.waits.of(wait));
+    let target = waited(Wait::Target) + waited(Wait::Connection);
+    let (order, schedule) = (waited(Wait::Order), waited(Wait::Schedule));
+    let all = target + order + schedule;
+    let mut shares = [0.0; Bound::ALL.len()];
+    let mut give = |bound: Bound, share: f64| shares[bound as usize] += share;
+    give(Bound::Kreplay, saturated);
+    give(Bound::Source, empty);
+    if all > 0.0 {
+        give(Bound::Target, rest * target / all);
+        give(Bound::Order, rest * order / all);
+        give(Bound::Source, rest * schedule / all);
+    } else {
+        give(Bound::Kreplay, rest);
+    }
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What grows in one second.
+    #[derive(Clone, Copy, Default)]
+    struct Second {
+        busy: f64,
+        empty: f64,
+        target: f64,
+        order: f64,
+        connection: f64,
+        schedule: f64,
+        session: f64,
+    }
+
+    /// The shares after so many seconds of each kind.
+    fn shares(seconds: &[(usize, Second)]) -> Shares {
+        let mut bottleneck = Bottleneck::default();
+        let mut sample = Sample {
+            at: Moment::default(),
+            busy: vec![Duration::ZERO; 2],
+            empty: Duration::ZERO,
+            waits: Waits::default(),
+        };
+        bottleneck.take(sample.clone());
+        let each = seconds.iter().flat_map(|&(times, second)| std::iter::repeat_n(second, times));
+        for second in each {
+            sample.at = Moment::after(sample.at.since(Moment::default()) + Duration::from_secs(1));
+            sample.busy[1] += Duration::from_secs_f64(second.busy);
+            sample.empty += Duration::from_secs_f64(second.empty);
+            for (wait, time) in [
+                (Wait::Target, second.target),
+                (Wait::Order, second.order),
+                (Wait::Connection, second.connection),
+                (Wait::Schedule, second.schedule),
+                (Wait::Session, second.session),
+            ] {
+                sample.waits.add(wait, 1, Duration::from_secs_f64(time));
+            }
+            bottleneck.take(sample.clone());
+        }
+        bottleneck.shares()
+    }
+
+    #[track_caller]
+    fn assert_near(shares: Shares, expected: Shares) {
+        let near = shares.iter().zip(expected).all(|(share, e)| (share - e).abs() < 1e-6);
+        assert!(near, "{shares:?}, expected {expected:?}");
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+    }
+
+    #[test]
+    fn nothing_to_do_is_the_source() {
+        assert_near(shares(&[]), AT_START);
+        let idle = Second { empty: 1.0, busy: 0.01, ..Second::default() };
+        assert_near(shares(&[(10, idle)]), [1.0, 0.0, 0.0, 0.0]);
+        let not_due = Second { schedule: 40.0, target: 0.0, ..Second::default() };
+        assert_near(shares(&[(10, not_due)]), [1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn statements_under_way_are_the_target() {
+        let slow = Second { target: 8.0, session: 900.0, busy: 0.3, ..Second::default() };
+        assert_near(shares(&[(10, slow)]), [0.0, 0.0, 1.0, 0.0]);
+        let unreachable = Second { connection: 8.0, ..Second::default() };
+        assert_near(shares(&[(10, unreachable)]), [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn sessions_that_wait_for_their_turn_while_one_runs_are_the_order() {
+        let serial = Second { target: 1.0, order: 9.0, busy: 0.3, ..Second::default() };
+        assert_near(shares(&[(10, serial)]), [0.0, 0.9, 0.1, 0.0]);
+    }
+
+    #[test]
+    fn a_thread_without_a_pause_is_kreplay_whatever_else_goes_on() {
+        let second = Second { target: 8.0, order: 2.0, busy: 0.97, ..Second::default() };
+        assert_near(shares(&[(10, second)]), [0.0, 0.0, 0.0, 1.0]);
+        let dry = Second { empty: 1.0, busy: 0.9, ..Second::default() };
+        assert_near(shares(&[(10, dry)]), [0.0, 0.0, 0.0, 1.0]);
+        let half = Second { target: 8.0, busy: 0.7, ..Second::default() };
+        assert_near(shares(&[(10, half)]), [0.0, 0.0, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn what_is_in_flight_and_waits_for_nothing_is_on_its_way_in_kreplay() {
+        assert_near(shares(&[(10, Second::default())]), [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_second_is_divided_between_the_time_without_work_and_the_rest() {
+        let live = Second { empty: 0.75, target: 0.2, order: 0.2, ..Second::default() };
+        assert_near(shares(&[(10, live)]), [0.75, 0.125, 0.125, 0.0]);
+    }
+
+    #[test]
+    fn only_the_last_minute_counts() {
+        let idle = Second { empty: 1.0, ..Second::default() };
+        let slow = Second { target: 8.0, ..Second::default() };
+        assert_near(shares(&[(100, idle), (15, slow)]), [0.75, 0.0, 0.25, 0.0]);
+        assert_near(shares(&[(100, idle), (60, slow)]), [0.0, 0.0, 1.0, 0.0]);
+    }
+}

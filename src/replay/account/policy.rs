@@ -1,0 +1,302 @@
+//! What a difference between the source and the target means, and what follows from it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::pglog::SqlState;
+use crate::pglog::statement::{SourceEnd, Statement};
+use crate::replay::account::ledger::{Fate, Ledger, Skipped};
+use crate::replay::session::Ended;
+use crate::replay::session::parameter_types::is_inference_failure;
+use crate::sql::Command;
+
+/// A statement's outcome on the target beside the source's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Both succeeded, or failed with the same SQLSTATE.
+    Same,
+    /// Succeeded on the source, failed on the target.
+    NewError,
+    /// Failed on the source, succeeded on the target.
+    FixedError,
+    /// Failed on both, with different SQLSTATEs.
+    OtherError,
+    /// Failed on the source for what its log does not hold: the types that the client declared, or a
+    /// name. Whether the target would have failed too can't be told.
+    CannotTell,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] =
+        [Self::Same, Self::NewError, Self::FixedError, Self::OtherError, Self::CannotTell];
+
+    /// Compares how a statement ended on both sides.
+    pub fn of(ended: Ended) -> Self {
+        match Self::compare(ended.source, ended.target) {
+            Self::FixedError if ended.beyond_log => Self::CannotTell,
+            // Without the types that the client declared it fails otherwise.
+            Self::OtherError
+                if ended.beyond_log && ended.target.is_err_and(is_inference_failure) =>
+            {
+                Self::CannotTell
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Compares the two ends. A source's end that the log does not tell counts as success.
+    fn compare(source: SourceEnd, target: Result<(), SqlState>) -> Self {
+        match (source, target) {
+            (SourceEnd::Failed(source), Err(target)) if source == target => Self::Same,
+            (SourceEnd::Failed(_), Err(_)) => Self::OtherError,
+            (SourceEnd::Failed(_), Ok(())) => Self::FixedError,
+            (_, Ok(())) => Self::Same,
+            (_, Err(_)) => Self::NewError,
+        }
+    }
+
+    /// The value of the label `outcome` in the metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::NewError => "new_error",
+            Self::FixedError => "fixed_error",
+            Self::OtherError => "other_error",
+            Self::CannotTell => "cannot_tell",
+        }
+    }
+}
+
+/// How long integrity errors (SQLSTATE class 23) are tolerated, from the first statement on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerance {
+    /// Not at all.
+    Never,
+    /// For so many milliseconds.
+    ForMs(u64),
+    /// Always.
+    ForEver,
+}
+
+/// What is done about errors of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorPolicy {
+    /// How long integrity errors are tolerated.
+    pub tolerance: Tolerance,
+    /// Whether any other error that the source did not have stops the replay.
+    pub stop: bool,
+}
+
+/// What follows from a statement's outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: as on the source, or better.
+    Fine,
+    /// An error that the source did not have, of a kind that is expected while a replay begins in
+    /// the middle of things.
+    Tolerated,
+    /// The statement did not run because an earlier one of its transaction had failed: that one is
+    /// the news, this one follows.
+    Consequence,
+    /// An error that the source did not have.
+    News,
+    /// The same, and the user wants to stop at it.
+    Stop,
+}
+
+impl ErrorPolicy {
+    /// Judges an outcome, so many milliseconds after the first statement.
+    pub fn judge(
+        &self,
+        outcome: Outcome,
+        target: Result<(), SqlState>,
+        elapsed_ms: u64,
+    ) -> Verdict {
+        let Err(code) = target else { return Verdict::Fine };
+        if outcome != Outcome::NewError {
+            // What failed on the source too is never fatal.
+            return match outcome {
+                Outcome::Same | Outcome::CannotTell => Verdict::Fine,
+                _ => Verdict::News,
+            };
+        }
+        let tolerated = match self.tolerance {
+            Tolerance::Never => false,
+            Tolerance::ForMs(limit) => elapsed_ms < limit,
+            Tolerance::ForEver => true,
+        };
+        match code {
+            SqlState::IN_FAILED_TRANSACTION => Verdict::Consequence,
+            _ if code.class() == "23" && tolerated => Verdict::Tolerated,
+            _ if self.stop => Verdict::Stop,
+            _ => Verdict::News,
+        }
+    }
+}
+
+/// The account of a run: what became of every record, and how the outcomes compare.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Tally {
+    /// What became of every record.
+    pub records: Ledger,
+    /// Statements by outcome.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// The source's errors by SQLSTATE, those that ended a session among them.
+    pub source_errors: BTreeMap<String, u64>,
+    /// The target's errors by SQLSTATE; a session's end by an error of the source counts as
+    /// reproduced.
+    pub target_errors: BTreeMap<String, u64>,
+    /// Statements whose parameter types had to be guessed.
+    pub types_guessed: u64,
+    /// Transactions that the target alone failed for a conflict with others, and that were run again,
+    /// by SQLSTATE.
+    pub target_conflicts_retried: BTreeMap<String, u64>,
+    /// Statements that failed on the source, were not run here, and may have drawn from sequences there.
+    pub unknown_draws: u64,
+    /// Statements that waited for a lock whose end stands later in the log, by how they were freed.
+    pub stalls_broken: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    /// Notes how a statement ended. Returns its outcome.
+    pub fn ended(&mut self, ended: Ended) -> Outcome {
+        let outcome = Outcome::of(ended);
+        *self.outcomes.entry(outcome.label()).or_default() += 1;
+        if let SourceEnd::Failed(code) = ended.source {
+            count(&mut self.source_errors, code);
+        }
+        if let Err(code) = ended.target {
+            count(&mut self.target_errors, code);
+        }
+        self.types_guessed += u64::from(ended.guessed);
+        self.unknown_draws += u64::from(ended.may_have_drawn);
+        outcome
+    }
+
+    /// Notes a transaction that is run again since the target alone failed it for a conflict.
+    pub fn retried(&mut self, code: SqlState) {
+        count(&mut self.target_conflicts_retried, code);
+    }
+
+    /// Notes a session that the source ended with an error, which was reproduced by ending it.
+    pub fn session_ended(&mut self, code: SqlState) {
+        count(&mut self.source_errors, code);
+        count(&mut self.target_errors, code);
+    }
+
+    /// The account in lines.
+    pub fn summary(&self) -> String {
+        let mut text = self.records.summary();
+        let total: u64 = self.outcomes.values().sum();
+        text.push_str(&format!("statements  {total}\n"));
+        for outcome in Outcome::ALL {
+            let count = self.outcomes.get(outcome.label()).copied().unwrap_or_default();
+            text.push_str(&format!("  {:<12} {count}\n", outcome.label().replace('_', " ")));
+        }
+        let codes = |errors: &BTreeMap<String, u64>| {
+            let listed: Vec<String> =
+                errors.iter().map(|(code, n)| format!("{code} {n}")).collect();
+            if listed.is_empty() { "none".to_owned() } else { listed.join(", ") }
+        };
+        text.push_str(&format!("errors on the source  {}\n", codes(&self.source_errors)));
+        text.push_str(&format!("errors on the target  {}\n", codes(&self.target_errors)));
+        if self.types_guessed > 0 {
+            text.push_str(&format!("parameter types guessed  {}\n", self.types_guessed));
+        }
+        if !self.target_conflicts_retried.is_empty() {
+            let retried = codes(&self.target_conflicts_retried);
+            text.push_str(&format!("transactions run again after conflicts  {retried}\n"));
+        }
+        if self.unknown_draws > 0 {
+            let count = self.unknown_draws;
+            text.push_str(&format!(
+                "failed statements that may have drawn from sequences  {count}\n"
+            ));
+        }
+        if !self.stalls_broken.is_empty() {
+            let listed = self.stalls_broken.iter().map(|(how, n)| format!("{how} {n}"));
+            let listed: Vec<String> = listed.collect();
+            text.push_str(&format!("stalls broken  {}\n", listed.join(", ")));
+        }
+        text
+    }
+}
+
+fn count(errors: &mut BTreeMap<String, u64>, code: SqlState) {
+    *errors.entry(code.to_string()).or_default() += 1;
+}
+
+/// What becomes of a statement's record, from its outcome.
+pub fn fate(statement: &Statement, ended: Ended) -> Fate {
+    let copies = statement.outline.has(|command| command == Command::CopyFromStdin);
+    match (ended.source, Outcome::of(ended)) {
+        (SourceEnd::Terminated, _) => Fate::Skipped(Skipped::SourceTerminated),
+        // It was run without its COPY, and so are the rows missing.
+        (SourceEnd::Succeeded | SourceEnd::Unknown, _) if copies => {
+            Fate::Skipped(Skipped::CopyData)
+        }
+        (_, Outcome::Same | Outcome::FixedError | Outcome::CannotTell) => Fate::Replayed,
+        (_, Outcome::NewError | Outcome::OtherError) => Fate::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIQUE: SqlState = SqlState(*b"23505");
+    const SYNTAX: SqlState = SqlState(*b"42601");
+
+    fn judge(policy: ErrorPolicy, source: SourceEnd, target: SqlState, after_ms: u64) -> Verdict {
+        policy.judge(Outcome::compare(source, Err(target)), Err(target), after_ms)
+    }
+
+    #[test]
+    fn what_failed_on_the_source_too_never_stops_a_replay() {
+        let policy = ErrorPolicy { tolerance: Tolerance::Never, stop: true };
+        assert_eq!(judge(policy, SourceEnd::Failed(SYNTAX), SYNTAX, 0), Verdict::Fine);
+        assert_eq!(judge(policy, SourceEnd::Failed(SYNTAX), UNIQUE, 0), Verdict::News);
+        assert_eq!(judge(policy, SourceEnd::Succeeded, UNIQUE, 0), Verdict::Stop);
+        assert_eq!(judge(policy, SourceEnd::Unknown, UNIQUE, 0), Verdict::Stop);
+    }
+
+    #[test]
+    fn integrity_errors_are_tolerated_for_as_long_as_asked() {
+        let policy = |tolerance| ErrorPolicy { tolerance, stop: true };
+        let at = |tolerance, ms| judge(policy(tolerance), SourceEnd::Succeeded, UNIQUE, ms);
+        assert_eq!(at(Tolerance::ForMs(1000), 999), Verdict::Tolerated);
+        assert_eq!(at(Tolerance::ForMs(1000), 1000), Verdict::Stop);
+        assert_eq!(at(Tolerance::ForEver, u64::MAX), Verdict::Tolerated);
+        assert_eq!(
+            judge(policy(Tolerance::ForEver), SourceEnd::Succeeded, SYNTAX, 0),
+            Verdict::Stop
+        );
+    }
+
+    #[test]
+    fn what_the_sources_log_holds_too_little_of_is_neither_fixed_nor_an_error() {
+        let ended = |target, beyond_log| Ended {
+            source: SourceEnd::Failed(SqlState(*b"42804")),
+            target,
+            guessed: false,
+            may_have_drawn: false,
+            beyond_log,
+            took: None,
+        };
+        let untyped = Err(SqlState(*b"42P18"));
+        assert_eq!(Outcome::of(ended(Ok(()), true)), Outcome::CannotTell);
+        assert_eq!(Outcome::of(ended(untyped, true)), Outcome::CannotTell);
+        assert_eq!(Outcome::of(ended(Err(SqlState(*b"42804")), true)), Outcome::Same);
+        assert_eq!(Outcome::of(ended(Err(UNIQUE), true)), Outcome::OtherError);
+        assert_eq!(Outcome::of(ended(Ok(()), false)), Outcome::FixedError);
+    }
+
+    #[test]
+    fn the_first_failure_of_a_transaction_is_told_from_those_that_follow() {
+        let policy = ErrorPolicy { tolerance: Tolerance::Never, stop: true };
+        let follows = SqlState::IN_FAILED_TRANSACTION;
+        assert_eq!(judge(policy, SourceEnd::Succeeded, follows, 0), Verdict::Consequence);
+    }
+}

@@ -1,0 +1,394 @@
+//! How far a replay is and how fast it goes, in numbers and in the words of the status line and the
+//! progress bar.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::replay::account::bottleneck::Bound;
+
+/// A replay at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sample {
+    /// How long after the start.
+    pub at: Duration,
+    /// Records read.
+    pub consumed: u64,
+    /// Records that have met their fate.
+    pub settled: u64,
+    /// Statements that ran.
+    pub statements: u64,
+    /// Statements that failed on the target alone.
+    pub new_errors: u64,
+    /// How much there is to read, where that is known: the replay has an end.
+    pub extent: Option<Extent>,
+    /// Records in the topic that have not been read.
+    pub lag: Option<u64>,
+    /// How long ago the source logged what was replayed last.
+    pub behind: Option<Duration>,
+    /// Sessions, with a connection or without.
+    pub sessions: usize,
+    /// Connections to the target.
+    pub connections: usize,
+    /// Statements handed to sessions and not finished.
+    pub in_flight: usize,
+    /// Who is the bottleneck, and for how much of the last minute.
+    pub bound: Option<(Bound, f64)>,
+}
+
+/// How much there is to read, and how much of it has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// What is counted.
+    pub unit: Unit,
+    /// Read so far.
+    pub read: u64,
+    /// All there is.
+    pub total: u64,
+}
+
+/// What the extent of a source is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Files: what they hold is known before they are read.
+    Bytes,
+    /// A topic, up to where it ended at the start.
+    Records,
+}
+
+/// How much of what there is has been replayed, and not only read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// What is counted.
+    pub unit: Unit,
+    /// Replayed so far.
+    pub done: u64,
+    /// All there is.
+    pub total: u64,
+}
+
+impl Done {
+    fn left(self) -> u64 {
+        self.total - self.done
+    }
+}
+
+impl Sample {
+    /// How much has been replayed of what has an end. What was read ahead is not done: of the part
+    /// that was read, so much is as there are records settled among those read.
+    pub fn done(&self) -> Option<Done> {
+        let Extent { unit, read, total } = self.extent?;
+        let read = read.min(total);
+        let done = match self.consumed {
+            0 => read,
+            consumed => {
+                let settled = u128::from(self.settled.min(consumed));
+                let done = u128::from(read) * settled / u128::from(consumed);
+                u64::try_from(done).unwrap_or(read)
+            }
+        };
+        Some(Done { unit, done, total })
+    }
+
+    /// The status line: what has come since `before`, and how things stand.
+    pub fn status(&self, before: &Self) -> String {
+        let mut line = String::new();
+        if let Some(Done { done, total, .. }) = self.done() {
+            let percent = done.saturating_mul(100) / total.max(1);
+            let _ = write!(line, "{percent} % done, ");
+        }
+        let _ = write!(line, "{} statements/s", rate(self.statement_rate(before)));
+        if let Some(lag) = self.lag {
+            let _ = write!(line, ", lag {} records", grouped(lag));
+        }
+        if let Some(behind) = self.behind {
+            match behind.as_secs_f64() {
+                seconds if seconds < 60.0 => {
+                    let _ = write!(line, ", {seconds:.1} s behind the source");
+                }
+                _ => {
+                    let _ = write!(line, ", {} behind the source", clock(behind));
+                }
+            }
+        }
+        let fresh = self.new_errors.saturating_sub(before.new_errors);
+        let _ = match fresh {
+            0 => write!(line, ", no new errors"),
+            1 => write!(line, ", 1 new error"),
+            fresh => write!(line, ", {} new errors", grouped(fresh)),
+        };
+        if self.new_errors > fresh {
+            let _ = write!(line, " ({} in all)", grouped(self.new_errors));
+        }
+        let _ = write!(
+            line,
+            ", {} sessions on {} connections, {} statements in flight",
+            grouped(self.sessions as u64),
+            grouped(self.connections as u64),
+            grouped(self.in_flight as u64),
+        );
+        if let Some((bound, share)) = self.bound {
+            let who = match bound {
+                Bound::Kreplay => "kreplay itself".to_owned(),
+                other => format!("the {}", other.label()),
+            };
+            let _ = write!(line, ", bound by {who} ({:.0} %)", share * 100.0);
+        }
+        line
+    }
+
+    /// Statements a second since `before`.
+    pub fn statement_rate(&self, before: &Self) -> f64 {
+        per_second(self.statements.saturating_sub(before.statements), self.since(before))
+    }
+
+    fn since(&self, before: &Self) -> Duration {
+        self.at.saturating_sub(before.at)
+    }
+}
+
+/// The last moments of a replay, from which its speed is told.
+#[derive(Debug, Default)]
+pub struct Recent(VecDeque<Sample>);
+
+/// A rate is that of so long: shorter jumps about, longer is stale.
+const RECENT: Duration = Duration::from_secs(15);
+/// Nothing is foretold from less than this.
+const LEAST: Duration = Duration::from_secs(1);
+
+impl Recent {
+    /// Notes where the replay is now.
+    pub fn push(&mut self, sample: Sample) {
+        let since = sample.at.saturating_sub(RECENT);
+        self.0.push_back(sample);
+        // The last one that is old enough stays, so that the span is never less than asked for.
+        while self.0.get(1).is_some_and(|second| second.at <= since) {
+            self.0.pop_front();
+        }
+    }
+
+    /// How much has been replayed of what has an end.
+    pub fn done(&self) -> Option<Done> {
+        self.0.back()?.done()
+    }
+
+    /// How long what is left takes at the present rate, where that can be told.
+    pub fn time_left(&self) -> Option<Duration> {
+        let (first, last) = (self.0.front()?, self.0.back()?);
+        let (before, now) = (first.done()?, last.done()?);
+        let elapsed = last.since(first);
+        if elapsed < LEAST {
+            return None;
+        }
+        let rate = per_second(now.done.saturating_sub(before.done), elapsed);
+        Duration::try_from_secs_f64(now.left() as f64 / rate).ok()
+    }
+
+    /// What stands beside the progress bar: how far, how fast, how long.
+    pub fn progress_message(&self) -> String {
+        let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
+            return String::new();
+        };
+        let mut words = match last.done() {
+            Some(done @ Done { unit: Unit::Bytes, total, .. }) => {
+                format!("{} of {}, ", bytes(done.done), bytes(total))
+            }
+            Some(done) => format!("lag {} records, ", grouped(done.left())),
+            None => String::new(),
+        };
+        let _ = write!(words, "{} statements/s, ", rate(last.statement_rate(first)));
+        let _ = match last.new_errors {
+            0 => Ok(()),
+            1 => write!(words, "1 new error, "),
+            errors => write!(words, "{} new errors, ", grouped(errors)),
+        };
+        match self.time_left() {
+            Some(left) => words + "ETA " + &clock(left),
+            None => words + "ETA unknown",
+        }
+    }
+}
+
+fn per_second(count: u64, elapsed: Duration) -> f64 {
+    if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
+}
+
+/// A rate in as many digits as it has a meaning in.
+fn rate(per_second: f64) -> String {
+    if per_second > 0.0 && per_second < 9.95 {
+        format!("{per_second:.1}")
+    } else {
+        grouped(per_second.round() as u64)
+    }
+}
+
+/// 1234567 as 1,234,567.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in the unit that suits it, as ls and df -H show it.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    // From 999.95 on it would be shown as 1000.0.
+    while size >= 999.95 && unit + 1 < UNITS.len() {
+        size /= 1000.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
+/// A time in its two largest units.
+pub(crate) fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
+        (days, hours, _) => format!("{days}d {hours:02}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Sample {
+        Sample { at: Duration::from_secs(seconds), ..Sample::default() }
+    }
+
+    /// A topic of 1,000 records of which so many were read and settled at this second.
+    fn topic(seconds: u64, read: u64, settled: u64) -> Sample {
+        Sample {
+            consumed: read,
+            settled,
+            statements: settled,
+            extent: Some(Extent { unit: Unit::Records, read, total: 1000 }),
+            ..at(seconds)
+        }
+    }
+
+    fn recent(samples: impl IntoIterator<Item = Sample>) -> Recent {
+        let mut recent = Recent::default();
+        samples.into_iter().for_each(|sample| recent.push(sample));
+        recent
+    }
+
+    #[test]
+    fn what_was_only_read_is_not_done() {
+        let done = |sample: Sample| sample.done().map(|done| (done.done, done.total));
+        assert_eq!(done(at(1)), None);
+        assert_eq!(done(topic(1, 0, 0)), Some((0, 1000)));
+        assert_eq!(done(topic(1, 800, 200)), Some((200, 1000)));
+        let file = Extent { unit: Unit::Bytes, read: 1 << 60, total: 1 << 61 };
+        let half = Sample { consumed: 1000, settled: 500, extent: Some(file), ..at(1) };
+        assert_eq!(done(half), Some((1 << 59, 1 << 61)));
+        // A file that grows while it is read.
+        let file = Extent { unit: Unit::Bytes, read: 200, total: 100 };
+        let grown = Sample { consumed: 10, settled: 10, extent: Some(file), ..at(1) };
+        assert_eq!(done(grown), Some((100, 100)));
+    }
+
+    #[test]
+    fn the_time_left_is_what_is_left_at_the_rate_of_the_last_seconds() {
+        let eta = |samples: Vec<Sample>| recent(samples).time_left();
+        assert_eq!(eta(vec![]), None);
+        assert_eq!(eta(vec![topic(5, 0, 0)]), None, "no time has passed");
+        assert_eq!(eta(vec![topic(0, 0, 0), topic(4, 500, 200)]), Some(Duration::from_secs(16)));
+        assert_eq!(eta(vec![topic(0, 10, 10), topic(4, 10, 10)]), None, "it stands still");
+        assert_eq!(eta(vec![topic(0, 0, 0), topic(9, 1000, 1000)]), Some(Duration::ZERO));
+        assert_eq!(eta(vec![at(0), at(9)]), None, "it has no end");
+        // A slow beginning is forgotten.
+        let slow = (0..100).map(|second| topic(second, 0, 0));
+        let fast = (0..=15).map(|second| topic(100 + second, 150, 10 * second));
+        assert_eq!(recent(slow.chain(fast)).time_left(), Some(Duration::from_secs(85)));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_rate_needs() {
+        let recent = recent((0..10_000).map(|second| topic(second, 0, 0)));
+        assert_eq!(recent.0.len() as u64, RECENT.as_secs() + 1);
+    }
+
+    #[test]
+    fn beside_the_bar_stand_rate_lag_errors_and_eta() {
+        let later = Sample { new_errors: 1, ..topic(10, 800, 200) };
+        assert_eq!(
+            recent([topic(0, 0, 0), later]).progress_message(),
+            "lag 800 records, 20 statements/s, 1 new error, ETA 40s"
+        );
+        let file = |read| Some(Extent { unit: Unit::Bytes, read, total: 45_600_000 });
+        let begun = Sample { extent: file(0), ..at(0) };
+        let standing = Sample { extent: file(0), new_errors: 1200, ..at(10) };
+        assert_eq!(
+            recent([begun, standing]).progress_message(),
+            "0 B of 45.6 MB, 0 statements/s, 1,200 new errors, ETA unknown"
+        );
+    }
+
+    #[test]
+    fn the_status_line_tells_the_rate_the_lag_the_new_errors_and_the_sessions() {
+        let before = Sample { statements: 100, new_errors: 2, ..at(60) };
+        let now = Sample {
+            statements: 74_140,
+            new_errors: 5,
+            lag: Some(1234),
+            behind: Some(Duration::from_millis(340)),
+            sessions: 20,
+            connections: 12,
+            in_flight: 35,
+            bound: Some((Bound::Target, 0.834)),
+            ..at(120)
+        };
+        assert_eq!(
+            now.status(&before),
+            "1,234 statements/s, lag 1,234 records, 0.3 s behind the source, 3 new errors \
+             (5 in all), 20 sessions on 12 connections, 35 statements in flight, \
+             bound by the target (83 %)"
+        );
+        let behind = Some(Duration::from_secs(7325));
+        let bound = Some((Bound::Kreplay, 1.0));
+        assert_eq!(
+            Sample { at: Duration::from_secs(180), behind, bound, ..now.clone() }.status(&now),
+            "0 statements/s, lag 1,234 records, 2h 02m behind the source, no new errors \
+             (5 in all), 20 sessions on 12 connections, 35 statements in flight, \
+             bound by kreplay itself (100 %)"
+        );
+    }
+
+    #[test]
+    fn the_status_line_of_a_replay_with_an_end_says_how_much_is_done() {
+        let now = Sample { new_errors: 1, ..topic(10, 800, 420) };
+        assert_eq!(
+            now.status(&topic(0, 0, 0)),
+            "42 % done, 42 statements/s, 1 new error, 0 sessions on 0 connections, 0 statements \
+             in flight"
+        );
+    }
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1000, 999_949, 999_950, 12_345_678_901].map(bytes),
+            ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "12.3 GB"]
+        );
+        assert_eq!([0.0, 0.04, 9.9, 9.96, 1234.4].map(rate), ["0", "0.0", "9.9", "10", "1,234"]);
+        let clocks = [0, 59, 60, 125, 3600, 90_000].map(Duration::from_secs).map(clock);
+        assert_eq!(clocks, ["0s", "59s", "1m 00s", "2m 05s", "1h 00m", "1d 01h"]);
+    }
+}

@@ -1,0 +1,131 @@
+//! Which backend of the target serves which session of the source.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::HashSet;
+
+use crate::pglog::SessionId;
+use crate::sql::{self, Signal};
+
+/// The open connections by both process ids. Shared by the sessions, of which one may signal
+/// another; a std mutex, held for a look-up.
+#[derive(Debug, Default)]
+pub struct Backends {
+    maps: Mutex<Maps>,
+}
+
+#[derive(Debug, Default)]
+struct Maps {
+    /// By the process id on the source. Process ids come again, but not while their session lives.
+    target: HashMap<u32, i32>,
+    session: HashMap<i32, SessionId>,
+}
+
+impl Backends {
+    /// The session is served by this backend of the target from now on.
+    pub fn connected(&self, session: SessionId, target_pid: i32) {
+        let mut maps = self.maps();
+        maps.target.insert(session.pid, target_pid);
+        maps.session.insert(target_pid, session);
+    }
+
+    /// The backend is gone.
+    pub fn disconnected(&self, session: SessionId, target_pid: i32) {
+        let mut maps = self.maps();
+        maps.session.remove(&target_pid);
+        if maps.target.get(&session.pid) == Some(&target_pid) {
+            maps.target.remove(&session.pid);
+        }
+    }
+
+    /// The session that a backend of the target serves.
+    pub fn session(&self, target_pid: i32) -> Option<SessionId> {
+        self.maps().session.get(&target_pid).copied()
+    }
+
+    /// The sessions that are connected.
+    pub fn sessions(&self) -> HashSet<SessionId> {
+        self.maps().session.values().copied().collect()
+    }
+
+    /// How many connections are open.
+    pub fn len(&self) -> usize {
+        self.maps().session.len()
+    }
+
+    /// Whether no connection is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The text with the target's process ids in its calls of `pg_cancel_backend` and
+    /// `pg_terminate_backend`; `None` where one of them names no replayed session: sent as it is, it
+    /// would hit a stranger.
+    pub fn rewrite_backend_pids(&self, sql: &str) -> Option<String> {
+        let maps = self.maps();
+        let mut rewritten = String::with_capacity(sql.len() + 8);
+        let mut copied = 0;
+        for signal in sql::signals(sql) {
+            match signal {
+                Signal::Own => {}
+                Signal::Unknown => return None,
+                Signal::Pid(source, range) => {
+                    let target = maps.target.get(&source)?;
+                    rewritten.push_str(&sql[copied..range.start]);
+                    rewritten.push_str(&target.to_string());
+                    copied = range.end;
+                }
+            }
+        }
+        rewritten.push_str(&sql[copied..]);
+        Some(rewritten)
+    }
+
+    fn maps(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_aimed_at_the_replayed_session_or_not_sent() {
+        let backends = Backends::default();
+        let session = SessionId { start: 1, pid: 12415 };
+        backends.connected(session, 77);
+        assert_eq!(
+            backends
+                .rewrite_backend_pids(
+                    "select pg_cancel_backend(12415), pg_terminate_backend( 12415 )"
+                )
+                .as_deref(),
+            Some("select pg_cancel_backend(77), pg_terminate_backend( 77 )")
+        );
+        assert_eq!(backends.rewrite_backend_pids("select pg_cancel_backend(1)"), None);
+        assert_eq!(
+            backends.rewrite_backend_pids("select pg_cancel_backend(pid) from pg_stat_activity"),
+            None
+        );
+        let own = "select pg_terminate_backend(pg_backend_pid())";
+        assert_eq!(backends.rewrite_backend_pids(own).as_deref(), Some(own));
+        backends.disconnected(session, 77);
+        assert_eq!(backends.rewrite_backend_pids("select pg_cancel_backend(12415)"), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_sessions_that_are_disconnected_whichever_had_a_process_id_last() {
+        let backends = Backends::default();
+        let sessions = [1, 2].map(|start| SessionId { start, pid: 12415 });
+        backends.connected(sessions[0], 77);
+        backends.connected(sessions[1], 78);
+        assert_eq!(backends.sessions(), sessions.into_iter().collect());
+        backends.disconnected(sessions[0], 77);
+        assert_eq!(backends.sessions(), [sessions[1]].into_iter().collect());
+        backends.disconnected(sessions[1], 78);
+        let maps = backends.maps();
+        assert!(maps.target.is_empty() && maps.session.is_empty());
+    }
+}

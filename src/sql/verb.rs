@@ -1,0 +1,125 @@
+//! What a statement does, coarsely, for those who count statements.
+
+use super::Command;
+use crate::label::label;
+
+label! {
+    /// What a statement does: label `command`.
+    Verb {
+        /// `SELECT`, `VALUES`, `TABLE`, also behind `WITH`.
+        Select => "select",
+        /// `INSERT`, also behind `WITH`, as the next three.
+        Insert => "insert",
+        /// `UPDATE`.
+        Update => "update",
+        /// `DELETE`.
+        Delete => "delete",
+        /// `MERGE`.
+        Merge => "merge",
+        /// `BEGIN`, `START TRANSACTION`.
+        Begin => "begin",
+        /// `COMMIT`, `END`, `COMMIT PREPARED`.
+        Commit => "commit",
+        /// `ROLLBACK`, `ABORT`, `ROLLBACK PREPARED`; not `ROLLBACK TO`.
+        Rollback => "rollback",
+        /// `SAVEPOINT`, `RELEASE`, `ROLLBACK TO`.
+        Savepoint => "savepoint",
+        /// `SET`, `RESET`.
+        Set => "set",
+        /// `COPY`.
+        Copy => "copy",
+        /// `CREATE`, `ALTER`, `DROP`, `TRUNCATE`, `COMMENT`, `GRANT`, `REVOKE` and their like.
+        Ddl => "ddl",
+        /// `CALL`, `DO`.
+        CallOrDo => "call_or_do",
+        /// SQL's `PREPARE`, `EXECUTE`, `DEALLOCATE`.
+        PrepareExecute => "prepare_execute",
+        /// `DECLARE`, `FETCH`, `MOVE`, `CLOSE`.
+        Cursor => "cursor",
+        /// Anything else.
+        Other => "other",
+    }
+}
+
+impl Verb {
+    /// From a statement's first word, in lower case, what it commands, and the first word behind its
+    /// `WITH` that tells.
+    pub(super) fn of(first: &str, command: Command, behind_with: Option<Self>) -> Self {
+        match first {
+            "with" => behind_with.unwrap_or(Self::Other),
+            "rollback" if command == Command::Savepoint => Self::Savepoint,
+            "prepare" if command == Command::PrepareTransaction => Self::Other,
+            "begin" | "start" => Self::Begin,
+            "commit" | "end" => Self::Commit,
+            "rollback" | "abort" => Self::Rollback,
+            "savepoint" | "release" => Self::Savepoint,
+            "set" | "reset" => Self::Set,
+            "copy" => Self::Copy,
+            "create" | "alter" | "drop" | "truncate" | "comment" | "grant" | "revoke"
+            | "reindex" | "refresh" | "reassign" | "security" | "import" => Self::Ddl,
+            "call" | "do" => Self::CallOrDo,
+            "prepare" | "execute" | "deallocate" => Self::PrepareExecute,
+            "declare" | "fetch" | "move" | "close" => Self::Cursor,
+            word => Self::of_query(word).unwrap_or(Self::Other),
+        }
+    }
+
+    /// The word that a query or a change of rows begins with, also behind `WITH`.
+    pub(super) fn of_query(word: &str) -> Option<Self> {
+        let verbs = [
+            ("select", Self::Select),
+            ("insert", Self::Insert),
+            ("update", Self::Update),
+            ("delete", Self::Delete),
+            ("merge", Self::Merge),
+            ("values", Self::Select),
+            ("table", Self::Select),
+        ];
+        let known = verbs.iter().find(|(verb, _)| word.eq_ignore_ascii_case(verb));
+        known.map(|(_, verb)| *verb)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verb;
+    use crate::sql::Outline;
+
+    #[test]
+    fn a_statement_is_counted_by_what_it_does() {
+        for (sql, verb) in [
+            ("select 1", Verb::Select),
+            ("/* by hand */ SELECT 1", Verb::Select),
+            ("(select 1) union select 2", Verb::Select),
+            ("values (1)", Verb::Select),
+            ("select nextval('s')", Verb::Select),
+            ("insert into t select 1", Verb::Insert),
+            ("with x as (delete from t returning a) insert into u select a from x", Verb::Insert),
+            ("WITH RECURSIVE x AS (SELECT 1) SELECT * FROM x", Verb::Select),
+            ("with x as (select 1) update t set a = 1", Verb::Update),
+            ("delete from t", Verb::Delete),
+            ("merge into t using u on true when matched then delete", Verb::Merge),
+            ("START TRANSACTION", Verb::Begin),
+            ("end", Verb::Commit),
+            ("commit and chain", Verb::Commit),
+            ("rollback prepared 'x'", Verb::Rollback),
+            ("rollback work to s", Verb::Savepoint),
+            ("release s", Verb::Savepoint),
+            ("set local x = 1", Verb::Set),
+            ("copy t from stdin", Verb::Copy),
+            ("copy t to '/tmp/t'", Verb::Copy),
+            ("create table update (a int)", Verb::Ddl),
+            ("do $$ begin end $$", Verb::CallOrDo),
+            ("prepare p as insert into t values (1)", Verb::PrepareExecute),
+            ("prepare transaction 'x'", Verb::Other),
+            ("fetch 10 from c", Verb::Cursor),
+            ("explain analyze select 1", Verb::Other),
+            ("vacuum", Verb::Other),
+            ("\"select\"", Verb::Other),
+            ("", Verb::Other),
+            ("begin; insert into t values (1); commit", Verb::Begin),
+        ] {
+            assert_eq!(Outline::of(sql).verb(), verb, "{sql}");
+        }
+    }
+}
