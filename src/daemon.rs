@@ -12,10 +12,11 @@ mod service;
 mod serving;
 mod status;
 
+use parking_lot::Mutex;
 use std::future::pending;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -156,7 +157,7 @@ fn ended_well(config: &Config, report: &Report) -> (Exit, Option<String>) {
 }
 
 fn take(tally: &Mutex<Tally>) -> Tally {
-    tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    tally.lock().clone()
 }
 
 /// The actors of a running replay, and what runs beside them.

@@ -1,12 +1,13 @@
 //! Whether the process is alive, and whether it is ready.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the actors say of themselves and their connections; every clone is the same.
 ///
-/// A `std::sync::Mutex`: it is held for a few assignments, never over an await.
+/// A `parking_lot::Mutex`: it is held for a few assignments, never over an await.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     state: Arc<Mutex<State>>,
@@ -140,6 +141,6 @@ impl Health {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Whole values are assigned: a panic elsewhere leaves nothing half done in here.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -1,8 +1,8 @@
 //! The admission actor: says which session may have a connection, and whose it gets.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -168,7 +168,7 @@ const GONE: ConnectionState = ConnectionState {
 
 impl Member {
     fn connection_state(&self) -> ConnectionState {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).connection_state()
+        self.state.lock().connection_state()
     }
 }
 

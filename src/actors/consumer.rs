@@ -15,8 +15,9 @@ mod partitions;
 mod progress;
 mod stall_probe;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -290,7 +291,7 @@ impl Consumer {
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tally.lock()
     }
 
     fn now_ms(&self) -> u64 {
@@ -457,7 +458,7 @@ impl Consumer {
                     dropped them (retention.ms)");
             }
         }
-        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tally = self.tally.lock();
         if let Some(code) = session_error {
             tally.session_ended(code);
         }

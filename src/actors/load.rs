@@ -1,6 +1,7 @@
 //! Who the bottleneck is, looked at every second.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeMetrics};
@@ -16,13 +17,13 @@ pub struct Threads(Arc<Mutex<Vec<RuntimeMetrics>>>);
 impl Threads {
     /// Adds the thread that this is called on, in its event loop.
     pub fn add_this(&self) {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.0.lock();
         threads.push(Handle::current().metrics());
     }
 
     /// For how long each has been busy, not waiting for anything to happen.
     fn busy(&self) -> Vec<Duration> {
-        let threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = self.0.lock();
         threads.iter().map(|thread| thread.worker_total_busy_duration(0)).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What crosses mailboxes.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, MessageResponse, Recipient};

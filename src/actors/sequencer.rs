@@ -7,7 +7,8 @@ mod stalls;
 mod turns;
 mod withdrawing;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use parking_lot::MutexGuard;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -83,7 +84,7 @@ struct Connection {
 
 impl Connection {
     fn state(&self) -> MutexGuard<'_, Session> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

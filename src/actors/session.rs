@@ -12,9 +12,10 @@ mod requests;
 mod rewriting;
 mod wait_state;
 
+use parking_lot::MutexGuard;
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -242,7 +243,7 @@ impl SessionActor {
     }
 
     fn state(&self) -> MutexGuard<'_, Session> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Its decisions, which are told what time it is: something about it is to change.

@@ -8,7 +8,8 @@ mod stall_probe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -127,7 +128,7 @@ impl Supervisor {
         entry.partition = partition;
         entry.last_record = now;
         entry.given_up = false;
-        let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = entry.state.lock();
         if let Some(around) = &self.around {
             state.advance_to(Moment::after(now.saturating_duration_since(around.began)));
         }
@@ -226,7 +227,7 @@ impl Supervisor {
         let mut forgettable = Forgettable::default();
         for (session, entry) in &mut self.sessions {
             let silent = entry.last_record.elapsed();
-            let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = entry.state.lock();
             states[kind(&state) as usize] += 1;
             if let Some(now) = now {
                 // Also what goes on for hours counts by and by.
@@ -253,7 +254,7 @@ impl Supervisor {
         for session in forgettable.forgotten() {
             let Some(entry) = self.sessions.get(&session) else { continue };
             // As if its source had ended it: the record that says so is lost.
-            entry.state.lock().unwrap_or_else(PoisonError::into_inner).close(Closing::Expired);
+            entry.state.lock().close(Closing::Expired);
             entry.address.do_send(Wake);
         }
         self.overview.waited(&waits);
@@ -344,7 +345,7 @@ impl Handler<CloseAll> for Supervisor {
 
     fn handle(&mut self, _: CloseAll, _: &mut Self::Context) {
         for entry in self.sessions.values() {
-            entry.state.lock().unwrap_or_else(PoisonError::into_inner).close(Closing::ServerEnded);
+            entry.state.lock().close(Closing::ServerEnded);
             entry.address.do_send(Wake);
         }
     }
@@ -369,7 +370,7 @@ impl Handler<Gone> for Supervisor {
             // not tell: on a thread of its own it may be about to close.)
             return;
         };
-        let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = entry.state.lock();
         let busy = state.is_busy();
         self.overview.waited(&state.take_waits());
         drop(state);
@@ -398,7 +399,7 @@ impl Handler<RevokePartitions> for Supervisor {
         _: &mut Self::Context,
     ) -> Self::Result {
         for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
-            let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = entry.state.lock();
             let works = state.drop_queue();
             state.close(Closing::Revoked);
             drop(state);
@@ -422,7 +423,7 @@ impl Handler<Abort> for Supervisor {
 
     fn handle(&mut self, Abort(partitions): Abort, _: &mut Self::Context) {
         for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
-            let last = entry.state.lock().unwrap_or_else(PoisonError::into_inner).newest();
+            let last = entry.state.lock().newest();
             if let Some(last) = last {
                 entry.address.do_send(Turn::Abort(last));
             }
@@ -436,7 +437,7 @@ impl Handler<Drain> for Supervisor {
     fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
         self.draining = true;
         for entry in self.sessions.values() {
-            let mut state = entry.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = entry.state.lock();
             state.drop_queue();
             state.close(Closing::Drain);
             drop(state);

@@ -1,8 +1,8 @@
 //! Whether the target can be reached: told when that changes, and ever less often while it can't.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -104,7 +104,7 @@ impl TargetReachability {
     }
 
     fn silence(&self) -> MutexGuard<'_, Option<Silence>> {
-        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
+        self.silence.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Puts the regression report together from what the actors account for.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -54,7 +55,7 @@ impl Reporting {
     /// How things stand.
     pub fn report(&self) -> Report {
         let stalls_broken = self.overview.stalls_broken();
-        let shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
+        let shapes = self.shapes.lock();
         let (method, (shown, rest)) = (shapes.method(), shapes.summary());
         drop(shapes);
         Report {

@@ -4,7 +4,8 @@
 //! and back in it, and how busy kreplay is. So an empty query is sent now and then, on a connection
 //! like a session's and measured in the same place, on the thread that serves the sessions.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -64,7 +65,7 @@ pub(super) fn measure(
             };
             match connected.run(Request::Simple("")).await {
                 Ok(reply) => {
-                    let mut shapes = shapes.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut shapes = shapes.lock();
                     shapes.round_trip(reply.took.at_most);
                     outage.took(reply.took.at_most);
                     measured += 1;

@@ -1,6 +1,7 @@
 //! Says how the replay goes: the progress bar, the status line in the log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -27,7 +28,7 @@ pub(super) struct Gauges {
 impl Gauges {
     /// Where the replay is now.
     pub(super) fn sample(&self) -> Sample {
-        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = self.tally.lock();
         self.overview.sample(&tally, self.began.elapsed())
     }
 }

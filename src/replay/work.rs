@@ -1,6 +1,6 @@
 //! What one session has to do next: a statement or its end, and its place in the order.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::pglog::SessionId;
@@ -123,7 +123,7 @@ impl Work {
 
     /// How it ended on the source, as far as is known by now.
     pub fn end(&self) -> End {
-        *self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.end.lock()
     }
 
     /// How long it took on the source, in milliseconds, as far as is known by now.
@@ -138,7 +138,7 @@ impl Work {
 
     /// Notes what a later record tells.
     pub fn amend(&self, amendment: Amendment) {
-        self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).amend(amendment);
+        self.end.lock().amend(amendment);
     }
 
     /// Whether the locks of its session's transaction are gone when it has ended.

@@ -1,6 +1,5 @@
 //! What comes back from the sessions: what became of each statement.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -44,9 +43,9 @@ impl Consumer {
 
     fn progress(&mut self, progress: Progress) {
         let tally = self.tally.clone();
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tally = tally.lock();
         let shapes = self.shapes.clone();
-        let mut shapes = shapes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shapes = shapes.lock();
         for (work, settlement) in progress.ended {
             self.window.leave(work.size());
             self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);

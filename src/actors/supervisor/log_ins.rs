@@ -1,7 +1,8 @@
 //! When sessions may log in.
 
+use parking_lot::MutexGuard;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError};
 
 use actix::prelude::*;
 use tracing::warn;
@@ -129,7 +130,7 @@ impl Supervisor {
 
 impl Entry {
     pub(super) fn state(&self) -> MutexGuard<'_, Session> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn blocker(&self) -> Blocker {

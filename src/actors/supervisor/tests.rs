@@ -54,7 +54,7 @@ impl Handler<Progress> for Above {
     type Result = ();
 
     fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
-        let mut heard = self.0.lock().expect("no panic");
+        let mut heard = self.0.lock();
         heard.ended.extend(progress.ended.iter().map(|(work, _)| work.seq.0));
         heard.settled.extend(progress.settled.iter().map(|settled| settled.at.offset as u64));
     }
@@ -130,7 +130,7 @@ fn serve(
             _ => {}
         }
         let hangs = query == "hang" && connection == 1;
-        seen.lock().expect("no panic").push((connection, query));
+        seen.lock().push((connection, query));
         if kind[0] == b'P' {
             stream.write_all(b"1\0\0\0\x04")?;
         } else if !hangs {
@@ -249,18 +249,18 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let works = (1..).zip(texts).map(|(seq, sql)| work(seq, sql)).collect();
     supervisor.do_send(Deliver(works));
     let seen = |connection: usize| -> Vec<String> {
-        let queries = queries.lock().expect("no panic");
+        let queries = queries.lock();
         queries.iter().filter(|(on, _)| *on == connection).map(|(_, sql)| sql.clone()).collect()
     };
     until("the last statement runs", || seen(1).len() == 5).await;
-    until("the others are answered", || above.0.lock().expect("no panic").ended.len() == 4).await;
+    until("the others are answered", || above.0.lock().ended.len() == 4).await;
     supervisor.do_send(Panic);
     supervisor.do_send(Deliver(vec![work(6, "commit")]));
-    until("all is settled", || above.0.lock().expect("no panic").settled.len() == 6).await;
+    until("all is settled", || above.0.lock().settled.len() == 6).await;
 
     assert_eq!(seen(1), texts);
     assert_eq!(seen(2), ["set a = 1", "begin", "insert 2", "hang", "commit"]);
-    let heard = above.0.lock().expect("no panic");
+    let heard = above.0.lock();
     assert_eq!(heard.ended, [1, 2, 3, 4, 5, 6], "each is counted once");
     assert_eq!(heard.settled, [1, 2, 3, 4, 5, 6]);
 }

@@ -1,8 +1,9 @@
 //! What sessions find out about the target and tell each other.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::replay::session::context::Routines;
 use crate::replay::session::parameter_types::KnownTypes;
@@ -31,7 +32,7 @@ impl Findings {
 
     /// What is known of a database of the target.
     pub fn database(&self, name: &str) -> Arc<DatabaseFindings> {
-        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut databases = self.databases.lock();
         databases.entry(name.into()).or_default().clone()
     }
 }
@@ -70,13 +71,13 @@ impl DatabaseFindings {
 
     /// What its routines may do to a session, unless that has to be asked for.
     pub(super) fn routines(&self) -> Option<Arc<Routines>> {
-        let known = self.routines.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.routines.lock();
         let (as_of, routines) = known.as_ref()?;
         (*as_of == self.schema_changes()).then(|| routines.clone())
     }
 
     pub(super) fn note_routines(&self, as_of: u64, routines: Arc<Routines>) {
-        let mut known = self.routines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.routines.lock();
         *known = Some((as_of, routines));
     }
 }

@@ -1,8 +1,9 @@
 //! Positions and commits, from any thread.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use rdkafka::consumer::CommitMode;
@@ -66,7 +67,7 @@ pub(crate) struct Positions(Mutex<BTreeMap<i32, PartitionPosition>>);
 impl Positions {
     /// Runs `f` on them. A panic elsewhere leaves nothing half done, so poison is no reason to stop.
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, PartitionPosition>) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.0.lock())
     }
 }
 
