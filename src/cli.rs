@@ -5,7 +5,6 @@
 //! the default.
 
 pub(crate) mod conninfo;
-mod exit;
 mod man;
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,6 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use exit::Exit;
 pub use man::manual;
 pub(crate) use values::{
     at_least_one, count, dead_letter, duration, listen, moment, name, path, port, renaming,

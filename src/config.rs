@@ -34,6 +34,7 @@ use crate::postgres::TargetSettings;
 use crate::replay::account::policy::{ErrorPolicy, Tolerance};
 use crate::replay::pace::Pace;
 pub use crate::replay::settings::{Filters, Identity, Order, ReplaySettings};
+use crate::source::SourceSettings;
 use crate::source::kafka::{KafkaSettings, OnGap, Start};
 
 /// What is logged. The HTTP server tells of its threads at info.
@@ -86,7 +87,7 @@ pub enum ConfigError {
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where records come from.
-    pub source: Source,
+    pub source: SourceSettings,
     /// The PostgreSQL that is replayed on.
     pub target: TargetSettings,
     /// What is replayed, in which order, within which limits.
@@ -110,25 +111,6 @@ pub struct Config {
     /// What the user should know at the start, each a whole sentence.
     pub warnings: Vec<String>,
     shown: String,
-}
-
-/// Where records come from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A topic.
-    Kafka(KafkaSettings),
-    /// Files, one log; `-` is standard input.
-    Files(Vec<PathBuf>),
-}
-
-impl Source {
-    /// Whether the replay ends by itself.
-    pub fn has_end(&self) -> bool {
-        match self {
-            Self::Kafka(kafka) => kafka.until_end,
-            Self::Files(_) => true,
-        }
-    }
 }
 
 /// How much is logged, and how it looks.
@@ -172,7 +154,7 @@ impl Config {
         };
         let source = source(&look, cli.source, filters.after_unix_ms, &mut warnings)?;
         let dead_letter = look.one("dead-letter", cli.errors.dead_letter, &[], cli::dead_letter)?;
-        if let (Some(Given { value: DeadLetter::Topic(_), origin }), Source::Files(_)) =
+        if let (Some(Given { value: DeadLetter::Topic(_), origin }), SourceSettings::Files(_)) =
             (&dead_letter, &source)
         {
             return Err(ConfigError::Invalid {
@@ -278,12 +260,12 @@ fn source(
     cli: cli::SourceOptions,
     after_unix_ms: Option<i64>,
     warnings: &mut Vec<String>,
-) -> Result<Source, ConfigError> {
+) -> Result<SourceSettings, ConfigError> {
     let mut topic = look.one("topic", cli.topic, &["topic"], cli::text)?;
     let mut input = look.many("input", cli.input, &[], ',', cli::path)?;
     resolve_exclusive(&mut topic, &mut input, "give one of them", warnings)?;
     if let Some(files) = input {
-        return Ok(Source::Files(files.value));
+        return Ok(SourceSettings::Files(files.value));
     }
     let topic = topic.ok_or(ConfigError::NothingToRead)?.value;
     let brokers = look.many("brokers", cli.brokers, &["brokers"], ',', cli::text)?;
@@ -298,7 +280,7 @@ fn source(
         cli::OnGap::Stop => OnGap::Stop,
         cli::OnGap::Continue => OnGap::Continue,
     };
-    Ok(Source::Kafka(KafkaSettings {
+    Ok(SourceSettings::Kafka(KafkaSettings {
         brokers: brokers.map_or_else(|| vec!["localhost:9092".into()], |given| given.value),
         group_id: group_id.map_or_else(|| format!("kreplay_{topic}"), |given| given.value),
         start: from,

@@ -44,6 +44,8 @@ pub enum MonitoredActor {
     Sequencer,
     /// Owns the sessions.
     Supervisor,
+    /// Gives the connections.
+    Admission,
 }
 
 impl MonitoredActor {
@@ -52,6 +54,7 @@ impl MonitoredActor {
             Self::Consumer => "consumer",
             Self::Sequencer => "sequencer",
             Self::Supervisor => "supervisor",
+            Self::Admission => "admission",
         }
     }
 }

@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 
-use kreplay::cli::{CheckOptions, Cli, Command, Exit, LogFormat};
+use kreplay::cli::{CheckOptions, Cli, Command, LogFormat};
 use kreplay::config::{self, Config, LogSettings};
 use kreplay::daemon::Screen;
+use kreplay::exit::Exit;
 use kreplay::{cli, daemon, mock_broker};
 use tracing_subscriber::EnvFilter;
 

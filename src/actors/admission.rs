@@ -12,6 +12,7 @@ use super::messages::{
     AcquireConnection, BecameIdle, KeepConnection, Refused, ReleaseConnection, SharedSession, Turn,
 };
 use super::panic_guard::PanicGuard;
+use crate::health::{Health, MonitoredActor};
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::replay::order::permits::{ConnectionState, Permits, Quiet, Step};
@@ -30,6 +31,7 @@ pub struct Admission {
     /// How often the limit was passed, and how often the server refused.
     exceeded: u64,
     refused: u64,
+    health: Health,
     _vital: PanicGuard,
 }
 
@@ -69,12 +71,20 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// How often those who wait are looked after.
 const TICK: Duration = Duration::from_millis(100);
+/// How often it shows that it lives.
+const BEAT: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(10);
 
 impl Admission {
     /// Lets in so many sessions. `in_turns` says that statements run one at a time.
-    pub fn new(limit: usize, in_turns: bool, pressure: Pressure, vital: PanicGuard) -> Self {
+    pub fn new(
+        limit: usize,
+        in_turns: bool,
+        pressure: Pressure,
+        health: Health,
+        vital: PanicGuard,
+    ) -> Self {
         Self {
             permits: Permits::new(limit, in_turns),
             limit,
@@ -85,6 +95,7 @@ impl Admission {
             backing_off: false,
             exceeded: 0,
             refused: 0,
+            health,
             _vital: vital,
         }
     }
@@ -176,6 +187,8 @@ impl Actor for Admission {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.health.beat(MonitoredActor::Admission);
+        ctx.run_interval(BEAT, |actor, _| actor.health.beat(MonitoredActor::Admission));
         ctx.run_interval(TICK, |actor, _| actor.tick());
     }
 }

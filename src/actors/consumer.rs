@@ -53,8 +53,7 @@ use crate::replay::report::Shapes;
 use crate::replay::settings::{Order, ReplaySettings};
 use crate::replay::work::{Position, Work};
 use crate::source::dead_letters::DeadLetters;
-use crate::source::kafka::Offsets;
-use crate::source::{Chunk, Event, Resume, Source, SourceError};
+use crate::source::{Chunk, Committer, Event, Resume, Source, SourceError, SourceNames};
 
 /// Where statements go; nowhere in a dry run.
 #[derive(Clone)]
@@ -74,7 +73,7 @@ pub struct ConsumerParts {
     /// What it is called in messages: `topic orders`, or the file's name for a partition.
     pub names: SourceNames,
     /// Where offsets are committed; files have none.
-    pub offsets: Option<Offsets>,
+    pub committer: Option<Committer>,
     /// How records are read.
     pub reader: RecordReader,
     /// Where records go that can't be read.
@@ -101,42 +100,11 @@ pub struct ConsumerParts {
     pub threads: Threads,
 }
 
-/// How a source is called in messages.
-#[derive(Debug, Clone)]
-pub enum SourceNames {
-    /// A topic.
-    Topic(String),
-    /// Files, by partition.
-    Files(Vec<String>),
-}
-
-impl SourceNames {
-    /// Where a record stands, for people.
-    pub fn place(&self, at: Position) -> String {
-        match self {
-            Self::Topic(topic) => {
-                format!("topic {topic}, partition {}, offset {}", at.partition, at.offset)
-            }
-            Self::Files(files) => {
-                let file = usize::try_from(at.partition).ok().and_then(|index| files.get(index));
-                format!("{}, line {}", file.map_or("?", String::as_str), at.line)
-            }
-        }
-    }
-
-    fn file(&self, index: usize) -> &str {
-        match self {
-            Self::Topic(topic) => topic,
-            Self::Files(files) => files.get(index).map_or("?", String::as_str),
-        }
-    }
-}
-
 /// Reads the source.
 pub struct Consumer {
     source: Option<Source>,
     names: SourceNames,
-    offsets: Option<Offsets>,
+    committer: Option<Committer>,
     /// Taken out while a record borrows from it.
     reader: Option<RecordReader>,
     dead_letters: Option<DeadLetters>,
@@ -233,10 +201,7 @@ impl Consumer {
         let partitions = Partitions::new(parts.settings.merge_idle);
         let window = Window::new(parts.settings.max_in_flight, parts.settings.max_in_flight_bytes);
         let now = Instant::now();
-        let bytes = match &parts.source {
-            Source::Files(files) => files.bytes(),
-            Source::Kafka(_) => None,
-        };
+        let bytes = parts.source.bytes();
         let vital = PanicGuard::new("consumer", parts.fatal.clone());
         let stall_timeout = parts.settings.stall_timeout;
         let patience = parts.settings.patience_with_silence();
@@ -245,7 +210,7 @@ impl Consumer {
         Self {
             source: Some(parts.source),
             names: parts.names,
-            offsets: parts.offsets,
+            committer: parts.committer,
             reader: Some(parts.reader),
             dead_letters: parts.dead_letters,
             settings: parts.settings,
@@ -374,7 +339,7 @@ impl Consumer {
                 self.intake.resume(*partition, offset, metadata);
             }
             // Files are one log, in the order given.
-            if self.offsets.is_some() {
+            if self.committer.is_some() {
                 self.partitions.assign(*partition);
             }
         }
@@ -443,7 +408,7 @@ impl Consumer {
                  read as UTC: set log_timezone = 'UTC' on the source"
             );
         }
-        if let Some(line) = line.filter(|_| self.offsets.is_none()) {
+        if let Some(line) = line.filter(|_| self.committer.is_none()) {
             self.watch_files(at, record, line, read_in);
         }
         if joined {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::http::Sessions;
-use crate::metrics::{self, Partition, SessionState, StallBreak};
+use crate::metrics::{self, SessionState, StallBreak};
 use crate::replay::account::bottleneck::{Bound, Shares};
 use crate::replay::account::policy::{Outcome, Tally};
-use crate::replay::account::progress::{Extent, Sample};
+use crate::replay::account::progress::{Extent, PartitionProgress, Sample};
 use crate::replay::order::footprint::TopFallback;
-use crate::replay::report::{CostlyShape, Lag, PartitionLag, StallReport};
+use crate::replay::report::{CostlyShape, Lag, StallReport};
 use crate::replay::session::waits::Waits;
 
 /// The numbers of the moment. A std mutex, held for an assignment.
@@ -25,7 +25,7 @@ struct Numbers {
     connections: usize,
     stalls: BTreeMap<&'static str, u64>,
     stall: Option<StallReport>,
-    partitions: Vec<Partition>,
+    partitions: Vec<PartitionProgress>,
     behind: Option<Duration>,
     costly: Vec<TopFallback>,
     in_flight: usize,
@@ -101,7 +101,7 @@ impl Overview {
     }
 
     /// How far the partitions are, and how far the replay is behind the source.
-    pub fn lag(&self, partitions: Vec<Partition>, behind: Duration) {
+    pub fn lag(&self, partitions: Vec<PartitionProgress>, behind: Duration) {
         partitions.iter().for_each(metrics::partition);
         metrics::replay_lag(behind);
         let mut numbers = self.numbers();
@@ -112,16 +112,9 @@ impl Overview {
     /// The report's part of it.
     pub fn lag_of_report(&self) -> Lag {
         let numbers = self.numbers();
-        let partitions = numbers.partitions.iter().map(|at| PartitionLag {
-            partition: at.partition,
-            position: at.position,
-            committed: at.committed,
-            low_watermark: at.low_watermark,
-            high_watermark: at.high_watermark,
-        });
         Lag {
             behind_source_seconds: numbers.behind.map(|behind| behind.as_secs_f64()),
-            partitions: partitions.collect(),
+            partitions: numbers.partitions.clone(),
         }
     }
 
@@ -139,8 +132,8 @@ impl Overview {
     /// Where the replay is, so long after its start.
     pub fn sample(&self, tally: &Tally, at: Duration) -> Sample {
         let numbers = self.numbers();
-        let lags = numbers.partitions.iter().filter_map(Partition::lag);
-        let lag = lags.map(|lag| u64::try_from(lag).unwrap_or(0)).reduce(|sum, lag| sum + lag);
+        let lag =
+            numbers.partitions.iter().map(PartitionProgress::lag).reduce(|sum, lag| sum + lag);
         let new_errors = tally.outcomes.get(Outcome::NewError.label());
         Sample {
             at,

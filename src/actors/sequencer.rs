@@ -43,7 +43,6 @@ pub struct Sequencer {
     silent: SilentHolders,
     sessions: HashMap<SessionId, Connection>,
     backends: Arc<Backends>,
-    read_on: Option<Recipient<ReadOn>>,
     stalls: Stalls,
     withdrawing: Withdrawing,
     catalogs: Catalogs,
@@ -73,6 +72,8 @@ pub struct SequencerSettings {
     pub pressure: Pressure,
     /// Who knows how far away the target is.
     pub outage: Arc<TargetReachability>,
+    /// Who reads on when everything waits for what has not been read.
+    pub read_on: Recipient<ReadOn>,
 }
 
 struct Connection {
@@ -103,7 +104,6 @@ impl Sequencer {
             silent: SilentHolders::default(),
             sessions: HashMap::default(),
             backends,
-            read_on: None,
             stalls: Stalls::new(settings.stall_check, settings.patience),
             withdrawing: Withdrawing::default(),
             catalogs: Catalogs::default(),
@@ -129,9 +129,7 @@ impl Sequencer {
     }
 
     fn ask_for_more(&self) {
-        if let Some(consumer) = &self.read_on {
-            consumer.do_send(ReadOn);
-        }
+        self.settings.read_on.do_send(ReadOn);
     }
 }
 
@@ -144,19 +142,6 @@ impl Actor for Sequencer {
             actor.health.beat(MonitoredActor::Sequencer);
             actor.look_after_order();
         });
-    }
-}
-
-/// Daemon → sequencer: who reads on when everything waits for what has not been read.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct ReadsOn(pub Recipient<ReadOn>);
-
-impl Handler<ReadsOn> for Sequencer {
-    type Result = ();
-
-    fn handle(&mut self, ReadsOn(consumer): ReadsOn, _: &mut Self::Context) {
-        self.read_on = Some(consumer);
     }
 }
 

@@ -51,7 +51,7 @@ pub struct SupervisorSettings {
 pub struct Supervisor {
     sessions: HashMap<SessionId, Entry>,
     settings: SupervisorSettings,
-    around: Option<SessionDeps>,
+    around: SessionDeps,
     log_ins: LogIns,
     warned_of_put_off: bool,
     findings: Arc<Findings>,
@@ -81,15 +81,11 @@ struct Entry {
     given_up: bool,
 }
 
-/// Daemon → supervisor: the actors and connections around it, which know it themselves.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct SetSessionDeps(pub SessionDeps);
-
 impl Supervisor {
-    /// A supervisor of nothing yet.
+    /// A supervisor of nothing yet; `around` is what its sessions share.
     pub fn new(
         settings: SupervisorSettings,
+        around: SessionDeps,
         arbiters: Vec<ArbiterHandle>,
         health: Health,
         overview: Arc<Overview>,
@@ -98,7 +94,7 @@ impl Supervisor {
         Self {
             sessions: HashMap::default(),
             settings,
-            around: None,
+            around,
             log_ins: LogIns::default(),
             warned_of_put_off: false,
             findings: Arc::default(),
@@ -129,17 +125,13 @@ impl Supervisor {
         entry.last_record = now;
         entry.given_up = false;
         let mut state = entry.state.lock();
-        if let Some(around) = &self.around {
-            state.advance_to(Moment::after(now.saturating_duration_since(around.began)));
-        }
+        state.advance_to(Moment::after(now.saturating_duration_since(self.around.began)));
         match event {
             SessionEvent::Open(_) => return,
             SessionEvent::Remember(statement) => return state.remember(&statement),
             SessionEvent::Work(work) => {
-                if let Some(around) = &self.around
-                    && work.statement.outline.imports_snapshot
-                {
-                    around.snapshots.await_import(&work);
+                if work.statement.outline.imports_snapshot {
+                    self.around.snapshots.await_import(&work);
                 }
                 state.push(work);
             }
@@ -195,7 +187,7 @@ impl Supervisor {
         login: Arc<Login>,
         state: SharedSession,
     ) {
-        let Some(around) = self.around.clone() else { return };
+        let around = self.around.clone();
         let (actor_login, actor_state) = (login.clone(), state.clone());
         self.actors += 1;
         let number = self.actors;
@@ -221,7 +213,7 @@ impl Supervisor {
     fn sweep(&mut self) {
         self.health.beat(MonitoredActor::Supervisor);
         let idle_timeout = self.settings.idle_timeout;
-        let now = self.around.as_ref().map(|around| Moment::after(around.began.elapsed()));
+        let now = Moment::after(self.around.began.elapsed());
         let mut waits = Waits::default();
         let mut states = [0usize; SessionState::ALL.len()];
         let mut forgettable = Forgettable::default();
@@ -229,10 +221,8 @@ impl Supervisor {
             let silent = entry.last_record.elapsed();
             let mut state = entry.state.lock();
             states[kind(&state) as usize] += 1;
-            if let Some(now) = now {
-                // Also what goes on for hours counts by and by.
-                state.advance_to(now);
-            }
+            // Also what goes on for hours counts by and by.
+            state.advance_to(now);
             waits.add_all(&state.take_waits());
             if state.is_busy() {
                 // It is not silent: what has come for it may not be due for long.
@@ -258,7 +248,7 @@ impl Supervisor {
             entry.address.do_send(Wake);
         }
         self.overview.waited(&waits);
-        let connections = self.around.as_ref().map_or(0, |around| around.backends.len());
+        let connections = self.around.backends.len();
         self.overview.sessions(&states, connections);
         self.let_log_in(true);
     }
@@ -310,14 +300,6 @@ impl Actor for Supervisor {
     }
 }
 
-impl Handler<SetSessionDeps> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, SetSessionDeps(around): SetSessionDeps, _: &mut Self::Context) {
-        self.around = Some(around);
-    }
-}
-
 impl Handler<Deliver> for Supervisor {
     type Result = ();
 
@@ -355,9 +337,7 @@ impl Handler<InputEnded> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ended: InputEnded, _: &mut Self::Context) {
-        if let Some(around) = &self.around {
-            around.sequencer.do_send(ended);
-        }
+        self.around.sequencer.do_send(ended);
     }
 }
 
@@ -403,9 +383,7 @@ impl Handler<RevokePartitions> for Supervisor {
             let works = state.drop_queue();
             state.close(Closing::Revoked);
             drop(state);
-            if let Some(around) = &self.around {
-                around.give_back(works, Fate::Filtered(Filtered::HandedOver));
-            }
+            self.around.give_back(works, Fate::Filtered(Filtered::HandedOver));
             entry.address.do_send(Wake);
         }
         let (done, handed_over) = oneshot::channel();

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::check::findings::broker::{KafkaSeen, PartitionSeen, Refusal, TopicSeen, TopicSettings};
 use crate::check::findings::sample::Sampled;
-use crate::source::SourceError;
+use crate::source::kafka::TopicError;
 use crate::source::kafka::context::Context;
 use crate::source::kafka::lookup::{self, Found};
 use crate::source::kafka::start::{InitialOffset, Partition, start_offset};
@@ -133,12 +133,12 @@ async fn reach(
     Err(Refusal::Unreachable(format!("{last} (tried for {} s)", PATIENCE.as_secs())))
 }
 
-fn refusal(error: SourceError) -> Refusal {
+fn refusal(error: TopicError) -> Refusal {
     match error {
-        SourceError::UnknownTopic { .. } => Refusal::UnknownTopic,
-        SourceError::Authentication { reason } => Refusal::Authentication(reason),
-        SourceError::Authorization { reason, .. } => Refusal::Authorization(reason),
-        error @ SourceError::BadProperty { .. } => Refusal::Property(error.to_string()),
+        TopicError::UnknownTopic { .. } => Refusal::UnknownTopic,
+        TopicError::Authentication { reason } => Refusal::Authentication(reason),
+        TopicError::Authorization { reason, .. } => Refusal::Authorization(reason),
+        error @ TopicError::BadProperty { .. } => Refusal::Property(error.to_string()),
         error => Refusal::Unreachable(error.to_string()),
     }
 }

@@ -10,11 +10,12 @@ use futures_util::future::join_all;
 use crate::check::findings::sample::{Sample, Sampled};
 use crate::check::findings::target::{LoginSeen, Refused, ServerSeen, TargetSeen, Why};
 use crate::check::findings::{Area, Asked, Finding, InputSeen, Level, Seen, findings};
-use crate::config::{Config, Source};
-use crate::daemon::RESERVED_CONNECTIONS;
+use crate::config::Config;
 use crate::pglog::{Encodings, RecordReader};
 use crate::postgres::{Target, TargetSettings};
+use crate::probe::RESERVED_CONNECTIONS;
 use crate::replay::settings::Login;
+use crate::source::SourceSettings;
 use crate::source::files::LogFiles;
 use crate::source::kafka::OnGap;
 
@@ -63,7 +64,7 @@ fn asked(config: &Config) -> Asked {
         lookahead_ms: i64::try_from(config.replay.lookahead.as_millis()).unwrap_or(i64::MAX),
         max_sessions: config.replay.max_sessions,
         read_only: config.target.read_only,
-        skips_gaps: matches!(&config.source, Source::Kafka(it) if it.on_gap == OnGap::Continue),
+        skips_gaps: matches!(&config.source, SourceSettings::Kafka(it) if it.on_gap == OnGap::Continue),
     }
 }
 
@@ -71,11 +72,11 @@ fn asked(config: &Config) -> Asked {
 
 async fn look_at_input(config: &Config) -> (InputSeen, Vec<Sampled>, bool) {
     match &config.source {
-        Source::Kafka(settings) => {
+        SourceSettings::Kafka(settings) => {
             let broker::Inspection { seen, sample, cut_short } = broker::inspect(settings).await;
             (InputSeen::Kafka(Box::new(seen)), sample, cut_short)
         }
-        Source::Files(paths) => {
+        SourceSettings::Files(paths) => {
             let (paths, format) = (paths.clone(), config.replay.format);
             let look = move || sample::of_files(&LogFiles::find(&paths, format)?);
             let taken = tokio::task::spawn_blocking(look).await;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::check::findings::FilesSeen;
 use crate::check::findings::sample::Sampled;
-use crate::source::SourceError;
+use crate::source::files::FileError;
 use crate::source::files::{LogFile, LogFiles, first_start};
 use crate::source::split::Splitter;
 
@@ -19,8 +19,8 @@ const RECORDS: usize = 1500;
 ///
 /// # Errors
 ///
-/// [`SourceError::Io`].
-pub fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), SourceError> {
+/// [`FileError::Io`].
+pub fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), FileError> {
     let (names, reordered) = (files.names(), files.reordered);
     let mut seen = FilesSeen { names, reordered, ..FilesSeen::default() };
     let mut sample = Vec::new();
@@ -34,7 +34,7 @@ pub fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), SourceErr
         let of_file = of_file(partition, file, length);
         sample.extend(of_file.map_err(|source| {
             let file = file.path.clone();
-            SourceError::Io { file, source }
+            FileError::Io { file, source }
         })?);
     }
     sample.sort_by_key(|sampled| (sampled.stretch, sampled.partition, sampled.offset));
@@ -107,7 +107,7 @@ mod tests {
         file
     }
 
-    fn sample_of(paths: &[&Path]) -> Result<(FilesSeen, Vec<Sampled>), SourceError> {
+    fn sample_of(paths: &[&Path]) -> Result<(FilesSeen, Vec<Sampled>), FileError> {
         let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
         of_files(&LogFiles::find(&paths, Format::Auto)?)
     }

@@ -6,7 +6,8 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use super::{Cli, ENVIRONMENT, Exit};
+use super::{Cli, ENVIRONMENT};
+use crate::exit::Exit;
 
 /// The manual page of section 1, for man(1).
 ///

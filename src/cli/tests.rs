@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 
 use super::*;
+use crate::exit::Exit;
 
 fn read(arguments: &[&str]) -> Result<Cli, clap::Error> {
     Cli::read(std::iter::once(&"kreplay").chain(arguments).map(OsString::from))

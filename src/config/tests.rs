@@ -41,8 +41,8 @@ fn error(line: &str, variables: &[(&str, &str)]) -> String {
 
 fn kafka(config: Config) -> KafkaSettings {
     match config.source {
-        Source::Kafka(settings) => settings,
-        Source::Files(files) => panic!("files {files:?}"),
+        SourceSettings::Kafka(settings) => settings,
+        SourceSettings::Files(files) => panic!("files {files:?}"),
     }
 }
 
@@ -227,7 +227,7 @@ fn files_and_a_topic_exclude_each_other_and_what_was_typed_wins() {
     assert!(read("--input a.csv -t log").is_err_and(|e| e.to_string().contains("--topic")));
     assert!(read("--input a.csv -b host:1").is_err());
     let config = resolve("--input a.csv - b.csv", &[("topic", "log")]).unwrap();
-    let Source::Files(files) = &config.source else { panic!("{:?}", config.source) };
+    let SourceSettings::Files(files) = &config.source else { panic!("{:?}", config.source) };
     assert_eq!(*files, [PathBuf::from("a.csv"), "-".into(), "b.csv".into()]);
     assert!(config.warnings[0].contains("topic") && config.warnings[0].contains("--input"));
     let both = [("topic", "log"), ("KREPLAY_INPUT", "a.csv")];

@@ -8,19 +8,16 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
 use super::reporting::Reporting;
-use super::take;
-use crate::actors::overview::Overview;
 use crate::config::{Config, Listen};
-use crate::health::Health;
 use crate::http::{self, HttpError, Views};
 use crate::metrics;
+use crate::pipeline::Telemetry;
 
 /// Serves what there is to see of a replay.
 pub(super) fn serve(
     config: &Config,
     recorder: PrometheusHandle,
-    health: &Health,
-    overview: &Arc<Overview>,
+    telemetry: &Telemetry,
     reporting: &Reporting,
 ) -> anyhow::Result<()> {
     let upkeep = recorder.clone();
@@ -35,18 +32,18 @@ pub(super) fn serve(
         Listen::Off => return Ok(()),
         Listen::On(address) | Listen::Preferably(address) => address,
     };
-    let (tally, connections) = (reporting.tally.clone(), health.clone());
+    let (tally, connections) = (telemetry.tally.clone(), telemetry.health.clone());
     let refresh = move || {
-        let tally = take(&tally);
+        let tally = tally.lock().clone();
         metrics::publish_process();
         metrics::publish_tally(&tally);
         let (source, target) = connections.conditions();
         metrics::connected(metrics::Side::Source, source.is_met());
         metrics::connected(metrics::Side::Target, target.is_met());
     };
-    let (reporting, overview) = (reporting.clone(), overview.clone());
+    let (reporting, overview) = (reporting.clone(), telemetry.overview.clone());
     let views = Views {
-        health: health.clone(),
+        health: telemetry.health.clone(),
         metrics: recorder,
         refresh: Arc::new(refresh),
         report: Arc::new(move || reporting.report()),

@@ -1,7 +1,5 @@
 //! Says how the replay goes: the progress bar, the status line in the log.
 
-use parking_lot::Mutex;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -9,9 +7,8 @@ use tokio::time::MissedTickBehavior;
 use tracing::info;
 
 use super::screen::Screen;
-use crate::actors::overview::Overview;
-use crate::config::{Config, Source};
-use crate::replay::account::policy::Tally;
+use crate::config::Config;
+use crate::pipeline::Telemetry;
 use crate::replay::account::progress::{Recent, Sample};
 
 /// How often the bar moves.
@@ -20,16 +17,20 @@ const MOVE: Duration = Duration::from_millis(200);
 /// Where the numbers come from.
 #[derive(Debug, Clone)]
 pub(super) struct Gauges {
-    pub tally: Arc<Mutex<Tally>>,
-    pub overview: Arc<Overview>,
-    pub began: Instant,
+    telemetry: Telemetry,
+    began: Instant,
 }
 
 impl Gauges {
+    /// Those of a replay that begins now.
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
+        Self { telemetry: telemetry.clone(), began: Instant::now() }
+    }
+
     /// Where the replay is now.
     pub(super) fn sample(&self) -> Sample {
-        let tally = self.tally.lock();
-        self.overview.sample(&tally, self.began.elapsed())
+        let tally = self.telemetry.tally.lock();
+        self.telemetry.overview.sample(&tally, self.began.elapsed())
     }
 }
 
@@ -37,21 +38,13 @@ impl Gauges {
 /// else in the log.
 pub(super) fn show(config: &Config, gauges: Gauges, screen: &Screen) -> Shown {
     let screen = screen.clone();
-    let task = if has_known_extent(&config.source) && screen.show_bar() {
+    let task = if config.source.has_known_extent() && screen.show_bar() {
         Some(actix_rt::spawn(move_bar(gauges, screen.clone())))
     } else {
         let interval = config.status_interval;
         interval.map(|interval| actix_rt::spawn(log_status(gauges, interval)))
     };
     Shown { task, screen }
-}
-
-/// Whether it is known how much there is to read: not of a live topic, nor of a pipe.
-fn has_known_extent(source: &Source) -> bool {
-    match source {
-        Source::Kafka(kafka) => kafka.until_end,
-        Source::Files(paths) => paths.iter().all(|path| path.is_file()),
-    }
 }
 
 /// What says how the replay goes; it ends when this is dropped, and leaves the screen to others.

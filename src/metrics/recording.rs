@@ -17,40 +17,19 @@ use super::{
 };
 use crate::pglog::SqlState;
 use crate::replay::account::bottleneck::{Bound, Shares};
+use crate::replay::account::progress::PartitionProgress;
 use crate::replay::order::footprint::Widening;
 use crate::replay::session::waits::Waits;
 
-/// Where a partition stands. `None`: not known yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Partition {
-    /// Its number.
-    pub partition: i32,
-    /// The offset that is read next.
-    pub position: Option<i64>,
-    /// The offset that a restart goes on from.
-    pub committed: Option<i64>,
-    /// The oldest offset that the partition still holds.
-    pub low_watermark: Option<i64>,
-    /// The offset that the next record of the partition will have.
-    pub high_watermark: Option<i64>,
-}
-
-impl Partition {
-    /// How many records have not been read.
-    pub fn lag(&self) -> Option<i64> {
-        Some((self.high_watermark? - self.position?).max(0))
-    }
-}
-
 /// Shows where a partition stands.
-pub fn partition(at: &Partition) {
+pub fn partition(at: &PartitionProgress) {
     let label = at.partition.to_string();
     let numbers = [
-        (CONSUMER_POSITION, at.position),
+        (CONSUMER_POSITION, Some(at.position)),
         (CONSUMER_COMMITTED_OFFSET, at.committed),
-        (CONSUMER_LOW_WATERMARK, at.low_watermark),
-        (CONSUMER_HIGH_WATERMARK, at.high_watermark),
-        (CONSUMER_LAG, at.lag()),
+        (CONSUMER_LOW_WATERMARK, Some(at.low_watermark)),
+        (CONSUMER_HIGH_WATERMARK, Some(at.high_watermark)),
+        (CONSUMER_LAG, i64::try_from(at.lag()).ok()),
     ];
     for (metric, number) in numbers {
         if let Some(number) = number {

@@ -8,6 +8,7 @@ use crate::pglog::{ERROR_CLASSES, RecordKind};
 use crate::replay::account::bottleneck::Bound;
 use crate::replay::account::ledger::{Fate, Filtered, GivenUp, Ledger, Skipped};
 use crate::replay::account::policy::Outcome;
+use crate::replay::account::progress::PartitionProgress;
 use crate::replay::session::waits::Waits;
 use crate::sql::Verb;
 
@@ -66,12 +67,11 @@ fn the_process_is_described_as_by_every_prometheus_client() {
 
 #[test]
 fn promtool_has_nothing_to_object_to() {
-    let at = Partition {
-        partition: 0,
-        position: Some(1),
+    let at = PartitionProgress {
+        position: 1,
         committed: Some(1),
-        low_watermark: Some(0),
-        high_watermark: Some(2),
+        high_watermark: 2,
+        ..PartitionProgress::default()
     };
     let scrape = scrape(|| partition(&at));
     let mut promtool = Command::new("promtool")
@@ -185,8 +185,8 @@ fn delays_are_sorted_into_buckets_of_their_own() {
 
 #[test]
 fn the_lag_of_a_partition_is_what_was_not_read_of_it() {
-    let (position, high_watermark) = (Some(40), Some(42));
-    let at = Partition { partition: 3, position, high_watermark, ..Partition::default() };
+    let (position, high_watermark) = (40, 42);
+    let at = PartitionProgress { partition: 3, position, high_watermark, ..Default::default() };
     let scrape = scrape(|| partition(&at));
     assert_eq!(value(&scrape, "kreplay_consumer_lag{partition=\"3\"}"), 2.0);
     assert!(!scrape.contains("kreplay_consumer_committed_offset{"));

@@ -20,6 +20,7 @@ use serde::Serialize;
 pub use self::shapes::Shapes;
 pub use self::stall::{StallReport, WaitReport};
 use crate::replay::account::policy::Tally;
+use crate::replay::account::progress::PartitionProgress;
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.
 pub const VERSION: u32 = 1;
@@ -271,20 +272,5 @@ pub struct Lag {
     /// In seconds; `None` before anything was replayed.
     pub behind_source_seconds: Option<f64>,
     /// Where each partition stands; none for files.
-    pub partitions: Vec<PartitionLag>,
-}
-
-/// Where a partition stands, in offsets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct PartitionLag {
-    /// Its number.
-    pub partition: i32,
-    /// The next record to be read.
-    pub position: Option<i64>,
-    /// The first record that is not settled, as committed.
-    pub committed: Option<i64>,
-    /// The oldest record that the partition still holds.
-    pub low_watermark: Option<i64>,
-    /// The end of the partition.
-    pub high_watermark: Option<i64>,
+    pub partitions: Vec<PartitionProgress>,
 }

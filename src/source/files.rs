@@ -4,6 +4,7 @@
 //! - `compression`: what is unpacked while it is read.
 
 mod compression;
+mod error;
 mod found;
 
 use std::cell::Cell;
@@ -17,10 +18,11 @@ use memchr::memchr_iter;
 use tokio::sync::mpsc;
 
 pub use self::compression::Compression;
+pub use self::error::FileError;
 pub(crate) use self::found::first_start;
 pub use self::found::{LogFile, LogFiles};
 use super::split::Splitter;
-use super::{Arrival, Chunk, Event, Resume, SourceError};
+use super::{Arrival, Chunk, Event, Resume};
 
 /// How much is read at once.
 const BLOCK: usize = 64 * 1024;
@@ -33,7 +35,7 @@ const AHEAD: usize = 4;
 /// daemon that stops must not wait for the next line of standard input.
 #[derive(Debug)]
 pub struct FileSource {
-    events: mpsc::Receiver<Result<Event, SourceError>>,
+    events: mpsc::Receiver<Result<Event, FileError>>,
     bytes: Option<u64>,
 }
 
@@ -42,8 +44,8 @@ impl FileSource {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Io`] if there is no thread to be had.
-    pub fn open(files: LogFiles) -> Result<Self, SourceError> {
+    /// [`FileError::Io`] if there is no thread to be had.
+    pub fn open(files: LogFiles) -> Result<Self, FileError> {
         let files = files.files;
         let bytes = files.iter().map(|file| file.length).sum();
         let (sender, events) = mpsc::channel(AHEAD);
@@ -69,14 +71,14 @@ impl FileSource {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Io`] if a file can't be read.
-    pub async fn next(&mut self) -> Result<Event, SourceError> {
+    /// [`FileError::Io`] if a file can't be read.
+    pub async fn next(&mut self) -> Result<Event, FileError> {
         self.events.recv().await.unwrap_or(Ok(Event::End))
     }
 }
 
-fn failed(path: &Path, source: io::Error) -> SourceError {
-    SourceError::Io { file: path.to_owned(), source }
+fn failed(path: &Path, source: io::Error) -> FileError {
+    FileError::Io { file: path.to_owned(), source }
 }
 
 /// Nobody wants more.
@@ -84,7 +86,7 @@ struct Closed;
 
 /// The thread that reads.
 struct Reader<'a> {
-    sender: &'a mpsc::Sender<Result<Event, SourceError>>,
+    sender: &'a mpsc::Sender<Result<Event, FileError>>,
 }
 
 impl Reader<'_> {
@@ -106,7 +108,7 @@ impl Reader<'_> {
         self.send(Ok(Event::End))
     }
 
-    fn send(&self, event: Result<Event, SourceError>) -> Result<(), Closed> {
+    fn send(&self, event: Result<Event, FileError>) -> Result<(), Closed> {
         self.sender.blocking_send(event).map_err(|_| Closed)
     }
 
@@ -152,7 +154,7 @@ impl Reader<'_> {
 /// Why a file was not read to its end.
 enum Stop {
     Closed,
-    Failed(SourceError),
+    Failed(FileError),
 }
 
 /// How many bytes of a file were read since that was last asked.
@@ -206,9 +208,9 @@ impl Window {
     }
 
     /// What is lost of a compressed file that can't be unpacked any further.
-    fn cut_off(&self, file: &Path, compression: Compression, source: io::Error) -> SourceError {
+    fn cut_off(&self, file: &Path, compression: Compression, source: io::Error) -> FileError {
         let rest = &self.bytes[self.start..];
-        SourceError::Compressed {
+        FileError::Compressed {
             file: file.to_owned(),
             compression: compression.name(),
             bytes: self.offset + rest.len() as u64,

@@ -5,13 +5,13 @@ use super::compression::tests::{ALL, pack};
 use super::*;
 use crate::pglog::Format;
 
-fn open(paths: &[&Path]) -> Result<FileSource, SourceError> {
+fn open(paths: &[&Path]) -> Result<FileSource, FileError> {
     let paths: Vec<_> = paths.iter().map(|path| path.to_path_buf()).collect();
     FileSource::open(LogFiles::find(&paths, Format::Auto)?)
 }
 
 /// Everything that files say, up to the end.
-async fn read(paths: &[&Path]) -> Result<Vec<(Arrival, Vec<u8>)>, SourceError> {
+async fn read(paths: &[&Path]) -> Result<Vec<(Arrival, Vec<u8>)>, FileError> {
     let mut source = open(paths)?;
     let mut records = Vec::new();
     let mut assigned = 0;
@@ -89,7 +89,7 @@ async fn a_missing_file_is_named_before_anything_is_read() {
     assert!(error.to_string().contains(&missing.display().to_string()), "{error}");
     let directory = there.path().parent().expect("a directory");
     let error = read(&[directory]).await.expect_err("a directory");
-    assert!(matches!(error, SourceError::Io { .. }), "{error}");
+    assert!(matches!(error, FileError::Io { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn of_a_compressed_file_that_was_cut_off_what_is_lost_is_told() {
                 Err(error) => break error,
             }
         };
-        let SourceError::Compressed { file, line, .. } = &error else { panic!("{error}") };
+        let FileError::Compressed { file, line, .. } = &error else { panic!("{error}") };
         assert_eq!((file.as_path(), *line), (cut.path(), whole + 1), "{compression:?}");
         assert!(error.to_string().contains("is lost"), "{error}");
     }

@@ -9,9 +9,10 @@
 //! - `offsets`: positions and commits, from any thread.
 
 mod assignment;
+mod committer;
 pub(crate) mod context;
+mod error;
 pub(crate) mod lookup;
-mod offsets;
 mod settings;
 pub(crate) mod start;
 mod throttle;
@@ -33,11 +34,12 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use self::assignment::{Opened, Question};
+pub use self::committer::{Commit, CommitMode, Committer};
 use self::context::{Context, Rebalance, answer, assign, unassign};
+pub use self::error::TopicError;
 use self::lookup::Found;
-pub use self::offsets::{Commit, CommitMode, Offsets, PartitionPosition};
 pub use self::settings::{KafkaSettings, OnGap, Start};
-use super::{Arrival, Chunk, Event, SourceError};
+use super::{Arrival, Chunk, Event};
 use crate::pglog::PLACE_KEY;
 
 /// How long there may be no room before fetching is paused. Pausing throws away what was fetched
@@ -49,7 +51,7 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A topic, read by a member of a consumer group. It leaves the group when it and all its
-/// [`Offsets`] are dropped.
+/// [`Committer`] are dropped.
 pub struct KafkaSource {
     client: Arc<StreamConsumer<Context>>,
     settings: Arc<KafkaSettings>,
@@ -104,9 +106,9 @@ impl KafkaSource {
     ///
     /// # Errors
     ///
-    /// [`SourceError::BadProperty`], [`SourceError::UnknownTopic`],
-    /// [`SourceError::Authentication`], [`SourceError::Authorization`].
-    pub async fn connect(settings: KafkaSettings) -> Result<Self, SourceError> {
+    /// [`TopicError::BadProperty`], [`TopicError::UnknownTopic`],
+    /// [`TopicError::Authentication`], [`TopicError::Authorization`].
+    pub async fn connect(settings: KafkaSettings) -> Result<Self, TopicError> {
         let client = Arc::new(settings.client()?);
         let settings = Arc::new(settings);
         let partitions = loop {
@@ -150,8 +152,8 @@ impl KafkaSource {
     }
 
     /// A handle for positions and commits.
-    pub fn offsets(&self) -> Offsets {
-        Offsets::new(Arc::clone(&self.client), self.settings.topic.as_str().into())
+    pub fn committer(&self) -> Committer {
+        Committer::new(Arc::clone(&self.client), self.settings.topic.as_str().into())
     }
 
     /// What comes next. Cancel-safe. Records are handed out as soon as nothing more is at hand, or
@@ -160,10 +162,10 @@ impl KafkaSource {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Gap`] with [`OnGap::Stop`]; [`SourceError::UnknownTopic`] if the topic was
-    /// deleted; [`SourceError::Authorization`]; [`SourceError::Kafka`] for what librdkafka calls
+    /// [`TopicError::Gap`] with [`OnGap::Stop`]; [`TopicError::UnknownTopic`] if the topic was
+    /// deleted; [`TopicError::Authorization`]; [`TopicError::Client`] for what librdkafka calls
     /// fatal.
-    pub async fn next(&mut self) -> Result<Event, SourceError> {
+    pub async fn next(&mut self) -> Result<Event, TopicError> {
         self.idle_since = None;
         if self.paused {
             self.paused = false;
@@ -181,7 +183,7 @@ impl KafkaSource {
     /// # Errors
     ///
     /// As [`KafkaSource::next`].
-    pub async fn idle(&mut self) -> Result<Event, SourceError> {
+    pub async fn idle(&mut self) -> Result<Event, TopicError> {
         let since = *self.idle_since.get_or_insert_with(Instant::now);
         if !self.paused {
             tokio::time::sleep_until(since + PAUSE_AFTER).await;
@@ -195,8 +197,8 @@ impl KafkaSource {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Kafka`].
-    pub fn hold_back(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
+    /// [`TopicError::Client`].
+    pub fn hold_back(&mut self, partitions: &[i32]) -> Result<(), TopicError> {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (partition, reading) in &mut self.reading {
             let held_back = partitions.contains(partition);
@@ -220,7 +222,7 @@ impl KafkaSource {
     }
 
     /// One event. `room` says whether it may be records or the end.
-    async fn step(&mut self, room: bool) -> Result<Event, SourceError> {
+    async fn step(&mut self, room: bool) -> Result<Event, TopicError> {
         let client = Arc::clone(&self.client);
         let mut messages = pin!(client.stream());
         loop {
@@ -259,7 +261,7 @@ impl KafkaSource {
         wakeup: &mut Wakeup<'_>,
         messages: &mut (impl Stream<Item = KafkaResult<BorrowedMessage<'a>>> + Unpin),
         room: bool,
-    ) -> Poll<Result<(), SourceError>> {
+    ) -> Poll<Result<(), TopicError>> {
         let mut sure = false;
         loop {
             match messages.poll_next_unpin(wakeup) {
@@ -329,7 +331,7 @@ impl KafkaSource {
     }
 
     /// An error in place of a message. What may pass has been logged already.
-    fn handle_error(&mut self, error: KafkaError) -> Result<(), SourceError> {
+    fn handle_error(&mut self, error: KafkaError) -> Result<(), TopicError> {
         let trouble = self.client.context().take_trouble();
         match error {
             KafkaError::PartitionEOF(partition) => {
@@ -400,7 +402,7 @@ impl KafkaSource {
     }
 
     /// The partitions being read for which `wanted` holds, with the offsets that come next.
-    fn list(&self, wanted: impl Fn(&Reading) -> bool) -> Result<TopicPartitionList, SourceError> {
+    fn list(&self, wanted: impl Fn(&Reading) -> bool) -> Result<TopicPartitionList, TopicError> {
         let wanted = self.reading.iter().filter(|(_, reading)| wanted(reading));
         let offsets = wanted.map(|(partition, reading)| (*partition, reading.next));
         offsets_of(&self.settings.topic, offsets)
@@ -446,7 +448,7 @@ pub(crate) fn place<H: Headers>(headers: &H) -> Option<&[u8]> {
 pub(crate) fn offsets_of(
     topic: &str,
     offsets: impl Iterator<Item = (i32, i64)>,
-) -> Result<TopicPartitionList, SourceError> {
+) -> Result<TopicPartitionList, TopicError> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in offsets {
         list.add_partition_offset(topic, partition, Offset::Offset(offset))
@@ -455,6 +457,6 @@ pub(crate) fn offsets_of(
     Ok(list)
 }
 
-fn failed(action: &'static str) -> impl Fn(KafkaError) -> SourceError {
-    move |source| SourceError::Kafka { action, source }
+fn failed(action: &'static str) -> impl Fn(KafkaError) -> TopicError {
+    move |source| TopicError::Client { action, source }
 }

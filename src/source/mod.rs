@@ -5,14 +5,18 @@ pub mod dead_letters;
 mod error;
 pub mod files;
 pub mod kafka;
+mod names;
+mod settings;
 pub mod split;
 
 use std::fmt;
 use std::ops::Range;
 
-pub use error::SourceError;
+pub use error::{Fault, SourceError};
 pub use files::FileSource;
-pub use kafka::KafkaSource;
+pub use kafka::{Commit, CommitMode, Committer, KafkaSettings, KafkaSource};
+pub use names::SourceNames;
+pub use settings::{Found, Opened, SourceSettings};
 
 /// A topic or files, with one face.
 #[derive(Debug)]
@@ -32,8 +36,16 @@ impl Source {
     /// Whatever the source can't recover from; see [`SourceError`].
     pub async fn next(&mut self) -> Result<Event, SourceError> {
         match self {
-            Self::Kafka(kafka) => kafka.next().await,
-            Self::Files(files) => files.next().await,
+            Self::Kafka(kafka) => Ok(kafka.next().await?),
+            Self::Files(files) => Ok(files.next().await?),
+        }
+    }
+
+    /// How many bytes there are to read, where that is known.
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Kafka(_) => None,
+            Self::Files(files) => files.bytes(),
         }
     }
 
@@ -42,10 +54,10 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Kafka`].
+    /// [`SourceError::Topic`].
     pub fn hold_back(&mut self, partitions: &[i32]) -> Result<(), SourceError> {
         match self {
-            Self::Kafka(kafka) => kafka.hold_back(partitions),
+            Self::Kafka(kafka) => Ok(kafka.hold_back(partitions)?),
             Self::Files(_) => Ok(()),
         }
     }
@@ -60,7 +72,7 @@ impl Source {
     /// As [`Source::next`].
     pub async fn idle(&mut self) -> Result<Event, SourceError> {
         match self {
-            Self::Kafka(kafka) => kafka.idle().await,
+            Self::Kafka(kafka) => Ok(kafka.idle().await?),
             Self::Files(_) => std::future::pending().await,
         }
     }

@@ -5,7 +5,7 @@ use kreplay::check::findings::broker::Refusal;
 
 use super::*;
 
-async fn refused(settings: KafkaSettings) -> SourceError {
+async fn refused(settings: KafkaSettings) -> TopicError {
     let connecting = KafkaSource::connect(settings);
     let connected = tokio::time::timeout(PATIENCE, connecting).await;
     connected.expect("at once").expect_err("an error")
@@ -16,7 +16,7 @@ async fn an_unknown_topic_is_an_error_at_once() {
     let broker = shared();
     let topic = unique("nowhere");
     let error = refused(settings(broker, &topic)).await;
-    assert!(matches!(error, SourceError::UnknownTopic { .. }), "{error}");
+    assert!(matches!(error, TopicError::UnknownTopic { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains(&topic) && text.contains(broker.address()), "{text}");
 }
@@ -31,7 +31,7 @@ async fn a_topic_that_is_deleted_is_an_error() {
     reader.assigned().await;
     broker.delete_topic(&topic);
     let error = reader.read(|_| false).await.expect_err("an error");
-    assert!(matches!(error, SourceError::UnknownTopic { .. }), "{error}");
+    assert!(matches!(error, TopicError::UnknownTopic { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
     };
     for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
         let error = refused(with(mechanism, "hunter2")).await;
-        assert!(matches!(error, SourceError::Authentication { .. }), "{error}");
+        assert!(matches!(error, TopicError::Authentication { .. }), "{error}");
         for text in [error.to_string(), format!("{error:?}")] {
             assert!(!text.contains("hunter2"), "{text}");
         }
@@ -92,7 +92,7 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
         ..settings(&broker, &topic)
     };
     let error = refused(tls(&[])).await;
-    assert!(matches!(error, SourceError::Authentication { .. }), "{error}");
+    assert!(matches!(error, TopicError::Authentication { .. }), "{error}");
     let authority = broker.certificates().join("ca.pem").display().to_string();
     let mut reader = Reader::connect(tls(&[("ssl.ca.location", &authority)])).await;
     assert_eq!(reader.records(1).await, [seen(0, 0, "a")]);
@@ -108,8 +108,8 @@ async fn without_a_broker_a_run_still_ends_soon() {
     broker.kill();
     let commit = Commit { partition: 0, offset: 1, metadata: String::new() };
     let begun = Instant::now();
-    let committed = reader.source.offsets().commit(&[commit], CommitMode::Sync);
-    assert!(matches!(committed, Err(SourceError::Kafka { .. })), "{committed:?}");
+    let committed = reader.source.committer().commit(&[commit], CommitMode::Sync);
+    assert!(matches!(committed, Err(TopicError::Client { .. })), "{committed:?}");
     drop(reader);
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }

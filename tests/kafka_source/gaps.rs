@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn gap(result: Result<(), SourceError>) -> Gap {
+fn gap(result: Result<(), TopicError>) -> Gap {
     match result.expect_err("a gap") {
-        SourceError::Gap { gap, .. } => gap,
+        TopicError::Gap { gap, .. } => gap,
         other => panic!("{other}"),
     }
 }

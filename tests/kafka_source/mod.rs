@@ -8,8 +8,9 @@ mod starts;
 
 use std::time::{Duration, Instant};
 
+use kreplay::source::kafka::TopicError;
 use kreplay::source::kafka::{Commit, CommitMode, KafkaSettings, OnGap, Start};
-use kreplay::source::{Event, Gap, KafkaSource, Resume, SourceError};
+use kreplay::source::{Event, Gap, KafkaSource, Resume};
 
 use crate::support::kafka::{Broker, shared, unique};
 
@@ -60,7 +61,7 @@ impl Reader {
     }
 
     /// Takes events until `done`.
-    async fn read(&mut self, mut done: impl FnMut(&Self) -> bool) -> Result<(), SourceError> {
+    async fn read(&mut self, mut done: impl FnMut(&Self) -> bool) -> Result<(), TopicError> {
         while !done(self) {
             let event = tokio::time::timeout(PATIENCE, self.source.next()).await;
             match event
@@ -106,7 +107,7 @@ impl Reader {
 
     /// Reads on until the commit of `offset` for partition 0 has been confirmed.
     async fn committed(&mut self, offset: i64) {
-        let offsets = self.source.offsets();
+        let offsets = self.source.committer();
         let deadline = Instant::now() + PATIENCE;
         while offsets.positions()[0].committed != Some(offset) {
             assert!(Instant::now() < deadline, "{:?}", offsets.positions());
@@ -116,7 +117,7 @@ impl Reader {
 
     fn commit(&self, partition: i32, offset: i64, metadata: &str) {
         let commit = Commit { partition, offset, metadata: metadata.to_owned() };
-        self.source.offsets().commit(&[commit], CommitMode::Sync).expect("committed");
+        self.source.committer().commit(&[commit], CommitMode::Sync).expect("committed");
     }
 }
 

@@ -47,7 +47,7 @@ async fn a_live_record_comes_at_once_and_not_with_the_next_batch() {
     }
     // Milliseconds each; a consumer that waits for a batch waits 500.
     assert!(waited < Duration::from_secs(4), "{waited:?}");
-    let positions = reader.source.offsets().positions();
+    let positions = reader.source.committer().positions();
     assert_eq!(positions.len(), 1);
     assert_eq!((positions[0].position, positions[0].high_watermark), (20, 20));
 }

@@ -22,7 +22,7 @@ async fn the_next_run_goes_on_at_the_commit_and_gets_its_metadata_back() {
         first.records(10).await;
         first.commit(0, 4, "older");
         first.commit(0, 6, metadata);
-        let positions = first.source.offsets().positions();
+        let positions = first.source.committer().positions();
         assert_eq!(positions[0].committed, Some(6));
     }
     let mut second = Reader::connect(settings).await;
@@ -41,7 +41,7 @@ async fn a_commit_that_is_not_waited_for_arrives_too() {
         let mut first = Reader::connect(settings.clone()).await;
         first.records(10).await;
         let commit = Commit { partition: 0, offset: 9, metadata: "m".into() };
-        let offsets = first.source.offsets();
+        let offsets = first.source.committer();
         offsets.commit(&[commit], CommitMode::Async).expect("begun");
         first.committed(9).await;
     }

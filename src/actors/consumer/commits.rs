@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use tracing::warn;
 
 use super::Consumer;
-use crate::source::kafka::{Commit, CommitMode, Offsets};
+use crate::source::{Commit, CommitMode, Committer};
 
 /// The last commit before a stop or a hand-over failed.
 const UNCOMMITTED: &str = "the last offsets are not committed: whoever reads on repeats what was \
@@ -17,14 +17,14 @@ const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Consumer {
     /// The offsets to commit, and where.
-    fn news(&mut self) -> Option<(Offsets, Vec<Commit>)> {
+    fn news(&mut self) -> Option<(Committer, Vec<Commit>)> {
         self.account();
-        let offsets = self.offsets.clone()?;
+        let committer = self.committer.clone()?;
         let watermarks = self.intake.checkpoint.watermarks().into_iter();
         let commits: Vec<Commit> = watermarks
             .map(|w| Commit { partition: w.partition, offset: w.offset, metadata: w.metadata })
             .collect();
-        (!commits.is_empty()).then_some((offsets, commits))
+        (!commits.is_empty()).then_some((committer, commits))
     }
 
     pub(super) fn commit(&mut self) {
@@ -33,8 +33,8 @@ impl Consumer {
             self.committed_all = Instant::now();
             self.intake.checkpoint.hand_out_again();
         }
-        if let Some((offsets, commits)) = self.news()
-            && let Err(error) = offsets.commit(&commits, CommitMode::Async)
+        if let Some((committer, commits)) = self.news()
+            && let Err(error) = committer.commit(&commits, CommitMode::Async)
         {
             self.intake.checkpoint.hand_out_again();
             warn!(
@@ -48,9 +48,9 @@ impl Consumer {
     /// and waits for the broker's answer, aside: librdkafka blocks for it.
     pub(super) fn commit_in_full(&mut self) -> Option<LocalBoxFuture<'static, ()>> {
         self.intake.checkpoint.hand_out_again();
-        let (offsets, commits) = self.news()?;
+        let (committer, commits) = self.news()?;
         let commit =
-            tokio::task::spawn_blocking(move || offsets.commit(&commits, CommitMode::Sync));
+            tokio::task::spawn_blocking(move || committer.commit(&commits, CommitMode::Sync));
         Some(Box::pin(async move {
             match commit.await {
                 Ok(Ok(())) => {}

@@ -8,7 +8,7 @@ use crate::replay::account::ledger::Fate;
 use crate::replay::intake::file_order::OutOfOrder;
 use crate::replay::intake::lines::Line;
 use crate::replay::work::Position;
-use crate::source::SourceError;
+use crate::source::files::FileError;
 
 impl Consumer {
     /// A payload that holds no record.
@@ -23,9 +23,9 @@ impl Consumer {
         // Of a topic the next record may come from elsewhere; of a file all others are alike.
         let of_all =
             matches!(malformed, Malformed::ColumnOrder { .. } | Malformed::Delimiter { .. });
-        if of_all && self.offsets.is_none() {
+        if of_all && self.committer.is_none() {
             let (place, malformed) = (self.names.place(at), malformed.clone());
-            self.failed(SourceError::Columns { place, malformed });
+            self.failed(FileError::Columns { place, malformed }.into());
         }
     }
 
@@ -56,7 +56,7 @@ impl Consumer {
         if let Some(OutOfOrder { first, second, why }) = found {
             let name = |index| self.names.file(index).to_owned();
             let (first, second) = (name(first), name(second));
-            self.failed(SourceError::OutOfOrder { first, second, why });
+            self.failed(FileError::OutOfOrder { first, second, why }.into());
         }
     }
 }

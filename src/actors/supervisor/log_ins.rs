@@ -39,9 +39,7 @@ impl Supervisor {
     /// Before the session gets the statement, and before any log-in that comes behind it.
     pub(super) fn note_login_change(&mut self, work: &Work) {
         self.log_ins.note_change(work.seq, work.session);
-        if let Some(around) = &self.around {
-            around.log_in_gate.is_guarded.store(true, Ordering::Relaxed);
-        }
+        self.around.log_in_gate.is_guarded.store(true, Ordering::Relaxed);
     }
 
     /// Lets sessions log in that need not wait any longer; with `retry` also those that were refused.
@@ -49,8 +47,7 @@ impl Supervisor {
         if !self.log_ins.has_waiting() {
             return;
         }
-        let Some(around) = &self.around else { return };
-        let gate = &around.log_in_gate;
+        let gate = &self.around.log_in_gate;
         // Before it looks: a session tells when a statement ends behind that.
         gate.has_waiting.store(true, Ordering::Relaxed);
         let sessions = &self.sessions;
@@ -68,8 +65,7 @@ impl Supervisor {
             }
         }
         self.let_change(retry);
-        let Some(around) = &self.around else { return };
-        let gate = &around.log_in_gate;
+        let gate = &self.around.log_in_gate;
         gate.has_waiting.store(self.log_ins.has_waiting(), Ordering::Relaxed);
         gate.is_guarded.store(self.log_ins.has_changes(), Ordering::Relaxed);
     }
@@ -182,13 +178,11 @@ impl Handler<VacateDatabase> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, vacate: VacateDatabase, _: &mut Self::Context) {
-        if let Some(around) = &self.around {
-            let known = around.known_login.get();
-            if known.is_some_and(|login| login.database == vacate.database) {
-                around.known_login_vacated.notify_one();
-            }
-            around.sequencer.do_send(vacate.clone());
+        let known = self.around.known_login.get();
+        if known.is_some_and(|login| login.database == vacate.database) {
+            self.around.known_login_vacated.notify_one();
         }
+        self.around.sequencer.do_send(vacate.clone());
         let VacateDatabase { database, session, succeeded } = vacate;
         for (other, entry) in &mut self.sessions {
             // Whoever has something to do keeps its connection, and gets it done.

@@ -39,7 +39,7 @@ impl Handler<ProbeStall> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, look: ProbeStall, ctx: &mut Self::Context) {
-        let Some(around) = &self.around else { return };
+        let around = &self.around;
         if self.draining || around.outage.last_failure().is_some() {
             // That the target is away is told elsewhere.
             return;
@@ -86,8 +86,6 @@ impl Handler<GiveUpHeads> for Supervisor {
                 Remedy::None | Remedy::GoWithoutCatalog(_) => {}
             }
         }
-        if let Some(around) = &self.around {
-            around.sequencer.do_send(GiveUpHeads(remedies));
-        }
+        self.around.sequencer.do_send(GiveUpHeads(remedies));
     }
 }

@@ -3,7 +3,7 @@ use std::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::actors::admission::{Admission, Pressure};
-use crate::actors::messages::{Fatal, Progress};
+use crate::actors::messages::{Fatal, Progress, ReadOn};
 use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::actors::target_reachability::TargetReachability;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
@@ -66,6 +66,12 @@ impl Handler<Fatal> for Above {
     fn handle(&mut self, fatal: Fatal, _: &mut Self::Context) {
         panic!("{fatal:?}");
     }
+}
+
+impl Handler<ReadOn> for Above {
+    type Result = ();
+
+    fn handle(&mut self, _: ReadOn, _: &mut Self::Context) {}
 }
 
 /// The queries that came, each with the number of its connection.
@@ -195,6 +201,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
             observer: None,
             pressure: pressure.clone(),
             outage: Arc::new(TargetReachability::new(health.clone())),
+            read_on: upwards.clone().recipient(),
         },
         backends.clone(),
         health.clone(),
@@ -202,25 +209,11 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         PanicGuard::new("sequencer", fatal.clone()),
     );
     let sequencer = sequencer.start();
-    let supervisor = Supervisor::new(
-        SupervisorSettings {
-            sessions: SessionSettings {
-                depth: 16,
-                takes_turns: false,
-                replay_cancels: false,
-                read_only: false,
-            },
-            idle_timeout: None,
-        },
-        Vec::new(),
-        health.clone(),
-        overview,
-        PanicGuard::new("supervisor", fatal.clone()),
-    );
-    let supervisor = supervisor.start();
+    let context = Context::<Supervisor>::new();
+    let supervisor = context.address();
     let vital = PanicGuard::new("admission", fatal.clone());
-    let admission = Admission::new(10, false, pressure.clone(), vital).start();
-    supervisor.do_send(SetSessionDeps(SessionDeps {
+    let admission = Admission::new(10, false, pressure.clone(), health.clone(), vital).start();
+    let sessions = SessionDeps {
         known_login: Arc::default(),
         known_login_vacated: Arc::default(),
         target,
@@ -234,8 +227,8 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         vacate: supervisor.clone().recipient(),
         log_in_gate: LogInGate::default(),
         ended: supervisor.clone().recipient(),
-        fatal,
-        outage: Arc::new(TargetReachability::new(health)),
+        fatal: fatal.clone(),
+        outage: Arc::new(TargetReachability::new(health.clone())),
         admission,
         pressure,
         statements: metrics::Statements::new(),
@@ -243,7 +236,23 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         spin: Duration::ZERO,
         began: Instant::now(),
         paced: false,
-    }));
+    };
+    context.run(Supervisor::new(
+        SupervisorSettings {
+            sessions: SessionSettings {
+                depth: 16,
+                takes_turns: false,
+                replay_cancels: false,
+                read_only: false,
+            },
+            idle_timeout: None,
+        },
+        sessions,
+        Vec::new(),
+        health.clone(),
+        overview,
+        PanicGuard::new("supervisor", fatal.clone()),
+    ));
 
     let texts = ["set a = 1", "insert 1", "begin", "insert 2", "hang"];
     let works = (1..).zip(texts).map(|(seq, sql)| work(seq, sql)).collect();

@@ -137,7 +137,7 @@ fn the_file_comes_after_the_command_line_and_every_variable_and_before_the_defau
     assert_eq!(host("", &[("PGHOST", "")]), "file");
     let config = resolve("--reset=false", &[], &file).expect("it is right");
     assert_eq!(config.replay.max_sessions, Some(7));
-    let crate::config::Source::Kafka(kafka) = config.source else { panic!("no topic") };
+    let crate::source::SourceSettings::Kafka(kafka) = config.source else { panic!("no topic") };
     assert_eq!((kafka.topic.as_str(), kafka.reset), ("pg", false));
 }
 
@@ -145,7 +145,7 @@ fn the_file_comes_after_the_command_line_and_every_variable_and_before_the_defau
 fn of_two_that_exclude_each_other_the_file_s_gives_way() {
     let topic = file("topic = 'pg'\nmap-db = ['a=b']\nidle-timeout = '5m'");
     let config = resolve("--input a.csv -d one -m 1000", &[], &topic).expect("it is right");
-    assert!(matches!(config.source, crate::config::Source::Files(_)));
+    assert!(matches!(config.source, crate::source::SourceSettings::Files(_)));
     assert_eq!(config.replay.identity.database("a"), "one");
     assert_eq!(config.replay.idle_timeout, Some(std::time::Duration::from_secs(1)));
     let warnings = config.warnings.join("\n");

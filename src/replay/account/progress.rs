@@ -5,7 +5,45 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::replay::account::bottleneck::Bound;
+
+/// How far a partition of a topic is, in offsets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PartitionProgress {
+    /// Its number.
+    pub partition: i32,
+    /// The offset that is read next.
+    pub position: i64,
+    /// The offset that a restart goes on from, where one was committed.
+    pub committed: Option<i64>,
+    /// The oldest offset that the partition holds.
+    pub low_watermark: i64,
+    /// One past the newest offset that can be read (in an open transaction: none), as of the last
+    /// second or so.
+    pub high_watermark: i64,
+    /// The first offset that was read.
+    #[serde(skip)]
+    pub start: i64,
+    /// Where a replay up to the end stops.
+    #[serde(skip)]
+    pub end: Option<i64>,
+}
+
+impl PartitionProgress {
+    /// How many records have not been read.
+    pub fn lag(&self) -> u64 {
+        u64::try_from(self.high_watermark - self.position).unwrap_or(0)
+    }
+
+    /// How many records have been read of how many, where there is an end.
+    pub fn extent(&self) -> Option<(u64, u64)> {
+        let from_start = |offset: i64| u64::try_from(offset - self.start).unwrap_or(0);
+        let end = self.end?;
+        Some((from_start(self.position.min(end)), from_start(end)))
+    }
+}
 
 /// A replay at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]

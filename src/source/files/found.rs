@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::FileError;
 use super::compression::Compression;
 use super::failed;
 use crate::pglog::{Encodings, Format, RecordReader};
 use crate::replay::intake::file_order::{FileFacts, OutOfOrder, Stretch, arrange};
-use crate::source::SourceError;
 use crate::source::split::{Splitter, begins_like_record};
 
 /// How much of a file's beginning and end is looked at.
@@ -42,9 +42,9 @@ impl LogFiles {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Io`] if one of them does not exist, can't be read or is a directory;
-    /// [`SourceError::OutOfOrder`] if they can't be parts of one log.
-    pub fn find(paths: &[PathBuf], format: Format) -> Result<Self, SourceError> {
+    /// [`FileError::Io`] if one of them does not exist, can't be read or is a directory;
+    /// [`FileError::OutOfOrder`] if they can't be parts of one log.
+    pub fn find(paths: &[PathBuf], format: Format) -> Result<Self, FileError> {
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
             files.push(LogFile::find(path).map_err(|source| failed(path, source))?);
@@ -58,7 +58,7 @@ impl LogFiles {
         }
         let order = arrange(&facts).map_err(|OutOfOrder { first, second, why }| {
             let name = |index: usize| files[index].name();
-            SourceError::OutOfOrder { first: name(first), second: name(second), why }
+            FileError::OutOfOrder { first: name(first), second: name(second), why }
         })?;
         let reordered = !order.is_sorted();
         let files = order.into_iter().map(|index| files[index].clone()).collect();

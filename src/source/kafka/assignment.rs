@@ -7,13 +7,15 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::warn;
 
+use super::TopicError;
+use super::committer::{Commit, CommitMode};
 use super::context::{Rebalance, answer, assign, unassign};
 use super::lookup::{self, Found};
-use super::offsets::{Commit, CommitMode, PartitionPosition};
 use super::settings::Start;
 use super::start::{InitialOffset, Partition, StartAt, start_offset};
 use super::{KafkaSource, RETRY, Reading, failed, offsets_of};
-use crate::source::{Event, Gap, Resume, SourceError};
+use crate::replay::account::progress::PartitionProgress;
+use crate::source::{Event, Gap, Resume};
 
 /// How often a partition that was assigned may be unknown to the broker that is asked.
 const TRIES: u32 = 10;
@@ -65,7 +67,7 @@ impl KafkaSource {
     }
 
     /// Asks the broker what has to be known, for as long as it takes.
-    pub(super) async fn ask(&mut self) -> Result<(), SourceError> {
+    pub(super) async fn ask(&mut self) -> Result<(), TopicError> {
         let mut tries = 0;
         while let Some(question) = self.question.clone() {
             let answer = self.answer.get_or_insert_with(|| {
@@ -105,7 +107,7 @@ impl KafkaSource {
     }
 
     /// Begins to read partitions that were assigned.
-    fn begin(&mut self, found: Vec<Found>) -> Result<(), SourceError> {
+    fn begin(&mut self, found: Vec<Found>) -> Result<(), TopicError> {
         let mut resumes = Vec::with_capacity(found.len());
         let mut lost = Vec::new();
         let mut fresh = Vec::new();
@@ -143,7 +145,7 @@ impl KafkaSource {
             let committed = committed.map(|(offset, _)| offset);
             let opened =
                 self.opened.entry(partition).or_insert(Opened { start: offset, target: high });
-            let position = PartitionPosition {
+            let position = PartitionProgress {
                 partition,
                 position: offset,
                 low_watermark: low,
@@ -164,7 +166,7 @@ impl KafkaSource {
         self.pause_again()?;
         self.joined = true;
         if !fresh.is_empty() {
-            self.offsets().commit(&fresh, CommitMode::Async)?;
+            self.committer().commit(&fresh, CommitMode::Async)?;
         }
         let through = resumes.iter().map(|resume| resume.partition);
         let through: Vec<i32> =
@@ -179,7 +181,7 @@ impl KafkaSource {
     ///
     /// librdkafka does not say which one it is and has stopped fetching it, so all are placed anew,
     /// where they were.
-    fn go_on(&mut self, found: &[Found]) -> Result<(), SourceError> {
+    fn go_on(&mut self, found: &[Found]) -> Result<(), TopicError> {
         for Found { partition, low, high, .. } in found {
             let Some(reading) = self.reading.get_mut(partition) else { continue };
             let start = start_offset(
@@ -214,8 +216,8 @@ impl KafkaSource {
         self.pause_again()
     }
 
-    fn stopped(&self, gap: Gap) -> SourceError {
-        SourceError::Gap { topic: self.settings.topic.clone(), gap }
+    fn stopped(&self, gap: Gap) -> TopicError {
+        TopicError::Gap { topic: self.settings.topic.clone(), gap }
     }
 
     /// Where a partition begins without a committed offset. One that the topic did not have when we
@@ -230,7 +232,7 @@ impl KafkaSource {
     }
 
     /// Pauses, after an assignment, what had been paused.
-    fn pause_again(&self) -> Result<(), SourceError> {
+    fn pause_again(&self) -> Result<(), TopicError> {
         let list = self.list(|reading| self.paused || reading.through || reading.held_back)?;
         self.client.pause(&list).map_err(failed("pause fetching"))
     }

@@ -14,10 +14,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
-use super::offsets::Positions;
+use super::TopicError;
+use super::committer::Positions;
 use super::settings::KafkaSettings;
 use super::throttle::Throttle;
-use crate::source::SourceError;
 
 /// Keeps what librdkafka says until it is asked for.
 #[derive(Debug, Default)]
@@ -58,17 +58,17 @@ impl ReportedError {
     ///
     /// Refused credentials end it only while `connecting`: a broker that once took them may refuse
     /// them for a moment while it starts.
-    pub(crate) fn fatal(&self, settings: &KafkaSettings, connecting: bool) -> Option<SourceError> {
+    pub(crate) fn fatal(&self, settings: &KafkaSettings, connecting: bool) -> Option<TopicError> {
         use RDKafkaErrorCode as Code;
         let reason = self.reason.clone();
         match self.code {
-            Code::UnknownTopicOrPartition | Code::UnknownTopic => Some(SourceError::UnknownTopic {
+            Code::UnknownTopicOrPartition | Code::UnknownTopic => Some(TopicError::UnknownTopic {
                 topic: settings.topic.clone(),
                 brokers: settings.brokers.join(","),
             }),
             Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed => Some(SourceError::Authorization {
+            | Code::ClusterAuthorizationFailed => Some(TopicError::Authorization {
                 topic: settings.topic.clone(),
                 group_id: settings.group_id.clone(),
                 reason,
@@ -78,10 +78,10 @@ impl ReportedError {
             | Code::UnsupportedSASLMechanism
                 if connecting =>
             {
-                Some(SourceError::Authentication { reason })
+                Some(TopicError::Authentication { reason })
             }
             Code::SSL if connecting && reason.contains("certificate verify failed") => {
-                Some(SourceError::Authentication { reason })
+                Some(TopicError::Authentication { reason })
             }
             _ => None,
         }

@@ -9,9 +9,9 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::TopicError;
 use super::context::{Context, ReportedError};
 use super::settings::{KafkaSettings, Start};
-use crate::source::SourceError;
 
 /// How long one question may take. Short, since a runtime that ends waits for it.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -115,7 +115,7 @@ pub(crate) fn give_up_or_warn(
     error: KafkaError,
     settings: &KafkaSettings,
     context: &Context,
-) -> Result<(), SourceError> {
+) -> Result<(), TopicError> {
     let reason = error.to_string();
     let code = error.rdkafka_error_code();
     if let Some(code) = code {

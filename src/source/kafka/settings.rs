@@ -8,8 +8,8 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::error::KafkaError;
 
+use super::TopicError;
 use super::context::Context;
-use crate::source::SourceError;
 
 /// Which topic is read, and how.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub enum Start {
 /// What to do where the topic no longer holds what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnGap {
-    /// End with [`SourceError::Gap`].
+    /// End with [`TopicError::Gap`].
     Stop,
     /// Go on from the oldest record, and say so by [`Event::Lost`](crate::source::Event::Lost).
     Continue,
@@ -87,13 +87,13 @@ const SET_BY_BROKER: &[&str] = &["partition.assignment.strategy", "session.timeo
 
 impl KafkaSettings {
     /// A client that is configured so and not yet connected.
-    pub(crate) fn client(&self) -> Result<StreamConsumer<Context>, SourceError> {
+    pub(crate) fn client(&self) -> Result<StreamConsumer<Context>, TopicError> {
         StreamConsumer::from_config_and_context(&self.configuration()?, Context::default())
             .map_err(|error| self.refused(error))
     }
 
     /// A client that asks brokers about topics, and neither reads nor writes.
-    pub(crate) fn admin(&self) -> Result<AdminClient<Context>, SourceError> {
+    pub(crate) fn admin(&self) -> Result<AdminClient<Context>, TopicError> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers.join(","));
         let connection = |key: &str| {
@@ -106,7 +106,7 @@ impl KafkaSettings {
             .map_err(|error| self.refused(error))
     }
 
-    fn configuration(&self) -> Result<ClientConfig, SourceError> {
+    fn configuration(&self) -> Result<ClientConfig, TopicError> {
         let mut config = ClientConfig::new();
         // By itself rdkafka asks the `log` crate, which knows nothing of our filter.
         let debug = tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG);
@@ -126,7 +126,7 @@ impl KafkaSettings {
             let key = key.trim();
             let fixed = FIXED.iter().find(|(fixed, ..)| *fixed == key);
             if let Some((_, fixed, why)) = fixed.filter(|(_, fixed, _)| fixed != value) {
-                return Err(SourceError::BadProperty {
+                return Err(TopicError::BadProperty {
                     key: key.to_owned(),
                     reason: format!("has to be {fixed}: {why}"),
                 });
@@ -143,11 +143,11 @@ impl KafkaSettings {
     }
 
     /// librdkafka's reasons quote values.
-    fn refused(&self, error: KafkaError) -> SourceError {
+    fn refused(&self, error: KafkaError) -> TopicError {
         let (key, reason) = match error {
             KafkaError::ClientConfig(_, reason, key, _) => (key, reason),
             KafkaError::ClientCreation(reason) => ("(several)".to_owned(), reason),
-            source => return SourceError::Kafka { action: "set up the Kafka client", source },
+            source => return TopicError::Client { action: "set up the Kafka client", source },
         };
         let secrets = self.properties.iter().filter(|(key, _)| is_secret(key));
         let secret = |reason: String, value: &String| match value.is_empty() {
@@ -155,7 +155,7 @@ impl KafkaSettings {
             false => reason.replace(value.as_str(), "…"),
         };
         let reason = secrets.map(|(_, value)| value).fold(reason, secret);
-        SourceError::BadProperty { key, reason }
+        TopicError::BadProperty { key, reason }
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn an_unknown_property_is_named() {
         let error = with(&[("no.such", "x")]).client().err().expect("refused");
-        assert!(matches!(&error, SourceError::BadProperty { key, .. } if key == "no.such"));
+        assert!(matches!(&error, TopicError::BadProperty { key, .. } if key == "no.such"));
     }
 
     #[test]

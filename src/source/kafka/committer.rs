@@ -14,8 +14,10 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use tracing::debug;
 
+use super::TopicError;
 use super::context::Context;
-use crate::source::{Extent, SourceError};
+use crate::replay::account::progress::PartitionProgress;
+use crate::source::Extent;
 
 /// How long the broker may take to say where a partition ends.
 const ENDS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,41 +34,13 @@ pub struct Commit {
     pub metadata: String,
 }
 
-/// How far a partition is, as known without asking the broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartitionPosition {
-    /// The Kafka partition.
-    pub partition: i32,
-    /// The offset that is handed out next.
-    pub position: i64,
-    /// The oldest offset that the partition holds.
-    pub low_watermark: i64,
-    /// One past the newest offset that can be read (in an open transaction: none), as of the last
-    /// second or so. `high_watermark - position` is the lag in records.
-    pub high_watermark: i64,
-    /// What the group committed, if anything, as of the last second or so.
-    pub committed: Option<i64>,
-    /// The first offset that was read.
-    pub start: i64,
-    /// Where `until_end` stops.
-    pub end: Option<i64>,
-}
-
-impl PartitionPosition {
-    fn extent(&self) -> Option<Extent> {
-        let from_start = |offset: i64| u64::try_from(offset - self.start).unwrap_or(0);
-        let end = self.end?;
-        Some(Extent { read: from_start(self.position.min(end)), total: from_start(end) })
-    }
-}
-
 /// The positions of the partitions that are being read.
 #[derive(Debug, Default)]
-pub(crate) struct Positions(Mutex<BTreeMap<i32, PartitionPosition>>);
+pub(crate) struct Positions(Mutex<BTreeMap<i32, PartitionProgress>>);
 
 impl Positions {
     /// Runs `f` on them. A panic elsewhere leaves nothing half done, so poison is no reason to stop.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, PartitionPosition>) -> T) -> T {
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, PartitionProgress>) -> T) -> T {
         f(&mut self.0.lock())
     }
 }
@@ -74,18 +48,18 @@ impl Positions {
 /// Commits offsets and tells positions; cheap to clone. The consumer stays in its group for as long
 /// as one of these lives.
 #[derive(Clone)]
-pub struct Offsets {
+pub struct Committer {
     client: Arc<StreamConsumer<Context>>,
     topic: Arc<str>,
 }
 
-impl fmt::Debug for Offsets {
+impl fmt::Debug for Committer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Offsets").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("Committer").field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 
-impl Offsets {
+impl Committer {
     pub(super) fn new(client: Arc<StreamConsumer<Context>>, topic: Arc<str>) -> Self {
         Self { client, topic }
     }
@@ -98,10 +72,10 @@ impl Offsets {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Kafka`] if the commit could not be begun or, with `Sync`, was refused: after a
+    /// [`TopicError::Client`] if the commit could not be begun or, with `Sync`, was refused: after a
     /// rebalance that took the partitions away, for example.
-    pub fn commit(&self, commits: &[Commit], mode: CommitMode) -> Result<(), SourceError> {
-        let failed = |source| SourceError::Kafka { action: "commit offsets", source };
+    pub fn commit(&self, commits: &[Commit], mode: CommitMode) -> Result<(), TopicError> {
+        let failed = |source| TopicError::Client { action: "commit offsets", source };
         let mut list = TopicPartitionList::with_capacity(commits.len());
         for commit in commits {
             let mut entry = list.add_partition(&self.topic, commit.partition);
@@ -120,14 +94,14 @@ impl Offsets {
 
     /// How far every assigned partition is. Never blocks: watermarks are those of the last fetch, up
     /// to a second old, or of [`look_at_ends`](Self::look_at_ends).
-    pub fn positions(&self) -> Vec<PartitionPosition> {
+    pub fn positions(&self) -> Vec<PartitionProgress> {
         self.client.context().positions.with(|positions| positions.values().copied().collect())
     }
 
     /// Asks the broker where the partitions begin and end: nothing else tells while fetching is
     /// paused. Blocks, for some seconds where the broker is away.
     pub fn look_at_ends(&self) {
-        for PartitionPosition { partition, .. } in self.positions() {
+        for PartitionProgress { partition, .. } in self.positions() {
             match self.client.fetch_watermarks(&self.topic, partition, ENDS_TIMEOUT) {
                 Ok((oldest, end)) => self.client.context().positions.with(|positions| {
                     if let Some(position) = positions.get_mut(&partition) {
@@ -144,6 +118,7 @@ impl Offsets {
     /// an end; `None` also before a partition is assigned.
     pub fn extent(&self) -> Option<Extent> {
         let extents = self.positions().into_iter().filter_map(|at| at.extent());
-        extents.reduce(|sum, of| Extent { read: sum.read + of.read, total: sum.total + of.total })
+        let sum = extents.reduce(|sum, of| (sum.0 + of.0, sum.1 + of.1));
+        sum.map(|(read, total)| Extent { read, total })
     }
 }

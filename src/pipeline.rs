@@ -1,0 +1,328 @@
+//! The actors of a running replay, and what runs beside them: started as one, stopped upstream first.
+
+mod round_trip;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tracing::warn;
+
+use self::round_trip::Measuring;
+use crate::actors::admission::{Admission, Pressure};
+use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream};
+use crate::actors::load::Threads;
+use crate::actors::messages::{Drain, Fatal, Stop};
+use crate::actors::overview::Overview;
+use crate::actors::panic_guard::PanicGuard;
+use crate::actors::sequencer::{Sequencer, SequencerSettings};
+use crate::actors::session::SessionDeps;
+use crate::actors::supervisor::{LogInGate, Supervisor, SupervisorSettings};
+use crate::actors::target_reachability::TargetReachability;
+use crate::config::{Config, DeadLetter};
+use crate::health::{Condition, Health};
+use crate::metrics;
+use crate::pglog::{Encodings, RecordReader};
+use crate::postgres::{Login, Target};
+use crate::probe::{self, Probe, ProbeError};
+use crate::replay::account::policy::Tally;
+use crate::replay::order::backends::Backends;
+use crate::replay::report::Shapes;
+use crate::replay::session::SessionSettings;
+use crate::replay::settings::Order;
+use crate::source::dead_letters::{DeadLetterError, DeadLetters};
+use crate::source::{Opened, SourceError, SourceSettings};
+
+/// What the actors account to and are seen by. Cheap to clone: what it holds is shared.
+#[derive(Debug, Clone)]
+pub(crate) struct Telemetry {
+    /// Whether the process is well.
+    pub health: Health,
+    /// What became of the records.
+    pub tally: Arc<Mutex<Tally>>,
+    /// The same by query shape.
+    pub shapes: Arc<Mutex<Shapes>>,
+    /// What the status page shows.
+    pub overview: Arc<Overview>,
+}
+
+/// A running replay.
+pub(crate) struct Pipeline {
+    consumer: Addr<Consumer>,
+    downstream: Option<Downstream>,
+    done: oneshot::Receiver<()>,
+    _round_trip: Option<Measuring>,
+}
+
+/// Why a replay could not begin.
+#[derive(Debug)]
+pub(crate) enum StartFailure {
+    Target(String),
+    Source(SourceError),
+    Other(anyhow::Error),
+}
+
+impl From<ProbeError> for StartFailure {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Target(reason) => Self::Target(reason),
+            ProbeError::Other(error) => Self::Other(error),
+        }
+    }
+}
+
+impl From<SourceError> for StartFailure {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+/// A target that was reached.
+struct Reached {
+    target: Target,
+    probe: Probe,
+    outage: Arc<TargetReachability>,
+}
+
+impl Pipeline {
+    /// Finds the input, reaches the target, opens the input, and starts the actors. `fatal` hears
+    /// what the replay can't go on after.
+    ///
+    /// # Errors
+    ///
+    /// What waiting does not mend; a target that can't be reached within `--connect-timeout`.
+    pub async fn start(
+        config: &Config,
+        telemetry: &Telemetry,
+        fatal: Recipient<Fatal>,
+    ) -> Result<Self, StartFailure> {
+        // What is wrong with a file is told before anything is waited for.
+        let found = config.source.find(config.replay.format)?;
+        let reached = match config.replay.dry_run {
+            true => {
+                telemetry.health.target(Condition::Unused);
+                None
+            }
+            false => Some(reach(config, &telemetry.health).await?),
+        };
+        let opened = found.open().await?;
+        if opened.committer.is_none() {
+            telemetry.health.source(Condition::Connected);
+        }
+        let dead_letters = dead_letters(config).map_err(|e| StartFailure::Other(e.into()))?;
+        let starting = Starting {
+            config,
+            telemetry,
+            fatal,
+            threads: Threads::default(),
+            began: Instant::now(),
+        };
+        Ok(starting.actors(opened, dead_letters, reached))
+    }
+
+    /// Resolves when everything has been read and has ended.
+    pub async fn wait(&mut self) {
+        // A consumer that is gone has said why.
+        let _ = (&mut self.done).await;
+    }
+
+    /// Stops upstream first: no new statements, then no sessions, then the last offsets.
+    pub async fn stop(&self, patience: Duration) {
+        // An actor that is gone has nothing left to stop.
+        let _ = self.consumer.send(Stop).await;
+        if let Some(downstream) = &self.downstream {
+            let drained = downstream.supervisor.send(Drain);
+            if tokio::time::timeout(patience, drained).await.is_err() {
+                warn!(
+                    "statements still ran after {patience:?} (--shutdown-timeout): the target rolls \
+                     them back, and the next start repeats them"
+                );
+            }
+        }
+        let _ = self.consumer.send(CommitNow).await;
+    }
+}
+
+/// Waits until the target can be reached, and finds out what it can tell.
+async fn reach(config: &Config, health: &Health) -> Result<Reached, StartFailure> {
+    let target = Target::new(config.target.clone())
+        .map_err(|error| StartFailure::Target(error.to_string()))?;
+    let outage = Arc::new(TargetReachability::new(health.clone()));
+    let probe = probe::probe_in_time(&target, config, &outage).await?;
+    Ok(Reached { target, probe, outage })
+}
+
+fn dead_letters(config: &Config) -> Result<Option<DeadLetters>, DeadLetterError> {
+    match (&config.dead_letter, &config.source) {
+        (None, _) => Ok(None),
+        (Some(DeadLetter::File(path)), _) => DeadLetters::to_file(path).map(Some),
+        (Some(DeadLetter::Topic(topic)), SourceSettings::Kafka(kafka)) => {
+            DeadLetters::to_topic(topic, &kafka.brokers, &kafka.properties).map(Some)
+        }
+        // The configuration refuses a topic without brokers.
+        (Some(DeadLetter::Topic(_)), SourceSettings::Files(_)) => Ok(None),
+    }
+}
+
+/// What all actors are started with.
+struct Starting<'a> {
+    config: &'a Config,
+    telemetry: &'a Telemetry,
+    fatal: Recipient<Fatal>,
+    threads: Threads,
+    began: Instant,
+}
+
+impl Starting<'_> {
+    fn actors(
+        self,
+        opened: Opened,
+        dead_letters: Option<DeadLetters>,
+        reached: Option<Reached>,
+    ) -> Pipeline {
+        self.threads.add_this();
+        let settings = Arc::new(self.config.replay.clone());
+        // Each actor has its address before it exists, so that all can be made knowing each other.
+        let context = Context::<Consumer>::new();
+        let mut encodings = Encodings::default();
+        let mut downstream = None;
+        let mut round_trip = None;
+        if let Some(mut reached) = reached {
+            encodings = std::mem::take(&mut reached.probe.encodings);
+            let (started, measuring) = self.downstream(reached, &context.address());
+            downstream = Some(started);
+            round_trip = Some(measuring);
+        }
+        let (done_sender, done) = oneshot::channel();
+        let Opened { source, names, committer } = opened;
+        let consumer = Consumer::new(ConsumerParts {
+            source,
+            names,
+            committer,
+            reader: RecordReader::new(settings.format, encodings),
+            dead_letters,
+            settings,
+            began: self.began,
+            downstream: downstream.clone(),
+            tally: self.telemetry.tally.clone(),
+            shapes: self.telemetry.shapes.clone(),
+            fatal: self.fatal,
+            done: done_sender,
+            health: self.telemetry.health.clone(),
+            overview: self.telemetry.overview.clone(),
+            threads: self.threads,
+        });
+        Pipeline { consumer: context.run(consumer), downstream, done, _round_trip: round_trip }
+    }
+
+    /// Starts what replays, and what measures the way to the target beside it.
+    fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Measuring) {
+        let Reached { target, probe, outage } = reached;
+        let settings = &self.config.replay;
+        let pressure = Pressure::default();
+        let backends = Arc::new(Backends::default());
+        let known_login: Arc<OnceLock<Arc<Login>>> = Arc::default();
+        if let Some(login) = &probe.login {
+            known_login.get_or_init(|| Arc::new(login.clone()));
+        }
+        let vacated: Arc<Notify> = Arc::default();
+        let measuring = round_trip::measure(
+            target.clone(),
+            known_login.clone(),
+            pressure.clone(),
+            vacated.clone(),
+            self.telemetry.shapes.clone(),
+            outage.clone(),
+        );
+        let sequencer = Sequencer::new(
+            SequencerSettings {
+                order: settings.order,
+                is_paced: settings.pace.is_some(),
+                stall_check: settings.stall_check,
+                patience: settings.patience_with_silence(),
+                target: target.clone(),
+                observer: probe.login,
+                pressure: pressure.clone(),
+                outage: outage.clone(),
+                read_on: consumer.clone().recipient(),
+            },
+            backends.clone(),
+            self.telemetry.health.clone(),
+            self.telemetry.overview.clone(),
+            self.guard("sequencer"),
+        )
+        .start();
+        let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
+        let one_by_one = settings.order == Order::Serial;
+        let admission = Admission::new(
+            limit,
+            one_by_one,
+            pressure.clone(),
+            self.telemetry.health.clone(),
+            self.guard("admission"),
+        )
+        .start();
+        let context = Context::<Supervisor>::new();
+        let supervisor = context.address();
+        let takes_turns = settings.order != Order::Session;
+        let sessions = SessionDeps {
+            target,
+            backends: backends.clone(),
+            snapshots: Arc::default(),
+            sequencer: sequencer.clone(),
+            progress: consumer.clone().recipient(),
+            admission,
+            pressure,
+            gone: supervisor.clone().recipient(),
+            log_ins: supervisor.clone().recipient(),
+            changes: supervisor.clone().recipient(),
+            vacate: supervisor.clone().recipient(),
+            log_in_gate: LogInGate::default(),
+            ended: supervisor.recipient(),
+            known_login,
+            known_login_vacated: vacated,
+            fatal: self.fatal.clone(),
+            outage,
+            statements: metrics::Statements::new(),
+            takes_turns,
+            spin: settings.spin,
+            began: self.began,
+            paced: settings.pace.is_some(),
+        };
+        let supervisor = Supervisor::new(
+            SupervisorSettings {
+                sessions: SessionSettings {
+                    depth: settings.pipeline,
+                    takes_turns,
+                    replay_cancels: settings.replay_cancels,
+                    read_only: self.config.target.read_only,
+                },
+                idle_timeout: settings.idle_timeout,
+            },
+            sessions,
+            self.session_threads(),
+            self.telemetry.health.clone(),
+            self.telemetry.overview.clone(),
+            self.guard("supervisor"),
+        );
+        let downstream = Downstream { supervisor: context.run(supervisor), sequencer, backends };
+        (downstream, measuring)
+    }
+
+    fn guard(&self, actor: &'static str) -> PanicGuard {
+        PanicGuard::new(actor, self.fatal.clone())
+    }
+
+    /// The threads for sessions beside this one.
+    fn session_threads(&self) -> Vec<ArbiterHandle> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let one_more = |_| {
+            let (arbiter, threads) = (Arbiter::new().handle(), self.threads.clone());
+            arbiter.spawn_fn(move || threads.add_this());
+            arbiter
+        };
+        (1..self.config.replay.threads(cores)).map(one_more).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! What keeps a topic from being read.
+
+use rdkafka::error::KafkaError;
+
+use crate::source::Gap;
+
+/// What keeps a topic from being read. Whatever may pass by itself (an unreachable broker, a leader
+/// election) is not among these: it is logged and tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// The topic does not exist, or no longer.
+    #[error("there is no topic {topic} at {brokers}")]
+    UnknownTopic {
+        /// The topic's name.
+        topic: String,
+        /// The brokers that were asked.
+        brokers: String,
+    },
+    /// The broker did not accept our credentials, or we not its certificate.
+    #[error("authentication with Kafka failed: {reason}")]
+    Authentication {
+        /// librdkafka's words; they name the broker and never a password.
+        reason: String,
+    },
+    /// The broker knows us and does not let us read the topic or use the consumer group.
+    #[error("Kafka does not allow reading topic {topic} as group {group_id}: {reason}")]
+    Authorization {
+        /// The topic's name.
+        topic: String,
+        /// The consumer group.
+        group_id: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// The records that come next are no longer (or not yet) in the topic.
+    #[error("topic {topic}, {gap}; `--on-gap continue` goes on from the oldest record")]
+    Gap {
+        /// The topic's name.
+        topic: String,
+        /// What is missing.
+        gap: Gap,
+    },
+    /// librdkafka does not take a property, or kreplay can't do its work with it.
+    #[error("Kafka property {key}: {reason}")]
+    BadProperty {
+        /// The property's name.
+        key: String,
+        /// Why not; never the value of a secret.
+        reason: String,
+    },
+    /// librdkafka failed in a way that it does not recover from.
+    #[error("can't {action}: {source}")]
+    Client {
+        /// What was being done.
+        action: &'static str,
+        /// librdkafka's error.
+        source: KafkaError,
+    },
+}
