@@ -9,13 +9,14 @@ use actix::prelude::*;
 use tracing::{debug, warn};
 
 use super::messages::{
-    AcquireConnection, BecameIdle, KeepConnection, Refused, ReleaseConnection, SharedSession, Turn,
+    AcquireConnection, BecameIdle, KeepConnection, Refused, ReleaseConnection, Turn,
 };
 use super::panic_guard::PanicGuard;
 use crate::health::{Health, MonitoredActor};
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::replay::order::permits::{ConnectionState, Permits, Quiet, Step};
+use crate::replay::session::SessionCell;
 
 /// Knows who has a connection and who waits for one.
 pub struct Admission {
@@ -36,7 +37,7 @@ pub struct Admission {
 }
 
 struct Member {
-    state: SharedSession,
+    cell: SessionCell,
     turns: Recipient<Turn>,
 }
 
@@ -179,7 +180,7 @@ const GONE: ConnectionState = ConnectionState {
 
 impl Member {
     fn connection_state(&self) -> ConnectionState {
-        self.state.lock().connection_state()
+        self.cell.view().connection_state()
     }
 }
 
@@ -197,13 +198,13 @@ impl Handler<AcquireConnection> for Admission {
     type Result = ();
 
     fn handle(&mut self, admit: AcquireConnection, _: &mut Self::Context) {
-        let AcquireConnection { session, needed_by, state, turns } = admit;
+        let AcquireConnection { session, needed_by, cell, turns } = admit;
         match needed_by {
             Some(seq) => self.permits.want(session, seq),
             None if self.permits.take_spare(session) => turns.do_send(Turn::Connect),
             None => return turns.do_send(Turn::NoneToSpare),
         }
-        self.sessions.insert(session, Member { state, turns });
+        self.sessions.insert(session, Member { cell, turns });
         // Nothing that was asked to move has moved.
         self.go_on(Quiet::Not);
     }

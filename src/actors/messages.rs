@@ -1,6 +1,5 @@
 //! What crosses mailboxes.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +11,9 @@ use crate::replay::account::ledger::Fate;
 use crate::replay::intake::Delivery;
 use crate::replay::order::Start;
 use crate::replay::order::wait_chain::{Remedy, Stall, Waiter};
-use crate::replay::session::{Ended, Session};
+use crate::replay::session::{Ended, SessionCell};
 use crate::replay::work::{Position, Seq, Work};
 use crate::sql::AlteredLogins;
-
-/// A session's decisions, shared between its actor, the supervisor (which builds a new actor around
-/// them if one panics) and the sequencer (which looks at what it would do next). A std mutex, held
-/// for a step and never over an await.
-pub type SharedSession = Arc<Mutex<Session>>;
 
 /// Consumer → supervisor: what came, in the order of the log.
 #[derive(Debug, Message)]
@@ -161,7 +155,7 @@ pub struct AcquireConnection {
     /// The place of the statement that it is for; `None`: if there is one to spare.
     pub needed_by: Option<Seq>,
     /// Its decisions.
-    pub state: SharedSession,
+    pub cell: SessionCell,
     /// Where it is told.
     pub turns: Recipient<Turn>,
 }
@@ -250,7 +244,7 @@ pub struct Connected {
     /// The process id of its backend on the target.
     pub backend: i32,
     /// Its decisions.
-    pub state: SharedSession,
+    pub cell: SessionCell,
     /// Where it takes turns.
     pub turns: Recipient<Turn>,
     /// Who it is on the target.

@@ -7,7 +7,6 @@ mod stalls;
 mod turns;
 mod withdrawing;
 
-use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +20,8 @@ use withdrawing::Withdrawing;
 
 use super::admission::Pressure;
 use super::messages::{
-    Arrived, Ask, BreakStall, Connected, Disconnected, Finished, InputEnded, Left, ReadOn,
-    SharedSession, Turn, VacateDatabase,
+    Arrived, Ask, BreakStall, Connected, Disconnected, Finished, InputEnded, Left, ReadOn, Turn,
+    VacateDatabase,
 };
 use super::overview::Overview;
 use super::panic_guard::PanicGuard;
@@ -32,7 +31,7 @@ use crate::pglog::SessionId;
 use crate::postgres::{Login, Target};
 use crate::replay::order::backends::Backends;
 use crate::replay::order::{Order, Start};
-use crate::replay::session::Session;
+use crate::replay::session::{self, SessionCell};
 use crate::replay::settings;
 
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
@@ -78,14 +77,14 @@ pub struct SequencerSettings {
 
 struct Connection {
     backend: i32,
-    state: SharedSession,
+    cell: SessionCell,
     turns: Recipient<Turn>,
     login: Arc<Login>,
 }
 
 impl Connection {
-    fn state(&self) -> MutexGuard<'_, Session> {
-        self.state.lock()
+    fn view(&self) -> session::View<'_> {
+        self.cell.view()
     }
 }
 
@@ -189,12 +188,12 @@ impl Handler<Connected> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, connected: Connected, _: &mut Self::Context) {
-        let Connected { session, backend, state, turns, login } = connected;
+        let Connected { session, backend, cell, turns, login } = connected;
         self.settings.observer.get_or_insert_with(|| Login {
             application_name: "kreplay".to_owned(),
             ..(*login).clone()
         });
-        self.sessions.insert(session, Connection { backend, state, turns, login });
+        self.sessions.insert(session, Connection { backend, cell, turns, login });
     }
 }
 

@@ -12,7 +12,6 @@ mod requests;
 mod rewriting;
 mod wait_state;
 
-use parking_lot::MutexGuard;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -28,8 +27,7 @@ use self::rewriting::Outgoing;
 use super::admission::{Admission, Pressure};
 use super::messages::{
     Ask, AskChange, AskEarlyEnd, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress,
-    ReleaseConnection, Settlement, SharedSession, StatementsEnded, Turn, VacateDatabase, Wake,
-    Withdrawn,
+    ReleaseConnection, Settlement, StatementsEnded, Turn, VacateDatabase, Wake, Withdrawn,
 };
 use super::sequencer::Sequencer;
 use super::spin;
@@ -47,7 +45,9 @@ use crate::replay::order::backends::Backends;
 use crate::replay::pace::Moment;
 use crate::replay::session::request::{Request, Took};
 use crate::replay::session::snapshots::Snapshots;
-use crate::replay::session::{Answer, Answered, Closing, Leave, Next, RunAgain, Session};
+use crate::replay::session::{
+    Answer, Answered, Closing, Driver, Leave, Next, RunAgain, SessionCell,
+};
 use crate::replay::work::{Seq, Work};
 
 /// What all sessions share.
@@ -137,7 +137,7 @@ pub struct SessionActor {
     /// Which of the session's actors this is.
     number: u64,
     login: Arc<Login>,
-    state: SharedSession,
+    cell: SessionCell,
     around: SessionDeps,
     connection: Option<Connection>,
     phase: Phase,
@@ -213,14 +213,14 @@ impl SessionActor {
         id: SessionId,
         number: u64,
         login: Arc<Login>,
-        state: SharedSession,
+        cell: SessionCell,
         around: SessionDeps,
     ) -> Self {
         Self {
             id,
             number,
             login,
-            state,
+            cell,
             around,
             connection: None,
             phase: Phase::Disconnected,
@@ -242,12 +242,12 @@ impl SessionActor {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, Session> {
-        self.state.lock()
+    fn state(&self) -> Driver<'_> {
+        self.cell.driver()
     }
 
     /// Its decisions, which are told what time it is: something about it is to change.
-    fn state_at(&self, now: Instant) -> MutexGuard<'_, Session> {
+    fn state_at(&self, now: Instant) -> Driver<'_> {
         let now = self.moment(now);
         let mut state = self.state();
         state.advance_to(now);
@@ -255,7 +255,7 @@ impl SessionActor {
     }
 
     /// The same, for what happens seldom.
-    fn state_now(&self) -> MutexGuard<'_, Session> {
+    fn state_now(&self) -> Driver<'_> {
         self.state_at(Instant::now())
     }
 

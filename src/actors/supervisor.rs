@@ -8,7 +8,6 @@ mod stall_probe;
 #[cfg(test)]
 mod tests;
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,8 +19,7 @@ use tracing::warn;
 pub use log_ins::LogInGate;
 
 use super::messages::{
-    Abort, Cancel, CloseAll, Deliver, Drain, Gone, InputEnded, RevokePartitions, SharedSession,
-    Turn, Wake,
+    Abort, Cancel, CloseAll, Deliver, Drain, Gone, InputEnded, RevokePartitions, Turn, Wake,
 };
 use super::overview::Overview;
 use super::panic_guard::PanicGuard;
@@ -36,7 +34,9 @@ use crate::replay::pace::Moment;
 use crate::replay::session::logins::LogIns;
 use crate::replay::session::silence::{Forgettable, SilentSession};
 use crate::replay::session::waits::Waits;
-use crate::replay::session::{Amended, Closing, Findings, Session, SessionSettings};
+use crate::replay::session::{
+    Amended, Closing, Findings, Inbox, Session, SessionCell, SessionSettings,
+};
 
 /// What the supervisor is told.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ struct Entry {
     /// Which of the actors that there have been.
     actor: u64,
     address: Addr<SessionActor>,
-    state: SharedSession,
+    cell: SessionCell,
     login: Arc<Login>,
     /// The partition that its records come from.
     partition: i32,
@@ -124,7 +124,7 @@ impl Supervisor {
         entry.partition = partition;
         entry.last_record = now;
         entry.given_up = false;
-        let mut state = entry.state.lock();
+        let mut state = entry.cell.inbox();
         state.advance_to(Moment::after(now.saturating_duration_since(self.around.began)));
         match event {
             SessionEvent::Open(_) => return,
@@ -176,22 +176,16 @@ impl Supervisor {
             SessionEvent::Work(work) => state.logs_in_before(work.seq),
             _ => {}
         }
-        self.start(session, partition, login, Arc::new(Mutex::new(state)));
+        self.start(session, partition, login, SessionCell::new(state));
         self.sessions.contains_key(&session)
     }
 
-    fn start(
-        &mut self,
-        session: SessionId,
-        partition: i32,
-        login: Arc<Login>,
-        state: SharedSession,
-    ) {
+    fn start(&mut self, session: SessionId, partition: i32, login: Arc<Login>, cell: SessionCell) {
         let around = self.around.clone();
-        let (actor_login, actor_state) = (login.clone(), state.clone());
+        let (actor_login, actor_cell) = (login.clone(), cell.clone());
         self.actors += 1;
         let number = self.actors;
-        let actor = move || SessionActor::new(session, number, actor_login, actor_state, around);
+        let actor = move || SessionActor::new(session, number, actor_login, actor_cell, around);
         let address = match self.arbiters.get(self.next_arbiter) {
             Some(arbiter) => SessionActor::start_in_arbiter(arbiter, |_| actor()),
             None => actor().start(),
@@ -200,7 +194,7 @@ impl Supervisor {
         let entry = Entry {
             actor: number,
             address,
-            state,
+            cell,
             login,
             partition,
             last_record: Instant::now(),
@@ -219,7 +213,7 @@ impl Supervisor {
         let mut forgettable = Forgettable::default();
         for (session, entry) in &mut self.sessions {
             let silent = entry.last_record.elapsed();
-            let mut state = entry.state.lock();
+            let mut state = entry.cell.inbox();
             states[kind(&state) as usize] += 1;
             // Also what goes on for hours counts by and by.
             state.advance_to(now);
@@ -244,7 +238,7 @@ impl Supervisor {
         for session in forgettable.forgotten() {
             let Some(entry) = self.sessions.get(&session) else { continue };
             // As if its source had ended it: the record that says so is lost.
-            entry.state.lock().close(Closing::Expired);
+            entry.cell.inbox().close(Closing::Expired);
             entry.address.do_send(Wake);
         }
         self.overview.waited(&waits);
@@ -281,7 +275,7 @@ impl Entry {
     }
 }
 
-fn kind(state: &Session) -> SessionState {
+fn kind(state: &Inbox<'_>) -> SessionState {
     match (state.is_connected(), state.is_running()) {
         (false, _) if state.is_busy() && state.not_before().is_none() => SessionState::Connecting,
         (false, _) => SessionState::Disconnected,
@@ -327,7 +321,7 @@ impl Handler<CloseAll> for Supervisor {
 
     fn handle(&mut self, _: CloseAll, _: &mut Self::Context) {
         for entry in self.sessions.values() {
-            entry.state.lock().close(Closing::ServerEnded);
+            entry.cell.inbox().close(Closing::ServerEnded);
             entry.address.do_send(Wake);
         }
     }
@@ -350,7 +344,7 @@ impl Handler<Gone> for Supervisor {
             // not tell: on a thread of its own it may be about to close.)
             return;
         };
-        let mut state = entry.state.lock();
+        let mut state = entry.cell.inbox();
         let busy = state.is_busy();
         self.overview.waited(&state.take_waits());
         drop(state);
@@ -362,7 +356,7 @@ impl Handler<Gone> for Supervisor {
         }
         self.log_ins.forget(session);
         if panicked || busy {
-            self.start(session, entry.partition, entry.login, entry.state);
+            self.start(session, entry.partition, entry.login, entry.cell);
         }
         self.let_log_in(false);
         self.check_drained();
@@ -379,7 +373,7 @@ impl Handler<RevokePartitions> for Supervisor {
         _: &mut Self::Context,
     ) -> Self::Result {
         for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
-            let mut state = entry.state.lock();
+            let mut state = entry.cell.inbox();
             let works = state.drop_queue();
             state.close(Closing::Revoked);
             drop(state);
@@ -401,7 +395,7 @@ impl Handler<Abort> for Supervisor {
 
     fn handle(&mut self, Abort(partitions): Abort, _: &mut Self::Context) {
         for entry in self.sessions.values().filter(|entry| entry.is_of(&partitions)) {
-            let last = entry.state.lock().newest();
+            let last = entry.cell.inbox().newest();
             if let Some(last) = last {
                 entry.address.do_send(Turn::Abort(last));
             }
@@ -415,7 +409,7 @@ impl Handler<Drain> for Supervisor {
     fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
         self.draining = true;
         for entry in self.sessions.values() {
-            let mut state = entry.state.lock();
+            let mut state = entry.cell.inbox();
             state.drop_queue();
             state.close(Closing::Drain);
             drop(state);

@@ -24,6 +24,7 @@ use crate::replay::work::{End, Seq, Work};
 use crate::sql::{self, CLIENT_ENCODING, Command};
 
 mod answers;
+mod cell;
 pub mod context;
 mod doubts;
 mod findings;
@@ -43,6 +44,7 @@ mod wait_state;
 pub mod waits;
 mod withdrawing;
 
+pub use cell::{Driver, Inbox, SessionCell, View};
 use doubts::Doubt;
 pub use findings::{DatabaseFindings, Findings};
 pub use interruptions::Interrupted;

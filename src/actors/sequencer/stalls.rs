@@ -42,7 +42,7 @@ impl StallView for View<'_> {
 
     fn sessions(&self, prepared: &[String]) -> Vec<OnTarget> {
         let on_target = |(session, it): (&SessionId, &Connection)| {
-            it.state().on_target(*session, it.backend, prepared)
+            it.view().on_target(*session, it.backend, prepared)
         };
         self.connections.iter().map(on_target).collect()
     }

@@ -126,7 +126,7 @@ impl Sequencer {
     fn waiters_of(&self, start: Start, locks: &Locks) -> Option<(Arc<Work>, Seq, Vec<Waiter>)> {
         let ending = self.sessions.get(&start.session)?;
         let (end, last) = {
-            let state = ending.state();
+            let state = ending.view();
             (state.head().filter(|work| work.seq == start.seq)?.clone(), state.used())
         };
         if !shows_more(&end) {
@@ -136,7 +136,7 @@ impl Sequencer {
         let waits = |backend: &i32| locks.ahead_of(*backend).contains(&blocker);
         let waiters = self.sessions.iter().filter(|(_, it)| waits(&it.backend));
         let running = |(session, it): (&SessionId, &Connection)| {
-            Some((*session, it.state().running()?.clone()))
+            Some((*session, it.view().running()?.clone()))
         };
         Some((end, last, waiters.filter_map(running).collect()))
     }
@@ -159,7 +159,7 @@ impl Sequencer {
     fn look_for_ends(&mut self) {
         for failed in std::mem::take(&mut self.withdrawing.failed) {
             let session = self.sessions.get(&failed.session);
-            let work = session.and_then(|session| session.state().doubtful().cloned());
+            let work = session.and_then(|session| session.view().doubtful().cloned());
             match work.and_then(|work| self.end_that_may_free(&work)) {
                 None => drop(self.tell(failed.session, Turn::AcceptFailure(failed.seq))),
                 Some(end) if self.has_to_wait(end, failed.seq) => {
@@ -179,7 +179,7 @@ impl Sequencer {
     /// The first end behind a statement that may have come before it on the source.
     fn end_that_may_free(&self, failed: &Work) -> Option<Start> {
         let ends = self.sessions.iter().filter_map(|(session, it)| {
-            let state = it.state();
+            let state = it.view();
             let end =
                 state.head().filter(|_| !state.is_running() && state.not_before().is_none())?;
             let ends = state.in_transaction() && end.ends_locks()

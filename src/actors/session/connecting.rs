@@ -104,7 +104,7 @@ impl SessionActor {
         self.around.admission.do_send(AcquireConnection {
             session: self.id,
             needed_by,
-            state: self.state.clone(),
+            cell: self.cell.clone(),
             turns: ctx.address().recipient(),
         });
     }
@@ -182,7 +182,7 @@ impl SessionActor {
         self.around.sequencer.do_send(Connected {
             session: self.id,
             backend,
-            state: self.state.clone(),
+            cell: self.cell.clone(),
             turns: ctx.address().recipient(),
             login: self.login.clone(),
         });

@@ -1,6 +1,5 @@
 //! When sessions may log in.
 
-use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,8 +9,8 @@ use tracing::warn;
 use super::{Entry, Supervisor};
 use crate::actors::messages::{AskChange, AskLogIn, StatementsEnded, Turn, VacateDatabase, Wake};
 use crate::pglog::SessionId;
+use crate::replay::session::Closing;
 use crate::replay::session::logins::{Blocker, Change, Due, DueChange};
-use crate::replay::session::{Closing, Session};
 use crate::replay::work::Work;
 use crate::sql::AlteredLogins;
 
@@ -60,7 +59,7 @@ impl Supervisor {
         let due = self.log_ins.due(blocker, earlier, retry);
         for Due { session, is_final } in due {
             if let Some(entry) = sessions.get(&session) {
-                entry.state().log_in_tried_again();
+                entry.cell.inbox().log_in_tried_again();
                 entry.address.do_send(Turn::LogIn { is_final });
             }
         }
@@ -93,7 +92,7 @@ impl Supervisor {
         }
         let mut put_off = 0;
         for entry in self.others_altered(*session, &change.logins) {
-            let mut state = entry.state();
+            let mut state = entry.cell.inbox();
             put_off += usize::from(state.is_log_in_put_off());
             if change.logins.prevents {
                 state.keep_log_in();
@@ -125,19 +124,13 @@ impl Supervisor {
 }
 
 impl Entry {
-    pub(super) fn state(&self) -> MutexGuard<'_, Session> {
-        self.state.lock()
-    }
-
     pub(super) fn blocker(&self) -> Blocker {
-        self.state().login_blocker()
+        self.cell.inbox().login_blocker()
     }
 
     /// Whether a change of log-ins has to wait for this session.
     pub(super) fn holds_up(&self, change: &Change) -> bool {
-        let state = self.state();
-        state.is_log_in_awaited()
-            || change.behind_statements && state.login_blocker().is_before(change.seq)
+        self.cell.inbox().holds_up(change)
     }
 }
 
@@ -146,7 +139,7 @@ impl Handler<AskLogIn> for Supervisor {
 
     fn handle(&mut self, AskLogIn { session, refused }: AskLogIn, _: &mut Self::Context) {
         let Some(entry) = self.sessions.get(&session) else { return };
-        let log_in = entry.state().log_in();
+        let log_in = entry.cell.inbox().log_in();
         match log_in {
             Some(log_in) => self.log_ins.ask(session, log_in, refused),
             // It is over.
@@ -163,9 +156,9 @@ impl Handler<AskChange> for Supervisor {
         let AskChange { session, seq, logins } = ask;
         let Some(asking) = self.sessions.get(&session) else { return };
         let in_order = self.settings.sessions.takes_turns;
-        let behind_statements = !in_order && !asking.state().in_transaction();
+        let behind_statements = !in_order && !asking.cell.inbox().in_transaction();
         for entry in self.others_altered(session, &logins) {
-            if entry.state().await_log_in(seq, logins.prevents) {
+            if entry.cell.inbox().await_log_in(seq, logins.prevents) {
                 entry.address.do_send(Wake);
             }
         }
@@ -186,12 +179,13 @@ impl Handler<VacateDatabase> for Supervisor {
         let VacateDatabase { database, session, succeeded } = vacate;
         for (other, entry) in &mut self.sessions {
             // Whoever has something to do keeps its connection, and gets it done.
-            if *other == session || entry.login.database != database || entry.state().is_busy() {
+            if *other == session || entry.login.database != database || entry.cell.inbox().is_busy()
+            {
                 continue;
             }
             if succeeded {
                 // As if its source had ended it: the record that says so is lost, or comes late.
-                entry.state().close(Closing::Source(None));
+                entry.cell.inbox().close(Closing::Source(None));
                 entry.address.do_send(Wake);
             } else {
                 entry.given_up = true;

@@ -46,7 +46,7 @@ impl Handler<ProbeStall> for Supervisor {
         }
         let sequencer = around.sequencer.clone();
         let matters = |entry: &&Entry| {
-            let state = entry.state();
+            let state = entry.cell.inbox();
             state.is_busy() || state.is_connected() || state.is_log_in_awaited()
         };
         let asked = self.sessions.values().filter(matters).map(|it| it.address.send(AskWaitState));

@@ -1,6 +1,8 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use parking_lot::Mutex;
+
 use super::*;
 use crate::actors::admission::{Admission, Pressure};
 use crate::actors::messages::{Fatal, Progress, ReadOn};

@@ -2,7 +2,7 @@
 
 use super::{Closing, Next, Session};
 use crate::pglog::statement::SourceEnd;
-use crate::replay::session::logins::{Blocker, LogIn};
+use crate::replay::session::logins::{Blocker, Change, LogIn};
 use crate::replay::work::{Seq, Work};
 
 /// How far its log-in is, as far as changes wait for it.
@@ -131,6 +131,12 @@ impl Session {
         let again = self.queue.front().is_some_and(|queued| queued.again);
         let in_transaction = again || self.in_transaction() || !self.transaction.is_empty();
         Blocker { first_unfinished: self.first_unfinished(), in_transaction }
+    }
+
+    /// Whether a change of log-ins has to wait for this session.
+    pub fn holds_up(&self, change: &Change) -> bool {
+        self.is_log_in_awaited()
+            || change.behind_statements && self.login_blocker().is_before(change.seq)
     }
 
     // ---- Its changes of others' ----
