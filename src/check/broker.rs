@@ -14,12 +14,12 @@ use tracing::debug;
 
 use crate::check::findings::broker::{KafkaSeen, PartitionSeen, Refusal, TopicSeen, TopicSettings};
 use crate::check::findings::sample::Sampled;
-use crate::source::kafka::TopicError;
 use crate::source::kafka::context::Context;
 use crate::source::kafka::lookup::{self, Found};
 use crate::source::kafka::start::{InitialOffset, Partition, start_offset};
-use crate::source::kafka::{KafkaSettings, OnGap, Start};
-use crate::source::kafka::{RETRY, offsets_of, place};
+use crate::source::kafka::{
+    KafkaSettings, OnGap, RETRY, Start, TopicError, client, offsets_of, place,
+};
 
 /// How long the brokers have to answer at all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ pub async fn inspect(settings: &KafkaSettings) -> Inspection {
 async fn look(
     settings: &Arc<KafkaSettings>,
 ) -> Result<(TopicSeen, Arc<StreamConsumer<Context>>), Refusal> {
-    let client = Arc::new(settings.client().map_err(refusal)?);
+    let client = Arc::new(client::consumer(settings).map_err(refusal)?);
     let partitions = reach(&client, settings).await?;
     let ask = {
         let (client, settings) = (Arc::clone(&client), Arc::clone(settings));
@@ -148,7 +148,7 @@ async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -
 }
 
 async fn topic_settings(settings: &KafkaSettings) -> Result<TopicSettings, String> {
-    let admin = settings.admin().map_err(|error| error.to_string())?;
+    let admin = client::admin(settings).map_err(|error| error.to_string())?;
     let options = AdminOptions::new().request_timeout(Some(ANSWER));
     let topic = [ResourceSpecifier::Topic(&settings.topic)];
     let described = timeout(2 * ANSWER, admin.describe_configs(&topic, &options)).await;

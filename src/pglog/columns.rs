@@ -1,11 +1,4 @@
-//! The columns of a record that came as an object, under csvlog's names or jsonlog's.
-
-use std::borrow::Cow;
-
-use super::encoding::{ColumnDecoder, Encodings};
-use super::malformed::Malformed;
-use super::record::{LogPlace, LogRecord, LogTime, SessionId, Severity, SqlState};
-use super::value::Value;
+//! The columns that a key of an object may name, under csvlog's names or jsonlog's.
 
 /// Which column a key names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +20,7 @@ pub(super) enum Column {
     Context,
     Query,
     /// jsonlog's name of the query; without a message, the seed's own records (see
-    /// [`Columns::into_record`]).
+    /// [`Columns::into_record`](super::value::Columns::into_record)).
     Statement,
     ApplicationName,
     BackendType,
@@ -49,7 +42,7 @@ pub(super) enum Column {
 }
 
 /// How many variants [`Column`] has.
-const COLUMN_KINDS: usize = Column::Path as usize + 1;
+pub(super) const COLUMN_KINDS: usize = Column::Path as usize + 1;
 
 impl Column {
     /// csvlog's names, then jsonlog's where they differ.
@@ -98,165 +91,3 @@ impl Column {
 
 /// The key (or the header) under which a shipper says where it read a record.
 pub const PLACE_KEY: &str = "kreplay.pos";
-
-/// How many unknown keys are remembered for a warning.
-const REMEMBERED_KEYS: usize = 3;
-
-/// An object's values by column.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Columns<'a> {
-    values: [Value<'a>; COLUMN_KINDS],
-    unknown_keys: [Cow<'a, str>; REMEMBERED_KEYS],
-}
-
-impl<'a> Columns<'a> {
-    pub(super) fn get(&self, column: Column) -> &Value<'a> {
-        &self.values[column as usize]
-    }
-
-    pub(super) fn take(&mut self, column: Column) -> Value<'a> {
-        std::mem::take(&mut self.values[column as usize])
-    }
-
-    /// The first value wins: `user_name` beside `user` is the same column twice.
-    pub(super) fn set(&mut self, column: Column, value: Value<'a>) {
-        let slot = &mut self.values[column as usize];
-        if *slot == Value::Absent {
-            *slot = value;
-        }
-    }
-
-    /// Notes a key that names no column.
-    pub(super) fn remember(&mut self, key: Cow<'a, str>) {
-        if let Some(slot) = self.unknown_keys.iter_mut().find(|slot| slot.is_empty()) {
-            *slot = key;
-        }
-    }
-
-    /// Where the shipper read the record, if the object says.
-    pub(super) fn take_place(&mut self) -> Option<LogPlace<'a>> {
-        match self.take(Column::Place) {
-            Value::Integer(offset) => return Some(LogPlace { file: Cow::Borrowed(""), offset }),
-            Value::Text(Cow::Borrowed(text)) => return LogPlace::parse(text),
-            Value::Absent => {}
-            other => {
-                let text = other.ascii();
-                let LogPlace { file, offset } = LogPlace::parse(&text)?;
-                return Some(LogPlace { file: file.into_owned().into(), offset });
-            }
-        }
-        let Value::Object(log) = &mut self.values[Column::Log as usize] else { return None };
-        let Value::Integer(offset) = log.take(Column::Offset) else { return None };
-        let Value::Object(mut file) = log.take(Column::File) else { return None };
-        Some(LogPlace { file: file.take(Column::Path).decoded_with_default(), offset })
-    }
-
-    /// Every value, changed.
-    pub(super) fn map<'b>(self, change: impl Fn(Value<'a>) -> Value<'b>) -> Columns<'b> {
-        Columns {
-            values: self.values.map(change),
-            unknown_keys: self.unknown_keys.map(|key| Cow::Owned(key.into_owned())),
-        }
-    }
-
-    /// The first unknown keys, shortened, for a warning.
-    pub(super) fn unknown_keys(&self) -> String {
-        let keys = self.unknown_keys.iter().filter(|key| !key.is_empty());
-        let shortened: Vec<String> =
-            keys.map(|key| key.chars().take(24).flat_map(char::escape_debug).collect()).collect();
-        if shortened.is_empty() { "none".to_owned() } else { shortened.join(", ") }
-    }
-
-    /// Whether this is a log record and not something around one.
-    pub(super) fn is_record(&self) -> bool {
-        *self.get(Column::SessionId) != Value::Absent
-            || *self.get(Column::Severity) != Value::Absent
-    }
-
-    /// The record.
-    ///
-    /// The seed's own fluentd configuration matched `duration: X ms  statement: TEXT` and kept the
-    /// text as `statement` and the number as `duration`, without `message`, and the text's quotes
-    /// still doubled; such a record gets its message back.
-    pub(super) fn into_record(mut self, encodings: &Encodings) -> Result<LogRecord<'a>, Malformed> {
-        let log_time = self.log_time()?;
-        let session = match self.take(Column::SessionId) {
-            Value::Absent => Err(Malformed::Session { given: false }),
-            value => value
-                .ascii()
-                .parse::<SessionId>()
-                .map_err(|_| Malformed::Session { given: !value.ascii().is_empty() }),
-        }?;
-        let sqlstate = self.get(Column::SqlState).sqlstate();
-        let severity = match self.get(Column::Severity) {
-            // Only the seed's records come without.
-            Value::Absent if sqlstate == SqlState::SUCCESS => Severity::Log,
-            Value::Absent => Severity::Error,
-            severity => Severity::parse(&severity.ascii()),
-        };
-
-        let database = self.take(Column::Database).decoded_with_default();
-        let decoder = ColumnDecoder::new(encodings, &database);
-        let mut lossy = |column| self.take(column).lossy(decoder);
-        let (user, command_tag) = (lossy(Column::User), lossy(Column::CommandTag));
-        let virtual_transaction = lossy(Column::VirtualTransaction);
-        let (context, application_name) = (lossy(Column::Context), lossy(Column::ApplicationName));
-        let backend_type = lossy(Column::BackendType);
-
-        let has_message = *self.get(Column::Message) != Value::Absent;
-        let mut exact = |column, name| self.take(column).exact(name, decoder);
-        let mut message = exact(Column::Message, "message")?;
-        let detail = exact(Column::Detail, "detail")?;
-        let mut query = exact(Column::Query, "query")?;
-        let statement = exact(Column::Statement, "statement")?;
-        let mut cut_duration_ms = None;
-        if !statement.is_empty() {
-            if has_message {
-                if query.is_empty() {
-                    query = statement;
-                }
-            } else if severity == Severity::Log {
-                message = Cow::Owned(format!("statement: {}", statement.replace("\"\"", "\"")));
-                cut_duration_ms = self.get(Column::Duration).float();
-            } else {
-                query = Cow::Owned(statement.replace("\"\"", "\""));
-            }
-        }
-
-        Ok(LogRecord {
-            log_time,
-            user,
-            database,
-            session,
-            line: self.get(Column::LineNum).integer(),
-            command_tag,
-            virtual_transaction,
-            transaction: self.get(Column::Transaction).integer(),
-            severity,
-            sqlstate,
-            message,
-            detail,
-            context,
-            query,
-            application_name,
-            backend_type,
-            leader_pid: self.get(Column::LeaderPid).integer().try_into().unwrap_or(0),
-            cut_duration_ms,
-            place: None,
-        })
-    }
-
-    fn log_time(&self) -> Result<LogTime, Malformed> {
-        let value = match self.get(Column::LogTime) {
-            Value::Absent => self.get(Column::EventTime),
-            value => value,
-        };
-        let time = match value {
-            Value::Absent => return Err(Malformed::Time { given: false }),
-            Value::Integer(number) => LogTime::from_epoch(*number as f64),
-            Value::Number(number) => LogTime::from_epoch(*number),
-            other => LogTime::parse(&other.ascii()),
-        };
-        time.ok_or(Malformed::Time { given: true })
-    }
-}

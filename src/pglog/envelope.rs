@@ -6,12 +6,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 
-use super::columns::{Column, Columns};
+use super::columns::Column;
 use super::csvlog::Origin;
 use super::encoding::Encodings;
 use super::malformed::Malformed;
 use super::record::LogPlace;
-use super::value::{Value, ValueSeed};
+use super::value::{Columns, Value, ValueSeed};
 
 /// How many envelopes are opened around one record.
 pub(super) const MAX_ENVELOPES: usize = 3;

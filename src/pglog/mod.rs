@@ -1,7 +1,7 @@
 //! From a payload to a log record to a statement. Pure: no I/O, no clock, no runtime.
 //!
 //! - [`reader`]: the face: a payload of any accepted form becomes a [`LogRecord`]. Behind it, one
-//!   module for each step: `csvlog` and `columns` know the forms, `envelope` what is wrapped
+//!   module for each step: `csvlog` and `object` know the forms, `envelope` what is wrapped
 //!   around them, `timestamp`, `value` and [`encoding`] what a column's bytes mean.
 //! - [`message`] and [`parameters`]: what the record's message and detail say.
 
@@ -13,6 +13,7 @@ mod error_class;
 mod kind;
 mod malformed;
 pub mod message;
+mod object;
 pub mod parameters;
 pub mod reader;
 pub mod record;

@@ -1,11 +1,11 @@
-//! The values of objects, from JSON and msgpack by one visitor.
+//! Objects and their values, from JSON and msgpack by one visitor.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::columns::{Column, Columns};
+use super::columns::{COLUMN_KINDS, Column};
 use super::encoding::ColumnDecoder;
 use super::malformed::Malformed;
 use super::record::SqlState;
@@ -106,6 +106,57 @@ impl<'a> Value<'a> {
             Self::Number(number) => Cow::Owned(number.to_string()),
             Self::Absent | Self::Object(_) => Cow::Borrowed(""),
         }
+    }
+}
+
+/// How many unknown keys are remembered for a warning.
+const REMEMBERED_KEYS: usize = 3;
+
+/// An object's values by column.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Columns<'a> {
+    pub(super) values: [Value<'a>; COLUMN_KINDS],
+    unknown_keys: [Cow<'a, str>; REMEMBERED_KEYS],
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn get(&self, column: Column) -> &Value<'a> {
+        &self.values[column as usize]
+    }
+
+    pub(super) fn take(&mut self, column: Column) -> Value<'a> {
+        std::mem::take(&mut self.values[column as usize])
+    }
+
+    /// The first value wins: `user_name` beside `user` is the same column twice.
+    pub(super) fn set(&mut self, column: Column, value: Value<'a>) {
+        let slot = &mut self.values[column as usize];
+        if *slot == Value::Absent {
+            *slot = value;
+        }
+    }
+
+    /// Notes a key that names no column.
+    pub(super) fn remember(&mut self, key: Cow<'a, str>) {
+        if let Some(slot) = self.unknown_keys.iter_mut().find(|slot| slot.is_empty()) {
+            *slot = key;
+        }
+    }
+
+    /// Every value, changed.
+    pub(super) fn map<'b>(self, change: impl Fn(Value<'a>) -> Value<'b>) -> Columns<'b> {
+        Columns {
+            values: self.values.map(change),
+            unknown_keys: self.unknown_keys.map(|key| Cow::Owned(key.into_owned())),
+        }
+    }
+
+    /// The first unknown keys, shortened, for a warning.
+    pub(super) fn unknown_keys(&self) -> String {
+        let keys = self.unknown_keys.iter().filter(|key| !key.is_empty());
+        let shortened: Vec<String> =
+            keys.map(|key| key.chars().take(24).flat_map(char::escape_debug).collect()).collect();
+        if shortened.is_empty() { "none".to_owned() } else { shortened.join(", ") }
     }
 }
 

@@ -1,18 +1,20 @@
 //! Records from a Kafka topic.
 //!
 //! - `assignment`: what the consumer group gives and takes.
-//! - `settings`: what the command line says, as librdkafka's configuration.
+//! - `settings`: which topic is read, and how; `client`: the same as librdkafka's configuration.
 //! - `start`: where a partition begins. Pure.
 //! - `lookup`: what the broker has to be asked for that.
 //! - `context`: what librdkafka calls back: logs, errors, statistics, rebalances.
-//! - `inspect`: what `kreplay check` asks, outside of any group.
-//! - `offsets`: positions and commits, from any thread.
+//! - `committer`: commits from any thread; `positions`: where the partitions stand.
+//! - `error`: what keeps a topic from being read.
 
 mod assignment;
+pub(crate) mod client;
 mod committer;
 pub(crate) mod context;
 mod error;
 pub(crate) mod lookup;
+mod positions;
 mod settings;
 pub(crate) mod start;
 mod throttle;
@@ -109,7 +111,7 @@ impl KafkaSource {
     /// [`TopicError::BadProperty`], [`TopicError::UnknownTopic`],
     /// [`TopicError::Authentication`], [`TopicError::Authorization`].
     pub async fn connect(settings: KafkaSettings) -> Result<Self, TopicError> {
-        let client = Arc::new(settings.client()?);
+        let client = Arc::new(client::consumer(&settings)?);
         let settings = Arc::new(settings);
         let partitions = loop {
             let ask = lookup::partitions(Arc::clone(&client), settings.topic.clone());

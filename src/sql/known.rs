@@ -4,18 +4,30 @@
 //! the one that was read, so that comparing them tells all that lexing it word by word would: the lexer
 //! is asked for the literals alone.
 
+use std::cell::RefCell;
 use std::hash::BuildHasher as _;
 use std::ops::Range;
 
 use foldhash::fast::FixedState;
 
-use super::Outline;
 use super::lexer::{Lexer, Token};
+use super::outline::Outline;
 
 /// Texts that were read. A memo: what it gives is what reading gives.
 #[derive(Debug)]
 pub(super) struct Known {
     buckets: Vec<Bucket>,
+}
+
+impl Outline {
+    /// Reads a string of statements.
+    pub fn of(sql: &str) -> Self {
+        thread_local! {
+            /// A thread's own: what it saves is less than a lock costs.
+            static KNOWN: RefCell<Known> = RefCell::default();
+        }
+        KNOWN.with_borrow_mut(|known| known.outline(sql))
+    }
 }
 
 /// Texts with one beginning.

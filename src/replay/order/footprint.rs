@@ -17,12 +17,26 @@ mod template;
 mod tests;
 mod values;
 
+use foldhash::HashMap;
+
+use self::catalog::Oid;
 pub use catalog::Catalog;
 pub use engine::{Footprints, TopFallback};
 
 /// A table of the target, over all its databases. A partition stands for its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table(pub u32);
+
+/// The numbers of tables over all databases. They stay what they are when a catalog is read again.
+#[derive(Debug, Default)]
+pub(super) struct Tables(HashMap<(u32, Oid), Table>);
+
+impl Tables {
+    pub(super) fn number(&mut self, database: u32, root: Oid) -> Table {
+        let next = Table(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
+        *self.0.entry((database, root)).or_insert(next)
+    }
+}
 
 /// A key of a row: a hash of the values of the table's key columns. Two keys with one hash are
 /// taken for one row, which costs concurrency and nothing else.

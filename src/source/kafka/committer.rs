@@ -1,7 +1,5 @@
 //! Positions and commits, from any thread.
 
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,17 +30,6 @@ pub struct Commit {
     /// Kept beside the offset and given back in [`Resume`](crate::source::Resume). A broker takes
     /// 4096 bytes unless its `offset.metadata.max.bytes` says otherwise.
     pub metadata: String,
-}
-
-/// The positions of the partitions that are being read.
-#[derive(Debug, Default)]
-pub(crate) struct Positions(Mutex<BTreeMap<i32, PartitionProgress>>);
-
-impl Positions {
-    /// Runs `f` on them. A panic elsewhere leaves nothing half done, so poison is no reason to stop.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, PartitionProgress>) -> T) -> T {
-        f(&mut self.0.lock())
-    }
 }
 
 /// Commits offsets and tells positions; cheap to clone. The consumer stays in its group for as long

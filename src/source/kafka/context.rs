@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
 use super::TopicError;
-use super::committer::Positions;
+use super::positions::Positions;
 use super::settings::KafkaSettings;
 use super::throttle::Throttle;
 

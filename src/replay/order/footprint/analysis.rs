@@ -8,8 +8,8 @@ use std::ops::Range;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, SelectStmt};
 
+use super::Tables;
 use super::catalog::{Kind, Oid, Relation, Volatility};
-use super::engine::Tables;
 use super::template::{Names, Template};
 use super::{Access, Table, Widening};
 use routines::Followed;
@@ -28,6 +28,7 @@ mod triggers;
 mod utility;
 mod variables;
 mod write;
+mod written;
 
 pub(super) use functions::built_in;
 

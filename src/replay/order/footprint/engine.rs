@@ -5,11 +5,11 @@ use std::collections::hash_map::Entry;
 use foldhash::HashMap;
 
 use super::analysis;
-use super::catalog::{Catalog, Oid};
+use super::catalog::Catalog;
 use super::literals::{Call, Parameters, Read};
 use super::sessions::{Effect, Session};
 use super::template::{self, Names, Template};
-use super::{Access, Footprint, Table, Widening};
+use super::{Access, Footprint, Tables, Widening};
 use crate::pglog::statement::{Protocol, SourceEnd};
 use crate::pglog::{SessionId, SqlState};
 use crate::replay::order::draws;
@@ -71,17 +71,6 @@ struct Kept {
     database: u32,
     is_recent: bool,
     widened: Option<(Widening, u64)>,
-}
-
-/// The numbers of tables over all databases. They stay what they are when a catalog is read again.
-#[derive(Debug, Default)]
-pub(super) struct Tables(HashMap<(u32, Oid), Table>);
-
-impl Tables {
-    pub(super) fn number(&mut self, database: u32, root: Oid) -> Table {
-        let next = Table(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
-        *self.0.entry((database, root)).or_insert(next)
-    }
 }
 
 impl Footprints {

@@ -4,9 +4,11 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OnConflictClause, OverridingKind};
 
 use super::pins::Pin;
-use super::triggers::{Change, Rewritten};
+use super::triggers::Rewritten;
 use super::variables::Record;
-use super::write::{Row, Target, Written, changes_key, target_column};
+use super::write::{changes_key, target_column};
+use super::written::Change;
+use super::written::{Row, Target, Written};
 use super::{Analysis, Widening, as_select};
 use crate::replay::order::footprint::catalog::Write;
 use crate::replay::order::footprint::template::{Given, MOST_ROWS};

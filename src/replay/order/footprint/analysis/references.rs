@@ -1,9 +1,9 @@
 //! Where foreign keys lead.
 
 use super::pins::Pin;
-use super::triggers::Change;
 use super::variables::Step;
-use super::write::{Row, Target, Written};
+use super::written::Change;
+use super::written::{Row, Target, Written};
 use super::{Analysis, Widening};
 use crate::replay::order::footprint::Mode;
 use crate::replay::order::footprint::catalog::{Action, ForeignKey, Oid, Write};

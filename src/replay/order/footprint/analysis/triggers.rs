@@ -6,18 +6,11 @@ use super::pins::Pin;
 use super::plpgsql::Body;
 use super::routines::of_trigger;
 use super::variables::{Bound, Record, Step};
-use super::write::{Row, Target, Written};
+use super::written::{Change, Row, Target, Written};
 use super::{Analysis, Widening};
 use crate::replay::order::footprint::catalog::{Routine, Trigger, Write};
 use crate::replay::order::footprint::template::Given;
 use crate::replay::order::footprint::values::KeyType;
-
-/// The row before and after a write, as far as it can be told.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Change {
-    pub(super) old: Record,
-    pub(super) new: Record,
-}
 
 /// The columns of the row that triggers may change before it is written.
 #[derive(Debug, Default)]

@@ -7,32 +7,13 @@ use pg_query::protobuf::{
 
 use super::pins::{Pin, Scope};
 use super::query::item;
-use super::triggers::Change;
-use super::variables::{Record, Step};
+use super::variables::Record;
+use super::written::{Change, Row, Target, Written};
 use super::{Analysis, Found, Widening};
-use crate::replay::order::footprint::catalog::{Column, Kind, Oid, Relation, Storage, Write};
+use crate::replay::order::footprint::catalog::{Column, Kind, Oid, Relation, Write};
 use crate::replay::order::footprint::literals::Value;
 use crate::replay::order::footprint::template;
 use crate::replay::order::footprint::{Access, Mode};
-
-/// What a statement writes to a column.
-pub(super) enum Written {
-    Null,
-    Known(Value, Vec<Step>),
-    /// Something that no other row has.
-    Generated,
-    Unknown,
-}
-
-/// A row to be inserted, as far as it can be told: what each column is given.
-pub(super) type Row<'n> = Vec<(&'n str, Written)>;
-
-/// A table that is written.
-pub(super) struct Target<'a> {
-    oid: Oid,
-    pub(super) relation: &'a Relation,
-    pub(super) storage: &'a Storage,
-}
 
 impl<'a> Analysis<'a> {
     pub(super) fn update(&mut self, update: &UpdateStmt) {
