@@ -11,7 +11,7 @@ use super::{
     RECORDS_REJECTED, RECORDS_SKIPPED, Side,
 };
 use crate::pglog::{ERROR_CLASSES, Malformed, OTHER_CLASS, error_class};
-use crate::replay::account::ledger::{Fate, Snapshot};
+use crate::replay::account::ledger::{Fate, Ledger};
 use crate::replay::account::policy::Tally;
 
 /// Shows the account of the run. All its numbers come from one copy, so that they balance in every
@@ -22,7 +22,7 @@ pub fn publish_tally(tally: &Tally) {
     publish_errors(Side::Target, &tally.target_errors);
 }
 
-fn publish_ledger(ledger: &Snapshot) {
+fn publish_ledger(ledger: &Ledger) {
     counter!(RECORDS_CONSUMED.name).absolute(ledger.consumed());
     gauge!(RECORDS_PENDING.name).set(ledger.pending() as f64);
     for (fate, records) in ledger.by_fate() {

@@ -24,7 +24,6 @@ pub(super) enum Column {
     Statement,
     ApplicationName,
     BackendType,
-    LeaderPid,
     /// The seed's: milliseconds, cut off the message.
     Duration,
     /// Not a column: what shippers put a raw record into, like `message`.
@@ -66,7 +65,6 @@ impl Column {
             "statement" => Self::Statement,
             "application_name" => Self::ApplicationName,
             "backend_type" => Self::BackendType,
-            "leader_pid" => Self::LeaderPid,
             "duration" => Self::Duration,
             "msg" => Self::Msg,
             "log" => Self::Log,

@@ -45,7 +45,6 @@ const CONTEXT: usize = 18;
 const QUERY: usize = 19;
 const APPLICATION_NAME: usize = 22;
 const BACKEND_TYPE: usize = 23;
-const LEADER_PID: usize = 24;
 
 /// Whose text a payload's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,7 +235,6 @@ fn record<'a, T: AsRef<[u8]> + ?Sized + 'a>(
         query: exact("query", column(QUERY))?,
         application_name: lossy(column(APPLICATION_NAME)),
         backend_type: lossy(column(BACKEND_TYPE)),
-        leader_pid: ascii(LEADER_PID).parse().unwrap_or(0),
         cut_duration_ms: None,
         place: None,
     })

@@ -100,7 +100,6 @@ impl<'a> Columns<'a> {
             query,
             application_name,
             backend_type,
-            leader_pid: self.get(Column::LeaderPid).integer().try_into().unwrap_or(0),
             cut_duration_ms,
             place: None,
         })

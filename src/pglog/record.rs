@@ -41,8 +41,6 @@ pub struct LogRecord<'a> {
     pub application_name: Cow<'a, str>,
     /// `client backend`, `parallel worker`, `walsender`, …; empty before PostgreSQL 13.
     pub backend_type: Cow<'a, str>,
-    /// The leader of a parallel worker; 0 otherwise and before PostgreSQL 14.
-    pub leader_pid: u32,
     /// How long the statement ran, where a shipper cut it off the message into a field of its own
     /// (the seed's fluentd records); `None` where the message still holds it.
     pub cut_duration_ms: Option<f64>,

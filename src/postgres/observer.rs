@@ -157,13 +157,6 @@ impl Observer {
         Ok(usize::try_from(limit).unwrap_or(0))
     }
 
-    /// Ends the connection of the backend `pid`; `false` if there is none. Needs the privileges of
-    /// that backend's role, or `pg_signal_backend`.
-    pub async fn terminate(&self, pid: i32) -> Result<bool, ObserveError> {
-        let sql = "SELECT pg_catalog.pg_terminate_backend($1::int4)";
-        Ok(self.client.query_one(sql, &[&pid]).await?.try_get(0)?)
-    }
-
     /// Whether the connection has ended; another has to be opened then.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()

@@ -66,11 +66,6 @@ pub struct ServerError {
     pub sqlstate: SqlState,
     /// What the server said, in its language.
     pub message: String,
-    /// More of it. May quote values of the user's data (`Key (id)=(7) already exists.`): for
-    /// logs at the trace level only.
-    pub detail: Option<String>,
-    /// Where in the statement's text it is, in characters from 1.
-    pub position: Option<u32>,
     /// The parameter of the statement that it is about, from 1, where it names one.
     pub parameter: Option<u16>,
     /// Extended protocol only: Parse or Bind failed, so nothing of the statement has run.
@@ -85,8 +80,6 @@ impl ServerError {
             severity_fatal: false,
             sqlstate: SqlState(*b"XX000"),
             message: String::new(),
-            detail: None,
-            position: None,
             parameter: None,
             before_execute: false,
         };
@@ -109,8 +102,6 @@ impl ServerError {
                 }
                 // Where a value is none of its parameter's type, this names it.
                 b'W' => error.parameter = error.parameter.or_else(|| parameter_in(&value)),
-                b'D' => error.detail = Some(value.into_owned()),
-                b'P' => error.position = value.parse().ok(),
                 _ => {}
             }
             body = rest.get(end + 1..).unwrap_or_default();
@@ -143,7 +134,7 @@ impl std::error::Error for ServerError {}
 
 impl From<&tokio_postgres::error::DbError> for ServerError {
     fn from(error: &tokio_postgres::error::DbError) -> Self {
-        use tokio_postgres::error::{ErrorPosition, Severity};
+        use tokio_postgres::error::Severity;
         Self {
             severity_fatal: matches!(
                 error.parsed_severity(),
@@ -151,11 +142,6 @@ impl From<&tokio_postgres::error::DbError> for ServerError {
             ),
             sqlstate: error.code().code().parse().unwrap_or(SqlState(*b"XX000")),
             message: error.message().to_owned(),
-            detail: error.detail().map(str::to_owned),
-            position: match error.position() {
-                Some(ErrorPosition::Original(position)) => Some(*position),
-                _ => None,
-            },
             parameter: None,
             before_execute: false,
         }
@@ -234,8 +220,6 @@ mod tests {
                 severity_fatal: false,
                 sqlstate: SqlState(*b"23505"),
                 message: "doppelt".to_owned(),
-                detail: Some("Key (id)=(7)".to_owned()),
-                position: Some(15),
                 parameter: None,
                 before_execute: false,
             }

@@ -130,15 +130,6 @@ impl Batch {
         self.note(written)
     }
 
-    /// Describe of a prepared statement. Drivers send it after Parse; it takes no locks that Parse
-    /// did not take.
-    pub fn describe_statement(&mut self, name: &str) -> &mut Self {
-        let written = frontend::describe(b'S', name, &mut self.messages);
-        // No completion answers it.
-        self.unsendable |= written.is_err();
-        self
-    }
-
     /// Close of a prepared statement; no error where there is none of that name.
     pub fn close_statement(&mut self, name: &str) -> &mut Self {
         let written = frontend::close(b'S', name, &mut self.messages);

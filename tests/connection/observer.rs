@@ -56,12 +56,12 @@ async fn encodings_and_version_are_those_of_the_server() {
 }
 
 #[actix_rt::test]
-async fn a_backend_can_be_terminated() {
+async fn an_observer_tells_that_its_connection_has_ended() {
     let mut server = Server::start(15);
     let observer = observe(&server).await;
     let victim = connect(&server).await;
     victim.send(Request::Simple("SELECT pg_sleep(600)"));
-    assert!(observer.terminate(victim.backend_pid()).await.expect("an answer"));
+    server.query(&format!("SELECT pg_terminate_backend({})", victim.backend_pid()));
     let lost = victim.answer().await.expect_err("lost");
     assert_eq!(lost.error.expect("what the server said").sqlstate.as_str(), "57P01");
 

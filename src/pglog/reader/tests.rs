@@ -55,7 +55,6 @@ fn owned(record: LogRecord<'_>) -> LogRecord<'static> {
         transaction: record.transaction,
         severity: record.severity,
         sqlstate: record.sqlstate,
-        leader_pid: record.leader_pid,
         cut_duration_ms: record.cut_duration_ms,
         place: record.place.map(|LogPlace { file, offset }| LogPlace { file: text(file), offset }),
     }
@@ -161,7 +160,6 @@ fn a_csvlog_record_is_read_column_by_column() {
         query: "insert into acc\nvalues(1,'\"')".into(),
         application_name: "s1".into(),
         backend_type: "client backend".into(),
-        leader_pid: 77,
         cut_duration_ms: None,
         place: None,
     };

@@ -189,9 +189,6 @@ pub struct Ledger {
     double_settled: u64,
 }
 
-/// A ledger at one moment.
-pub type Snapshot = Ledger;
-
 impl Ledger {
     /// An account with nothing in it.
     pub fn new() -> Self {
@@ -225,11 +222,6 @@ impl Ledger {
             Fate::Rejected(reason) => self.rejected.entry(reason).or_default(),
             Fate::GivenUp(reason) => &mut self.given_up[reason as usize],
         } += entered;
-    }
-
-    /// The account as it stands.
-    pub fn snapshot(&self) -> Snapshot {
-        self.clone()
     }
 
     /// How many records were read.
