@@ -1,18 +1,17 @@
 //! What crosses mailboxes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Message, MessageResponse, Recipient};
 
-use crate::pglog::{SessionId, SqlState};
+use crate::pglog::SessionId;
 use crate::postgres::Login;
-use crate::replay::account::ledger::Fate;
+use crate::replay::account::settlement::SessionProgress;
 use crate::replay::intake::Delivery;
 use crate::replay::order::Start;
 use crate::replay::order::wait_chain::{Remedy, Stall, Waiter};
-use crate::replay::session::{Ended, SessionCell};
-use crate::replay::work::{Position, Seq, Work};
+use crate::replay::session::SessionCell;
+use crate::replay::work::{Seq, Work};
 use crate::sql::AlteredLogins;
 
 /// Consumer → supervisor: what came, in the order of the log.
@@ -256,49 +255,9 @@ pub struct Connected {
 #[rtype(result = "()")]
 pub struct Disconnected(pub SessionId);
 
-/// Session → consumer: how far it came, by all the answers that were there at once.
-#[derive(Debug, Default, Message)]
-#[rtype(result = "()")]
-pub struct Progress {
-    /// Statements that ended, each with what becomes of its record.
-    pub ended: Vec<(Arc<Work>, Settlement)>,
-    /// Why transactions are run again that failed on the target alone.
-    pub retried: Vec<SqlState>,
-    /// Statements whose effects are final, by where they came from.
-    pub settled: Vec<Settled>,
-}
-
-impl Progress {
-    /// Whether there is nothing to tell.
-    pub fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.retried.is_empty() && self.settled.is_empty()
-    }
-
-    /// Notes statements that became final together.
-    pub fn settle(&mut self, together: &[Arc<Work>]) {
-        let last = together.len().saturating_sub(1);
-        let settled = together.iter().enumerate();
-        self.settled
-            .extend(settled.map(|(index, work)| Settled { at: work.at, is_last: index == last }));
-    }
-}
-
-/// A statement whose effects are final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settled {
-    /// Where it came from.
-    pub at: Position,
-    /// Whether it is the last of those that became final together: a transaction's.
-    pub is_last: bool,
-}
-
-/// How a statement ended, for the account.
-#[derive(Debug, Clone, Copy)]
-pub enum Settlement {
-    /// It was run, after it had waited so long for its turn.
-    Ran(Ended, Duration),
-    /// It was not.
-    Not(Fate),
+/// Session → consumer.
+impl Message for SessionProgress {
+    type Result = ();
 }
 
 /// Sequencer → consumer: statements wait for a session whose next record has not been read; read on,

@@ -12,6 +12,5 @@ pub mod panic_guard;
 pub mod sequencer;
 pub mod session;
 mod spin;
-mod stopwatch;
 pub mod supervisor;
 pub mod target_reachability;

@@ -26,8 +26,8 @@ use self::requests::{batch, draws_only, trace_statement, work_of};
 use self::rewriting::Outgoing;
 use super::admission::{Admission, Pressure};
 use super::messages::{
-    Ask, AskChange, AskEarlyEnd, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone, Progress,
-    ReleaseConnection, Settlement, StatementsEnded, Turn, VacateDatabase, Wake, Withdrawn,
+    Ask, AskChange, AskEarlyEnd, AskLogIn, BecameIdle, Cancel, Fatal, Finished, Gone,
+    ReleaseConnection, StatementsEnded, Turn, VacateDatabase, Wake, Withdrawn,
 };
 use super::sequencer::Sequencer;
 use super::spin;
@@ -40,6 +40,7 @@ use crate::pglog::statement::SourceEnd;
 use crate::postgres::{self, Connection, Login, Reply, Target};
 use crate::replay::account::ledger::{Fate, Filtered, GivenUp, Skipped};
 use crate::replay::account::policy::Outcome;
+use crate::replay::account::settlement::{SessionProgress, Settlement};
 use crate::replay::order::Start;
 use crate::replay::order::backends::Backends;
 use crate::replay::pace::Moment;
@@ -66,7 +67,7 @@ pub struct SessionDeps {
     /// Whether others wait for connections.
     pub pressure: Pressure,
     /// Who hears how statements ended.
-    pub progress: Recipient<Progress>,
+    pub progress: Recipient<SessionProgress>,
     /// Who hears that the actor ended.
     pub gone: Recipient<Gone>,
     /// Who says when a session may log in.
@@ -117,7 +118,7 @@ impl SessionDeps {
             self.snapshots.import_ended();
         }
         let settled = if fate == Fate::Filtered(Filtered::HandedOver) { Vec::new() } else { works };
-        let mut progress = Progress { ended, ..Progress::default() };
+        let mut progress = SessionProgress { ended, ..SessionProgress::default() };
         progress.settle(&settled);
         self.progress.do_send(progress);
         self.tell_log_ins();
@@ -148,7 +149,7 @@ pub struct SessionActor {
     /// How long statements waited for their turn that have not ended yet.
     waited: VecDeque<(Seq, Duration)>,
     /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
-    progress: Progress,
+    progress: SessionProgress,
     /// Wakes [`Answers`] when there is a connection to listen to.
     listener: Option<Waker>,
     /// A statement that names what the target does not have: it is answered for, not sent.
@@ -228,7 +229,7 @@ impl SessionActor {
             log_in: LogInState::Unasked,
             asked: None,
             waited: VecDeque::new(),
-            progress: Progress::default(),
+            progress: SessionProgress::default(),
             listener: None,
             withheld: None,
             given_up: None,

@@ -81,9 +81,10 @@ impl Records {
         Self(std::array::from_fn(|index| counter!(RECORDS_READ.name, "kind" => kind(index))))
     }
 
-    /// Counts a record.
-    pub fn read(&self, kind: RecordKind) {
-        self.0[kind as usize].increment(1);
+    /// Counts records by what they are, in the order of [`RecordKind::ALL`].
+    pub fn read(&self, records: &[u64; RecordKind::ALL.len()]) {
+        let counters = self.0.iter().zip(records);
+        counters.filter(|(_, count)| **count > 0).for_each(|(it, count)| it.increment(*count));
     }
 }
 

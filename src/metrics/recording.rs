@@ -18,6 +18,7 @@ use super::{
 use crate::pglog::SqlState;
 use crate::replay::account::bottleneck::{Bound, Shares};
 use crate::replay::account::progress::PartitionProgress;
+use crate::replay::feed::FeedCounts;
 use crate::replay::order::footprint::Widening;
 use crate::replay::session::waits::Waits;
 
@@ -140,34 +141,33 @@ pub fn reconnected() {
     counter!(RECONNECTS.name).increment(1);
 }
 
-/// Counts a session that was joined after its beginning.
-pub fn session_joined_midway() {
-    counter!(SESSIONS_JOINED_MIDWAY.name).increment(1);
-}
-
-/// Counts a gap in a session's line numbers.
-pub fn sequence_gap() {
-    counter!(SEQUENCE_GAPS.name).increment(1);
-}
-
 /// Counts records that the topic had dropped before they were read.
 pub fn offset_gap(records: u64) {
     counter!(OFFSET_GAP_RECORDS.name).increment(records);
 }
 
-/// Counts a record that came too late for its place among several partitions.
-pub fn merged_late() {
-    counter!(MERGED_LATE.name).increment(1);
-}
-
-/// Counts a statement that was prepared again with guessed types.
-pub fn types_guessed() {
-    counter!(TYPE_GUESSES.name).increment(1);
-}
-
-/// Counts a statement that failed on the source and may have drawn there what was not drawn here.
-pub fn unknown_draws() {
-    counter!(UNKNOWN_DRAWS.name).increment(1);
+/// Counts what the input and its account have brought.
+pub fn fed(counts: &FeedCounts) {
+    let FeedCounts {
+        records: _,
+        joined_midway,
+        sequence_gaps,
+        merged_late,
+        types_guessed,
+        unknown_draws,
+        limit_overrides,
+    } = *counts;
+    let numbers = [
+        (SESSIONS_JOINED_MIDWAY, joined_midway),
+        (SEQUENCE_GAPS, sequence_gaps),
+        (MERGED_LATE, merged_late),
+        (TYPE_GUESSES, types_guessed),
+        (UNKNOWN_DRAWS, unknown_draws),
+        (IN_FLIGHT_LIMIT_OVERRIDES, limit_overrides),
+    ];
+    for (metric, count) in numbers.into_iter().filter(|(_, count)| *count > 0) {
+        counter!(metric.name).increment(count);
+    }
 }
 
 /// Counts a statement that had succeeded when its failure on the source became known.
@@ -183,11 +183,6 @@ pub fn rolled_back_silent() {
 /// Counts a silent session whose connection has what can't be made again, and is kept for that.
 pub fn kept_idle_connection() {
     counter!(KEPT_IDLE.name).increment(1);
-}
-
-/// Counts a time that reading went past the bound on what is in flight.
-pub fn in_flight_limit_overridden() {
-    counter!(IN_FLIGHT_LIMIT_OVERRIDES.name).increment(1);
 }
 
 /// Counts a commit that may or may not have happened.

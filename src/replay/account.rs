@@ -5,3 +5,4 @@ pub mod checkpoint;
 pub mod ledger;
 pub mod policy;
 pub mod progress;
+pub mod settlement;

@@ -115,14 +115,13 @@ impl Chunk {
     pub const RECORDS: usize = 512;
 
     /// The records with their payloads, in order of arrival.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arrival, &[u8])> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arrival, &[u8])> {
         self.records.iter().map(|arrival| (arrival, &self.buffer[arrival.payload.clone()]))
     }
 
-    /// Where the shipper read a record, as the record's header says.
-    pub fn place(&self, arrival: &Arrival) -> Option<&str> {
-        let place = self.buffer.get(arrival.place.clone()).filter(|place| !place.is_empty())?;
-        std::str::from_utf8(place).ok()
+    /// Where the shipper read a record, as the record's header says; empty without one.
+    pub fn place(&self, arrival: &Arrival) -> &[u8] {
+        self.buffer.get(arrival.place.clone()).unwrap_or_default()
     }
 }
 

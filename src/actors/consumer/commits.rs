@@ -1,42 +1,34 @@
 //! Commits how far the replay is.
 
-use std::time::{Duration, Instant};
-
 use actix::prelude::*;
 use futures_util::future::LocalBoxFuture;
 use tracing::warn;
 
 use super::Consumer;
-use crate::source::{Commit, CommitMode, Committer};
+use crate::replay::account::checkpoint::Watermark;
+use crate::source::{Commit, CommitMode};
 
 /// The last commit before a stop or a hand-over failed.
 const UNCOMMITTED: &str = "the last offsets are not committed: whoever reads on repeats what was \
                            done since the commit before, see docs/operations/offsets.md";
-/// How often offsets are committed that have not changed.
-const COMMIT_ALL_INTERVAL: Duration = Duration::from_secs(10);
+
+fn commits(watermarks: Vec<Watermark>) -> Vec<Commit> {
+    let commit =
+        |w: Watermark| Commit { partition: w.partition, offset: w.offset, metadata: w.metadata };
+    watermarks.into_iter().map(commit).collect()
+}
 
 impl Consumer {
-    /// The offsets to commit, and where.
-    fn news(&mut self) -> Option<(Committer, Vec<Commit>)> {
-        self.account();
-        let committer = self.committer.clone()?;
-        let watermarks = self.intake.checkpoint.watermarks().into_iter();
-        let commits: Vec<Commit> = watermarks
-            .map(|w| Commit { partition: w.partition, offset: w.offset, metadata: w.metadata })
-            .collect();
-        (!commits.is_empty()).then_some((committer, commits))
-    }
-
-    pub(super) fn commit(&mut self) {
-        // A commit that was not waited for may have failed, and nothing new may follow it.
-        if self.committed_all.elapsed() >= COMMIT_ALL_INTERVAL {
-            self.committed_all = Instant::now();
-            self.intake.checkpoint.hand_out_again();
-        }
-        if let Some((committer, commits)) = self.news()
+    /// Commits what has changed, without waiting for the answer.
+    pub(super) fn commit(&mut self, ctx: &mut Context<Self>) {
+        self.account(ctx);
+        let now = self.now();
+        let Some(committer) = &self.committer else { return };
+        let commits = commits(self.feed.due_watermarks(now));
+        if !commits.is_empty()
             && let Err(error) = committer.commit(&commits, CommitMode::Async)
         {
-            self.intake.checkpoint.hand_out_again();
+            self.feed.commit_failed();
             warn!(
                 "offsets are not committed, which is tried again each second; until then a restart \
                  repeats more: {error}"
@@ -44,20 +36,21 @@ impl Consumer {
         }
     }
 
-    /// Commits everything, changed or not, since a commit that was not waited for may have failed;
-    /// and waits for the broker's answer, aside: librdkafka blocks for it.
-    pub(super) fn commit_in_full(&mut self) -> Option<LocalBoxFuture<'static, ()>> {
-        self.intake.checkpoint.hand_out_again();
-        let (committer, commits) = self.news()?;
+    /// Commits this, and waits for the broker's answer, aside: librdkafka blocks for it.
+    pub(super) fn commit_in_full(&self, watermarks: Vec<Watermark>) -> LocalBoxFuture<'static, ()> {
+        let commits = commits(watermarks);
+        let Some(committer) = self.committer.clone().filter(|_| !commits.is_empty()) else {
+            return Box::pin(async {});
+        };
         let commit =
             tokio::task::spawn_blocking(move || committer.commit(&commits, CommitMode::Sync));
-        Some(Box::pin(async move {
+        Box::pin(async move {
             match commit.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => warn!("{UNCOMMITTED}: {error}"),
                 Err(error) => warn!("{UNCOMMITTED}: {error}"),
             }
-        }))
+        })
     }
 }
 
@@ -69,7 +62,9 @@ pub struct CommitNow;
 impl Handler<CommitNow> for Consumer {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: CommitNow, _: &mut Self::Context) -> Self::Result {
-        self.commit_in_full().unwrap_or_else(|| Box::pin(async {}))
+    fn handle(&mut self, _: CommitNow, ctx: &mut Self::Context) -> Self::Result {
+        self.account(ctx);
+        let watermarks = self.feed.all_watermarks();
+        self.commit_in_full(watermarks)
     }
 }

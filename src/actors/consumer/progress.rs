@@ -3,16 +3,28 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Consumer;
+use crate::metrics;
 use crate::replay::account::progress::{self, Unit};
 use crate::replay::session::waits::{Wait, Waits};
 use crate::source::{Committer, Extent};
 
 impl Consumer {
+    /// Shows everything that is worth a look each second.
+    pub(super) fn show(&mut self) {
+        self.look_at_ends();
+        self.show_lag();
+        self.show_waits();
+        let now = self.now();
+        let backends = self.downstream.as_ref().map(|downstream| &downstream.backends);
+        let connected = || backends.map_or_else(Default::default, |backends| backends.sessions());
+        metrics::source_sessions(self.feed.forget_silent(now, connected));
+    }
+
     /// While nothing is fetched, nothing tells how much more there has come to be.
-    pub(super) fn look_at_ends(&mut self) {
+    fn look_at_ends(&mut self) {
         let looks = self.look_at_ends.as_ref().is_some_and(|look| !look.is_finished());
         if !looks
-            && !self.window.has_room()
+            && !self.feed.has_room_in_flight()
             && let Some(committer) = self.committer.clone()
         {
             let look = tokio::task::spawn_blocking(move || committer.look_at_ends());
@@ -33,27 +45,19 @@ impl Consumer {
         }
     }
 
-    pub(super) fn show_waits(&mut self) {
-        let paused = self.backpressure.elapsed();
+    fn show_waits(&mut self) {
+        let now = self.now();
         let mut waits = Waits::default();
-        waits.add(Wait::Backpressure, 1, paused.saturating_sub(self.backpressure_told));
-        self.backpressure_told = paused;
+        waits.add(Wait::Backpressure, 1, self.feed.take_backpressure(now));
         self.overview.waited(&waits);
-        self.overview.bound(self.load.look(self.empty.elapsed(), self.overview.waits()));
+        self.overview.bound(self.load.look(self.feed.empty_for(now), self.overview.waits()));
     }
 
-    pub(super) fn show_lag(&self) {
-        self.overview.in_flight(self.window.in_flight());
+    fn show_lag(&self) {
+        self.overview.in_flight(self.feed.in_flight());
         let partitions = self.committer.as_ref().map_or_else(Vec::new, Committer::positions);
-        let nothing_held = self.partitions.is_empty() && self.intake.is_empty();
-        let nothing_left = self.window.in_flight() == 0 && nothing_held && self.caught_up;
-        let behind = if nothing_left || self.newest_ended_ms == 0 {
-            Duration::ZERO
-        } else {
-            let logged = u64::try_from(self.newest_ended_ms)
-                .map_or(UNIX_EPOCH, |ms| UNIX_EPOCH + Duration::from_millis(ms));
-            SystemTime::now().duration_since(logged).unwrap_or_default()
-        };
-        self.overview.lag(partitions, behind);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let lag = self.feed.replay_lag(since_epoch.unwrap_or(Duration::ZERO));
+        self.overview.lag(partitions, lag);
     }
 }

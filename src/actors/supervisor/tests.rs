@@ -5,11 +5,12 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::actors::admission::{Admission, Pressure};
-use crate::actors::messages::{Fatal, Progress, ReadOn};
+use crate::actors::messages::{Fatal, ReadOn};
 use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::actors::target_reachability::TargetReachability;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::postgres::{Host, SslMode, Target, TargetSettings};
+use crate::replay::account::settlement::SessionProgress;
 use crate::replay::order::backends::Backends;
 use crate::replay::settings;
 use crate::replay::work::{End, Position, Seq, Work};
@@ -52,10 +53,10 @@ impl Actor for Above {
     type Context = Context<Self>;
 }
 
-impl Handler<Progress> for Above {
+impl Handler<SessionProgress> for Above {
     type Result = ();
 
-    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
+    fn handle(&mut self, progress: SessionProgress, _: &mut Self::Context) {
         let mut heard = self.0.lock();
         heard.ended.extend(progress.ended.iter().map(|(work, _)| work.seq.0));
         heard.settled.extend(progress.settled.iter().map(|settled| settled.at.offset as u64));

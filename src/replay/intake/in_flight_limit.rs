@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The statements in flight, and whether there is room for more.
 #[derive(Debug)]
-pub struct Window {
+pub struct InFlightLimit {
     limit: usize,
     in_flight: usize,
     /// What they may take in memory, and what they take.
@@ -18,11 +18,11 @@ pub struct Window {
 
 /// How many are let in past the limit at once.
 const BEYOND: usize = 256;
-/// How much room there has to be before a full window opens: one message in and one out for each
+/// How much room there has to be before there is room again: one message in and one out for each
 /// statement cost as much as replaying it does.
 const BATCH: usize = 256;
 
-impl Window {
+impl InFlightLimit {
     /// With nothing in flight, and room for `limit` statements of `limit_bytes` together; for one
     /// at least, however long it is.
     pub fn new(limit: usize, limit_bytes: usize) -> Self {
@@ -123,64 +123,64 @@ mod tests {
         assert_eq!(looks(60..120), [60], "something had ended meanwhile");
     }
 
-    fn full(limit: usize) -> Window {
-        let mut window = Window::new(limit, usize::MAX);
-        while window.has_room() {
-            window.enter(1);
+    fn full(limit: usize) -> InFlightLimit {
+        let mut bound = InFlightLimit::new(limit, usize::MAX);
+        while bound.has_room() {
+            bound.enter(1);
         }
-        assert_eq!(window.in_flight(), limit.max(1));
-        window
+        assert_eq!(bound.in_flight(), limit.max(1));
+        bound
     }
 
     #[test]
-    fn a_full_window_opens_again_for_a_batch_at_once() {
-        let mut window = full(10_000);
-        (0..BATCH - 1).for_each(|_| window.leave(1));
-        assert!(!window.has_room());
-        window.leave(1);
-        assert!(window.has_room());
-        (0..BATCH).for_each(|_| window.enter(1));
-        assert!(!window.has_room());
+    fn a_full_limit_opens_again_for_a_batch_at_once() {
+        let mut bound = full(10_000);
+        (0..BATCH - 1).for_each(|_| bound.leave(1));
+        assert!(!bound.has_room());
+        bound.leave(1);
+        assert!(bound.has_room());
+        (0..BATCH).for_each(|_| bound.enter(1));
+        assert!(!bound.has_room());
     }
 
     #[test]
-    fn a_small_window_opens_with_every_statement_that_ends() {
+    fn a_small_limit_opens_with_every_statement_that_ends() {
         for limit in [0, 1, 2, 15] {
-            let mut window = full(limit);
-            window.leave(1);
-            assert!(window.has_room(), "{limit}");
+            let mut bound = full(limit);
+            bound.leave(1);
+            assert!(bound.has_room(), "{limit}");
         }
     }
 
     #[test]
     fn where_nothing_ends_what_room_there_is_is_used_first() {
-        let mut window = full(10_000);
-        assert!(!window.open());
-        window.leave(1);
-        assert!(!window.has_room() && window.open() && window.has_room());
-        window.enter(1);
-        assert!(!window.has_room() && !window.open());
-        window.open_beyond();
+        let mut bound = full(10_000);
+        assert!(!bound.open());
+        bound.leave(1);
+        assert!(!bound.has_room() && bound.open() && bound.has_room());
+        bound.enter(1);
+        assert!(!bound.has_room() && !bound.open());
+        bound.open_beyond();
         for _ in 0..BEYOND {
-            assert!(window.has_room());
-            window.enter(1);
+            assert!(bound.has_room());
+            bound.enter(1);
         }
-        assert!(!window.has_room());
+        assert!(!bound.has_room());
     }
 
     #[test]
     fn long_statements_fill_it_by_their_bytes_and_the_longest_still_passes() {
-        let mut window = Window::new(10_000, 100);
-        window.enter(60);
-        assert!(window.has_room());
-        window.enter(60);
-        assert!(!window.has_room());
-        window.leave(60);
-        assert!(window.has_room());
-        window.leave(60);
-        window.enter(1000);
-        assert!(!window.has_room());
-        window.leave(1000);
-        assert!(window.has_room());
+        let mut bound = InFlightLimit::new(10_000, 100);
+        bound.enter(60);
+        assert!(bound.has_room());
+        bound.enter(60);
+        assert!(!bound.has_room());
+        bound.leave(60);
+        assert!(bound.has_room());
+        bound.leave(60);
+        bound.enter(1000);
+        assert!(!bound.has_room());
+        bound.leave(1000);
+        assert!(bound.has_room());
     }
 }

@@ -1,0 +1,94 @@
+//! What comes back from the sessions: what became of each statement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Feed, FeedAction, Notice, Step, millis};
+use crate::replay::account::policy::{self, Outcome, Verdict};
+use crate::replay::account::settlement::{SessionProgress, Settlement};
+use crate::replay::report::Shapes;
+use crate::replay::session::Ended;
+use crate::replay::work::{Position, Work};
+
+/// Of how many query shapes it is reported that they may have drawn from sequences.
+const DRAWS_REPORTED: usize = 100;
+
+impl Feed {
+    /// Accounts for what sessions have reported, and continues with the room that it made. `place` says
+    /// where a record stands.
+    pub fn account(
+        &mut self,
+        reports: impl IntoIterator<Item = SessionProgress>,
+        shapes: &mut Shapes,
+        place: impl Fn(Position) -> String,
+        step: &mut Step<'_>,
+    ) {
+        let had_room = self.in_flight.has_room();
+        self.stalls.progressed(step.now, step.out);
+        for report in reports {
+            self.progress(report, shapes, &place, step);
+        }
+        self.release(step);
+        if !had_room && self.in_flight.has_room() {
+            step.out.push(FeedAction::DemandChanged);
+        }
+    }
+
+    fn progress(
+        &mut self,
+        report: SessionProgress,
+        shapes: &mut Shapes,
+        place: impl Fn(Position) -> String,
+        step: &mut Step<'_>,
+    ) {
+        for (work, settlement) in report.ended {
+            self.in_flight.leave(work.size());
+            self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
+            match settlement {
+                Settlement::Not(fate) => step.tally.records.settle(fate),
+                Settlement::Ran(ended, waited) => {
+                    step.tally.records.settle(policy::fate(&work.statement, ended));
+                    let outcome = step.tally.ended(ended);
+                    shapes.ran(&work, ended, outcome, waited, || place(work.at));
+                    self.counts.types_guessed += u64::from(ended.guessed);
+                    if outcome != Outcome::Same {
+                        self.differs(&work, outcome, ended, step);
+                    }
+                    if ended.may_have_drawn {
+                        self.may_have_drawn(&work, step.out);
+                    }
+                }
+            }
+        }
+        for code in report.retried {
+            step.tally.retried(code);
+        }
+        for together in report.settled.split_inclusive(|settled| settled.is_last) {
+            let records = together.iter().map(|settled| (settled.at.partition, settled.at.offset));
+            self.intake.checkpoint.settle_together(records);
+        }
+    }
+
+    /// Only the source knows how often it drew. Reported once for each query shape.
+    fn may_have_drawn(&mut self, work: &Arc<Work>, out: &mut Vec<FeedAction>) {
+        self.counts.unknown_draws += 1;
+        if self.draws_reported.len() < DRAWS_REPORTED
+            && self.draws_reported.insert(work.statement.outline.shape)
+        {
+            out.push(FeedAction::Notice(Notice::UnknownDraws(work.clone())));
+        }
+    }
+
+    fn differs(&mut self, work: &Arc<Work>, outcome: Outcome, ended: Ended, step: &mut Step<'_>) {
+        let elapsed =
+            self.first_statement.map_or(Duration::ZERO, |first| step.now.saturating_sub(first));
+        let verdict = self.settings.errors.judge(outcome, ended.target, millis(elapsed));
+        let is_news = matches!(verdict, Verdict::News | Verdict::Stop);
+        let news = if is_news { self.logged.should_log(outcome.label()) } else { None };
+        let difference = Notice::Difference { work: work.clone(), ended, outcome, news };
+        step.out.push(FeedAction::Notice(difference));
+        if verdict == Verdict::Stop {
+            step.out.push(FeedAction::StopAt { work: work.clone(), ended });
+        }
+    }
+}
