@@ -32,6 +32,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+mod display;
 pub mod exit;
 pub mod health;
 pub mod http;

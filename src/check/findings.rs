@@ -222,7 +222,7 @@ fn judge_files(files: &Result<FilesSeen, String>, lines: &mut Section) {
             lines.ok(format!(
                 "{} of {} can be read",
                 counted(files.names.len() as u64, "file"),
-                crate::replay::account::progress::bytes(files.bytes)
+                crate::display::bytes(files.bytes)
             ));
             if files.reordered {
                 lines.ok(format!(
@@ -243,7 +243,7 @@ fn judge_files(files: &Result<FilesSeen, String>, lines: &mut Section) {
 /// `1 record`, `1,234 records`.
 fn counted(number: u64, unit: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {unit}{plural}", crate::replay::account::progress::grouped(number))
+    format!("{} {unit}{plural}", crate::display::grouped(number))
 }
 
 /// A time for people: `340 ms`, `4.2 s`, `1h 02m`.
@@ -252,7 +252,7 @@ fn span(ms: i64) -> String {
     match ms {
         0..1000 => format!("{ms} ms"),
         1000..10_000 => format!("{:.1} s", ms as f64 / 1000.0),
-        _ => crate::replay::account::progress::clock(std::time::Duration::from_millis(ms)),
+        _ => crate::display::clock(std::time::Duration::from_millis(ms)),
     }
 }
 

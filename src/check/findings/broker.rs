@@ -1,7 +1,7 @@
 //! What was seen of Kafka: the cluster, the topic, the consumer group.
 
 use super::{Asked, Section, counted, span};
-use crate::replay::account::progress::bytes;
+use crate::display::bytes;
 
 /// Kafka, as it was seen.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::sample::{Logging, Sample, Version};
 use super::{Section, counted, span};
-use crate::replay::account::progress::grouped;
+use crate::display::grouped;
 
 /// How few statements say nothing of how statements are logged.
 const FEW: u64 = 20;

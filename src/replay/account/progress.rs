@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::display::{bytes, clock, grouped, rate};
 use crate::replay::account::bottleneck::Bound;
 
 /// How far a partition of a topic is, in offsets.
@@ -251,56 +252,6 @@ fn per_second(count: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
 
-/// A rate in as many digits as it has a meaning in.
-fn rate(per_second: f64) -> String {
-    if per_second > 0.0 && per_second < 9.95 {
-        format!("{per_second:.1}")
-    } else {
-        grouped(per_second.round() as u64)
-    }
-}
-
-/// 1234567 as 1,234,567.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A size in the unit that suits it, as ls and df -H show it.
-pub(crate) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    // From 999.95 on it would be shown as 1000.0.
-    while size >= 999.95 && unit + 1 < UNITS.len() {
-        size /= 1000.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", UNITS[unit])
-}
-
-/// A time in its two largest units.
-pub(crate) fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, minutes) => format!("{minutes}m {:02}s", seconds % 60),
-        (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
-        (days, hours, _) => format!("{days}d {hours:02}h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,17 +367,5 @@ mod tests {
             "42 % done, 42 statements/s, 1 new error, 0 sessions on 0 connections, 0 statements \
              in flight"
         );
-    }
-
-    #[test]
-    fn numbers_are_written_for_people() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(
-            [0, 999, 1000, 999_949, 999_950, 12_345_678_901].map(bytes),
-            ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "12.3 GB"]
-        );
-        assert_eq!([0.0, 0.04, 9.9, 9.96, 1234.4].map(rate), ["0", "0.0", "9.9", "10", "1,234"]);
-        let clocks = [0, 59, 60, 125, 3600, 90_000].map(Duration::from_secs).map(clock);
-        assert_eq!(clocks, ["0s", "59s", "1m 00s", "2m 05s", "1h 00m", "1d 01h"]);
     }
 }
