@@ -31,8 +31,10 @@
 //! names (`pool`); and which open transactions each of them waits for is noted with it (`graph::behind`).
 
 pub(super) mod arrivals;
+mod asking;
 mod graph;
 mod pool;
+mod registration;
 mod steps;
 mod tables;
 #[cfg(test)]
@@ -44,8 +46,9 @@ mod victims;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use arrivals::{Arrivals, Wanted};
+pub use asking::Awaited;
 use foldhash::{HashMap, HashSet};
-use graph::{Graph, Hold, Id, Node, Statement, TransactionId};
+use graph::{Graph, Id, Node, Statement, TransactionId};
 use pool::{Pool, Waits};
 pub use steps::{Step, finished_prepared, steps};
 use tables::TableState;
@@ -95,15 +98,6 @@ pub struct ConflictOrder {
     /// Statements that may start and have not finished.
     running: usize,
     waived: u64,
-}
-
-/// What a statement waits for in the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Awaited {
-    /// A statement that may run.
-    Statement(Start),
-    /// The end of a transaction of which nothing more has been read.
-    Unread,
 }
 
 /// A statement as the order sees it.
@@ -236,123 +230,6 @@ impl ConflictOrder {
         }
     }
 
-    /// Whether a session may start this statement by now.
-    pub fn may_start(&self, seq: Seq) -> bool {
-        match self.statements.get(&seq) {
-            Some(id) => self.graph.statement(*id).is_some_and(|statement| statement.granted),
-            // It has had its turn: it is run again.
-            None => seq <= self.newest,
-        }
-    }
-
-    /// Up to which place a session may start its statements.
-    pub fn granted(&self, session: SessionId) -> Option<Seq> {
-        let line = self.sessions.get(&session)?;
-        let last = line.queue.get(line.granted.checked_sub(1)?)?;
-        self.graph.statement(*last).map(|statement| statement.seq)
-    }
-
-    /// Whether statements wait, and none may start before more has been read (rule 4).
-    pub fn is_stuck(&self) -> bool {
-        self.running == 0 && !self.statements.is_empty()
-    }
-
-    /// Whether the session's transaction goes on behind all that has arrived of it.
-    pub fn is_in_transaction(&self, session: SessionId) -> bool {
-        self.transaction(session).is_some()
-    }
-
-    /// Whether the statement has arrived and not finished.
-    pub fn is_unfinished(&self, seq: Seq) -> bool {
-        self.statements.contains_key(&seq)
-    }
-
-    /// The first statement of the log that has not finished.
-    pub fn first_unfinished(&self) -> Option<Start> {
-        let (&seq, id) = self.statements.first_key_value()?;
-        let session = self.graph.statement(*id)?.session;
-        Some(Start { session, seq })
-    }
-
-    /// Whose statement this is, as long as it has not finished.
-    pub fn session_of(&self, seq: Seq) -> Option<SessionId> {
-        Some(self.graph.statement(*self.statements.get(&seq)?)?.session)
-    }
-
-    /// How many statements have not finished, and how many of them may start.
-    pub fn in_flight(&self) -> (usize, usize) {
-        (self.statements.len(), self.running)
-    }
-
-    /// Sessions whose open transaction others wait for, and of which nothing more has been read.
-    pub fn silent_holders(&self) -> impl Iterator<Item = SessionId> {
-        let awaited = |line: &SessionLine| {
-            let mut holds = line.transaction.iter().flat_map(Transaction::holds);
-            line.queue.is_empty() && holds.any(|hold| self.graph.is_awaited(hold))
-        };
-        let silent = self.sessions.iter().filter(move |(_, line)| awaited(line));
-        silent.map(|(session, _)| *session)
-    }
-
-    /// The first statement that waits for others.
-    pub fn first_waiting(&self) -> Option<Start> {
-        let waiting = self.sessions.iter().filter_map(|(session, line)| {
-            let head = self.graph.statement(*line.queue.get(line.granted)?)?;
-            Some(Start { session: *session, seq: head.seq })
-        });
-        waiting.min_by_key(|start| start.seq)
-    }
-
-    /// What a statement waits for in the end, directly or through others.
-    pub fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
-        let mut awaited = Vec::new();
-        self.meets(seq, |met| {
-            if let Some(Statement { granted: true, session, seq, .. }) = self.graph.statement(met) {
-                awaited.push(Awaited::Statement(Start { session: *session, seq: *seq }));
-            } else if let Some(Hold { ended_by: None, transaction, .. }) = self.graph.hold(met)
-                && self.graph.newest(*transaction).is_none()
-            {
-                awaited.push(Awaited::Unread);
-            }
-            false
-        });
-        awaited
-    }
-
-    /// Whether a statement must not start whatever waits for it: what it does is not known yet, or it
-    /// finishes a transaction that is not prepared yet, and would fail.
-    pub fn is_held(&self, seq: Seq) -> bool {
-        let prepare = self.two_phase.prepare_of(seq);
-        seq > self.newest || prepare.is_some_and(|prepare| self.is_unfinished(prepare))
-    }
-
-    /// The prepared transactions that a statement waits for in the end, and whose end has not been read.
-    pub fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {
-        let mut met = HashSet::default();
-        self.meets(seq, |id| {
-            met.insert(id);
-            false
-        });
-        let waits = |prepared: &Transaction| prepared.holds().any(|hold| met.contains(&hold));
-        let awaited = self.prepared.iter().filter(|(_, prepared)| waits(prepared));
-        awaited.map(|(name, _)| &**name).collect()
-    }
-
-    /// Whether a statement waits, directly or through others, for this other one.
-    pub fn waits_for(&self, seq: Seq, other: Seq) -> bool {
-        let Some(other) = self.statements.get(&other) else { return false };
-        self.meets(seq, |met| met == *other)
-    }
-
-    fn meets(&self, seq: Seq, wanted: impl FnMut(Id) -> bool) -> bool {
-        self.statements.get(&seq).is_some_and(|id| self.graph.meets(*id, wanted))
-    }
-
-    /// How many waits were left out because they would have closed a circle.
-    pub fn waived(&self) -> u64 {
-        self.waived
-    }
-
     // ---- Transactions ----
 
     fn transaction(&self, session: SessionId) -> Option<&Transaction> {
@@ -432,146 +309,6 @@ impl ConflictOrder {
 
     // ---- Conflicts ----
 
-    /// Adds what the statement's own accesses wait for.
-    fn conflicts(&mut self, arrival: &Arrival, accesses: &[Access], waits: &mut Waits) {
-        let Self { graph, tables, .. } = self;
-        if tables.len() + self.objects.len() >= self.room {
-            tables.retain(|_, table| !table.is_done(graph));
-            self.objects.retain(|_, drawing| !drawing.is_done(graph));
-            self.room = ((tables.len() + self.objects.len()) * 2).max(64);
-        }
-        self.barriers.gather(graph, waits);
-        for access in accesses {
-            match *access {
-                Access::Row(table, key, mode) => {
-                    // What failed may have looked for a row that was not there yet.
-                    let locks = mode.is_write() || mode == Mode::Reference && !arrival.failed;
-                    let locks = locks.then_some(arrival.session);
-                    let table = tables.entry(table).or_default();
-                    table.before_row(graph, key, mode, locks, waits);
-                }
-                Access::Table(table, mode) => {
-                    tables.entry(table).or_default().before_table(graph, mode, waits);
-                }
-                Access::Append(table) => {
-                    tables.entry(table).or_default().before_append(graph, waits);
-                }
-                Access::InsertGiven(table) => {
-                    tables.entry(table).or_default().before_insert(graph, waits);
-                }
-                Access::ReadAll => self.ended.gather(graph, waits),
-                Access::Draw(object) => {
-                    self.objects.entry(object).or_default().gather(graph, waits);
-                }
-                Access::Everything => self.unfinished.gather(graph, waits),
-            }
-        }
-    }
-
-    /// Adds what the end of a transaction that did this waits for (rule 3).
-    fn readers(&mut self, access: Access, waits: &mut Waits) {
-        let Self { graph, tables, .. } = self;
-        if !access.is_write() {
-            return;
-        }
-        match access {
-            Access::Row(table, key, mode) => {
-                tables.entry(table).or_default().before_end_of_row(graph, key, mode, waits);
-            }
-            Access::Table(table, mode) => {
-                tables.entry(table).or_default().before_end_of_table(graph, mode, waits);
-            }
-            Access::Append(table) => {
-                let table = tables.entry(table).or_default();
-                table.before_end_of_table(graph, Mode::Write, waits);
-            }
-            Access::InsertGiven(_) | Access::ReadAll | Access::Draw(_) | Access::Everything => {}
-        }
-        self.reading_all.gather(graph, waits);
-    }
-
-    /// Notes what the statement touches, for those that follow.
-    fn register(
-        &mut self,
-        id: Id,
-        arrival: &Arrival,
-        accesses: &[Access],
-        transaction: Option<TransactionId>,
-    ) {
-        let hold = self.hold_for(id, arrival, transaction);
-        let Self { graph, tables, sessions, .. } = self;
-        let line = sessions.get_mut(&arrival.session).filter(|_| !arrival.failed);
-        let mut open = line.and_then(|line| line.transaction.as_mut());
-        for access in accesses {
-            let is_first = open.as_mut().is_none_or(|open| open.note(*access));
-            match *access {
-                Access::Row(table, key, mode) => {
-                    let table = tables.entry(table).or_default();
-                    if mode.is_write() {
-                        table.write_row(graph, key, mode, id, hold.filter(|_| is_first));
-                    } else {
-                        table.read_row(graph, key, mode, id, hold);
-                    }
-                }
-                Access::Table(table, mode) => {
-                    tables.entry(table).or_default().touch_table(graph, mode, id);
-                }
-                Access::ReadAll => self.reading_all.add(graph, id),
-                Access::Draw(object) => self.objects.entry(object).or_default().stand(id),
-                Access::Append(table) => {
-                    tables.entry(table).or_default().touch_append(graph, id);
-                }
-                Access::InsertGiven(table) => {
-                    tables.entry(table).or_default().touch_insert(graph, id);
-                }
-                Access::Everything => {
-                    self.barriers.stand(id);
-                    self.unfinished.stand(id);
-                }
-            }
-        }
-        self.unfinished.add(graph, id);
-        if arrival.draws_only {
-            self.drawing_only.add(graph, id);
-        }
-        if transaction.is_none()
-            && !arrival.failed
-            && let Some(hold) = hold
-        {
-            self.ended.add(&self.graph, hold);
-            for access in &arrival.footprint.accesses {
-                self.note_end(*access, hold);
-            }
-        }
-    }
-
-    /// The hold that takes what the statement writes: its transaction's, or one that ends with it.
-    fn hold_for(
-        &mut self,
-        id: Id,
-        arrival: &Arrival,
-        transaction: Option<TransactionId>,
-    ) -> Option<Id> {
-        let Arrival { session, failed, .. } = *arrival;
-        let accesses = &arrival.footprint.accesses;
-        let references = |access: &Access| matches!(access, Access::Row(_, _, Mode::Reference));
-        let is_held = |access: &Access| access.is_write() || references(access);
-        accesses.iter().any(is_held).then_some(())?;
-        let Some(transaction) = transaction.filter(|_| !failed) else {
-            // What failed has lost its locks with that.
-            let hold = self.graph.add(Node::Hold(Hold::of(session, id)));
-            self.end_hold(hold, id, failed);
-            return Some(hold);
-        };
-        if accesses.iter().any(references) {
-            self.graph.note_awaited(transaction);
-        }
-        let open = self.sessions.get_mut(&session)?.transaction.as_mut()?;
-        open.hold(|id| self.graph.add(Node::Hold(Hold::of(session, id))))
-    }
-
-    // ---- Starts ----
-
     fn done(&mut self, id: Id, starts: &mut Vec<Start>) {
         for freed in self.graph.done(id) {
             if let Some(statement) = self.graph.statement(freed) {
@@ -595,53 +332,5 @@ impl ConflictOrder {
             self.running += 1;
         }
         starts.extend(last.map(|seq| Start { session, seq }));
-    }
-}
-
-#[cfg(test)]
-#[derive(Debug, Clone, Copy)]
-enum Waited {
-    Statement(Seq),
-    Transaction(SessionId),
-}
-
-#[cfg(test)]
-impl ConflictOrder {
-    /// What a statement waits for, its session's own statements left out.
-    fn waits_of(&self, seq: Seq) -> Vec<Waited> {
-        let id = self.statements.get(&seq);
-        let waits = id.into_iter().flat_map(|id| self.graph.waits_for(*id));
-        let named = waits.filter_map(|id| match (self.graph.statement(id), self.graph.hold(id)) {
-            (Some(statement), _) => Some((Waited::Statement(statement.seq), statement.session)),
-            (_, Some(hold)) => Some((Waited::Transaction(hold.session), hold.session)),
-            _ => None,
-        });
-        let own = id.and_then(|id| self.graph.statement(*id)).map(|statement| statement.session);
-        named.filter(|(_, session)| Some(*session) != own).map(|(waited, _)| waited).collect()
-    }
-
-    /// How much is noted of tables.
-    fn noted(&self) -> usize {
-        self.tables.values().map(TableState::noted).sum()
-    }
-
-    /// Whether what is noted of each statement is what a walk from it finds: the open transactions that
-    /// it waits for.
-    fn check_notes(&mut self) -> Result<(), String> {
-        let open = self.sessions.values().filter_map(|line| line.transaction.as_ref());
-        let open: Vec<TransactionId> = open.map(|transaction| transaction.id).collect();
-        for (seq, id) in &self.statements {
-            for transaction in &open {
-                let holds = |met| match self.graph.hold(met) {
-                    Some(hold) => hold.transaction == *transaction && hold.ended_by.is_none(),
-                    None => false,
-                };
-                let waits = self.graph.meets(*id, holds);
-                if self.graph.is_behind(*id, &[*transaction]) != waits {
-                    return Err(format!("{seq:?} waits for {transaction:?}: {waits}"));
-                }
-            }
-        }
-        Ok(())
     }
 }

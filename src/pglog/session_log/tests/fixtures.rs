@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;
+use crate::pglog::SqlState;
 use crate::pglog::encoding::Encodings;
 use crate::pglog::reader::{Format, RecordReader};
 

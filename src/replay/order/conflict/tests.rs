@@ -526,3 +526,49 @@ fn a_savepoint_costs_the_same_however_many_there_are() {
         assert_eq!(told.order.graph.len(), 0);
     }
 }
+
+#[derive(Debug, Clone, Copy)]
+enum Waited {
+    Statement(Seq),
+    Transaction(SessionId),
+}
+
+impl ConflictOrder {
+    /// What a statement waits for, its session's own statements left out.
+    fn waits_of(&self, seq: Seq) -> Vec<Waited> {
+        let id = self.statements.get(&seq);
+        let waits = id.into_iter().flat_map(|id| self.graph.waits_for(*id));
+        let named = waits.filter_map(|id| match (self.graph.statement(id), self.graph.hold(id)) {
+            (Some(statement), _) => Some((Waited::Statement(statement.seq), statement.session)),
+            (_, Some(hold)) => Some((Waited::Transaction(hold.session), hold.session)),
+            _ => None,
+        });
+        let own = id.and_then(|id| self.graph.statement(*id)).map(|statement| statement.session);
+        named.filter(|(_, session)| Some(*session) != own).map(|(waited, _)| waited).collect()
+    }
+
+    /// How much is noted of tables.
+    fn noted(&self) -> usize {
+        self.tables.values().map(TableState::noted).sum()
+    }
+
+    /// Whether what is noted of each statement is what a walk from it finds: the open transactions that
+    /// it waits for.
+    fn check_notes(&mut self) -> Result<(), String> {
+        let open = self.sessions.values().filter_map(|line| line.transaction.as_ref());
+        let open: Vec<TransactionId> = open.map(|transaction| transaction.id).collect();
+        for (seq, id) in &self.statements {
+            for transaction in &open {
+                let holds = |met| match self.graph.hold(met) {
+                    Some(hold) => hold.transaction == *transaction && hold.ended_by.is_none(),
+                    None => false,
+                };
+                let waits = self.graph.meets(*id, holds);
+                if self.graph.is_behind(*id, &[*transaction]) != waits {
+                    return Err(format!("{seq:?} waits for {transaction:?}: {waits}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
