@@ -34,6 +34,7 @@ pub mod config;
 pub mod daemon;
 mod display;
 pub mod exit;
+pub(crate) mod flag_values;
 pub mod health;
 pub mod http;
 mod label;

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 
-use kreplay::cli::{CheckOptions, Cli, Command, LogFormat};
-use kreplay::config::{self, Config, LogSettings};
+use kreplay::cli::{Cli, Command};
+use kreplay::config::{self, Config, LogFormat, LogSettings};
 use kreplay::daemon::Screen;
 use kreplay::exit::Exit;
 use kreplay::{cli, daemon, mock_broker};
@@ -16,12 +16,12 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os()) {
+    let mut cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    match cli.command {
-        Some(Command::Check(options)) => return check(*options),
+    match cli.command.take() {
+        Some(Command::Check(options)) => return check(cli, options.json),
         Some(Command::Completions { shell }) => {
             print(&cli::completions(shell));
             return Exit::Done.into();
@@ -73,9 +73,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(options: CheckOptions) -> ExitCode {
-    let json = options.json;
-    let config = match Config::resolve(options.replay(), &|name| std::env::var(name).ok()) {
+fn check(cli: Cli, json: bool) -> ExitCode {
+    let config = match Config::resolve(cli, &|name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(error) => return fail(&error, Exit::Usage),
     };

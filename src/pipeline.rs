@@ -21,7 +21,7 @@ use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::actors::session::SessionDeps;
 use crate::actors::supervisor::{LogInGate, Supervisor, SupervisorSettings};
 use crate::actors::target_reachability::TargetReachability;
-use crate::config::{Config, DeadLetter};
+use crate::config::Config;
 use crate::health::{Condition, Health};
 use crate::metrics;
 use crate::pglog::{Encodings, RecordReader};
@@ -32,7 +32,7 @@ use crate::replay::order::backends::Backends;
 use crate::replay::report::Shapes;
 use crate::replay::session::SessionSettings;
 use crate::replay::settings::Order;
-use crate::source::dead_letters::{DeadLetterError, DeadLetters};
+use crate::source::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
 use crate::source::{Opened, SourceError, SourceSettings};
 
 /// What the actors account to and are seen by. Cheap to clone: what it holds is shared.
@@ -239,7 +239,7 @@ impl Starting<'_> {
         let sequencer = Sequencer::new(
             SequencerSettings {
                 order: settings.order,
-                is_paced: settings.pace.is_some(),
+                is_paced: settings.pace().is_some(),
                 stall_check: settings.stall_check,
                 patience: settings.patience_with_silence(),
                 target: target.clone(),
@@ -289,7 +289,7 @@ impl Starting<'_> {
             takes_turns,
             spin: settings.spin,
             began: self.began,
-            paced: settings.pace.is_some(),
+            paced: settings.pace().is_some(),
         };
         let supervisor = Supervisor::new(
             SupervisorSettings {

@@ -51,10 +51,10 @@ pub struct Inspection {
 pub async fn inspect(settings: &KafkaSettings) -> Inspection {
     // Ends of partitions are told.
     let settings = Arc::new(KafkaSettings { until_end: true, ..settings.clone() });
-    let protocol = settings.properties.iter().rev().find(|(key, _)| key == "security.protocol");
+    let protocol = settings.properties.iter().rev().find(|it| it.key == "security.protocol");
     let mut seen = KafkaSeen {
         brokers: settings.brokers.join(","),
-        protocol: protocol.map_or_else(|| "PLAINTEXT".into(), |(_, value)| value.to_uppercase()),
+        protocol: protocol.map_or_else(|| "PLAINTEXT".into(), |it| it.value().to_uppercase()),
         topic: settings.topic.clone(),
         group: settings.group_id.clone(),
         reached: Err(Refusal::UnknownTopic),

@@ -60,7 +60,7 @@ fn asked(config: &Config) -> Asked {
     Asked {
         identity: config.replay.identity.clone(),
         filters: config.replay.filters.clone(),
-        pace: config.replay.pace,
+        pace: config.replay.pace(),
         lookahead_ms: i64::try_from(config.replay.lookahead.as_millis()).unwrap_or(i64::MAX),
         max_sessions: config.replay.max_sessions,
         read_only: config.target.read_only,

@@ -41,8 +41,8 @@ fn the_letters_of_the_first_kreplay_have_their_meaning() {
 
 #[test]
 fn brokers_are_repeatable_and_separated_by_commas() {
-    let cli = read(&["-b", "a:1,b:2", "-b", "c:3", "-t", "log"]).unwrap_or_default();
-    assert_eq!(cli.source.brokers, ["a:1", "b:2", "c:3"]);
+    let cli = read(&["-b", "a:1,b:2", "-b", "c:3", "-t", "log"]).expect("it is right");
+    assert_eq!(cli.settings.source.brokers, ["a:1", "b:2", "c:3"]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_completion_script_knows_the_flags() {
     let script = completions(Shell::Bash);
     assert!(script.contains("--skip-selects") && script.contains("_kreplay"));
     let Some(Command::Completions { shell: Shell::Zsh }) =
-        read(&["completions", "zsh"]).unwrap_or_default().command
+        read(&["completions", "zsh"]).expect("it is right").command
     else {
         panic!("no completions")
     };
@@ -86,6 +86,18 @@ fn a_completion_script_knows_the_flags() {
 
 const FLAGS: &str = include_str!("../../docs/reference/flags.md");
 const EXIT_CODES: &str = include_str!("../../docs/reference/exit-codes.md");
+
+/// A flag's default: the declared one, or what the help says where it depends on other settings.
+pub(crate) fn default(argument: &clap::Arg) -> String {
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    match noted(&help, "default") {
+        Some(worded) => worded.to_owned(),
+        None => {
+            let declared = argument.get_default_values().iter();
+            declared.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(",")
+        }
+    }
+}
 
 /// What stands between `[key: ` and `]` in a help text.
 fn noted<'a>(help: &'a str, key: &str) -> Option<&'a str> {
@@ -107,7 +119,7 @@ fn the_documentation_has_every_flag_with_its_letter_default_and_variables() {
             assert!(row.starts_with(&format!("| `-{letter}` ")), "{row}");
         }
         let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-        let default = noted(&help, "default").unwrap_or_default();
+        let default = default(argument);
         assert!(row.replace('`', "").contains(&format!("| {default} |")), "{default}: {row}");
         for variable in noted(&help, "env").unwrap_or_default().split_terminator(", ") {
             assert!(row.contains(&format!("`{variable}`")), "{variable}: {row}");

@@ -10,8 +10,8 @@ use clap::{Arg, ArgAction, CommandFactory as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::lookup::Given;
 use super::{ConfigError, Origin};
-use crate::cli::conninfo::Conninfo;
 use crate::cli::{Cli, holds_secret};
 
 /// Nobody writes a longer one by hand.
@@ -159,25 +159,18 @@ impl ConfigFile {
     }
 
     /// What is said of a flag, and where.
-    pub(super) fn get(&self, flag: &'static str) -> Option<(Value, Origin)> {
+    pub(super) fn get(&self, flag: &str) -> Option<Given<Value>> {
         let Setting { line, value } = self.settings.get(flag)?.clone();
-        Some((value, Origin::File { path: self.path.clone(), line, flag }))
+        let origin = Origin::File { path: self.path.clone(), line, flag: flag.to_owned() };
+        Some(Given { value, origin })
     }
 
     /// What the user should know of a file that holds secrets.
     pub(super) fn warning(&self) -> Option<String> {
-        let secret = |value: &str| holds_secret(value);
-        let has_secret =
-            self.settings.iter().any(|(flag, setting)| match (&**flag, &setting.value) {
-                ("db-password", _) => true,
-                // What is no connection string may be anything.
-                ("target", Value::One(text)) => {
-                    Conninfo::parse(text).map_or(true, |info| info.holds_secret())
-                }
-                ("kafka-property", Value::One(text)) => text.lines().any(secret),
-                ("kafka-property", Value::List(properties)) => properties.iter().any(|p| secret(p)),
-                _ => false,
-            });
+        let has_secret = self.settings.iter().any(|(flag, setting)| match &setting.value {
+            Value::One(text) => holds_secret(flag, text),
+            Value::List(texts) => texts.iter().any(|text| holds_secret(flag, text)),
+        });
         let path = self.path.display();
         (self.open_to_others && has_secret).then(|| {
             format!(

@@ -5,10 +5,12 @@
 //! them a flag of its own goes before `--target`. As in libpq, what `--target` says goes before the
 //! service, and the service before libpq's variables.
 
+use std::ffi::OsString;
+
 use super::file::Value;
 use super::lookup::{Given, Lookup, Origin};
 use super::{ConfigError, service};
-use crate::cli::{self, conninfo::Conninfo};
+use crate::cli::conninfo::Conninfo;
 
 /// A keyword of libpq's, and how else it is set.
 #[derive(Debug, Clone, Copy)]
@@ -17,11 +19,43 @@ pub(super) struct Keyword {
     pub name: &'static str,
     /// The flag of its own.
     pub flag: Option<&'static str>,
-    /// The variable that the first kreplay had for it.
-    pub older: Option<&'static str>,
     /// libpq's variable.
     pub variable: Option<&'static str>,
 }
+
+impl Keyword {
+    /// A keyword that only a connection string, a service or libpq's variable sets.
+    pub const fn plain(name: &'static str, variable: &'static str) -> Self {
+        Self { name, flag: None, variable: Some(variable) }
+    }
+
+    /// A keyword that libpq has no variable for.
+    pub const fn bare(name: &'static str) -> Self {
+        Self { name, flag: None, variable: None }
+    }
+
+    /// The keyword that a flag sets.
+    pub fn of(flag: &str) -> Option<Self> {
+        let (name, flag, variable) = *FLAGS.iter().find(|(_, of, _)| *of == flag)?;
+        Some(Self { name, flag: Some(flag), variable: Some(variable) })
+    }
+}
+
+/// The keywords with a flag of their own: keyword, flag, libpq's variable.
+const FLAGS: [(&str, &str, &str); 10] = [
+    ("host", "db-host", "PGHOST"),
+    ("port", "db-port", "PGPORT"),
+    ("dbname", "db-name", "PGDATABASE"),
+    ("user", "db-user", "PGUSER"),
+    ("password", "db-password", "PGPASSWORD"),
+    ("sslmode", "sslmode", "PGSSLMODE"),
+    ("sslrootcert", "sslrootcert", "PGSSLROOTCERT"),
+    ("sslcert", "sslcert", "PGSSLCERT"),
+    ("sslkey", "sslkey", "PGSSLKEY"),
+    ("channel_binding", "channel-binding", "PGCHANNELBINDING"),
+];
+const SERVICE: Keyword = Keyword::plain("service", "PGSERVICE");
+const SERVICE_FILE: Keyword = Keyword::plain("servicefile", "PGSERVICEFILE");
 
 /// Looks up what concerns the connection to the target.
 pub(super) struct ConnectionLookup<'a> {
@@ -33,19 +67,20 @@ pub(super) struct ConnectionLookup<'a> {
 
 impl<'a> ConnectionLookup<'a> {
     /// Takes the connection string apart, and reads the service that is named.
-    pub fn new(look: &'a Lookup<'a>, typed: Option<String>) -> Result<Self, ConfigError> {
+    pub fn new(look: &'a Lookup<'a>) -> Result<Self, ConfigError> {
         let invalid =
             |origin: &Origin, reason| ConfigError::Invalid { origin: origin.clone(), reason };
-        let target = match look.one("target", typed, &[], cli::text)? {
+        let target = match look.value("target") {
             Some(Given { value, origin }) => {
-                let value = Conninfo::parse(&value).map_err(|reason| invalid(&origin, reason))?;
+                let value = Conninfo::parse(&value.to_string_lossy())
+                    .map_err(|reason| invalid(&origin, reason))?;
                 Some(Given { value, origin })
             }
             None => None,
         };
         let mut lookup = Self { look, target, service: None };
-        if let Some(Given { value: service, origin }) = lookup.text(SERVICE)? {
-            let file = lookup.text(SERVICE_FILE)?.map(|given| given.value);
+        if let Some(Given { value: service, origin }) = lookup.text(SERVICE) {
+            let file = lookup.text(SERVICE_FILE).map(|given| given.value);
             let found = service::find(look, &service, file.as_deref())
                 .map_err(|reason| invalid(&origin, reason))?;
             lookup.service = Some((service, found));
@@ -53,64 +88,59 @@ impl<'a> ConnectionLookup<'a> {
         Ok(lookup)
     }
 
-    /// What a keyword comes to: as typed, or else from the first place that says something.
+    /// The value of a keyword that has a flag of its own.
+    pub fn value(&self, keyword: Keyword) -> Option<Given<Vec<OsString>>> {
+        let typed = keyword.flag.and_then(|flag| self.look.typed(flag));
+        typed.or_else(|| self.text(keyword).map(|text| text.map(|text| vec![text.into()])))
+    }
+
+    /// What a keyword without a flag of its own comes to.
     pub fn one<T>(
         &self,
         keyword: Keyword,
-        typed: Option<T>,
         parse: fn(&str) -> Result<T, String>,
     ) -> Result<Option<Given<T>>, ConfigError> {
-        if let (Some(value), Some(flag)) = (typed, keyword.flag) {
-            return Ok(Some(Given { value, origin: Origin::Flag(flag) }));
-        }
-        let Some((text, origin)) = self.said(keyword) else { return Ok(None) };
-        match parse(text.trim()) {
+        let Some(Given { value, origin }) = self.text(keyword) else { return Ok(None) };
+        match parse(&value) {
             Ok(value) => Ok(Some(Given { value, origin })),
             Err(reason) => Err(ConfigError::Invalid { origin, reason }),
         }
     }
 
-    /// The same for a keyword whose value is any text, and that has no flag of its own.
-    pub fn text(&self, keyword: Keyword) -> Result<Option<Given<String>>, ConfigError> {
-        self.one(keyword, None, cli::text)
-    }
-
     /// What `--target` says of a keyword.
-    pub fn in_target(&self, name: &'static str) -> Option<(String, Origin)> {
+    pub fn in_target(&self, name: &'static str) -> Option<Given<String>> {
         let Given { value, origin } = self.target.as_ref()?;
         let origin = Origin::Keyword { keyword: name, target: Box::new(origin.clone()) };
-        Some((value.get(name)?.to_owned(), origin))
+        Some(Given { value: value.get(name)?.to_owned(), origin })
     }
 
-    fn said(&self, keyword: Keyword) -> Option<(String, Origin)> {
+    /// What is said of a keyword in the first place that says something, but for its flag.
+    pub fn text(&self, keyword: Keyword) -> Option<Given<String>> {
         let by_level = |level: Level| {
-            self.in_target(keyword.name).filter(|(_, origin)| {
-            matches!(origin, Origin::Keyword { target, .. } if Level::of(target) == level)
-        })
+            self.in_target(keyword.name).filter(|given| {
+                matches!(&given.origin, Origin::Keyword { target, .. } if Level::of(target) == level)
+            })
         };
-        let text = |(value, origin): (Value, Origin)| match value {
-            Value::One(text) => Some((text, origin)),
+        let in_file = |flag| match self.look.file.get(flag)? {
+            Given { value: Value::One(value), origin } => Some(Given { value, origin }),
             // The file knows which flags take a list.
-            Value::List(_) => None,
+            Given { value: Value::List(_), .. } => None,
         };
-        let flag = keyword.flag.unwrap_or("target");
-        let own = || {
-            let own = keyword.flag.map(super::lookup::variable);
-            self.look.variables(flag, own.as_deref().into_iter().chain(keyword.older))
-        };
-        by_level(Level::CommandLine)
-            .or_else(own)
+        let libpqs = |name| self.look.given_by(name, keyword.flag.unwrap_or("target"));
+        let said = by_level(Level::CommandLine)
+            .or_else(|| keyword.flag.and_then(|flag| self.look.own_variables(flag)))
             .or_else(|| by_level(Level::Environment))
             .or_else(|| self.in_service(keyword.name))
-            .or_else(|| self.look.variables(flag, keyword.variable))
-            .or_else(|| keyword.flag.and_then(|flag| self.look.file.get(flag)).and_then(text))
-            .or_else(|| by_level(Level::File))
+            .or_else(|| keyword.variable.and_then(libpqs))
+            .or_else(|| keyword.flag.and_then(in_file))
+            .or_else(|| by_level(Level::File));
+        said.map(|given| given.map(|text| text.trim().to_owned()))
     }
 
-    fn in_service(&self, name: &'static str) -> Option<(String, Origin)> {
+    fn in_service(&self, name: &'static str) -> Option<Given<String>> {
         let (service, info) = self.service.as_ref()?;
         let origin = Origin::Service { keyword: name, service: service.clone() };
-        Some((info.get(name)?.to_owned(), origin))
+        Some(Given { value: info.get(name)?.to_owned(), origin })
     }
 }
 
@@ -133,8 +163,3 @@ impl Level {
         }
     }
 }
-
-const SERVICE: Keyword =
-    Keyword { name: "service", flag: None, older: None, variable: Some("PGSERVICE") };
-const SERVICE_FILE: Keyword =
-    Keyword { name: "servicefile", flag: None, older: None, variable: Some("PGSERVICEFILE") };

@@ -1,11 +1,12 @@
 //! Where a setting's value comes from: the command line, then `KREPLAY_*`, then the older names,
 //! then the configuration file.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::ConfigError;
 use super::file::{ConfigFile, Value};
+use crate::cli::Typed;
 
 /// The environment: what a variable holds, if it is set.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -14,13 +15,13 @@ pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// This flag (its long name without the dashes) on the command line.
-    Flag(&'static str),
+    Flag(String),
     /// This environment variable, in the place of this flag.
     Variable {
         /// The variable.
         name: String,
         /// The flag that would say the same.
-        flag: &'static str,
+        flag: String,
     },
     /// A keyword in the connection string of `--target`.
     Keyword {
@@ -43,7 +44,7 @@ pub enum Origin {
         /// The line, from 1.
         line: usize,
         /// The key, which is the flag that would say the same.
-        flag: &'static str,
+        flag: String,
     },
 }
 
@@ -90,6 +91,30 @@ pub(super) struct Given<T> {
     pub origin: Origin,
 }
 
+impl<T> Given<T> {
+    /// What it comes to.
+    pub fn map<U>(self, meaning: impl FnOnce(T) -> U) -> Given<U> {
+        Given { value: meaning(self.value), origin: self.origin }
+    }
+}
+
+/// The names of the environment besides `KREPLAY_*` that are not libpq's: those of the first kreplay,
+/// and that of tracing.
+const OLDER: [(&str, &str); 12] = [
+    ("topic", "topic"),
+    ("brokers", "brokers"),
+    ("db-host", "dbHost"),
+    ("db-port", "dbPort"),
+    ("db-name", "dbName"),
+    ("db-user", "dbUser"),
+    ("skip-selects", "skipSelects"),
+    ("after", "replayAfter"),
+    ("skip-count", "skipCount"),
+    ("ignore-error-seconds", "ignoreErrorSeconds"),
+    ("timeout-ms", "timeoutMS"),
+    ("log", "RUST_LOG"),
+];
+
 /// `KREPLAY_` and the flag in capitals.
 pub(super) fn variable(flag: &str) -> String {
     format!("KREPLAY_{}", flag.to_ascii_uppercase().replace('-', "_"))
@@ -97,6 +122,8 @@ pub(super) fn variable(flag: &str) -> String {
 
 /// Looks settings up by precedence.
 pub(super) struct Lookup<'a> {
+    /// The command line.
+    pub typed: &'a Typed,
     /// The variables.
     pub environment: Environment<'a>,
     /// The configuration file.
@@ -104,93 +131,54 @@ pub(super) struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The value of a flag: as typed, or else from the first of `KREPLAY_<FLAG>` and `others` that
-    /// is set and not empty, or else from the file. An empty variable counts as not set, as in
-    /// libpq.
-    pub fn one<T>(
-        &self,
-        flag: &'static str,
-        typed: Option<T>,
-        others: &[&str],
-        parse: fn(&str) -> Result<T, String>,
-    ) -> Result<Option<Given<T>>, ConfigError> {
-        if let Some(value) = typed {
-            return Ok(Some(Given { value, origin: Origin::Flag(flag) }));
+    /// The values of a flag: as typed, or else from its variables, or else from the file. An empty
+    /// variable counts as not set, as in libpq. With a `separator` the flag is repeatable: a variable,
+    /// or a single text in the file, holds several values between separators.
+    pub fn values(&self, flag: &str, separator: Option<char>) -> Option<Given<Vec<OsString>>> {
+        if let Some(typed) = self.typed(flag) {
+            return Some(typed);
         }
-        let Some((text, origin)) = self.set(flag, others) else { return Ok(None) };
-        let text = match &text {
-            Value::One(text) => text.as_str(),
-            // The file knows which flags take a list.
-            Value::List(_) => "",
-        };
-        match parse(text.trim()) {
-            Ok(value) => Ok(Some(Given { value, origin })),
-            Err(reason) => Err(ConfigError::Invalid { origin, reason }),
-        }
-    }
-
-    /// The values of a repeatable flag; a variable, or a single text in the file, holds several
-    /// between `separator`s.
-    pub fn many<T>(
-        &self,
-        flag: &'static str,
-        typed: Vec<T>,
-        others: &[&str],
-        separator: char,
-        parse: fn(&str) -> Result<T, String>,
-    ) -> Result<Option<Given<Vec<T>>>, ConfigError> {
-        if !typed.is_empty() {
-            return Ok(Some(Given { value: typed, origin: Origin::Flag(flag) }));
-        }
-        let Some((text, origin)) = self.set(flag, others) else { return Ok(None) };
-        let parts: Vec<&str> = match &text {
-            Value::One(text) => {
-                text.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect()
+        let own = self.own_variables(flag).map(|text| text.map(Value::One));
+        let set = own.or_else(|| self.file.get(flag))?;
+        let values = set.map(|value| match (value, separator) {
+            (Value::One(text), None) => vec![text.trim().into()],
+            (Value::One(text), Some(separator)) => {
+                let parts = text.split(separator).map(str::trim);
+                parts.filter(|part| !part.is_empty()).map(OsString::from).collect()
             }
-            Value::List(texts) => texts.iter().map(String::as_str).collect(),
-        };
-        if parts.is_empty() {
-            return Ok(None);
-        }
-        match parts.into_iter().map(parse).collect::<Result<Vec<T>, String>>() {
-            Ok(value) => Ok(Some(Given { value, origin })),
-            Err(reason) => Err(ConfigError::Invalid { origin, reason }),
-        }
+            (Value::List(texts), _) => texts.into_iter().map(OsString::from).collect(),
+        });
+        Some(values).filter(|values| !values.value.is_empty())
     }
 
-    /// The value of a flag that only `KREPLAY_<FLAG>` and the file set besides the command line, or
-    /// `default`.
-    pub fn or<T>(
-        &self,
-        flag: &'static str,
-        typed: Option<T>,
-        default: T,
-        parse: fn(&str) -> Result<T, String>,
-    ) -> Result<T, ConfigError> {
-        Ok(self.one(flag, typed, &[], parse)?.map_or(default, |given| given.value))
+    /// The one value of a flag.
+    pub fn value(&self, flag: &str) -> Option<Given<OsString>> {
+        let Given { value, origin } = self.values(flag, None)?;
+        value.into_iter().next_back().map(|value| Given { value, origin })
+    }
+
+    /// What was typed.
+    pub fn typed(&self, flag: &str) -> Option<Given<Vec<OsString>>> {
+        let value = self.typed.get(flag)?.to_vec();
+        Some(Given { value, origin: Origin::Flag(flag.to_owned()) })
+    }
+
+    /// The first of a flag's variables, but for libpq's, that is set and not empty.
+    pub fn own_variables(&self, flag: &str) -> Option<Given<String>> {
+        let older = OLDER.iter().find(|(of, _)| *of == flag).map(|(_, name)| *name);
+        let own = self.given_by(&variable(flag), flag);
+        own.or_else(|| older.and_then(|name| self.given_by(name, flag)))
+    }
+
+    /// What a variable says in the place of a flag.
+    pub fn given_by(&self, name: &str, flag: &str) -> Option<Given<String>> {
+        let value = self.variable(name)?;
+        let origin = Origin::Variable { name: name.to_owned(), flag: flag.to_owned() };
+        Some(Given { value, origin })
     }
 
     /// What a variable says, if it is set and not empty.
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name).filter(|text| !text.is_empty())
-    }
-
-    /// The first of these variables that is set and not empty.
-    pub fn variables<'n>(
-        &self,
-        flag: &'static str,
-        names: impl IntoIterator<Item = &'n str>,
-    ) -> Option<(String, Origin)> {
-        names.into_iter().find_map(|name| {
-            let text = self.variable(name)?;
-            Some((text, Origin::Variable { name: name.to_owned(), flag }))
-        })
-    }
-
-    fn set(&self, flag: &'static str, others: &[&str]) -> Option<(Value, Origin)> {
-        let own = variable(flag);
-        let names = std::iter::once(own.as_str()).chain(others.iter().copied());
-        let set = self.variables(flag, names);
-        set.map(|(text, origin)| (Value::One(text), origin)).or_else(|| self.file.get(flag))
     }
 }

@@ -86,6 +86,8 @@ fn read_line(line: &str, info: &mut Conninfo) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Typed;
+    use crate::config::ConfigFile;
 
     const FILE: &str = "# comment\n\n[shop18]\nhost=other\n[shop]\n  host = db1,db2 \nport=5433\n\
                         host=ignored\npassword=a=b\n[late]\nhots=db\n";
@@ -122,11 +124,12 @@ mod tests {
         ] {
             fs::write(path(name), service).expect("it can be written");
         }
-        let host = |service: &str, file: Option<&str>| {
+        let host = |service: &str, given: Option<&str>| {
             let environment =
                 |name: &str| matches!(name, "HOME" | "PGSYSCONFDIR").then(|| path(""));
-            let look = Lookup { environment: &environment, file: &Default::default() };
-            find(&look, service, file).map(|info| info.get("host").unwrap_or_default().to_owned())
+            let (typed, file) = (Typed::default(), ConfigFile::default());
+            let look = Lookup { typed: &typed, environment: &environment, file: &file };
+            find(&look, service, given).map(|info| info.get("host").unwrap_or_default().to_owned())
         };
         assert_eq!(host("a", None), Ok("home".to_owned()));
         assert_eq!(host("b", None), Ok("system".to_owned()));

@@ -2,11 +2,10 @@
 //! waits and insists, a command that somebody has typed says what is wrong and ends, or makes do.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
-use super::ConfigError;
-use super::lookup::Lookup;
-use crate::cli;
+use crate::flag_values::Timeout;
 
 /// Port 11432: 9100 to 9999 are allocated, every one, to Prometheus exporters in that project's
 /// list; IANA has registered 11432 to nobody, and it lies below the ports that systems hand out
@@ -27,26 +26,46 @@ pub enum Listen {
     Preferably(SocketAddr),
 }
 
-pub(super) fn listen(
-    look: &Lookup<'_>,
-    typed: Option<cli::Listen>,
-    has_end: bool,
-) -> Result<Listen, ConfigError> {
-    let given = look.one("listen", typed, &[], cli::listen)?;
-    Ok(match given.map(|given| given.value) {
-        Some(cli::Listen::Off) => Listen::Off,
-        Some(cli::Listen::On(address)) => Listen::On(address),
-        None if has_end => Listen::Preferably(DEFAULT_LISTEN),
-        None => Listen::On(DEFAULT_LISTEN),
-    })
+impl Listen {
+    /// Where HTTP is served unless somebody says where.
+    pub(super) fn by_default(has_end: bool) -> Self {
+        if has_end { Self::Preferably(DEFAULT_LISTEN) } else { Self::On(DEFAULT_LISTEN) }
+    }
 }
 
-pub(super) fn connect_timeout(
-    look: &Lookup<'_>,
-    typed: Option<Duration>,
-    has_end: bool,
-) -> Result<Option<Duration>, ConfigError> {
-    let default = if has_end { CONNECT_TIMEOUT } else { Duration::ZERO };
-    let timeout = look.or("connect-timeout", typed, default, cli::duration)?;
-    Ok((!timeout.is_zero()).then_some(timeout))
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected an address and a port, as 127.0.0.1:11432, or off";
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        if let Some(port) = text.strip_prefix("localhost:") {
+            let port = port.parse().map_err(|_| EXPECTED)?;
+            return Ok(Self::On(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+        }
+        text.parse().map(Self::On).map_err(|_| EXPECTED)
+    }
+}
+
+/// How long the target may take to be reached unless somebody says how long.
+pub(super) fn connect_timeout(has_end: bool) -> Timeout {
+    has_end.then_some(CONNECT_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_to_listen_on_has_a_port_or_is_off() {
+        let listen = str::parse::<Listen>;
+        assert_eq!(listen("off"), Ok(Listen::Off));
+        assert_eq!(listen("localhost:80"), listen("127.0.0.1:80"));
+        assert!(listen("[::1]:80").is_ok());
+        for wrong in ["", "80", "127.0.0.1", "localhost", "localhost:x", "on"] {
+            assert!(listen(wrong).is_err(), "{wrong}");
+        }
+    }
 }

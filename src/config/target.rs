@@ -4,61 +4,37 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use strum::VariantNames as _;
+
 use super::ConfigError;
+use super::given::GivenSettings;
 use super::libpq::{ConnectionLookup, Keyword};
 use super::lookup::{Given, Origin};
-use crate::cli;
+use crate::cli::settings::TargetOptions;
+use crate::flag_values::switch;
 use crate::postgres::{
-    CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, Password,
-    RootCertificates, SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
+    CertificateFiles, ClientCertificate, DEFAULT_PORT, Host, RootCertificates, SslMode,
+    TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
 };
 
-/// A keyword with a flag of its own.
-const fn flag(name: &'static str, flag: &'static str, variable: &'static str) -> Keyword {
-    Keyword { name, flag: Some(flag), older: None, variable: Some(variable) }
-}
-
-/// A keyword that only a connection string, a service or libpq's variable sets.
-const fn plain(name: &'static str, variable: &'static str) -> Keyword {
-    Keyword { name, flag: None, older: None, variable: Some(variable) }
-}
-
-/// A keyword that libpq has no variable for.
-const fn bare(name: &'static str) -> Keyword {
-    Keyword { name, flag: None, older: None, variable: None }
-}
-
-/// The database of every session; without it each session's own.
-pub(super) const DATABASE: Keyword =
-    Keyword { older: Some("dbName"), ..flag("dbname", "db-name", "PGDATABASE") };
-/// The user of every session; without it each session's own.
-pub(super) const USER: Keyword =
-    Keyword { older: Some("dbUser"), ..flag("user", "db-user", "PGUSER") };
-const HOST: Keyword = Keyword { older: Some("dbHost"), ..flag("host", "db-host", "PGHOST") };
-const PORT: Keyword = Keyword { older: Some("dbPort"), ..flag("port", "db-port", "PGPORT") };
-const HOSTADDR: Keyword = plain("hostaddr", "PGHOSTADDR");
-const PASSWORD: Keyword = flag("password", "db-password", "PGPASSWORD");
-const PASSFILE: Keyword = plain("passfile", "PGPASSFILE");
-const SSLMODE: Keyword = flag("sslmode", "sslmode", "PGSSLMODE");
-const SSLROOTCERT: Keyword = flag("sslrootcert", "sslrootcert", "PGSSLROOTCERT");
-const SSLCERT: Keyword = flag("sslcert", "sslcert", "PGSSLCERT");
-const SSLKEY: Keyword = flag("sslkey", "sslkey", "PGSSLKEY");
-const SSLCERTMODE: Keyword = plain("sslcertmode", "PGSSLCERTMODE");
-const SSLNEGOTIATION: Keyword = plain("sslnegotiation", "PGSSLNEGOTIATION");
-const SSLSNI: Keyword = plain("sslsni", "PGSSLSNI");
-const SSL_MIN: Keyword = plain("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION");
-const SSL_MAX: Keyword = plain("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION");
-const GSSENCMODE: Keyword = plain("gssencmode", "PGGSSENCMODE");
-const CHANNEL_BINDING: Keyword = flag("channel_binding", "channel-binding", "PGCHANNELBINDING");
-const TARGET_SESSION_ATTRS: Keyword = plain("target_session_attrs", "PGTARGETSESSIONATTRS");
-const LOAD_BALANCE_HOSTS: Keyword = plain("load_balance_hosts", "PGLOADBALANCEHOSTS");
-const OPTIONS: Keyword = plain("options", "PGOPTIONS");
-const CONNECT_TIMEOUT: Keyword = plain("connect_timeout", "PGCONNECT_TIMEOUT");
-const KEEPALIVES: Keyword = bare("keepalives");
-const KEEPALIVES_IDLE: Keyword = bare("keepalives_idle");
-const KEEPALIVES_INTERVAL: Keyword = bare("keepalives_interval");
-const KEEPALIVES_COUNT: Keyword = bare("keepalives_count");
-const TCP_USER_TIMEOUT: Keyword = bare("tcp_user_timeout");
+const HOSTADDR: Keyword = Keyword::plain("hostaddr", "PGHOSTADDR");
+const PASSFILE: Keyword = Keyword::plain("passfile", "PGPASSFILE");
+const SSLCERTMODE: Keyword = Keyword::plain("sslcertmode", "PGSSLCERTMODE");
+const SSLNEGOTIATION: Keyword = Keyword::plain("sslnegotiation", "PGSSLNEGOTIATION");
+const SSLSNI: Keyword = Keyword::plain("sslsni", "PGSSLSNI");
+const SSL_MIN: Keyword = Keyword::plain("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION");
+const SSL_MAX: Keyword = Keyword::plain("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION");
+const GSSENCMODE: Keyword = Keyword::plain("gssencmode", "PGGSSENCMODE");
+const TARGET_SESSION_ATTRS: Keyword =
+    Keyword::plain("target_session_attrs", "PGTARGETSESSIONATTRS");
+const LOAD_BALANCE_HOSTS: Keyword = Keyword::plain("load_balance_hosts", "PGLOADBALANCEHOSTS");
+const OPTIONS: Keyword = Keyword::plain("options", "PGOPTIONS");
+const CONNECT_TIMEOUT: Keyword = Keyword::plain("connect_timeout", "PGCONNECT_TIMEOUT");
+const KEEPALIVES: Keyword = Keyword::bare("keepalives");
+const KEEPALIVES_IDLE: Keyword = Keyword::bare("keepalives_idle");
+const KEEPALIVES_INTERVAL: Keyword = Keyword::bare("keepalives_interval");
+const KEEPALIVES_COUNT: Keyword = Keyword::bare("keepalives_count");
+const TCP_USER_TIMEOUT: Keyword = Keyword::bare("tcp_user_timeout");
 
 /// libpq's variables for what kreplay doesn't do, and what that is.
 const UNUSED_VARIABLES: [(&str, &str); 4] = [
@@ -72,17 +48,16 @@ const UNUSED_VARIABLES: [(&str, &str); 4] = [
 /// describe it.
 pub(super) fn settings(
     connection: &ConnectionLookup<'_>,
-    cli: cli::TargetOptions,
+    given: &GivenSettings,
+    options: TargetOptions,
     warnings: &mut Vec<String>,
 ) -> Result<TargetSettings, ConfigError> {
     let default = TargetSettings::default();
-    let hosts = hosts(connection, cli.db_host, cli.db_port)?;
-    let password = connection.one(PASSWORD, cli.db_password, cli::text)?;
-    warn_of_password(connection, password.as_ref(), warnings);
+    warn_of_password(connection, given, warnings);
     warn_of_unused(connection, warnings);
-    connection.one(GSSENCMODE, None, without_gss)?;
-    let (sslmode, sslrootcert) = trust(connection, cli.sslmode, cli.sslrootcert)?;
-    let direct_tls = connection.one(SSLNEGOTIATION, None, negotiation)?;
+    connection.one(GSSENCMODE, without_gss)?;
+    let (sslmode, sslrootcert) = trust(connection, given, options.sslmode, options.sslrootcert)?;
+    let direct_tls = connection.one(SSLNEGOTIATION, negotiation)?;
     let direct_tls = direct_tls.filter(|given| given.value);
     if let Some(Given { origin, .. }) = &direct_tls
         && matches!(sslmode, SslMode::Disable | SslMode::Allow | SslMode::Prefer)
@@ -90,35 +65,32 @@ pub(super) fn settings(
         let reason = "direct needs an sslmode of require, verify-ca or verify-full".to_owned();
         return Err(ConfigError::Invalid { origin: origin.clone(), reason });
     }
-    let duration = |keyword, default| {
-        let given = connection.one(keyword, None, seconds)?;
-        Ok::<_, ConfigError>(given.map_or(default, |given| given.value))
-    };
-    let whole = |keyword, default: u32| {
-        let given = connection.one(keyword, None, whole_number)?;
-        Ok::<_, ConfigError>(given.map_or(default, |given| given.value))
-    };
-    let tcp_user_timeout = connection.one(TCP_USER_TIMEOUT, None, milliseconds)?;
-    let load_balance = connection.one(LOAD_BALANCE_HOSTS, None, load_balance)?;
-    let session_attrs = connection.one(TARGET_SESSION_ATTRS, None, session_attrs)?;
+    let duration = |keyword, default| value_or(connection, keyword, seconds, default);
+    let whole = |keyword, default| value_or(connection, keyword, whole_number, default);
+    let attrs = TargetSessionAttrs::Any;
     Ok(TargetSettings {
-        hosts,
-        load_balance: load_balance.is_some_and(|given| given.value),
-        target_session_attrs: session_attrs.map_or(TargetSessionAttrs::Any, |given| given.value),
+        hosts: hosts(connection, given, options.db_host.as_deref(), &options.db_port)?,
+        load_balance: value_or(connection, LOAD_BALANCE_HOSTS, load_balance, false)?,
+        target_session_attrs: value_or(connection, TARGET_SESSION_ATTRS, session_attrs, attrs)?,
         sslmode,
         direct_tls: direct_tls.is_some(),
         sslrootcert,
-        certificate: certificate(connection, cli.sslcert, cli.sslkey)?,
+        certificate: certificate(connection, given, options.sslcert, options.sslkey)?,
         tls_versions: tls_versions(connection)?,
-        sslsni: connection.one(SSLSNI, None, cli::switch)?.is_none_or(|given| given.value),
-        channel_binding: channel_binding(connection, cli.channel_binding)?,
-        password: password.map(|given| Password::from(given.value)),
+        sslsni: value_or(connection, SSLSNI, switch, true)?,
+        channel_binding: options.channel_binding,
+        password: options.db_password,
         // Without it the target looks for ~/.pgpass itself, and does not mind if there is none.
-        passfile: connection.text(PASSFILE)?.map(|given| PathBuf::from(given.value)),
-        options: connection.text(OPTIONS)?.map(|given| given.value),
-        read_only: connection.look.or("read-only", cli.read_only, false, cli::switch)?,
+        passfile: connection.text(PASSFILE).map(|given| PathBuf::from(given.value)),
+        options: connection.text(OPTIONS).map(|given| given.value),
+        read_only: options.read_only,
         connect_timeout: duration(CONNECT_TIMEOUT, default.connect_timeout)?,
-        tcp_user_timeout: tcp_user_timeout.map_or(default.tcp_user_timeout, |given| given.value),
+        tcp_user_timeout: value_or(
+            connection,
+            TCP_USER_TIMEOUT,
+            milliseconds,
+            default.tcp_user_timeout,
+        )?,
         keepalives: whole(KEEPALIVES, 1)? != 0,
         keepalives_idle: duration(KEEPALIVES_IDLE, default.keepalives_idle)?,
         keepalives_interval: duration(KEEPALIVES_INTERVAL, default.keepalives_interval)?,
@@ -126,34 +98,45 @@ pub(super) fn settings(
     })
 }
 
+fn value_or<T>(
+    connection: &ConnectionLookup<'_>,
+    keyword: Keyword,
+    parse: fn(&str) -> Result<T, String>,
+    default: T,
+) -> Result<T, ConfigError> {
+    Ok(connection.one(keyword, parse)?.map_or(default, |given| given.value))
+}
+
 /// The servers to try: as in libpq one port for all, or one for each.
 fn hosts(
     connection: &ConnectionLookup<'_>,
-    host: Option<String>,
-    port: Option<u16>,
+    given: &GivenSettings,
+    names: Option<&str>,
+    ports: &[u16],
 ) -> Result<Vec<Host>, ConfigError> {
-    let names = connection.one(HOST, host.map(|host| list(&host)), |text| Ok(list(text)))?;
-    let addresses = connection.one(HOSTADDR, None, addresses)?;
-    let ports = connection.one(PORT, port.map(|port| vec![port]), ports)?;
-    let count = match (&addresses, &names) {
-        (Some(Given { value, .. }), _) => value.len(),
-        (None, Some(Given { value, .. })) => value.len(),
-        (None, None) => 1,
+    // The parts between commas; an empty one stands for the default.
+    let names: Vec<&str> = names.map_or_else(Vec::new, |it| it.split(',').map(str::trim).collect());
+    let addresses = connection.one(HOSTADDR, addresses)?.map(|given| given.value);
+    let count = addresses.as_ref().map_or(names.len().max(1), Vec::len);
+    let fits = |flag: &str, what: &str, length: usize| match given.origin(flag) {
+        Some(origin) if length != count => Err(ConfigError::Invalid {
+            origin: origin.clone(),
+            reason: format!("{length} {what} for a target of {count} hosts"),
+        }),
+        _ => Ok(()),
     };
-    fits(names.as_ref(), count, "hosts")?;
-    if ports.as_ref().is_some_and(|given| given.value.len() != 1) {
-        fits(ports.as_ref(), count, "ports")?;
+    fits("db-host", "hosts", names.len())?;
+    if ports.len() != 1 {
+        fits("db-port", "ports", ports.len())?;
     }
-    let names = names.map(|given| given.value).unwrap_or_default();
-    let addresses = addresses.map(|given| given.value).unwrap_or_default();
-    let ports = ports.map(|given| given.value).unwrap_or_default();
+    let addresses = addresses.unwrap_or_default();
     let host = |index: usize| {
         let address = addresses.get(index).copied().flatten();
-        let name = names.get(index).filter(|name| !name.is_empty()).cloned();
+        let name = names.get(index).filter(|name| !name.is_empty());
         let or_address = || address.map_or("localhost".to_owned(), |address| address.to_string());
         let port = ports.get(index).or(ports.first().filter(|_| ports.len() == 1));
         Host {
-            name: name.unwrap_or_else(or_address),
+            name: name.map_or_else(or_address, |&name| name.to_owned()),
             address,
             port: port.copied().unwrap_or(DEFAULT_PORT),
         }
@@ -161,43 +144,25 @@ fn hosts(
     Ok((0..count).map(host).collect())
 }
 
-fn fits<T>(list: Option<&Given<Vec<T>>>, hosts: usize, what: &str) -> Result<(), ConfigError> {
-    match list {
-        Some(Given { value, origin }) if value.len() != hosts => Err(ConfigError::Invalid {
-            origin: origin.clone(),
-            reason: format!("{} {what} for a target of {hosts} hosts", value.len()),
-        }),
-        _ => Ok(()),
-    }
-}
-
 /// Whether to use TLS, and whom to trust.
 fn trust(
     connection: &ConnectionLookup<'_>,
-    sslmode: Option<cli::SslMode>,
+    given: &GivenSettings,
+    sslmode: Option<SslMode>,
     sslrootcert: Option<PathBuf>,
 ) -> Result<(SslMode, RootCertificates), ConfigError> {
-    let sslmode = connection.one(SSLMODE, sslmode, cli::name)?;
-    let sslrootcert = connection.one(SSLROOTCERT, sslrootcert, cli::path)?;
-    let by_system = sslrootcert.as_ref().is_some_and(|given| given.value == Path::new("system"));
-    let mode = match sslmode.as_ref().map(|given| given.value) {
-        // As libpq has it: who relies on the system's authorities has to have the host checked.
-        None if by_system => SslMode::VerifyFull,
-        None | Some(cli::SslMode::Prefer) => SslMode::Prefer,
-        Some(cli::SslMode::Disable) => SslMode::Disable,
-        Some(cli::SslMode::Allow) => SslMode::Allow,
-        Some(cli::SslMode::Require) => SslMode::Require,
-        Some(cli::SslMode::VerifyCa) => SslMode::VerifyCa,
-        Some(cli::SslMode::VerifyFull) => SslMode::VerifyFull,
-    };
-    match sslrootcert {
-        Some(Given { origin, .. }) if by_system && mode != SslMode::VerifyFull => {
+    let by_system = sslrootcert.as_deref() == Some(Path::new("system"));
+    // As libpq has it: who relies on the system's authorities has to have the host checked.
+    let default = if by_system { SslMode::VerifyFull } else { SslMode::default() };
+    let mode = sslmode.unwrap_or(default);
+    match (sslrootcert, given.origin("sslrootcert")) {
+        (_, Some(origin)) if by_system && mode != SslMode::VerifyFull => {
             let reason = "system needs sslmode verify-full".to_owned();
-            Err(ConfigError::Invalid { origin, reason })
+            Err(ConfigError::Invalid { origin: origin.clone(), reason })
         }
-        Some(_) if by_system => Ok((mode, RootCertificates::System)),
-        Some(Given { value, .. }) => Ok((mode, RootCertificates::File(value))),
-        None => {
+        (Some(_), _) if by_system => Ok((mode, RootCertificates::System)),
+        (Some(file), _) => Ok((mode, RootCertificates::File(file))),
+        (None, _) => {
             let own = in_home(connection, "root.crt").map(RootCertificates::IfPresent);
             Ok((mode, own.unwrap_or(RootCertificates::System)))
         }
@@ -207,34 +172,29 @@ fn trust(
 /// The certificate that the client shows. In its default place it need not be there.
 fn certificate(
     connection: &ConnectionLookup<'_>,
+    given: &GivenSettings,
     sslcert: Option<PathBuf>,
     sslkey: Option<PathBuf>,
 ) -> Result<ClientCertificate, ConfigError> {
-    let certificate = connection.one(SSLCERT, sslcert, cli::path)?;
-    let key = connection.one(SSLKEY, sslkey, key_file)?;
-    if connection.one(SSLCERTMODE, None, shows_certificate)?.is_some_and(|given| !given.value) {
+    if connection.one(SSLCERTMODE, shows_certificate)?.is_some_and(|given| !given.value) {
         return Ok(ClientCertificate::None);
     }
-    let given = certificate.is_some() || key.is_some();
-    let one_of_both = certificate.as_ref().map(|given| given.origin.clone());
-    let one_of_both = one_of_both.or_else(|| key.as_ref().map(|given| given.origin.clone()));
-    let or_default = |file: Option<Given<PathBuf>>, name| match file {
-        Some(given) => Some(given.value),
-        None => in_home(connection, name),
-    };
-    let files = (or_default(certificate, "postgresql.crt"), or_default(key, "postgresql.key"));
-    match (files, one_of_both) {
-        ((Some(certificate), Some(key)), _) => {
+    let one_of_both = given.origin("sslcert").or_else(|| given.origin("sslkey"));
+    let or_default = |file: Option<PathBuf>, name| file.or_else(|| in_home(connection, name));
+    match (or_default(sslcert, "postgresql.crt"), or_default(sslkey, "postgresql.key")) {
+        (Some(certificate), Some(key)) => {
             let files = CertificateFiles { certificate, key };
             let required = ClientCertificate::File;
             let optional = ClientCertificate::IfPresent;
-            Ok(if given { required(files) } else { optional(files) })
+            Ok(if one_of_both.is_some() { required(files) } else { optional(files) })
         }
-        (_, Some(origin)) => Err(ConfigError::Invalid {
-            origin,
-            reason: "a client certificate takes both --sslcert and --sslkey".to_owned(),
-        }),
-        (_, None) => Ok(ClientCertificate::None),
+        _ => match one_of_both {
+            Some(origin) => Err(ConfigError::Invalid {
+                origin: origin.clone(),
+                reason: "a client certificate takes both --sslcert and --sslkey".to_owned(),
+            }),
+            None => Ok(ClientCertificate::None),
+        },
     }
 }
 
@@ -244,21 +204,9 @@ fn in_home(connection: &ConnectionLookup<'_>, name: &str) -> Option<PathBuf> {
     Some(PathBuf::from(home).join(".postgresql").join(name))
 }
 
-fn channel_binding(
-    connection: &ConnectionLookup<'_>,
-    typed: Option<cli::ChannelBinding>,
-) -> Result<ChannelBinding, ConfigError> {
-    let given = connection.one(CHANNEL_BINDING, typed, cli::name)?;
-    Ok(match given.map(|given| given.value) {
-        Some(cli::ChannelBinding::Disable) => ChannelBinding::Disable,
-        None | Some(cli::ChannelBinding::Prefer) => ChannelBinding::Prefer,
-        Some(cli::ChannelBinding::Require) => ChannelBinding::Require,
-    })
-}
-
 fn tls_versions(connection: &ConnectionLookup<'_>) -> Result<TlsVersions, ConfigError> {
-    let min = connection.one(SSL_MIN, None, oldest_tls)?;
-    let max = connection.one(SSL_MAX, None, newest_tls)?;
+    let min = connection.one(SSL_MIN, oldest_tls)?;
+    let max = connection.one(SSL_MAX, newest_tls)?;
     match (min.as_ref().map(|given| given.value), max) {
         (Some(min), Some(max)) if min > max.value => Err(ConfigError::Invalid {
             origin: max.origin,
@@ -270,15 +218,13 @@ fn tls_versions(connection: &ConnectionLookup<'_>) -> Result<TlsVersions, Config
 
 fn warn_of_password(
     connection: &ConnectionLookup<'_>,
-    password: Option<&Given<String>>,
+    given: &GivenSettings,
     warnings: &mut Vec<String>,
 ) {
-    let typed = match password.map(|given| &given.origin) {
+    let typed = match given.origin("db-password") {
         Some(Origin::Flag(_)) => "--db-password",
-        _ => match connection.in_target("password") {
-            Some((_, Origin::Keyword { target, .. })) if target.is_flag() => {
-                "a password in --target"
-            }
+        _ => match connection.in_target("password").map(|given| given.origin) {
+            Some(Origin::Keyword { target, .. }) if target.is_flag() => "a password in --target",
             _ => return,
         },
     };
@@ -294,7 +240,7 @@ fn warn_of_unused(connection: &ConnectionLookup<'_>, warnings: &mut Vec<String>)
         ("application_name", "each session keeps its own"),
         ("client_encoding", "kreplay chooses it"),
     ] {
-        if let Some((_, origin)) = connection.in_target(keyword) {
+        if let Some(Given { origin, .. }) = connection.in_target(keyword) {
             warnings.push(format!("{origin} has no effect: {instead}."));
         }
     }
@@ -307,19 +253,6 @@ fn warn_of_unused(connection: &ConnectionLookup<'_>, warnings: &mut Vec<String>)
 
 // ---- How single values are written ----
 
-/// The parts between commas; an empty one stands for the default.
-fn list(text: &str) -> Vec<String> {
-    text.split(',').map(|part| part.trim().to_owned()).collect()
-}
-
-fn ports(text: &str) -> Result<Vec<u16>, String> {
-    let port = |port: &str| match port.trim() {
-        "" => Ok(DEFAULT_PORT),
-        port => cli::port(port),
-    };
-    text.split(',').map(port).collect()
-}
-
 fn addresses(text: &str) -> Result<Vec<Option<IpAddr>>, String> {
     let address = |address: &str| match address.trim() {
         "" => Ok(None),
@@ -330,27 +263,9 @@ fn addresses(text: &str) -> Result<Vec<Option<IpAddr>>, String> {
     text.split(',').map(address).collect()
 }
 
-fn key_file(text: &str) -> Result<PathBuf, String> {
-    if text.starts_with("engine:") {
-        return Err("kreplay does not use OpenSSL's engines: give the file of the key".to_owned());
-    }
-    cli::path(text)
-}
-
 fn session_attrs(text: &str) -> Result<TargetSessionAttrs, String> {
-    Ok(match text {
-        "any" => TargetSessionAttrs::Any,
-        "read-write" => TargetSessionAttrs::ReadWrite,
-        "read-only" => TargetSessionAttrs::ReadOnly,
-        "primary" => TargetSessionAttrs::Primary,
-        "standby" => TargetSessionAttrs::Standby,
-        "prefer-standby" => TargetSessionAttrs::PreferStandby,
-        _ => {
-            return Err("expected one of any, read-write, read-only, primary, standby, \
-                        prefer-standby"
-                .to_owned());
-        }
-    })
+    let names = TargetSessionAttrs::VARIANTS;
+    text.parse().map_err(|_| format!("expected one of {}", names.join(", ")))
 }
 
 fn load_balance(text: &str) -> Result<bool, String> {

@@ -10,6 +10,10 @@ use crate::postgres::{
     CertificateFiles, ChannelBinding, ClientCertificate, Host, RootCertificates, SslMode,
     TargetSessionAttrs, TargetSettings,
 };
+use crate::replay::account::policy::Tolerance;
+use crate::replay::pace::Pace;
+use crate::replay::settings::{Filters, Order};
+use crate::source::kafka::OnGap;
 
 /// The environment of a test: these variables and no others.
 fn environment(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
@@ -166,7 +170,7 @@ fn skipping_selects_is_switched_by_every_form() {
 
 #[test]
 fn a_pace_is_kept_where_a_factor_is_given() {
-    let pace = |line: &str| config(line, &[]).replay.pace;
+    let pace = |line: &str| config(line, &[]).replay.pace();
     let ms = Duration::from_millis;
     assert_eq!(pace(""), None);
     assert_eq!(pace("--speed max"), None);
@@ -174,7 +178,7 @@ fn a_pace_is_kept_where_a_factor_is_given() {
     let delayed = pace("--speed 1 --playout-delay 250ms");
     assert_eq!(delayed, Some(Pace { speed: 1.0, playout_delay: ms(250) }));
     let idle = config("--playout-delay 1s", &[]);
-    assert!(idle.replay.pace.is_none() && idle.warnings[0].contains("--playout-delay"));
+    assert!(idle.replay.pace().is_none() && idle.warnings[0].contains("--playout-delay"));
 }
 
 #[test]
@@ -316,7 +320,7 @@ fn every_flag_and_every_variable_that_the_help_names_is_looked_up() {
         asked.borrow_mut().insert(name.to_owned());
         (name == "topic").then(|| "log".to_owned())
     };
-    let config = Config::resolve(Cli::default(), &environment).unwrap();
+    let config = Config::resolve(read("").expect("it is right"), &environment).unwrap();
     assert_eq!(kafka(config).topic, "log");
     let asked = asked.into_inner();
     for argument in Cli::command().get_arguments() {

@@ -32,8 +32,8 @@ impl Reporting {
             kreplay: VERSION.to_owned(),
             source: config.source.description(),
             target: config.target.address(),
-            order: config.replay.order.name().to_owned(),
-            pace: config.replay.pace.map(|pace| KeptPace {
+            order: config.replay.order.to_string(),
+            pace: config.replay.pace().map(|pace| KeptPace {
                 speed: pace.speed,
                 playout_delay_seconds: pace.playout_delay.as_secs_f64(),
             }),

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::cli::LogFormat;
+use crate::config::LogFormat;
 use crate::replay::account::progress::Recent;
 
 /// Standard error, shared by the log and the bar so that neither tears the other. Every clone is the

@@ -1,8 +1,8 @@
 //! From a payload to a log record, whatever form the shipper gave it.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
+
+use clap::ValueEnum;
 
 use super::csvlog::{CsvlogReader, Origin};
 use super::encoding::{Encodings, LoggedChanges};
@@ -11,33 +11,21 @@ use super::malformed::Malformed;
 use super::record::LogRecord;
 
 /// The form of the payloads.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Told apart for each payload.
+    /// Told apart for each record
     #[default]
     Auto,
-    /// Raw csvlog records.
+    /// A raw csvlog record
+    #[value(name = "csv")]
     Csvlog,
-    /// JSON: jsonlog, csvlog columns, or an envelope.
+    /// A JSON object: jsonlog, csvlog columns, or an envelope
     Json,
-    /// msgpack: the same, as fluentd and fluent-bit write it.
+    /// A msgpack map, as fluentd and fluent-bit write it
     Msgpack,
 }
 
 impl Format {
-    /// Every format, in the order of `--help`.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Csvlog, Self::Json, Self::Msgpack];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Csvlog => "csv",
-            Self::Json => "json",
-            Self::Msgpack => "msgpack",
-        }
-    }
-
     /// The form that a payload tells by itself: csv, json or msgpack.
     pub fn told_by(payload: &[u8]) -> Self {
         Self::Auto.of(payload)
@@ -56,25 +44,6 @@ impl Format {
             Some(0x80..=0xbf | 0xc4..=0xc6 | 0xd9..=0xdf) => Self::Msgpack,
             _ => Self::Csvlog,
         }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The text names no format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a format: auto, csv, json or msgpack")]
-pub struct NotAFormat;
-
-impl FromStr for Format {
-    type Err = NotAFormat;
-
-    fn from_str(name: &str) -> Result<Self, NotAFormat> {
-        Self::ALL.into_iter().find(|format| format.name() == name).ok_or(NotAFormat)
     }
 }
 

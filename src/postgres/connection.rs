@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{
     ChannelBinding as TokioChannelBinding, SslMode as TokioSslMode, SslNegotiation,
@@ -153,7 +154,7 @@ impl Target {
             user: &login.user,
         };
         if let Some(password) = settings.password.clone().or_else(|| self.passwords.find(key)) {
-            config.password(password.reveal());
+            config.password(password.expose_secret());
         }
         config
     }
@@ -200,7 +201,7 @@ fn ended(endpoint: &Endpoint, reason: String) -> ConnectError {
 }
 
 fn unsuitable(endpoint: &Endpoint, wanted: TargetSessionAttrs) -> ConnectError {
-    ConnectError::Unsuitable { address: endpoint.host.address(), wanted: wanted.name() }
+    ConnectError::Unsuitable { address: endpoint.host.address(), wanted: wanted.into() }
 }
 
 /// A connection to the target.

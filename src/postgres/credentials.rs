@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::settings::Password;
+use secrecy::SecretString;
 
 /// The directories of the default socket, for which the password file says `localhost`: as
 /// PostgreSQL is built upstream, and as it is packaged.
@@ -46,8 +46,8 @@ impl PasswordFile {
     }
 
     /// The password of the first line that matches.
-    pub fn find(&self, key: Key<'_>) -> Option<Password> {
-        find(&self.0, key).map(Password::from)
+    pub fn find(&self, key: Key<'_>) -> Option<SecretString> {
+        find(&self.0, key).map(SecretString::from)
     }
 }
 
@@ -125,6 +125,8 @@ fn unescape(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     const KEY: Key<'_> = Key { host: "db", port: 5432, database: "shop", user: "app" };
@@ -180,10 +182,8 @@ mod tests {
         mode(0o640).expect("own file");
         assert!(PasswordFile::load(Some(file.path())).find(KEY).is_none());
         mode(0o600).expect("own file");
-        assert_eq!(
-            PasswordFile::load(Some(file.path())).find(KEY),
-            Some(Password::from("a".to_owned()))
-        );
+        let found = PasswordFile::load(Some(file.path())).find(KEY);
+        assert_eq!(found.expect("a line matches").expose_secret(), "a");
     }
 
     fn some(password: &str) -> Option<String> {

@@ -44,6 +44,6 @@ pub use observer::Observer;
 pub use reply::{Lost, Reply, ResultRow, ServerError, TransactionStatus};
 pub use request::{Batch, Request, ResultRows};
 pub use settings::{
-    CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, Login, Password,
+    CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, Login,
     RootCertificates, SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
 };

@@ -1,9 +1,11 @@
 //! Where the target is and how to log in to it.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use clap::ValueEnum;
+use secrecy::SecretString;
 
 pub use crate::replay::settings::Login;
 
@@ -32,7 +34,7 @@ pub struct TargetSettings {
     /// Whether the log-in is tied to the server's certificate.
     pub channel_binding: ChannelBinding,
     /// The password of every user. Without it the password file is asked.
-    pub password: Option<Password>,
+    pub password: Option<SecretString>,
     /// The password file. Without it `$PGPASSFILE` or `~/.pgpass`.
     pub passfile: Option<PathBuf>,
     /// Have the server refuse writes: sessions start with `default_transaction_read_only = on`.
@@ -139,7 +141,18 @@ impl Host {
 }
 
 /// What a server has to be to be taken: libpq's `target_session_attrs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum TargetSessionAttrs {
     /// Whatever it is.
     #[default]
@@ -156,36 +169,21 @@ pub enum TargetSessionAttrs {
     PreferStandby,
 }
 
-impl TargetSessionAttrs {
-    /// As libpq writes it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::ReadWrite => "read-write",
-            Self::ReadOnly => "read-only",
-            Self::Primary => "primary",
-            Self::Standby => "standby",
-            Self::PreferStandby => "prefer-standby",
-        }
-    }
-}
-
 /// Whether to use TLS and what to verify: libpq's `sslmode`. Unix sockets never use TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum SslMode {
-    /// Never TLS.
+    /// Never encrypted
     Disable,
-    /// TLS only if the server refuses a connection without.
+    /// Encrypted only if the server insists
     Allow,
-    /// TLS if the server can; no certificate is verified.
+    /// Encrypted where the server can, its certificate unchecked
     #[default]
     Prefer,
-    /// TLS or nothing. The certificate is verified (as with `VerifyCa`) only if `sslrootcert` is
-    /// given.
+    /// Encrypted, the certificate unchecked unless --sslrootcert is given
     Require,
-    /// TLS, and the certificate is signed by a trusted authority.
+    /// Encrypted, by a certificate of a trusted authority
     VerifyCa,
-    /// TLS, the certificate is signed by a trusted authority and made out to the host.
+    /// The same, and the certificate names the host
     VerifyFull,
 }
 
@@ -239,52 +237,15 @@ pub enum TlsVersion {
 }
 
 /// Whether the log-in is tied to the server's certificate: libpq's `channel_binding`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ChannelBinding {
-    /// Never.
+    /// Never
     Disable,
-    /// If the server can.
+    /// Where the server can
     #[default]
     Prefer,
-    /// Always: a log-in without fails.
+    /// Always: a log-in without fails
     Require,
-}
-
-/// A password. Nothing that prints it shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    /// The password itself, for the log-in alone.
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Password {
-    fn from(password: String) -> Self {
-        Self(password)
-    }
-}
-
-impl std::str::FromStr for Password {
-    type Err = std::convert::Infallible;
-
-    fn from_str(password: &str) -> Result<Self, Self::Err> {
-        Ok(Self(password.to_owned()))
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(***)")
-    }
-}
-
-impl fmt::Display for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 #[cfg(test)]
@@ -294,11 +255,10 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let settings = TargetSettings {
-            password: Some(Password::from("hunter2".to_owned())),
+            password: Some(SecretString::from("hunter2")),
             ..TargetSettings::default()
         };
         assert!(!format!("{settings:?}").contains("hunter2"));
-        assert_eq!(settings.password.expect("was set").to_string(), "***");
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Feed {
                 bytes: LOOKAHEAD_BYTES.min(replay.max_in_flight_bytes),
                 wait_ms: millis(replay.lookahead),
             },
-            pace: replay.pace,
+            pace: replay.pace(),
             dry_run,
         });
         let patience = replay.patience_with_silence();

@@ -4,6 +4,7 @@
 //! first one began there, T0 when it came here, and D the playout delay. Everything counts from that
 //! one base, so that what one statement is late by delays no other.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::pglog::statement::Statement;
@@ -16,6 +17,27 @@ pub struct Pace {
     /// How much later than it could be every statement is due: what comes out of a live source late
     /// by no more than this is still in time.
     pub playout_delay: Duration,
+}
+
+/// How fast the log is replayed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// As fast as the order allows.
+    Max,
+    /// So many times as fast as the source was.
+    Times(f64),
+}
+
+impl FromStr for Speed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<f64>() {
+            _ if text.eq_ignore_ascii_case("max") => Ok(Self::Max),
+            Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Self::Times(factor)),
+            _ => Err("expected max, or a factor above 0: 1 as on the source, 2 twice as fast"),
+        }
+    }
 }
 
 /// A moment, in microseconds since the replay began; one that lies before is negative.
@@ -106,6 +128,15 @@ mod tests {
             outline: Outline::of("select 1"),
             duration_ms,
             logged_ms,
+        }
+    }
+
+    #[test]
+    fn a_speed_is_a_factor_above_0_or_max() {
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("0.25".parse(), Ok(Speed::Times(0.25)));
+        for wrong in ["0", "-1", "inf", "NaN", "", "1x", "fast"] {
+            assert!(wrong.parse::<Speed>().unwrap_err().contains("factor above 0"), "{wrong}");
         }
     }
 

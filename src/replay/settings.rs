@@ -1,61 +1,117 @@
-//! The settings of the replay itself.
+//! The settings of the replay itself, each declared with its flag.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
+
+use crate::flag_values::{
+    Limit, Timeout, at_least_one, count, duration, moment, size, switch, timeout,
+};
 use crate::pglog::{Encoding, Encodings, Format, LogRecord};
 use crate::replay::account::ledger::Filtered;
 use crate::replay::account::policy::ErrorPolicy;
-use crate::replay::pace::Pace;
+use crate::replay::pace::{Pace, Speed};
+
+/// Far longer than any wake-up takes.
+const LONGEST_SPIN: Duration = Duration::from_millis(10);
 
 /// What is replayed, in which order, within which limits.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// What says where the log comes from or how the process runs has its flag among the others of that
+/// kind, in `cli::settings`, and is filled in from there.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Order and concurrency")]
 pub struct ReplaySettings {
+    /// What a statement waits for: those before it that it conflicts with (conflict), every one before
+    /// it (serial), or the earlier ones of its own session (session)
+    #[arg(long, value_name = "ORDER", default_value = "conflict", ignore_case = true)]
+    pub order: Order,
+    /// How fast: max, every statement as soon as it may start; or so many times as fast as the source,
+    /// 1 for its own pace
+    #[arg(long, value_name = "FACTOR|max", default_value = "max")]
+    pub speed: Speed,
+    /// How long after the earliest moment statements are due under --speed FACTOR, so that records that
+    /// come late by as much are still in time
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    pub playout_delay: Duration,
+    /// Statements of a session that are sent ahead of their answers, where nothing else is to come
+    /// between; 1: each waits for the answer to the one before
+    #[arg(long, value_name = "N", default_value = "16", value_parser = at_least_one)]
+    pub pipeline: usize,
+    /// Statements handed to sessions and not yet finished, over all sessions; at so many reading
+    /// pauses
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = at_least_one)]
+    pub max_in_flight: usize,
+    /// Memory for the statements in flight; at so much reading pauses too. A single statement that is
+    /// larger still passes
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub max_in_flight_bytes: usize,
+    /// Threads: the first reads the log and keeps the order, the others have the sessions; 1: one does
+    /// everything [default: 1, in session order 2]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub workers: Option<usize>,
+    /// How long a thread polls for an answer after sending before it sleeps: serial order gets faster,
+    /// and a core is never idle; 0: not at all
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = spin)]
+    pub spin: Duration,
+    /// How long a statement may run before kreplay asks the target whether it waits for a lock
+    /// that a later record frees; three round trips to it at the least
+    #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = duration)]
+    pub stall_check: Duration,
+    /// How long nothing may end while something is in flight that the target does not work on, before
+    /// kreplay says who waits for whom, and gives up what all wait for where that is its to do; off or 0:
+    /// for ever
+    #[arg(long, value_name = "DURATION|off", default_value = "60s", value_parser = timeout)]
+    pub stall_timeout: Timeout,
+    /// How long the newest statement of a session is held back for the session's next record, which
+    /// may tell that it failed; everything behind it waits too
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    pub lookahead: Duration,
+    /// How long a partition may be silent before the records of the others wait for it no longer
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub merge_idle: Duration,
+    /// Run a statement that was canceled on the source and cancel it after the original time,
+    /// instead of only aborting its transaction
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "false", default_missing_value = "true", value_parser = switch)]
+    pub replay_cancels: bool,
+    /// What is left out.
+    #[command(flatten)]
+    pub filters: Filters,
+    /// What an error that the source did not have leads to.
+    #[command(flatten)]
+    pub errors: ErrorPolicy,
     /// What a record looks like.
+    #[arg(skip)]
     pub format: Format,
     /// Nothing is sent: read, classify, count.
+    #[arg(skip)]
     pub dry_run: bool,
-    /// What a statement waits for.
-    pub order: Order,
-    /// Statements in flight on one connection at the most, from 1: those of a session that have nothing
-    /// of another's to wait for are sent ahead of their answers.
-    pub pipeline: usize,
-    /// The pace that is kept; `None`: none, statements start as soon as they may.
-    pub pace: Option<Pace>,
-    /// What is left out.
-    pub filters: Filters,
     /// As whom and to which database a session is replayed.
+    #[arg(skip)]
     pub identity: Identity,
-    /// What an error that the source did not have leads to.
-    pub errors: ErrorPolicy,
-    /// Run what the source canceled, and cancel it after the original time.
-    pub replay_cancels: bool,
-    /// How long a statement may run before the target is asked what it waits for.
-    pub stall_check: Duration,
-    /// For how long nothing may end while something is in flight, before it is told what that waits for;
-    /// `None`: for ever.
-    pub stall_timeout: Option<Duration>,
-    /// How long a live statement may wait for its session's next record.
-    pub lookahead: Duration,
-    /// After how long without a record a partition holds the others up no longer.
-    pub merge_idle: Duration,
     /// After how long without a record a session's connection is closed; `None`: never.
-    pub idle_timeout: Option<Duration>,
+    #[arg(skip)]
+    pub idle_timeout: Timeout,
     /// How long a stop waits for what is in flight.
+    #[arg(skip)]
     pub shutdown_timeout: Duration,
-    /// Statements read and not yet finished at the most, over all sessions.
-    pub max_in_flight: usize,
-    /// Bytes of these at the most; one statement that is larger is in flight alone.
-    pub max_in_flight_bytes: usize,
     /// Connections at the most; `None`: what the target allows, less a reserve.
-    pub max_sessions: Option<usize>,
-    /// Threads; `None`: as many as [`ReplaySettings::threads`] finds good.
-    pub workers: Option<usize>,
-    /// How long an answer is polled for before its thread sleeps.
-    pub spin: Duration,
+    #[arg(skip)]
+    pub max_sessions: Limit,
 }
 
 impl ReplaySettings {
+    /// The pace that is kept; `None`: none, statements start as soon as they may.
+    pub fn pace(&self) -> Option<Pace> {
+        match self.speed {
+            Speed::Max => None,
+            Speed::Times(speed) => Some(Pace { speed, playout_delay: self.playout_delay }),
+        }
+    }
+
     /// For how long a session without a next record may hold up others.
     pub fn patience_with_silence(&self) -> Duration {
         self.idle_timeout.unwrap_or(Duration::from_secs(60))
@@ -75,37 +131,35 @@ impl ReplaySettings {
 }
 
 /// What a statement waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Order {
-    /// Every statement before it.
-    Serial,
-    /// Every statement before it that it conflicts with.
+    /// Every statement before it that it conflicts with has finished
     Conflict,
-    /// The earlier statements of its own session.
+    /// Every statement before it has finished
+    Serial,
+    /// The earlier statements of its own session have finished
     Session,
 }
 
-impl Order {
-    /// The name of the order on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Serial => "serial",
-            Self::Conflict => "conflict",
-            Self::Session => "session",
-        }
-    }
-}
-
 /// What is left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Filters")]
 pub struct Filters {
-    /// Statements that only read.
+    /// Leave out statements that only read; -s alone means true [env: skipSelects]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(default_value = "false", default_missing_value = "true", value_parser = switch)]
     pub skip_selects: bool,
-    /// What was logged before this moment, in Unix milliseconds.
+    /// Leave out what was logged before this moment, in Unix seconds or as an RFC 3339 timestamp;
+    /// the topic is read from there [env: replayAfter]
+    #[arg(short = 'a', long = "after", value_name = "UNIXTIME", value_parser = moment)]
     pub after_unix_ms: Option<i64>,
-    /// So many statements at the start.
+    /// Leave out the first so many statements, where the group has no committed offset
+    /// [env: skipCount]
+    #[arg(short = 'c', long, value_name = "N", default_value = "0", value_parser = count)]
     pub skip_count: u64,
-    /// Sessions of all databases of the source but these; empty: none is left out.
+    /// Replay the sessions of this source database alone; repeatable [default: all]
+    #[arg(long = "source-db", value_name = "NAME")]
     pub source_databases: Vec<String>,
 }
 
@@ -116,6 +170,28 @@ pub struct Identity {
     pub(crate) one_user: Option<String>,
     pub(crate) databases: BTreeMap<String, String>,
     pub(crate) users: BTreeMap<String, String>,
+}
+
+/// One name on the source, another on the target: `source=target`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renaming {
+    /// The name on the source.
+    pub from: String,
+    /// The name on the target.
+    pub to: String,
+}
+
+impl FromStr for Renaming {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => {
+                Ok(Self { from: from.to_owned(), to: to.to_owned() })
+            }
+            _ => Err("expected the name on the source, =, the name on the target"),
+        }
+    }
 }
 
 /// Who a session logs in as.
@@ -229,4 +305,14 @@ fn renamed<'a>(
     source: &'a str,
 ) -> &'a str {
     one.or_else(|| names.get(source).map(String::as_str)).unwrap_or(source)
+}
+
+/// How long an answer is polled for.
+fn spin(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        spin if spin > LONGEST_SPIN => Err(format!(
+            "expected {LONGEST_SPIN:?} at the most; an answer that takes longer can be slept for"
+        )),
+        spin => Ok(spin),
+    }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -10,6 +11,31 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tracing::warn;
+
+use super::kafka::Property;
+
+/// Where records go that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLetter {
+    /// Appended to a file.
+    File(PathBuf),
+    /// Produced to a topic on the same brokers.
+    Topic(String),
+}
+
+impl FromStr for DeadLetter {
+    type Err = &'static str;
+
+    /// A file, or `topic:` and its name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("topic:") {
+            Some("") => Err("expected the topic's name after topic:"),
+            Some(topic) => Ok(Self::Topic(topic.to_owned())),
+            None if text.is_empty() => Err("expected a file or topic:NAME"),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
 
 /// A file or a topic of records that could not be read.
 pub struct DeadLetters {
@@ -71,13 +97,15 @@ impl DeadLetters {
     pub fn to_topic(
         topic: &str,
         brokers: &[String],
-        properties: &[(String, String)],
+        properties: &[Property],
     ) -> Result<Self, DeadLetterError> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers.join(","));
         let security =
             |key: &str| ["security.", "sasl.", "ssl."].iter().any(|p| key.starts_with(p));
-        config.extend(properties.iter().filter(|(key, _)| security(key)).cloned());
+        for property in properties.iter().filter(|property| security(&property.key)) {
+            config.set(&property.key, property.value());
+        }
         let producer = config
             .create()
             .map_err(|source| DeadLetterError::Topic { topic: topic.to_owned(), source })?;

@@ -40,7 +40,7 @@ pub use self::committer::{Commit, CommitMode, Committer};
 use self::context::{Context, Rebalance, answer, assign, unassign};
 pub use self::error::TopicError;
 use self::lookup::Found;
-pub use self::settings::{KafkaSettings, OnGap, Start};
+pub use self::settings::{KafkaSettings, OnGap, Property, Start};
 use super::{Arrival, Chunk, Event};
 use crate::pglog::PLACE_KEY;
 

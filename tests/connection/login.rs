@@ -8,8 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use kreplay::postgres::{
-    ConnectError, Host, Password, Request, RootCertificates, SslMode, Target, TargetSettings,
+    ConnectError, Host, Request, RootCertificates, SslMode, Target, TargetSettings,
 };
+use secrecy::SecretString;
 
 use super::{login, outcome, settings, simple};
 use crate::support::postgres::Server;
@@ -42,8 +43,8 @@ pub(super) fn with_alice() -> Server {
     server
 }
 
-pub(super) fn password(password: &str) -> Option<Password> {
-    Some(Password::from(password.to_owned()))
+pub(super) fn password(password: &str) -> Option<SecretString> {
+    Some(SecretString::from(password))
 }
 
 #[actix_rt::test]

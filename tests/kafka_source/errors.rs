@@ -26,7 +26,7 @@ async fn a_topic_that_is_deleted_is_an_error() {
     let broker = shared();
     let topic = broker.topic("deleted", 1);
     let mut settings = settings(broker, &topic);
-    settings.properties.push(("topic.metadata.refresh.interval.ms".into(), "500".into()));
+    settings.properties.push(Property::new("topic.metadata.refresh.interval.ms", "500"));
     let mut reader = Reader::connect(settings).await;
     reader.assigned().await;
     broker.delete_topic(&topic);
@@ -61,7 +61,7 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
             ("sasl.username", "app"),
             ("sasl.password", password),
         ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .map(|(key, value)| Property::new(key, value))
         .into(),
         ..settings(&broker, &topic)
     };
@@ -87,7 +87,7 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
         properties: [("security.protocol", "SSL")]
             .iter()
             .chain(properties)
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .map(|(key, value)| Property::new(*key, *value))
             .collect(),
         ..settings(&broker, &topic)
     };

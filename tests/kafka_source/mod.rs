@@ -8,8 +8,9 @@ mod starts;
 
 use std::time::{Duration, Instant};
 
-use kreplay::source::kafka::TopicError;
-use kreplay::source::kafka::{Commit, CommitMode, KafkaSettings, OnGap, Start};
+use kreplay::source::kafka::{
+    Commit, CommitMode, KafkaSettings, OnGap, Property, Start, TopicError,
+};
 use kreplay::source::{Event, Gap, KafkaSource, Resume};
 
 use crate::support::kafka::{Broker, shared, unique};

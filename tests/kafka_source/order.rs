@@ -59,7 +59,7 @@ async fn giving_up_on_next_at_any_time_loses_nothing() {
     broker.produce(&topic, 0, numbered(3000));
     let mut settings = settings(broker, &topic);
     // Messages trickle in, so that there are many moments to give up in.
-    settings.properties.push(("fetch.message.max.bytes".into(), "1000".into()));
+    settings.properties.push(Property::new("fetch.message.max.bytes", "1000"));
     let mut reader = Reader::connect(settings).await;
     let (mut count, mut given_up) = (0, 0);
     let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -93,8 +93,8 @@ async fn without_room_the_membership_lives_on_and_nothing_is_lost() {
     broker.produce(&topic, 0, numbered(5000));
     let mut settings = settings(broker, &topic);
     // Whoever does not poll for that long is put out of the group.
-    settings.properties.push(("max.poll.interval.ms".into(), "6000".into()));
-    settings.properties.push(("session.timeout.ms".into(), "6000".into()));
+    settings.properties.push(Property::new("max.poll.interval.ms", "6000"));
+    settings.properties.push(Property::new("session.timeout.ms", "6000"));
     let mut reader = Reader::connect(settings).await;
     reader.records(1).await;
     let idle = tokio::time::timeout(Duration::from_secs(9), reader.source.idle()).await;
@@ -165,7 +165,7 @@ async fn second_member_takes_over(properties: &[(&str, &str)]) {
     let broker = shared();
     let topic = broker.topic("members", 2);
     let mut settings = settings(broker, &topic);
-    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let own = |(key, value): &(&str, &str)| Property::new(*key, *value);
     settings.properties = properties.iter().map(own).collect();
     let mut first = Reader::connect(settings.clone()).await;
     broker.produce(&topic, 0, numbered(10));
@@ -195,7 +195,7 @@ async fn a_partition_that_is_added_is_read_from_its_first_record() {
     let topic = broker.topic("grow", 1);
     let mut settings = settings(broker, &topic);
     settings.start = Start::Latest;
-    settings.properties.push(("topic.metadata.refresh.interval.ms".into(), "500".into()));
+    settings.properties.push(Property::new("topic.metadata.refresh.interval.ms", "500"));
     let mut reader = Reader::connect(settings).await;
     reader.assigned().await;
     broker.grow_topic(&topic, 2);

@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::cli::tests::default;
 use crate::config::Config;
 
 fn parse(text: &str) -> Result<ConfigFile, ConfigError> {
@@ -12,7 +13,7 @@ fn file(text: &str) -> ConfigFile {
 }
 
 fn value(text: &str, flag: &'static str) -> Option<Value> {
-    file(text).get(flag).map(|(value, _)| value)
+    file(text).get(flag).map(|given| given.value)
 }
 
 fn error(text: &str) -> String {
@@ -257,9 +258,8 @@ fn the_defaults_of_the_example_are_the_true_ones() {
     assert!(defaults.len() > 30, "{defaults:?}");
     for (key, line, _) in &defaults {
         let flag = settable(&command).find(|flag| flag.get_long() == Some(key));
-        let help = flag.and_then(Arg::get_help).map(ToString::to_string).unwrap_or_default();
-        let said =
-            help.split_once("[default: ").and_then(|(_, rest)| rest.split(&[',', ']']).next());
+        let default = flag.map(default).unwrap_or_default();
+        let said = default.split(',').next();
         let set = match file(line).settings.remove(*key).map(|setting| setting.value) {
             Some(Value::One(text)) => text,
             Some(Value::List(texts)) => texts.join(","),

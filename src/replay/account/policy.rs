@@ -1,7 +1,9 @@
 //! What a difference between the source and the target means, and what follows from it.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::pglog::SqlState;
@@ -80,13 +82,43 @@ pub enum Tolerance {
     ForEver,
 }
 
+impl FromStr for Tolerance {
+    type Err = &'static str;
+
+    /// Seconds from 0, or -1.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<i64>() {
+            Ok(0) => Ok(Self::Never),
+            Ok(-1) => Ok(Self::ForEver),
+            Ok(seconds @ 1..) => Ok(Self::ForMs(seconds.unsigned_abs().saturating_mul(1000))),
+            _ => Err("expected seconds from 0 on, or -1 for ever"),
+        }
+    }
+}
+
 /// What is done about errors of the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Errors")]
 pub struct ErrorPolicy {
-    /// How long integrity errors are tolerated.
+    /// For so many seconds after the first statement, integrity errors (SQLSTATE 23...) that the
+    /// source did not have are neither logged nor a reason to stop; 0: never, -1: for ever
+    /// [env: ignoreErrorSeconds]
+    #[arg(short = 'i', long = "ignore-error-seconds", value_name = "SECONDS")]
+    #[arg(default_value = "0", allow_negative_numbers = true)]
     pub tolerance: Tolerance,
-    /// Whether any other error that the source did not have stops the replay.
-    pub stop: bool,
+    /// When a statement fails on the target that did not fail on the source: count it and
+    /// continue, or stop
+    #[arg(long, value_name = "WHAT", default_value = "continue", ignore_case = true)]
+    pub on_error: OnError,
+}
+
+/// What happens when a statement fails on the target alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Count it and go on
+    Continue,
+    /// Stop, exit code 6
+    Stop,
 }
 
 /// What follows from a statement's outcome.
@@ -130,7 +162,7 @@ impl ErrorPolicy {
         match code {
             SqlState::IN_FAILED_TRANSACTION => Verdict::Consequence,
             _ if code.class() == "23" && tolerated => Verdict::Tolerated,
-            _ if self.stop => Verdict::Stop,
+            _ if self.on_error == OnError::Stop => Verdict::Stop,
             _ => Verdict::News,
         }
     }
@@ -255,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_failed_on_the_source_too_never_stops_a_replay() {
-        let policy = ErrorPolicy { tolerance: Tolerance::Never, stop: true };
+        let policy = ErrorPolicy { tolerance: Tolerance::Never, on_error: OnError::Stop };
         assert_eq!(judge(policy, SourceEnd::Failed(SYNTAX), SYNTAX, 0), Verdict::Fine);
         assert_eq!(judge(policy, SourceEnd::Failed(SYNTAX), UNIQUE, 0), Verdict::News);
         assert_eq!(judge(policy, SourceEnd::Succeeded, UNIQUE, 0), Verdict::Stop);
@@ -264,7 +296,7 @@ mod tests {
 
     #[test]
     fn integrity_errors_are_tolerated_for_as_long_as_asked() {
-        let policy = |tolerance| ErrorPolicy { tolerance, stop: true };
+        let policy = |tolerance| ErrorPolicy { tolerance, on_error: OnError::Stop };
         let at = |tolerance, ms| judge(policy(tolerance), SourceEnd::Succeeded, UNIQUE, ms);
         assert_eq!(at(Tolerance::ForMs(1000), 999), Verdict::Tolerated);
         assert_eq!(at(Tolerance::ForMs(1000), 1000), Verdict::Stop);
@@ -295,7 +327,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_of_a_transaction_is_told_from_those_that_follow() {
-        let policy = ErrorPolicy { tolerance: Tolerance::Never, stop: true };
+        let policy = ErrorPolicy { tolerance: Tolerance::Never, on_error: OnError::Stop };
         let follows = SqlState::IN_FAILED_TRANSACTION;
         assert_eq!(judge(policy, SourceEnd::Succeeded, follows, 0), Verdict::Consequence);
     }

@@ -3,9 +3,10 @@
 use super::*;
 use crate::pglog::{Encodings, Format, RecordKind, SqlState};
 use crate::replay::account::ledger::{Fate, Filtered};
-use crate::replay::account::policy::{ErrorPolicy, Tolerance};
+use crate::replay::account::policy::{ErrorPolicy, OnError, Tolerance};
 use crate::replay::account::settlement::{SessionProgress, Settled, Settlement};
 use crate::replay::order::wait_chain::{Link, Place, Remedy, Stall, WaitState};
+use crate::replay::pace::Speed;
 use crate::replay::report::Shapes;
 use crate::replay::session::Ended;
 use crate::replay::settings::{Filters, Identity, Order};
@@ -37,10 +38,11 @@ fn settings() -> ReplaySettings {
         dry_run: false,
         order: Order::Conflict,
         pipeline: 1,
-        pace: None,
+        speed: Speed::Max,
+        playout_delay: Duration::ZERO,
         filters: Filters::default(),
         identity: Identity::default(),
-        errors: ErrorPolicy { tolerance: Tolerance::Never, stop: false },
+        errors: ErrorPolicy { tolerance: Tolerance::Never, on_error: OnError::Continue },
         replay_cancels: false,
         stall_check: 5 * MS,
         stall_timeout: Some(60 * S),
@@ -357,8 +359,8 @@ fn a_log_of_starts_is_reported_once_unless_sessions_do_not_wait_for_each_other()
 
 #[test]
 fn where_the_pace_is_kept_a_long_silence_is_reported_before_it() {
-    let pace = Some(crate::replay::pace::Pace { speed: 0.01, playout_delay: Duration::ZERO });
-    let mut fed = fed(InputKind::Files, ReplaySettings { pace, ..settings() });
+    let speed = Speed::Times(0.01);
+    let mut fed = fed(InputKind::Files, ReplaySettings { speed, ..settings() });
     fed.read(0, &[statement(1, 1, "a"), statement(1, 2, "b")]);
     assert_eq!(fed.asked(), ["notice Silence", "a, b"], "a second takes a hundred");
 }

@@ -7,7 +7,7 @@ use rdkafka::error::KafkaError;
 
 use super::TopicError;
 use super::context::Context;
-use super::settings::{KafkaSettings, is_secret};
+use super::settings::{KafkaSettings, Property};
 
 /// What our promises rest on, and why; `-X` can't change it.
 const FIXED: &[(&str, &str, &str)] = &[
@@ -54,7 +54,9 @@ pub(crate) fn admin(settings: &KafkaSettings) -> Result<AdminClient<Context>, To
     let connection = |key: &str| {
         ["security.", "sasl.", "ssl.", "broker.", "client."].iter().any(|it| key.starts_with(it))
     };
-    config.extend(settings.properties.iter().filter(|(key, _)| connection(key)).cloned());
+    for property in settings.properties.iter().filter(|property| connection(&property.key)) {
+        config.set(&property.key, property.value());
+    }
     AdminClient::from_config_and_context(&config, Context::default())
         .map_err(|error| refused(settings, error))
 }
@@ -68,17 +70,19 @@ fn configuration(settings: &KafkaSettings) -> Result<ClientConfig, TopicError> {
     config.set("group.id", &settings.group_id);
     // Each end that is reached is an event, which only `--until-end` has a use for.
     config.set("enable.partition.eof", if settings.until_end { "true" } else { "false" });
-    let consumer_protocol = ("group.protocol".to_owned(), "consumer".to_owned());
-    let set_by_broker = settings.properties.contains(&consumer_protocol);
+    let set_by_broker = settings
+        .properties
+        .iter()
+        .any(|property| property.key == "group.protocol" && property.value() == "consumer");
     for (key, value) in DEFAULTS {
         if !(set_by_broker && SET_BY_BROKER.contains(key)) {
             config.set(*key, *value);
         }
     }
-    for (key, value) in &settings.properties {
-        let key = key.trim();
+    for property in &settings.properties {
+        let (key, value) = (property.key.trim(), property.value());
         let fixed = FIXED.iter().find(|(fixed, ..)| *fixed == key);
-        if let Some((_, fixed, why)) = fixed.filter(|(_, fixed, _)| fixed != value) {
+        if let Some((_, fixed, why)) = fixed.filter(|(_, fixed, _)| *fixed != value) {
             return Err(TopicError::BadProperty {
                 key: key.to_owned(),
                 reason: format!("has to be {fixed}: {why}"),
@@ -102,12 +106,12 @@ fn refused(settings: &KafkaSettings, error: KafkaError) -> TopicError {
         KafkaError::ClientCreation(reason) => ("(several)".to_owned(), reason),
         source => return TopicError::Client { action: "set up the Kafka client", source },
     };
-    let secrets = settings.properties.iter().filter(|(key, _)| is_secret(key));
-    let secret = |reason: String, value: &String| match value.is_empty() {
+    let secrets = settings.properties.iter().filter(|property| Property::is_secret(&property.key));
+    let secret = |reason: String, value: &str| match value.is_empty() {
         true => reason,
-        false => reason.replace(value.as_str(), "…"),
+        false => reason.replace(value, "…"),
     };
-    let reason = secrets.map(|(_, value)| value).fold(reason, secret);
+    let reason = secrets.map(Property::value).fold(reason, secret);
     TopicError::BadProperty { key, reason }
 }
 

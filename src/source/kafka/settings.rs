@@ -1,9 +1,15 @@
 //! Which topic is read, and how.
 
 use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::flag_values::moment;
 
 /// Which topic is read, and how.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct KafkaSettings {
     /// Addresses (`host:port`) to begin with.
     pub brokers: Vec<String>,
@@ -21,7 +27,7 @@ pub struct KafkaSettings {
     pub until_end: bool,
     /// Properties for librdkafka (`-X`). They have the last word, but for those that would lose
     /// records in silence.
-    pub properties: Vec<(String, String)>,
+    pub properties: Vec<Property>,
 }
 
 /// Where a group without a committed offset begins.
@@ -35,48 +41,61 @@ pub enum Start {
     At(i64),
 }
 
-/// What to do where the topic no longer holds what comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnGap {
-    /// End with [`TopicError::Gap`].
-    Stop,
-    /// Go on from the oldest record, and say so by [`Event::Lost`](crate::source::Event::Lost).
-    Continue,
-}
+impl FromStr for Start {
+    type Err = String;
 
-impl fmt::Debug for KafkaSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Shown<'a>(&'a [(String, String)]);
-        impl fmt::Debug for Shown<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let shown = |value| if value { "…" } else { "" };
-                f.debug_map()
-                    .entries(self.0.iter().map(|(key, value)| {
-                        (
-                            key,
-                            if is_secret(key) { shown(!value.is_empty()) } else { value.as_str() },
-                        )
-                    }))
-                    .finish()
-            }
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "earliest" => Ok(Self::Earliest),
+            "latest" => Ok(Self::Latest),
+            _ => moment(text)
+                .map(Self::At)
+                .map_err(|expected| format!("neither earliest nor latest; otherwise {expected}")),
         }
-        f.debug_struct("KafkaSettings")
-            .field("brokers", &self.brokers)
-            .field("topic", &self.topic)
-            .field("group_id", &self.group_id)
-            .field("start", &self.start)
-            .field("reset", &self.reset)
-            .field("on_gap", &self.on_gap)
-            .field("until_end", &self.until_end)
-            .field("properties", &Shown(&self.properties))
-            .finish()
     }
 }
 
-/// Whether a property's value must not be shown. `ssl.key.location` and its like are shown too
-/// little rather than too much.
-pub(super) fn is_secret(key: &str) -> bool {
-    const MARKS: &[&str] = &["password", "secret", "key", "token", "jaas", "oauthbearer.config"];
-    let key = key.to_ascii_lowercase();
-    MARKS.iter().any(|mark| key.contains(mark))
+/// What to do where the topic no longer holds what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnGap {
+    /// Stop, exit code 5
+    Stop,
+    /// Go on from the oldest record
+    Continue,
+}
+
+/// A setting of librdkafka.
+#[derive(Clone)]
+pub struct Property {
+    /// Its name.
+    pub key: String,
+    value: SecretString,
+}
+
+impl Property {
+    /// A setting with its value.
+    pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { key: key.into(), value: SecretString::from(value.into()) }
+    }
+
+    /// The value, for librdkafka alone.
+    pub(crate) fn value(&self) -> &str {
+        self.value.expose_secret()
+    }
+
+    /// Whether the value of a setting of this name may be a secret. `ssl.key.location` and its like
+    /// are shown too little rather than too much.
+    pub(crate) fn is_secret(key: &str) -> bool {
+        const MARKS: [&str; 7] =
+            ["password", "secret", "pem", "token", "oauthbearer", "key", "jaas"];
+        let key = key.to_ascii_lowercase();
+        MARKS.iter().any(|mark| key.contains(mark))
+    }
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if Self::is_secret(&self.key) { "***" } else { self.value() };
+        write!(f, "{}={value}", self.key)
+    }
 }

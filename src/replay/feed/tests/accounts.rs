@@ -26,11 +26,13 @@ fn with_policy(errors: ErrorPolicy, statements: u64) -> Fed {
 
 #[test]
 fn a_statement_that_fails_on_the_target_alone_is_reported_and_stops_the_replay_where_it_should() {
-    for stop in [false, true] {
-        let mut fed = with_policy(ErrorPolicy { tolerance: Tolerance::Never, stop }, 2);
+    for on_error in [OnError::Continue, OnError::Stop] {
+        let mut fed = with_policy(ErrorPolicy { tolerance: Tolerance::Never, on_error }, 2);
         end(&mut fed, |work| failed(work, SqlState(*b"42P01")));
-        let expected: &[&str] =
-            if stop { &["notice Difference", "stop at a"] } else { &["notice Difference"] };
+        let expected: &[&str] = match on_error {
+            OnError::Stop => &["notice Difference", "stop at a"],
+            OnError::Continue => &["notice Difference"],
+        };
         assert_eq!(fed.asked(), expected);
         end(&mut fed, succeeded);
         assert_eq!(fed.asked(), [""; 0]);
@@ -41,7 +43,7 @@ fn a_statement_that_fails_on_the_target_alone_is_reported_and_stops_the_replay_w
 #[test]
 fn integrity_errors_are_tolerated_for_a_while_after_the_first_statement() {
     let tolerance = Tolerance::ForMs(10_000);
-    let mut fed = with_policy(ErrorPolicy { tolerance, stop: true }, 2);
+    let mut fed = with_policy(ErrorPolicy { tolerance, on_error: OnError::Stop }, 2);
     let duplicate_key = |work: &Work| failed(work, SqlState(*b"23505"));
     fed.now = 9 * S;
     end(&mut fed, duplicate_key);
@@ -56,7 +58,8 @@ fn integrity_errors_are_tolerated_for_a_while_after_the_first_statement() {
 
 #[test]
 fn a_transaction_that_is_not_final_holds_back_its_offset_and_not_the_account() {
-    let mut fed = with_policy(ErrorPolicy { tolerance: Tolerance::Never, stop: false }, 3);
+    let mut fed =
+        with_policy(ErrorPolicy { tolerance: Tolerance::Never, on_error: OnError::Continue }, 3);
     let ran: Vec<_> = std::mem::take(&mut fed.running);
     let settlements = ran.iter().map(|work| (work.clone(), Settlement::Ran(succeeded(work), MS)));
     let report = SessionProgress { ended: settlements.collect(), ..SessionProgress::default() };
@@ -83,7 +86,8 @@ fn a_statement_that_was_not_run_gives_its_room_back_and_keeps_its_reason() {
 
 #[test]
 fn draws_that_the_log_does_not_tell_are_counted_and_reported_once_for_each_query_shape() {
-    let mut fed = with_policy(ErrorPolicy { tolerance: Tolerance::Never, stop: false }, 3);
+    let mut fed =
+        with_policy(ErrorPolicy { tolerance: Tolerance::Never, on_error: OnError::Continue }, 3);
     for _ in 0..3 {
         end(&mut fed, |work| Ended { may_have_drawn: true, ..succeeded(work) });
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::source::kafka::{OnGap, Start};
 
 fn with(properties: &[(&str, &str)]) -> KafkaSettings {
-    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let own = |(key, value): &(&str, &str)| Property::new(*key, *value);
     KafkaSettings {
         brokers: vec!["a:1".into(), "b:2".into()],
         topic: "pglog".into(),
@@ -59,6 +59,6 @@ fn secrets_are_neither_in_debug_output_nor_in_errors() {
 }
 
 fn settings_without_protocol(settings: &KafkaSettings) -> Vec<(&str, &str)> {
-    let all = settings.properties.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let all = settings.properties.iter().map(|property| (&*property.key, property.value()));
     all.filter(|(key, _)| *key != "security.protocol").collect()
 }

@@ -1,0 +1,147 @@
+//! How the values of flags are written: the parsers that several declarations share. Each error says
+//! what would be right, and none shows the value.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use jiff::{SignedDuration, Timestamp};
+
+/// Unix seconds from here on are taken for a mistake: the year 5138, or today in milliseconds.
+const TOO_MANY_SECONDS: f64 = 1e11;
+
+/// How long something may take, written as a duration; `None`, written `0` or `off`: for ever.
+pub type Timeout = Option<Duration>;
+
+/// So many at the most; `None`, written `0`: as many as there are.
+pub type Limit = Option<usize>;
+
+/// true or false, and the usual other words for them.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("expected true or false".into()),
+    }
+}
+
+/// A TCP port.
+pub fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a port from 1 to 65535".into()),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// A number from 0.
+pub fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number from 0 on".into())
+}
+
+/// A number from 1.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number from 1 on".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// A number of bytes, from 1: `MB` are 1000² and `MiB` 1024².
+pub fn size(text: &str) -> Result<usize, String> {
+    let size = text.trim().parse::<ByteSize>().ok();
+    let bytes = size.and_then(|size| usize::try_from(size.as_u64()).ok());
+    let expected = || "expected a size in bytes from 1 on, as 256MiB or 1GiB".to_owned();
+    bytes.filter(|&bytes| bytes > 0).ok_or_else(expected)
+}
+
+/// A length of time with its unit.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "expected a duration with its unit, as 5ms, 60s, 2m or 1h30m".into())
+}
+
+/// A length of time, or none.
+pub fn timeout(text: &str) -> Result<Timeout, String> {
+    if text.trim().eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    duration(text).map(|duration| Some(duration).filter(|duration| !duration.is_zero()))
+}
+
+/// A number of which 0 means none.
+pub fn limit(text: &str) -> Result<Limit, String> {
+    count(text).map(|limit| usize::try_from(limit).ok().filter(|&limit| limit > 0))
+}
+
+/// A moment, in Unix milliseconds.
+pub fn moment(text: &str) -> Result<i64, String> {
+    const EXPECTED: &str = "expected Unix seconds, as 1763856000, or an RFC 3339 timestamp, as \
+                            2025-11-23T00:00:00Z";
+    if let Ok(seconds) = text.parse::<f64>() {
+        if seconds >= TOO_MANY_SECONDS {
+            return Err(format!("{EXPECTED}; this looks like milliseconds"));
+        }
+        if seconds.is_finite() && seconds >= 0.0 {
+            return Ok((seconds * 1000.0).round() as i64);
+        }
+    }
+    text.parse::<Timestamp>().map(Timestamp::as_millisecond).map_err(|_| EXPECTED.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_and_no_sign() {
+        assert_eq!(duration("5ms"), Ok(Duration::from_millis(5)));
+        assert_eq!(duration("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in ["5", "-5s", "", "fast", "5 ago"] {
+            assert!(duration(wrong).unwrap_err().contains("unit"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_unix_seconds_or_a_timestamp_with_its_zone() {
+        assert_eq!(moment("1763856000"), Ok(1_763_856_000_000));
+        assert_eq!(moment("1763856000.25"), Ok(1_763_856_000_250));
+        assert_eq!(moment("2025-11-23T00:00:00Z"), Ok(1_763_856_000_000));
+        assert_eq!(moment("2025-11-23T01:00:00+01:00"), Ok(1_763_856_000_000));
+        assert!(moment("1763856000000").unwrap_err().contains("milliseconds"));
+        for wrong in ["", "-5", "nan", "inf", "yesterday", "2025-11-23T00:00:00"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_has_one_meaning_for_each_unit_and_is_not_0() {
+        assert_eq!((size("4096"), size("7 b")), (Ok(4096), Ok(7)));
+        assert_eq!((size("256MiB"), size("64 mib")), (Ok(256 << 20), Ok(64 << 20)));
+        assert_eq!((size("256MB"), size("1gb")), (Ok(256_000_000), Ok(1_000_000_000)));
+        for wrong in ["0", "0MiB", "", "-1", "many", "5 apples"] {
+            assert!(size(wrong).unwrap_err().contains("256MiB"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_0_is_none() {
+        assert_eq!((limit("0"), limit("40")), (Ok(None), Ok(Some(40))));
+        assert!(limit("-1").is_err());
+    }
+
+    #[test]
+    fn a_timeout_is_off_or_a_duration() {
+        assert_eq!((timeout("off"), timeout("0"), timeout("0s")), (Ok(None), Ok(None), Ok(None)));
+        assert_eq!(timeout("5s"), Ok(Some(Duration::from_secs(5))));
+        assert!(timeout("on").is_err());
+    }
+}
