@@ -6,7 +6,7 @@ use crate::support::fixture::DATABASE;
 use crate::support::kreplay::Kreplay;
 use crate::support::log::Log;
 use crate::support::postgres::Server;
-use crate::support::recorder::{Event, Random, Recorder};
+use crate::support::recorder::{Event, Recorder};
 
 const SESSIONS: u64 = 8;
 const STATEMENTS: u64 = 300;
@@ -30,14 +30,14 @@ enum What {
 /// A log of several sessions in a random order, of transactions and without, in both protocols,
 /// of statements that succeed and that fail. Each holds its place in a comment.
 fn log(seed: u64) -> Log {
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut in_transaction = [false; SESSIONS as usize];
     let mut log = Log::new();
     for place in 0..STATEMENTS {
-        let session = random.below(SESSIONS);
+        let session = random.u64(..SESSIONS);
         let pid = 100 + session as u32;
         let open = &mut in_transaction[session as usize];
-        log = match (random.below(6), *open) {
+        log = match (random.u64(..6), *open) {
             (0, false) => {
                 *open = true;
                 log.ended(pid, [format!("begin /*{place}*/")])

@@ -2,19 +2,6 @@
 
 use super::*;
 
-/// Numbers that are the same in every run (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
-
 /// Lets each single statement of the [`Workload`] take this long, and none through that stands
 /// behind the [`gate`], so that every kill finds a replay in its middle, however fast it is.
 fn hold_back(target: &Server, workload: &Workload, milliseconds: u32) {
@@ -49,7 +36,7 @@ fn survives(order: &str, kills: usize, seed: u64) {
     let topic = workload.topic(broker, "crashes");
     let target = target(SET_UP);
     hold_back(&target, workload, if order == "serial" { 20 } else { 60 });
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     // What was through below a committed offset, and how often it was there then.
     let mut through: BTreeMap<i64, i64> = BTreeMap::new();
     let mut committed = 0;
@@ -60,7 +47,7 @@ fn survives(order: &str, kills: usize, seed: u64) {
         let mut running = replay(broker, &topic, &target).args(["--order", order]).spawn();
         // Every fourth time it lives on until it has committed something.
         let further = if kill % 4 == 0 { committed as f64 } else { -1.0 };
-        let enough = random.below(400) as f64;
+        let enough = random.u64(..400) as f64;
         running.wait_for(|metrics| {
             let known = metrics.get(r#"kreplay_consumer_committed_offset{partition="0"}"#);
             statements(metrics) >= enough && known.copied().unwrap_or(0.0) > further

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -235,15 +234,11 @@ impl Running {
             .unwrap_or_else(|error| panic!("GET {path} of {}: {error}\n{self}", self.address))
     }
 
-    fn try_get(&self, path: &str) -> std::io::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: kreplay\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok((status.unwrap_or_default(), body.to_owned()))
+    fn try_get(&self, path: &str) -> Result<(u16, String), ureq::Error> {
+        let request = ureq::get(format!("http://{}{path}", self.address)).config();
+        let request = request.http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let mut answer = request.call()?;
+        Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
     }
 
     /// Waits until the metrics are so.

@@ -1,8 +1,6 @@
 //! A real Prometheus (Debian's) that scrapes a kreplay.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -92,15 +90,11 @@ impl Prometheus {
         fs::read_to_string(self.directory.path().join("output")).unwrap_or_default()
     }
 
-    fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: prometheus\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok((status.unwrap_or_default(), body.to_owned()))
+    fn get(&self, path: &str) -> Result<(u16, String), ureq::Error> {
+        let request = ureq::get(format!("http://127.0.0.1:{}{path}", self.port)).config();
+        let request = request.http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let mut answer = request.call()?;
+        Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
     }
 }
 

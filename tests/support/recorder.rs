@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
+
 use super::postgres::Server;
 
 /// What was noted, in the order that it happened.
@@ -55,7 +57,7 @@ impl Recorder {
         thread::spawn(move || {
             for (connection, client) in listener.incoming().flatten().enumerate() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
-                let delays = Random(seed.wrapping_add(connection as u64));
+                let delays = Rng::with_seed(seed.wrapping_add(connection as u64));
                 let (running, changed) = (Mutex::new(Running::Nothing), Condvar::new());
                 let events = noted.clone();
                 Passage { connection, events, running, changed }.open(client, server, delays);
@@ -96,7 +98,7 @@ enum Running {
 }
 
 impl Passage {
-    fn open(self, client: TcpStream, server: TcpStream, delays: Random) {
+    fn open(self, client: TcpStream, server: TcpStream, delays: Rng) {
         for stream in [&client, &server] {
             stream.set_nodelay(true).expect("TCP");
         }
@@ -154,11 +156,11 @@ impl Passage {
     }
 
     /// Server to client. An answer ends with a ReadyForQuery.
-    fn answers(&self, mut server: TcpStream, mut client: TcpStream, mut delays: Random) {
+    fn answers(&self, mut server: TcpStream, mut client: TcpStream, mut delays: Rng) {
         while let Some(message) = read_message(&mut server, true) {
             // The first one follows the log-in, and nothing runs.
             if message[0] == b'Z' && matches!(*lock(&self.running), Running::Statement(_)) {
-                thread::sleep(Duration::from_micros(delays.below(1500)));
+                thread::sleep(Duration::from_micros(delays.u64(..1500)));
                 self.turn_to(Running::Nothing);
             }
             if client.write_all(&message).is_err() {
@@ -200,18 +202,4 @@ fn read_message(stream: &mut TcpStream, typed: bool) -> Option<Vec<u8>> {
 fn first_string(body: &[u8]) -> String {
     let text = body.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
-}
-
-/// Numbers by chance, the same for the same seed (splitmix64).
-pub struct Random(pub u64);
-
-impl Random {
-    /// A number below this one.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

@@ -55,7 +55,7 @@ fn session_of(blocked: Blocked, log: &[Record]) -> usize {
 }
 
 fn replayed(shape: &Shape, conditions: &Conditions, seed: u64) -> Result<(), TestCaseError> {
-    let mut dice = Dice(seed | 1);
+    let mut dice = Dice::new(seed);
     let (log, source) = history(shape, &mut dice);
     let (serial, reads, ahead) = serially(shape, &log);
     prop_assert_eq!(serial.state(), source.state(), "{:#?}", log);

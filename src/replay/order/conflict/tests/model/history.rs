@@ -24,15 +24,16 @@ pub(super) struct Shape {
     pub(super) stale_catalogs: bool,
 }
 
-/// As much of a random number generator as two runs with the same seed need.
-pub(super) struct Dice(pub(super) u64);
+/// What decides: the same for the same seed.
+pub(super) struct Dice(fastrand::Rng);
 
 impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
     pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % sides.max(1)
+        self.0.usize(..sides.max(1))
     }
 }
 
