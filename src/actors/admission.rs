@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tracing::{debug, warn};
 
 use super::messages::{
@@ -26,8 +27,8 @@ pub struct Admission {
     sessions: HashMap<SessionId, Member>,
     pressure: Pressure,
     last_change: Instant,
-    /// How long until the server is asked again after it has refused.
-    backoff: Duration,
+    /// After how long the server is asked again that has refused, each time.
+    backoff: ExponentialBackoff,
     backing_off: bool,
     /// How often the limit was passed, and how often the server refused.
     exceeded: u64,
@@ -77,6 +78,16 @@ const BEAT: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(10);
 
+/// Twice as long each time, and never for many sessions at the same moment.
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_BACKOFF)
+        .with_max_delay(LONGEST_BACKOFF)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
 impl Admission {
     /// Lets in so many sessions. `in_turns` says that statements run one at a time.
     pub fn new(
@@ -92,7 +103,7 @@ impl Admission {
             sessions: HashMap::new(),
             pressure,
             last_change: Instant::now(),
-            backoff: FIRST_BACKOFF,
+            backoff: backoff(),
             backing_off: false,
             exceeded: 0,
             refused: 0,
@@ -234,7 +245,7 @@ impl Handler<BecameIdle> for Admission {
 
     fn handle(&mut self, BecameIdle { connected }: BecameIdle, _: &mut Self::Context) {
         if connected && !self.backing_off {
-            self.backoff = FIRST_BACKOFF;
+            self.backoff = backoff();
         }
         self.changed();
     }
@@ -260,12 +271,12 @@ impl Handler<Refused> for Admission {
         }
         if !self.backing_off {
             self.backing_off = true;
-            ctx.run_later(self.backoff, |actor, _| {
+            let after = self.backoff.next().unwrap_or(LONGEST_BACKOFF);
+            ctx.run_later(after, |actor, _| {
                 actor.backing_off = false;
                 actor.permits.retry();
                 actor.changed();
             });
-            self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
         }
         self.changed();
     }
