@@ -12,7 +12,6 @@ mod requests;
 mod rewriting;
 mod wait_state;
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
@@ -144,18 +143,12 @@ pub struct SessionActor {
     phase: Phase,
     permit: Permit,
     log_in: LogInState,
-    /// The turn that was asked for, and since when it is waited for.
-    asked: Option<(Seq, Instant)>,
-    /// How long statements waited for their turn that have not ended yet.
-    waited: VecDeque<(Seq, Duration)>,
     /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
     progress: SessionProgress,
     /// Wakes [`Answers`] when there is a connection to listen to.
     listener: Option<Waker>,
     /// A statement that names what the target does not have: it is answered for, not sent.
     withheld: Option<(Arc<Work>, Skipped)>,
-    /// A statement that is canceled since it would hold everything up for ever.
-    given_up: Option<Seq>,
     /// Its end is put off until others have seen a snapshot that it has exported.
     stays: bool,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
@@ -227,12 +220,9 @@ impl SessionActor {
             phase: Phase::Disconnected,
             permit: Permit::None,
             log_in: LogInState::Unasked,
-            asked: None,
-            waited: VecDeque::new(),
             progress: SessionProgress::default(),
             listener: None,
             withheld: None,
-            given_up: None,
             stays: false,
             canceling: false,
             alarm: None,
@@ -317,7 +307,6 @@ impl SessionActor {
                     self.send(request, now, ctx);
                 }
                 Next::Ask(seq) => {
-                    self.asked = Some((seq, now));
                     self.around.sequencer.do_send(Ask { seq, session: self.id });
                     return;
                 }
@@ -503,8 +492,6 @@ impl SessionActor {
                 nothing is sent behind");
         }
         let withheld = self.withheld.take_if(|(work, _)| answered.finished == Some(work.seq));
-        let code = error.map(|error| error.sqlstate);
-        let is_given_up = self.ends_given_up(answered.finished, code);
         if let Some((work, end)) = answered.ended {
             self.made_progress = true;
             self.backoff = FIRST_BACKOFF;
@@ -515,7 +502,7 @@ impl SessionActor {
                 info!(session = %self.id, reason = why.label(),
                     "skipped: it names what no replayed session has");
                 self.progress.ended.push((work, Settlement::Not(Fate::Skipped(why))));
-            } else if is_given_up {
+            } else if answered.given_up {
                 let fate = Fate::GivenUp(GivenUp::Stalled);
                 self.progress.ended.push((work, Settlement::Not(fate)));
             } else {
@@ -530,8 +517,7 @@ impl SessionActor {
                 let outcome = Outcome::of(end);
                 let verb = work.statement.outline.verb();
                 self.around.statements.ran(verb, on_source, on_target, outcome);
-                let waited = self.take_wait(work.seq);
-                self.progress.ended.push((work, Settlement::Ran(end, waited)));
+                self.progress.ended.push((work, Settlement::Ran(end, answered.waited)));
             }
         }
         if let Some(why) = answered.retried {
@@ -548,28 +534,6 @@ impl SessionActor {
         }
         self.end_exports(&answered.settled);
         self.progress.settle(&answered.settled);
-    }
-
-    // ---- The turn ----
-
-    /// The statement that waited for its turn may start.
-    fn turn_came(&mut self, now: Instant) {
-        if let Some((seq, since)) = self.asked.take() {
-            self.waited.push_back((seq, now.saturating_duration_since(since)));
-        }
-    }
-
-    /// How long a statement that has ended had waited for its turn.
-    fn take_wait(&mut self, ended: Seq) -> Duration {
-        let mut waited = Duration::ZERO;
-        while let Some((seq, wait)) = self.waited.front().copied().filter(|(seq, _)| *seq <= ended)
-        {
-            self.waited.pop_front();
-            if seq == ended {
-                waited = wait;
-            }
-        }
-        waited
     }
 
     /// Tells the consumer of all the answers that came together.
@@ -715,14 +679,8 @@ impl Handler<Turn> for SessionActor {
     fn handle(&mut self, turn: Turn, ctx: &mut Self::Context) {
         let now = Instant::now();
         match turn {
-            Turn::Start(seq) => {
-                self.turn_came(now);
-                self.state_at(now).grant(seq);
-            }
-            Turn::RunAhead(seq) => {
-                self.turn_came(now);
-                self.state_at(now).run_ahead(seq);
-            }
+            Turn::Start(seq) => self.state_at(now).grant(seq),
+            Turn::RunAhead(seq) => self.state_at(now).run_ahead(seq),
             Turn::Withdraw(seq) => return self.withdraw(seq, ctx),
             Turn::RunAgain(seq) => self.state_at(now).run_again_behind(seq),
             Turn::SeesLess(seq) => return self.state_at(now).may_see_less(seq),

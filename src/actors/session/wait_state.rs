@@ -5,7 +5,6 @@ use actix::prelude::*;
 
 use super::{LogInState, Permit, Phase, SessionActor};
 use crate::actors::messages::{AskWaitState, SessionWaitState};
-use crate::pglog::SqlState;
 use crate::replay::order::wait_chain::{WaitState, Waiter};
 use crate::replay::work::Seq;
 
@@ -27,20 +26,9 @@ impl SessionActor {
 
     /// Cancels this statement if it still runs: it waits for what nothing ends.
     pub(super) fn give_up_statement(&mut self, seq: Seq, ctx: &mut Context<Self>) {
-        let runs = self.state().running().is_some_and(|work| work.seq == seq);
-        if runs && !self.canceling {
-            self.given_up = Some(seq);
-            self.state().note_given_up(seq);
+        if !self.canceling && self.state().give_up(seq) {
             self.cancel(ctx);
         }
-    }
-
-    /// Whether the statement that has finished was given up. It may have gone on just before.
-    pub(super) fn ends_given_up(&mut self, finished: Option<Seq>, error: Option<SqlState>) -> bool {
-        let is_canceled = error == Some(SqlState::QUERY_CANCELED);
-        self.given_up
-            .take_if(|seq| finished >= Some(*seq))
-            .is_some_and(|seq| is_canceled && finished == Some(seq))
     }
 }
 

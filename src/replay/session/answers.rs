@@ -1,21 +1,86 @@
 //! What came back: the end of a statement, and what it means for its transaction and its session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::on_connection::{Content, Role, Sent};
 use super::preparing::may_change_results;
 use super::replay_mode::{has_stale_plan, lifts_read_only};
 use super::running_again::may_have_committed;
+use super::sending::is_ascii;
 use super::steps::Pipeline;
-use super::{Answer, Answered, Content, Ended, Role, Sent, Session, is_ascii};
+use super::{RunAgain, Session};
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::order::draws;
 use crate::replay::session::context::Restore;
-use crate::replay::session::request::{Took, TransactionStatus as Status};
-use crate::replay::work::Work;
+use crate::replay::session::request::{ResultRow, Took, TransactionStatus as Status};
+use crate::replay::work::{Seq, Work};
 use crate::sql::{self, Command, Verb, prepared_name};
+
+/// How a statement ended on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// On the source; `Unknown` where the log has not told.
+    pub source: SourceEnd,
+    /// On the target.
+    pub target: Result<(), SqlState>,
+    /// Whether parameter types had to be guessed.
+    pub guessed: bool,
+    /// Whether it may have drawn from sequences on the source what it did not here.
+    pub may_have_drawn: bool,
+    /// Whether the source's failure may be of what its log does not hold.
+    pub beyond_log: bool,
+    /// How long it took on the target; `None` where something else was sent in its place.
+    pub took: Option<Took>,
+}
+
+/// What an answer brought about.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// The statement that ended with it, and how. Only the first time it is run.
+    pub ended: Option<(Arc<Work>, Ended)>,
+    /// How long that one had waited for its turn.
+    pub waited: Duration,
+    /// Whether that one was given up: it ended by being canceled for that.
+    pub given_up: bool,
+    /// The statement whose turn is over.
+    pub finished: Option<Seq>,
+    /// Why the statement's transaction is run again, where it is.
+    pub retried: Option<RunAgain>,
+    /// Statements whose effects are final.
+    pub settled: SmallVec<[Arc<Work>; 1]>,
+    /// How many statements were under way that the server has read in another encoding than theirs.
+    pub misread: usize,
+}
+
+/// An answer, as far as the session looks at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The transaction status after it.
+    pub status: Status,
+    /// The error, and whether it was raised before anything was executed (by Parse or Bind).
+    pub error: Option<(SqlState, bool)>,
+    /// How many statements of the request ended well, before the error if there was one.
+    pub completed: usize,
+    /// The rows of a question to the server.
+    pub rows: Vec<ResultRow>,
+    /// Whether the server does not take UTF-8 from us any more.
+    pub foreign_encoding: bool,
+    /// The parameter that the error names, from 1.
+    pub parameter: Option<u16>,
+    /// How long the server took.
+    pub took: Took,
+}
+
+impl Answer {
+    /// How the request ended, and whether that was before anything was executed.
+    fn result(&self) -> (Result<(), SqlState>, bool) {
+        self.error.map_or((Ok(()), false), |(code, before_execute)| (Err(code), before_execute))
+    }
+}
 
 /// How a statement ran on the target.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +107,7 @@ pub(super) enum Within {
 impl Session {
     /// Takes the answer to the oldest request without one.
     pub fn answered(&mut self, answer: Answer) -> Answered {
-        let Some(sent) = self.sent.pop_front() else { return Answered::default() };
+        let Some(sent) = self.connection.sent.pop_front() else { return Answered::default() };
         self.answers += 1;
         match self.put_aside(sent, answer) {
             Some((sent, answer)) => self.take(sent, answer),
@@ -51,7 +116,7 @@ impl Session {
     }
 
     pub(super) fn take(&mut self, sent: Sent, answer: Answer) -> Answered {
-        let before = std::mem::replace(&mut self.status, answer.status);
+        let before = std::mem::replace(&mut self.connection.status, answer.status);
         let misread = self.note_encoding(answer.foreign_encoding);
         let answered = self.take_answer(sent.role, answer, before);
         Answered { misread, ..answered }
@@ -60,12 +125,12 @@ impl Session {
     /// Notes whether the server still takes UTF-8. Returns how many statements are under way that it
     /// has read as something else.
     fn note_encoding(&mut self, foreign: bool) -> usize {
-        let begins = foreign && !self.foreign_encoding;
-        self.foreign_encoding = foreign;
-        self.met_foreign_encoding |= foreign;
+        let begins = foreign && !self.connection.foreign_encoding;
+        self.connection.foreign_encoding = foreign;
+        self.connection.met_foreign_encoding |= foreign;
         let misread =
             |sent: &&Sent| matches!(&sent.role, Role::Whole(work, _) if !is_ascii(&work.statement));
-        if begins { self.sent.iter().filter(misread).count() } else { 0 }
+        if begins { self.connection.sent.iter().filter(misread).count() } else { 0 }
     }
 
     fn take_answer(&mut self, role: Role, answer: Answer, before: Status) -> Answered {
@@ -77,13 +142,13 @@ impl Session {
                 Answered::default()
             }
             Role::Undo => Answered::default(),
-            Role::Whole(work, _) if self.undoing.is_some() => self.refused_with_it(work),
-            Role::Abort if self.pipeline == Pipeline::Open => self.pipeline_ended(true),
+            Role::Whole(work, _) if self.connection.undoing.is_some() => self.refused_with_it(work),
+            Role::Abort if self.connection.pipeline == Pipeline::Open => self.pipeline_ended(true),
             Role::Sync => self.pipeline_ended(answer.error.is_some()),
             Role::Abort => Answered::default(),
             Role::Encoding => {
                 // Where it is refused, it would be again.
-                self.foreign_encoding &= answer.error.is_none();
+                self.connection.foreign_encoding &= answer.error.is_none();
                 Answered::default()
             }
             Role::Inspect { limits } => {
@@ -99,7 +164,7 @@ impl Session {
                 Answered::default()
             }
             Role::LeaveTransaction => {
-                if self.status == Status::Idle {
+                if self.connection.status == Status::Idle {
                     self.transaction_left();
                 }
                 Answered::default()
@@ -122,23 +187,23 @@ impl Session {
     /// A setting may need the role that the session acts as: it is tried again as that one.
     fn restore_failed(&mut self, restore: Restore, code: SqlState) {
         if let Restore::Parse { name, .. } = restore {
-            self.prepared.remove(&name);
+            self.connection.prepared.remove(&name);
             return;
         }
-        let under_way = self.sent.iter().filter_map(|sent| match &sent.role {
+        let under_way = self.connection.sent.iter().filter_map(|sent| match &sent.role {
             Role::Restore(restore) => Some(restore),
             _ => None,
         });
-        let role_follows = under_way.chain(&self.restoring).any(Restore::sets_role);
+        let role_follows = under_way.chain(&self.connection.restoring).any(Restore::sets_role);
         // Of two that change who the session is, neither waits for the other.
         if code == SqlState::INSUFFICIENT_PRIVILEGE && role_follows && !restore.sets_role() {
-            self.restoring.push_back(restore);
+            self.connection.restoring.push_back(restore);
         }
     }
 
     fn pipeline_ended(&mut self, failed: bool) -> Answered {
-        self.pipeline = Pipeline::Closed;
-        if self.status != Status::Idle {
+        self.connection.pipeline = Pipeline::Closed;
+        if self.connection.status != Status::Idle {
             return Answered::default();
         }
         if failed {
@@ -146,13 +211,13 @@ impl Session {
         } else {
             self.context.commit()
         }
-        let settled = std::mem::take(&mut self.transaction);
+        let settled = std::mem::take(&mut self.connection.transaction);
         Answered { settled: settled.into(), ..Answered::default() }
     }
 
     pub(super) fn forget_prepared(&mut self, work: &Work) {
         if let Protocol::Extended { name, .. } = &work.statement.protocol {
-            self.prepared.remove(name);
+            self.connection.prepared.remove(name);
         }
     }
 
@@ -193,50 +258,52 @@ impl Session {
             && has_stale_plan(&work.statement, code)
         {
             // Its client prepares it again, which need not be logged.
-            self.prepared.retain(|_, prepared| prepared.sql != work.statement.sql);
+            self.connection.prepared.retain(|_, prepared| prepared.sql != work.statement.sql);
         }
         if self.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &work)) {
             self.newest_succeeded = target.is_ok();
         }
         self.note_context(&work, target, completed, before);
         let mut settled = SmallVec::new();
-        if self.status == Status::Idle {
-            self.abort = None;
-            self.tries = 0;
-            self.may_have_seen_less = false;
+        if self.connection.status == Status::Idle {
+            self.connection.abort = None;
+            self.connection.tries = 0;
+            self.connection.may_have_seen_less = false;
             self.refused_types.clear();
-            settled.extend(self.transaction.drain(..));
+            settled.extend(self.connection.transaction.drain(..));
             settled.push(work.clone());
         } else {
             if target.is_ok() && work.statement.outline.has(Command::ends_transaction) {
                 // It ended one transaction and began the next, which it has to be run for again.
-                self.tries = 0;
-                settled.extend(self.transaction.drain(..));
+                self.connection.tries = 0;
+                settled.extend(self.connection.transaction.drain(..));
             }
             if target.is_ok()
                 && within == Within::Pipeline
                 && may_have_committed(&work.statement, Status::Idle)
             {
                 // So has it what was before it, which must not be run twice.
-                settled.extend(self.transaction.drain(..));
+                settled.extend(self.connection.transaction.drain(..));
                 settled.push(work.clone());
             } else {
-                self.transaction.push(work.clone());
+                self.connection.transaction.push(work.clone());
             }
             // It was to be canceled, and was faster; or it succeeds here alone for what is not known.
             if let (Ok(()), SourceEnd::Failed(code)) = (target, source)
                 && (source.is_transient() || beyond_log)
             {
-                self.abort = Some(code);
+                self.connection.abort = Some(code);
             }
         }
         let finished = Some(work.seq);
+        let waited = self.turn.take_waited(work.seq);
+        let given_up = self.given_up == finished && ran.target == Err(SqlState::QUERY_CANCELED);
         let ended = work.mark_reported().then(|| {
             let replaced = matches!(content, Content::Other | Content::DrawOnly);
             let may_have_drawn = replaced && self.may_have_drawn(&work);
             (work, Ended { source, target, guessed, may_have_drawn, beyond_log, took })
         });
-        Answered { ended, finished, settled, ..Answered::default() }
+        Answered { ended, waited, given_up, finished, settled, ..Answered::default() }
     }
 
     fn may_have_drawn(&self, work: &Work) -> bool {
@@ -262,7 +329,7 @@ impl Session {
         }
         if target.is_ok() {
             if let Protocol::Extended { name, .. } = &statement.protocol
-                && let Some(prepared) = self.prepared.get_mut(name)
+                && let Some(prepared) = self.connection.prepared.get_mut(name)
                 && !prepared.noted
                 && prepared.sql == statement.sql
             {
@@ -271,11 +338,11 @@ impl Session {
             }
             for part in &statement.outline.parts {
                 match part.command {
-                    Command::Discard => self.prepared.clear(),
+                    Command::Discard => self.connection.prepared.clear(),
                     Command::Deallocate => {
                         match prepared_name(&statement.sql[part.range.clone()]) {
-                            Some(name) => drop(self.prepared.remove(name.as_str())),
-                            None => self.prepared.clear(),
+                            Some(name) => drop(self.connection.prepared.remove(name.as_str())),
+                            None => self.connection.prepared.clear(),
                         }
                     }
                     _ => {}
@@ -284,7 +351,7 @@ impl Session {
         }
         self.changes_schema |= may_change_schema(statement);
         self.own_changes += u64::from(may_change_results(statement));
-        if self.status == Status::Idle {
+        if self.connection.status == Status::Idle {
             if target.is_err() {
                 self.context.roll_back()
             } else {

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::answers::Ran;
-use super::{Answer, Answered, Content, Next, Role, Sent, Session};
+use super::on_connection::{Content, Role, Sent};
+use super::{Answer, Answered, Next, Session};
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::session::request::TransactionStatus as Status;
@@ -58,17 +59,22 @@ impl Session {
             && may_be_freed(code)
             && self.given_up != Some(work.seq)
             && self.accepted != Some(work.seq)
-            && self.is_undone_by_rollback(work, before, self.sent.iter(), self.status)
+            && self.is_undone_by_rollback(
+                work,
+                before,
+                self.connection.sent.iter(),
+                self.connection.status,
+            )
     }
 
     pub(super) fn doubt(&mut self, work: Arc<Work>, ran: Ran, content: Content, before: Status) {
         let (is_asked, behind) = (false, VecDeque::new());
-        self.doubt = Some(Doubt { work, ran, content, before, is_asked, behind });
+        self.connection.doubt = Some(Doubt { work, ran, content, before, is_asked, behind });
     }
 
     /// Puts an answer aside, while there is a doubt.
     pub(super) fn put_aside(&mut self, sent: Sent, answer: Answer) -> Option<(Sent, Answer)> {
-        match &mut self.doubt {
+        match &mut self.connection.doubt {
             Some(doubt) => {
                 doubt.behind.push_back((sent, answer));
                 None
@@ -78,8 +84,8 @@ impl Session {
     }
 
     pub(super) fn doubt_step(&mut self) -> Option<Next> {
-        let doubt = self.doubt.as_mut()?;
-        if !self.sent.is_empty() || doubt.is_asked {
+        let doubt = self.connection.doubt.as_mut()?;
+        if !self.connection.sent.is_empty() || doubt.is_asked {
             return Some(Next::Wait);
         }
         doubt.is_asked = true;
@@ -88,12 +94,14 @@ impl Session {
 
     /// The statement that has failed and whose failure does not count yet.
     pub fn doubtful(&self) -> Option<&Arc<Work>> {
-        self.doubt.as_ref().map(|doubt| &doubt.work)
+        self.connection.doubt.as_ref().map(|doubt| &doubt.work)
     }
 
     /// What the failed statement needed is free: its transaction is run again.
     pub(super) fn undo_doubtful(&mut self, seq: Seq) {
-        let Some(doubt) = self.doubt.take_if(|doubt| doubt.work.seq == seq) else { return };
+        let Some(doubt) = self.connection.doubt.take_if(|doubt| doubt.work.seq == seq) else {
+            return;
+        };
         let mut works = doubt.into_works();
         if let Some(failed) = works.next() {
             self.run_again(&failed);
@@ -104,7 +112,7 @@ impl Session {
     /// Nothing is to come that could free the failed statement: its failure counts, and what had been
     /// sent behind it is answered.
     pub fn accept_failure(&mut self, seq: Seq) -> Vec<Answered> {
-        let Some(doubt) = self.doubt.take_if(|doubt| doubt.work.seq == seq) else {
+        let Some(doubt) = self.connection.doubt.take_if(|doubt| doubt.work.seq == seq) else {
             return Vec::new();
         };
         let Doubt { work, ran, content, before, behind, .. } = doubt;
@@ -116,8 +124,13 @@ impl Session {
         answered
     }
 
-    /// The statement is about to be canceled: it would hold everything up for ever.
-    pub fn note_given_up(&mut self, seq: Seq) {
-        self.given_up = Some(seq);
+    /// Gives this statement up, if it still runs: it would hold everything up for ever. Returns whether
+    /// it is to be canceled.
+    pub fn give_up(&mut self, seq: Seq) -> bool {
+        let runs = self.running().is_some_and(|work| work.seq == seq);
+        if runs {
+            self.given_up = Some(seq);
+        }
+        runs
     }
 }

@@ -2,19 +2,34 @@
 
 use std::sync::Arc;
 
-use super::doubts::Doubt;
 use super::log_ins::LogInProgress;
+use super::on_connection::{OnConnection, Role, Sent};
 use super::steps::Pipeline;
-use super::{Amended, Closing, Role, Sent, Session};
+use super::{Closing, Session};
 use crate::pglog::statement::{Amendment, SourceEnd};
 use crate::replay::session::context::Context;
 use crate::replay::session::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
-use crate::sql::Command;
 
 /// How often a statement may be under way when its connection is lost: a statement that crashes its
 /// server would be sent for ever.
 const ATTEMPTS: u8 = 5;
+
+/// What a late record asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amended {
+    /// Nothing to do: the statement has not started, or ended as the source's did.
+    Noted,
+    /// The statement still runs and would not end like the source's: cancel it.
+    Cancel(Seq),
+    /// The session has something to do for it: ask for its next step.
+    Wake,
+    /// The statement has succeeded where the source's did not, in a transaction that is still open.
+    /// The session aborts it: ask for its next step.
+    Abort,
+    /// The statement has succeeded where the source's did not, and is settled.
+    TooLate,
+}
 
 /// What a lost connection leaves open.
 #[derive(Debug, Default)]
@@ -44,21 +59,21 @@ impl Session {
         let under_way =
             |sent: &Sent| matches!(&sent.role, Role::Whole(w, _) if Arc::ptr_eq(w, &work));
         let running = self.running().is_some_and(|running| Arc::ptr_eq(running, &work))
-            || self.sent.iter().any(under_way);
+            || self.connection.sent.iter().any(under_way);
         let source = work.end().source;
         match (amendment, source) {
-            (Amendment::Synced, _) if !running && self.pipeline != Pipeline::Closed => {
-                self.syncs = true;
+            (Amendment::Synced, _) if !running && self.connection.pipeline != Pipeline::Closed => {
+                self.connection.syncs = true;
                 Amended::Wake
             }
             (_, SourceEnd::Failed(_) | SourceEnd::Terminated) if running => {
                 if source.is_transient() { Amended::Cancel(work.seq) } else { Amended::Noted }
             }
             (_, SourceEnd::Failed(code)) if self.newest_succeeded => {
-                if self.status != Status::InTransaction {
+                if self.connection.status != Status::InTransaction {
                     return Amended::TooLate;
                 }
-                self.abort = Some(code);
+                self.connection.abort = Some(code);
                 Amended::Abort
             }
             (_, SourceEnd::Terminated) if self.newest_succeeded => Amended::TooLate,
@@ -71,7 +86,9 @@ impl Session {
     pub fn lost(&mut self) -> Interrupted {
         let poison_statement =
             self.running().filter(|work| work.loses_connection() >= ATTEMPTS).cloned();
-        let (mut again, in_doubt) = self.take_under_way();
+        let state_lost = self.context.is_bound() || self.context.is_unknown();
+        let was_leaving = self.is_leaving();
+        let (mut again, in_doubt) = self.disconnected().into_unsettled();
         again.retain(|work| {
             poison_statement
                 .as_ref()
@@ -86,55 +103,16 @@ impl Session {
                 self.put_back(again);
             }
         }
-        let state_lost = self.context.is_bound() || self.context.is_unknown();
-        let was_leaving = self.is_leaving();
-        self.disconnected();
         Interrupted { in_doubt, poison_statement, left, state_lost, was_leaving }
-    }
-
-    /// Everything that was not settled; and how much of it may have been committed.
-    fn take_under_way(&mut self) -> (Vec<Arc<Work>>, usize) {
-        let mut again: Vec<Arc<Work>> = std::mem::take(&mut self.transaction);
-        again.extend(self.undoing.take().into_iter().flat_map(|undoing| undoing.works));
-        again.extend(self.doubt.take().into_iter().flat_map(Doubt::into_works));
-        let mut in_doubt = 0;
-        let mut in_block = self.status != Status::Idle;
-        for sent in std::mem::take(&mut self.sent) {
-            match sent.role {
-                Role::Whole(work, _) => {
-                    // What an open transaction did is gone, unless its end was under way as well.
-                    let ends = work.statement.outline.has(Command::ends_transaction);
-                    let begins = work.statement.outline.has(|c| c == Command::Begin);
-                    in_doubt += usize::from(if in_block { ends } else { ends || !begins });
-                    in_block = if ends { false } else { in_block || begins };
-                    again.push(work);
-                }
-                Role::Sync => in_doubt += 1,
-                Role::Step
-                | Role::Restore(_)
-                | Role::Abort
-                | Role::Undo
-                | Role::Inspect { .. }
-                | Role::Routines { .. }
-                | Role::Encoding
-                | Role::LeaveTransaction => {}
-            }
-        }
-        if let Some(current) = self.current.take() {
-            in_doubt += usize::from(current.may_commit(in_block));
-            again.push(current.work);
-        }
-        (again, in_doubt)
     }
 
     /// The session's partition has another owner, who runs again what has not been settled, and what
     /// is under way is not waited for any longer. Hands it back, up to this statement: those behind
     /// it came after the partition had come back.
     pub fn cut_off(&mut self, last: Seq) -> Vec<Arc<Work>> {
-        let (under_way, _) = self.take_under_way();
+        let (under_way, _) = self.disconnected().into_unsettled();
         let (left, again): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|w| w.seq <= last);
         self.put_back(again);
-        self.disconnected();
         left
     }
 
@@ -143,34 +121,19 @@ impl Session {
     pub fn closed(&mut self) -> Vec<Arc<Work>> {
         self.closing = None;
         let mut settled = std::mem::take(&mut self.suspended_transaction);
-        settled.append(&mut self.transaction);
+        settled.append(&mut self.disconnected().transaction);
         self.context = Context::default();
-        self.disconnected();
         settled
     }
 
-    pub(super) fn disconnected(&mut self) {
-        self.connected = false;
-        self.sent.clear();
-        self.restoring.clear();
-        self.current = None;
-        (self.pipeline, self.tries) = (Pipeline::Closed, 0);
-        self.undoing = None;
-        (self.withdrawing, self.doubt) = (None, None);
-        self.may_have_seen_less = false;
-        (self.abort, self.syncs) = (None, false);
-        self.status = Status::Idle;
-        self.prepared.clear();
-        self.asked = Seq(0);
+    /// The connection is gone. Returns what was under way on it.
+    pub(super) fn disconnected(&mut self) -> OnConnection {
+        self.turn.disconnected();
         self.change.asked = Seq(0);
-        self.log_in_kept = false;
         if self.log_in_progress == LogInProgress::Made {
             self.log_in_progress = LogInProgress::Due;
         }
-        self.ahead = None;
-        self.leaving = None;
-        (self.foreign_encoding, self.met_foreign_encoding) = (false, false);
-        self.limited = false;
         self.context.disconnected();
+        std::mem::take(&mut self.connection)
     }
 }

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::on_connection::Role;
 use super::steps::Pipeline;
-use super::{Next, Role, Sent, Session};
+use super::{Next, Session};
 use crate::pglog::SqlState;
 use crate::replay::order::permits::ConnectionState;
 use crate::replay::session::context::{Limits, Routines};
@@ -53,44 +54,49 @@ impl Session {
             Leave::Idle => !self.is_busy(),
             Leave::Evicted { roll_back } => !running && (roll_back || !in_transaction),
         };
-        let begins = may && connected && self.leaving.is_none();
+        let begins = may && connected && self.connection.leaving.is_none();
         if begins {
             let left = Left { why, kept: false, rolled_back: 0, bound };
-            self.leaving = Some(Leaving { left, asked: false });
+            self.connection.leaving = Some(Leaving { left, asked: false });
         }
         begins
     }
 
     /// Whether the connection is about to be given up.
     pub fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
+        self.connection.leaving.is_some()
     }
 
     /// What the session does next while it gives up its connection.
-    pub(super) fn leave_step(&mut self, leaving: Leaving) -> Next {
-        if !self.sent.is_empty() {
-            self.leaving = Some(leaving);
+    pub(super) fn leave_step(&mut self) -> Option<Next> {
+        let leaving = self.connection.leaving.take()?;
+        Some(self.go_on_leaving(leaving))
+    }
+
+    fn go_on_leaving(&mut self, leaving: Leaving) -> Next {
+        if !self.connection.sent.is_empty() {
+            self.connection.leaving = Some(leaving);
             return Next::Wait;
         }
-        if self.pipeline == Pipeline::Open {
+        if self.connection.pipeline == Pipeline::Open {
             // Nothing can be asked before its Sync, which would commit it: the connection's end
             // rolls it back.
-            self.leaving = Some(leaving);
+            self.connection.leaving = Some(leaving);
             self.transaction_left();
             return self.leave_unasked();
         }
-        if self.status != Status::Idle {
-            self.leaving = Some(leaving);
-            self.sent.push_back(Sent { role: Role::LeaveTransaction, alone: true });
+        if self.connection.status != Status::Idle {
+            self.connection.leaving = Some(leaving);
+            self.connection.sends(Role::LeaveTransaction, true);
             return Next::Send(Request::Text("ROLLBACK".into()));
         }
         if !leaving.asked {
             let Some(routines) = self.routines() else {
-                self.leaving = Some(leaving);
+                self.connection.leaving = Some(leaving);
                 return self.ask_about_routines();
             };
             if self.context.is_to_be_asked_for(&routines) {
-                self.leaving = Some(Leaving { asked: true, ..leaving });
+                self.connection.leaving = Some(Leaving { asked: true, ..leaving });
                 return self.ask_about_session(&routines);
             }
         }
@@ -102,15 +108,16 @@ impl Session {
             Leave::Evicted { .. } => left.bound && !was_bound,
         };
         if !left.kept {
-            self.disconnected();
+            debug_assert!(self.connection.transaction.is_empty(), "none is open");
+            drop(self.disconnected());
         }
         Next::Leave(left)
     }
 
     /// Gives the connection up without a question to the server.
     fn leave_unasked(&mut self) -> Next {
-        let Some(Leaving { left, .. }) = self.leaving.take() else { return Next::Idle };
-        self.disconnected();
+        let Some(Leaving { left, .. }) = self.connection.leaving.take() else { return Next::Idle };
+        drop(self.disconnected());
         Next::Leave(left)
     }
 
@@ -139,11 +146,11 @@ impl Session {
     }
 
     fn limits(&self) -> Limits {
-        if self.limited { Limits::Lifted } else { self.context.limits() }
+        if self.connection.limited { Limits::Lifted } else { self.context.limits() }
     }
 
     fn ask(&mut self, role: Role, sql: String) -> Next {
-        self.sent.push_back(Sent { role, alone: true });
+        self.connection.sends(role, true);
         Next::Send(Request::Inspect(sql.into()))
     }
 
@@ -174,7 +181,7 @@ impl Session {
         match error {
             None => self.context.adopt(rows),
             Some(error) if self.is_to_ask_again(error, limits) => {
-                if let Some(leaving) = &mut self.leaving {
+                if let Some(leaving) = &mut self.connection.leaving {
                     leaving.asked = false;
                 }
             }
@@ -186,7 +193,7 @@ impl Session {
     fn is_to_ask_again(&mut self, error: SqlState, limits: Limits) -> bool {
         let may_be = limits == Limits::Kept
             && matches!(error, SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE);
-        self.limited |= may_be;
+        self.connection.limited |= may_be;
         may_be
     }
 
@@ -194,8 +201,8 @@ impl Session {
     /// latest when the session goes on.
     pub(super) fn transaction_left(&mut self) {
         self.context.roll_back();
-        let transaction = std::mem::take(&mut self.transaction);
-        if let Some(leaving) = &mut self.leaving {
+        let transaction = std::mem::take(&mut self.connection.transaction);
+        if let Some(leaving) = &mut self.connection.leaving {
             leaving.left.rolled_back += transaction.len();
         }
         if self.queue.is_empty() {

@@ -80,7 +80,7 @@ impl Session {
 
     /// Its connection can't be made again: somebody changes who may log in.
     pub fn keep_log_in(&mut self) {
-        self.log_in_kept = self.connected;
+        self.connection.log_in_kept = self.connection.connected;
     }
 
     /// Whether a change waits for its log-in.
@@ -103,7 +103,7 @@ impl Session {
 
     /// It has logged in.
     pub(super) fn logged_in(&mut self) {
-        self.log_in_kept = self.is_log_in_needed();
+        self.connection.log_in_kept = self.is_log_in_needed();
         self.log_in_progress = LogInProgress::Made;
     }
 
@@ -129,7 +129,8 @@ impl Session {
     /// How it stands, as far as the log-ins of others wait for it.
     pub fn login_blocker(&self) -> Blocker {
         let again = self.queue.front().is_some_and(|queued| queued.again);
-        let in_transaction = again || self.in_transaction() || !self.transaction.is_empty();
+        let in_transaction =
+            again || self.in_transaction() || !self.connection.transaction.is_empty();
         Blocker { first_unfinished: self.first_unfinished(), in_transaction }
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Role, Session};
+use super::Session;
+use super::on_connection::Role;
 use crate::pglog::statement::{Protocol, Statement};
 use crate::replay::session::parameter_types::{all_fit, types_of_values};
 use crate::replay::session::request::{ParseMode, Request};
@@ -49,7 +50,7 @@ impl Session {
 
     /// Whether something is under way that may change what prepared statements give.
     fn changes_results_ahead(&self) -> bool {
-        self.sent.iter().any(|sent| match &sent.role {
+        self.connection.sent.iter().any(|sent| match &sent.role {
             Role::Whole(work, _) => may_change_results(&work.statement),
             _ => false,
         })
@@ -67,7 +68,7 @@ impl Session {
     /// The statement that is prepared under this one's name, if it has the same text.
     pub(super) fn prepared_as(&self, work: &Work) -> Option<&Prepared> {
         let Protocol::Extended { name, .. } = &work.statement.protocol else { return None };
-        self.prepared.get(name).filter(|prepared| prepared.sql == work.statement.sql)
+        self.connection.prepared.get(name).filter(|prepared| prepared.sql == work.statement.sql)
     }
 
     pub(super) fn extended_request(&mut self, work: &Arc<Work>, types: Vec<u32>) -> Request {
@@ -85,7 +86,9 @@ impl Session {
             let sql = work.statement.sql.clone();
             let types = types_of_values(&types, work.statement.parameters());
             let as_of = self.result_changes();
-            self.prepared.insert(name.clone(), Prepared { sql, types, noted: false, as_of });
+            self.connection
+                .prepared
+                .insert(name.clone(), Prepared { sql, types, noted: false, as_of });
             ParseMode::Named
         };
         Request::Extended { work: work.clone(), parse, types }

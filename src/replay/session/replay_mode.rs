@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Content, SessionSettings};
+use super::SessionSettings;
+use super::on_connection::Content;
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Failure, Protocol, SourceEnd, Statement};
 use crate::replay::order::draws;

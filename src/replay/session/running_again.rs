@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::on_connection::{Content, Role, Sent};
 use super::steps::Pipeline;
-use super::{Answered, Content, Next, Role, Sent, Session};
+use super::{Answered, Next, Session};
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::session::parameter_types::is_inference_failure;
@@ -81,12 +82,12 @@ impl Session {
             }
             SqlState::FEATURE_NOT_SUPPORTED if before_execute && was_prepared(work) => {
                 // What made this one stale may have done so to others.
-                self.prepared.clear();
+                self.connection.prepared.clear();
                 Some(RunAgain::Prepare(code))
             }
             _ if source == SourceEnd::Succeeded
                 && self.settings.takes_turns
-                && std::mem::take(&mut self.may_have_seen_less) =>
+                && std::mem::take(&mut self.connection.may_have_seen_less) =>
             {
                 Some(RunAgain::SawLess(code))
             }
@@ -108,22 +109,24 @@ impl Session {
     /// Takes the failed statement's transaction to be run again, where that is possible. `before`: how
     /// the connection stood before the statement.
     pub(super) fn undo(&mut self, work: &Arc<Work>, before: Status) -> bool {
-        let behind = self.sent.iter();
-        if self.tries >= TRIES || !self.is_undone_by_rollback(work, before, behind, self.status) {
+        let behind = self.connection.sent.iter();
+        if self.connection.tries >= TRIES
+            || !self.is_undone_by_rollback(work, before, behind, self.connection.status)
+        {
             return false;
         }
         // Of those that are withdrawn, each is for an end that comes but once.
-        self.tries += u8::from(self.withdrawing.is_none());
+        self.connection.tries += u8::from(self.connection.withdrawing.is_none());
         self.run_again(work);
         true
     }
 
     /// Takes the failed statement's transaction to be run again.
     pub(super) fn run_again(&mut self, work: &Arc<Work>) {
-        let mut works = std::mem::take(&mut self.transaction);
+        let mut works = std::mem::take(&mut self.connection.transaction);
         works.push(work.clone());
         let prepared = works.iter().flat_map(|work| prepared_by_sql(work)).collect();
-        self.undoing = Some(Undoing { works, prepared });
+        self.connection.undoing = Some(Undoing { works, prepared });
         self.newest_succeeded = false;
     }
 
@@ -137,7 +140,9 @@ impl Session {
         status: Status,
     ) -> bool {
         let kept = |work: &Arc<Work>| is_kept_by_rollback(&work.statement);
-        if self.transaction.iter().any(kept) || may_have_committed(&work.statement, before) {
+        if self.connection.transaction.iter().any(kept)
+            || may_have_committed(&work.statement, before)
+        {
             return false;
         }
         let mut is_open = status != Status::Idle;
@@ -154,7 +159,7 @@ impl Session {
 
     /// An answer to what had been sent behind the failed statement: refused with it.
     pub(super) fn refused_with_it(&mut self, work: Arc<Work>) -> Answered {
-        if let Some(undoing) = &mut self.undoing {
+        if let Some(undoing) = &mut self.connection.undoing {
             undoing.works.push(work);
         }
         Answered::default()
@@ -162,24 +167,24 @@ impl Session {
 
     /// The next step of undoing; `None` once the transaction is in the queue again.
     pub(super) fn undo_step(&mut self) -> Option<Next> {
-        let undoing = self.undoing.as_mut()?;
-        if !self.sent.is_empty() {
+        let undoing = self.connection.undoing.as_mut()?;
+        if !self.connection.sent.is_empty() {
             return Some(Next::Wait);
         }
-        let text = if self.status != Status::Idle {
+        let text = if self.connection.status != Status::Idle {
             "ROLLBACK".to_owned()
         } else if let Some(name) = undoing.prepared.pop_front() {
             format!("DEALLOCATE \"{}\"", name.replace('"', "\"\""))
         } else {
             let works = std::mem::take(&mut undoing.works);
-            self.undoing = None;
-            self.pipeline = Pipeline::Closed;
-            (self.abort, self.syncs) = (None, false);
+            self.connection.undoing = None;
+            self.connection.pipeline = Pipeline::Closed;
+            (self.connection.abort, self.connection.syncs) = (None, false);
             self.context.roll_back();
             self.put_back(works);
             return None;
         };
-        self.sent.push_back(Sent { role: Role::Undo, alone: true });
+        self.connection.sends(Role::Undo, true);
         Some(Next::Send(Request::Text(text.into())))
     }
 
@@ -192,7 +197,9 @@ impl Session {
     /// statements take turns, the order does not let them start behind an end before which one may be
     /// chosen, so that what is left are statements that are refused for how they were prepared.
     pub(super) fn must_see_the_end(&self) -> bool {
-        let Some(Sent { role: Role::Whole(last, _), .. }) = self.sent.back() else { return false };
+        let Some(Sent { role: Role::Whole(last, _), .. }) = self.connection.sent.back() else {
+            return false;
+        };
         let expects_victims = self.findings.expects_victims();
         let is_block = last.statement.outline.has(Command::ends_transaction);
         match self.settings.takes_turns {
@@ -208,7 +215,7 @@ impl Session {
             Role::Whole(work, _) => work.statement.controls_transaction(),
             _ => false,
         };
-        self.status == Status::Idle && !self.sent.iter().any(begins)
+        self.connection.status == Status::Idle && !self.connection.sent.iter().any(begins)
     }
 
     /// Whether something without an answer may be refused before it is executed, to be prepared in another
@@ -220,13 +227,13 @@ impl Session {
         };
         let is_named =
             |sent: &Sent| matches!(&sent.role, Role::Whole(work, _) if was_prepared(work));
-        self.sent.iter().any(may_be_refused)
-            || self.may_have_stale_plans() && self.sent.iter().any(is_named)
+        self.connection.sent.iter().any(may_be_refused)
+            || self.may_have_stale_plans() && self.connection.sent.iter().any(is_named)
     }
 
     /// Whether the session's newest statement waits to be run, for the first time or again.
     pub(super) fn is_to_run(&self, newest: &Arc<Work>) -> bool {
-        let undone = self.undoing.iter().flat_map(|undoing| &undoing.works);
+        let undone = self.connection.undoing.iter().flat_map(|undoing| &undoing.works);
         let queued = self.queue.back().map(|queued| &queued.work);
         undone.chain(queued).any(|work| Arc::ptr_eq(work, newest))
     }

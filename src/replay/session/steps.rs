@@ -9,9 +9,10 @@
 use std::sync::Arc;
 
 use super::answers::{Ran, Within, is_beyond_log};
+use super::on_connection::{Content, Role};
 use super::replay_mode::{ReplayMode, is_limited, raise};
 use super::running_again::may_have_committed;
-use super::{Answer, Answered, Content, Next, Role, Sent, Session};
+use super::{Answer, Answered, Next, Session};
 use crate::pglog::SqlState;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::session::parameter_types::{
@@ -116,14 +117,14 @@ pub(super) enum Step {
 impl Session {
     /// Whether the statement takes more than one request.
     pub(super) fn takes_steps(&self, work: &Work, end: End, mode: &ReplayMode) -> bool {
-        self.pipeline != Pipeline::Closed
+        self.connection.pipeline != Pipeline::Closed
             || self.opens_pipeline(work, end)
             || (*mode == ReplayMode::Extended && self.types_unknown(work, end))
     }
 
     /// Whether a pipeline begins with it, and did not end with it.
     fn opens_pipeline(&self, work: &Work, end: End) -> bool {
-        self.status == Status::Idle
+        self.connection.status == Status::Idle
             && end.sync != SyncEnd::Synced
             && !work.statement.controls_transaction()
     }
@@ -167,10 +168,10 @@ impl Session {
     }
 
     pub(super) fn begin_steps(&mut self, work: Arc<Work>, end: End, mode: ReplayMode) -> Next {
-        if self.pipeline == Pipeline::Closed && self.opens_pipeline(&work, end) {
-            self.pipeline = Pipeline::Open;
+        if self.connection.pipeline == Pipeline::Closed && self.opens_pipeline(&work, end) {
+            self.connection.pipeline = Pipeline::Open;
         }
-        let place = match (self.pipeline, end.sync) {
+        let place = match (self.connection.pipeline, end.sync) {
             (Pipeline::Closed | Pipeline::Failed, _) => Place::Outside,
             // What must not be committed, although it may succeed here, is undone before the Sync.
             (Pipeline::Open, SyncEnd::Synced) if !is_beyond_log(&work) => Place::Synced,
@@ -178,7 +179,7 @@ impl Session {
         };
         let unknown = mode == ReplayMode::Extended && self.types_unknown(&work, end);
         let guarded = place == Place::Outside
-            && self.status == Status::InTransaction
+            && self.connection.status == Status::InTransaction
             && unknown
             && !ends_with_savepoint(&work.statement);
         let step = if guarded { Step::Guard } else { Step::Run };
@@ -188,7 +189,7 @@ impl Session {
             Some(search) => search.types(),
             None => self.known_param_types(&work),
         };
-        self.current = Some(Current {
+        self.connection.current = Some(Current {
             work,
             mode,
             types,
@@ -205,7 +206,7 @@ impl Session {
     }
 
     pub(super) fn send_step(&mut self) -> Next {
-        let Some(current) = &self.current else { return Next::Wait };
+        let Some(current) = &self.connection.current else { return Next::Wait };
         let request = match current.step {
             Step::Guard => Request::Text("SAVEPOINT kreplay".into()),
             Step::Retry => Request::Text("ROLLBACK TO SAVEPOINT kreplay".into()),
@@ -232,12 +233,12 @@ impl Session {
                 }
             }
         };
-        self.sent.push_back(Sent { role: Role::Step, alone: true });
+        self.connection.sends(Role::Step, true);
         Next::Send(request)
     }
 
     pub(super) fn step_answered(&mut self, answer: Answer, before: Status) -> Answered {
-        let Some(mut current) = self.current.take() else { return Answered::default() };
+        let Some(mut current) = self.connection.current.take() else { return Answered::default() };
         let result = answer.error.map_or(Ok(()), |(code, _)| Err(code));
         let next = match current.step {
             Step::Guard if result.is_ok() => Some(Step::Run),
@@ -260,7 +261,7 @@ impl Session {
         };
         if let Some(step) = next {
             current.step = step;
-            self.current = Some(current);
+            self.connection.current = Some(current);
             return Answered::default();
         }
         self.leave_place(&current);
@@ -284,7 +285,7 @@ impl Session {
             current.place == Place::Synced || matches!(current.step, Step::Sync | Step::Undo);
         let goes_on = current.work.end().sync == SyncEnd::Joined && !current.runs_again;
         let failed = current.result.is_some_and(|result| result.is_err());
-        self.pipeline = match self.pipeline {
+        self.connection.pipeline = match self.connection.pipeline {
             Pipeline::Open if !synced => Pipeline::Open,
             Pipeline::Open if failed && goes_on => Pipeline::Failed,
             Pipeline::Failed if goes_on => Pipeline::Failed,
@@ -301,7 +302,7 @@ impl Session {
         if current.place == Place::Flushed {
             // What the server would tell of a transaction block.
             let failed = answer.error.is_some();
-            self.status = if failed { Status::Failed } else { Status::InTransaction };
+            self.connection.status = if failed { Status::Failed } else { Status::InTransaction };
         }
         if let Some((code, before_execute)) = answer.error {
             (current.result, current.before_execute) = (Some(Err(code)), before_execute);

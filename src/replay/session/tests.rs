@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::pglog::SessionId;
-use crate::pglog::statement::{Amendment, Failure};
-use crate::replay::work::Position;
-use crate::sql::Outline;
+use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, SyncEnd};
+use crate::replay::session::context::Restore;
+use crate::replay::session::request::{Request, ResultRow};
+use crate::replay::work::{End, Position};
+use crate::sql::{Command, Outline};
 
 mod anything;
 mod doubts;
@@ -89,6 +91,7 @@ struct Replay {
     guessed: usize,
     retried: Vec<String>,
     may_have_drawn: usize,
+    given_up: Vec<u64>,
 }
 
 impl Replay {
@@ -107,6 +110,7 @@ impl Replay {
             guessed: 0,
             retried: Vec::new(),
             may_have_drawn: 0,
+            given_up: Vec::new(),
         }
     }
 
@@ -151,6 +155,7 @@ impl Replay {
             self.ended.push((work.seq.0, ended.target));
             self.guessed += usize::from(ended.guessed);
             self.may_have_drawn += usize::from(ended.may_have_drawn);
+            self.given_up.extend(answered.given_up.then_some(work.seq.0));
         }
         self.retried.extend(answered.retried.map(|why| match why {
             RunAgain::Withdrawn => "withdrawn".to_owned(),

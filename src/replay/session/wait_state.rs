@@ -1,13 +1,40 @@
 //! Where a session stands, for whoever asks why nothing goes on.
 
 use super::Session;
+use super::waits::{QueueState, Wait};
 use crate::pglog::SessionId;
 use crate::replay::order::conflict::finished_prepared;
-use crate::replay::order::stalls::{NextOf, OnTarget};
+use crate::replay::order::stalls::{Activity, NextOf, OnTarget};
 use crate::replay::order::wait_chain::{Place, WaitState};
 use crate::replay::work::Work;
 
 impl Session {
+    /// How its statements stand, for the account of what they wait for.
+    pub(super) fn waiting(&self) -> QueueState {
+        let sent = self.connection.sent.len().max(usize::from(self.connection.current.is_some()));
+        let head = self.queue.front().and_then(|front| {
+            let seq = front.work.seq;
+            match () {
+                () if self.not_before().is_some() => Some(Wait::Schedule),
+                () if self.is_held() => Some(Wait::Order),
+                () if !self.connection.connected => Some(Wait::Connection),
+                () if !front.again && self.turn.is_awaited(seq) => Some(Wait::Order),
+                () => (sent > 0).then_some(Wait::Session),
+            }
+        });
+        QueueState { sent, queued: self.queue.len(), head }
+    }
+
+    /// What it is about on its connection: to be compared with what it is about later.
+    pub fn activity(&self) -> Activity {
+        Activity { running: self.is_running(), answers: self.answers }
+    }
+
+    /// Whether what the server works on ends by itself, even if it waits for a lock.
+    pub fn is_limited(&self) -> bool {
+        self.connection.is_limited()
+    }
+
     /// Where it stands on its connection, which this backend serves.
     pub fn wait_state(&self, backend: i32) -> WaitState {
         if self.is_running() {
@@ -17,9 +44,7 @@ impl Session {
         match () {
             () if self.not_before().is_some() => WaitState::Schedule,
             () if self.is_held() => WaitState::Turn(head),
-            () if self.asked >= head && !self.may_start(head) && self.ahead != Some(head) => {
-                WaitState::Turn(head)
-            }
+            () if self.turn.is_awaited(head) => WaitState::Turn(head),
             () if self.change.asked == head => WaitState::Change(head),
             () => WaitState::Ready,
         }

@@ -65,12 +65,31 @@ fn nothing_is_asked_of_what_another_end_does_not_free() {
         assert_eq!(replay.results(), [code]);
     }
     let mut replay = failing("update 1", "57014", 1);
-    replay.session.note_given_up(Seq(2));
+    replay.session.grant(Seq(5));
+    replay.send();
+    assert!(!replay.session.give_up(Seq(2)), "it does not run yet");
+    replay.answer();
+    assert!(replay.session.give_up(Seq(2)));
     assert_eq!(replay.run(), Next::Idle);
+    assert_eq!(replay.given_up, [2]);
     let mut replay = Replay::new(settings());
     replay.simple("update 1", ok());
     replay.server.clashes("update 1", "55P03", 1);
     assert_eq!(replay.run(), Next::Idle, "nothing has an order");
+}
+
+#[test]
+fn a_statement_that_was_given_up_and_ends_by_itself_before_counts_as_it_ended() {
+    for (code, given_up) in [("57014", vec![1]), ("22012", vec![])] {
+        let mut replay = Replay::new(settings());
+        replay.simple("update 1", ok());
+        replay.server.clashes("update 1", code, 1);
+        replay.send();
+        assert!(replay.session.give_up(Seq(1)));
+        assert_eq!(replay.run(), Next::Idle);
+        assert_eq!(replay.results(), [code]);
+        assert_eq!(replay.given_up, given_up);
+    }
 }
 
 #[test]
