@@ -177,55 +177,9 @@ impl SessionLog {
                 let end = started_or_ended(duration_ms);
                 self.statement(record, text, Protocol::Simple, duration_ms, end)
             }
-            LogEvent::Execute(rest) => {
-                let Some(name) = self.split(rest) else {
-                    return self.lost(Lost::NoText);
-                };
-                let Some(parameters) = parameters_of(record, name.text) else {
-                    return self.lost(Lost::Truncated);
-                };
-                let sql = name.text;
-                let statement = name.statement.unwrap_or_default();
-                let protocol = Protocol::Extended {
-                    prepared_anew: self.prepared.remove(statement),
-                    name: statement.into(),
-                    portal: name.portal.unwrap_or_default().into(),
-                    parameters,
-                };
-                let end = started_or_ended(duration_ms);
-                self.statement(record, sql, protocol, duration_ms, end)
-            }
-            LogEvent::Parse(rest) => {
-                self.bound = split_at_text(rest, false).map(|name| Bound {
-                    name: name.statement.unwrap_or_default().into(),
-                    portal: "".into(),
-                    sql: name.text.into(),
-                    parameters: Vec::new(),
-                });
-                if let Some(bound) = self.bound.as_ref().filter(|bound| !bound.name.is_empty()) {
-                    self.prepared.insert(bound.name.clone());
-                }
-                self.steps_ms = duration_ms.unwrap_or_default();
-                Reading {
-                    previous: self.step(record),
-                    this: RecordEffect::NoEffect(NoEffect::Step),
-                }
-            }
-            LogEvent::Bind(rest) => {
-                self.bound = self.split(rest).and_then(|name| {
-                    Some(Bound {
-                        name: name.statement.unwrap_or_default().into(),
-                        portal: name.portal.unwrap_or_default().into(),
-                        sql: name.text.into(),
-                        parameters: parameters_of(record, name.text)?,
-                    })
-                });
-                self.steps_ms += duration_ms.unwrap_or_default();
-                Reading {
-                    previous: self.step(record),
-                    this: RecordEffect::NoEffect(NoEffect::Step),
-                }
-            }
+            LogEvent::Execute(rest) => self.execute(record, rest, duration_ms),
+            LogEvent::Parse(rest) => self.parse(record, rest, duration_ms),
+            LogEvent::Bind(rest) => self.bind(record, rest, duration_ms),
             LogEvent::Fetch(_) => Reading {
                 previous: if self.shares_transaction(record) {
                     PriorUpdate::Open
@@ -368,6 +322,52 @@ impl SessionLog {
     fn step(&mut self, record: &LogRecord<'_>) -> PriorUpdate {
         self.joins = self.shares_transaction(record);
         if self.joins { PriorUpdate::Open } else { self.ended() }
+    }
+
+    fn execute(&mut self, record: &LogRecord<'_>, rest: &str, duration_ms: Option<f64>) -> Reading {
+        let Some(name) = self.split(rest) else {
+            return self.lost(Lost::NoText);
+        };
+        let Some(parameters) = parameters_of(record, name.text) else {
+            return self.lost(Lost::Truncated);
+        };
+        let sql = name.text;
+        let statement = name.statement.unwrap_or_default();
+        let protocol = Protocol::Extended {
+            prepared_anew: self.prepared.remove(statement),
+            name: statement.into(),
+            portal: name.portal.unwrap_or_default().into(),
+            parameters,
+        };
+        let end = started_or_ended(duration_ms);
+        self.statement(record, sql, protocol, duration_ms, end)
+    }
+
+    fn parse(&mut self, record: &LogRecord<'_>, rest: &str, duration_ms: Option<f64>) -> Reading {
+        self.bound = split_at_text(rest, false).map(|name| Bound {
+            name: name.statement.unwrap_or_default().into(),
+            portal: "".into(),
+            sql: name.text.into(),
+            parameters: Vec::new(),
+        });
+        if let Some(bound) = self.bound.as_ref().filter(|bound| !bound.name.is_empty()) {
+            self.prepared.insert(bound.name.clone());
+        }
+        self.steps_ms = duration_ms.unwrap_or_default();
+        Reading { previous: self.step(record), this: RecordEffect::NoEffect(NoEffect::Step) }
+    }
+
+    fn bind(&mut self, record: &LogRecord<'_>, rest: &str, duration_ms: Option<f64>) -> Reading {
+        self.bound = self.split(rest).and_then(|name| {
+            Some(Bound {
+                name: name.statement.unwrap_or_default().into(),
+                portal: name.portal.unwrap_or_default().into(),
+                sql: name.text.into(),
+                parameters: parameters_of(record, name.text)?,
+            })
+        });
+        self.steps_ms += duration_ms.unwrap_or_default();
+        Reading { previous: self.step(record), this: RecordEffect::NoEffect(NoEffect::Step) }
     }
 
     fn bare_duration(&mut self, record: &LogRecord<'_>, duration_ms: Option<f64>) -> Reading {

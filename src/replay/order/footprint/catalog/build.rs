@@ -91,30 +91,7 @@ fn relations(catalog: &mut Catalog, rows: &Rows) {
         let names = catalog.names.entry((*row.schema).into()).or_default();
         names.insert((*row.name).into(), row.oid);
     }
-    let mut sequences: HashMap<(Oid, i16), Oid> = HashMap::new();
-    let mut defaults: HashMap<(Oid, i16), Volatility> = HashMap::new();
-    for row in &rows.dependencies {
-        match (row.dependent, row.needed) {
-            (Dependent::Query, needed) => {
-                if let Some(relation) = catalog.relations.get_mut(&row.relation) {
-                    relation.needs.push(needed);
-                }
-            }
-            (Dependent::Default(column), Needed::Relation(sequence)) => {
-                sequences.insert((row.relation, column), sequence);
-            }
-            (Dependent::Default(column), Needed::Function(function)) => {
-                let purity = defaults.entry((row.relation, column)).or_default();
-                *purity = catalog
-                    .function_purity
-                    .get(&function)
-                    .copied()
-                    .unwrap_or(Volatility::Volatile)
-                    .max(*purity);
-            }
-            (Dependent::Check, _) => {}
-        }
-    }
+    let defaults = dependencies(catalog, rows);
     for row in &rows.columns {
         if let Some(relation) = catalog.relations.get_mut(&row.relation) {
             let at = (row.relation, row.number);
@@ -123,8 +100,8 @@ fn relations(catalog: &mut Catalog, rows: &Rows) {
                 kind: KeyType::of(row.type_oid, row.modifier).filter(|_| row.is_deterministic),
                 generated: row.is_generated,
                 has_default: row.has_default,
-                sequence: sequences.get(&at).copied(),
-                default: defaults.get(&at).copied().unwrap_or_default(),
+                sequence: defaults.sequences.get(&at).copied(),
+                default: defaults.volatility.get(&at).copied().unwrap_or_default(),
             });
         }
     }
@@ -144,6 +121,41 @@ fn relations(catalog: &mut Catalog, rows: &Rows) {
             relation.instead = true;
         }
     }
+}
+
+/// What the defaults of columns need: a column is a relation's and a number.
+#[derive(Default)]
+struct Defaults {
+    sequences: HashMap<(Oid, i16), Oid>,
+    volatility: HashMap<(Oid, i16), Volatility>,
+}
+
+/// What relations and the defaults of their columns depend on.
+fn dependencies(catalog: &mut Catalog, rows: &Rows) -> Defaults {
+    let mut defaults = Defaults::default();
+    for row in &rows.dependencies {
+        match (row.dependent, row.needed) {
+            (Dependent::Query, needed) => {
+                if let Some(relation) = catalog.relations.get_mut(&row.relation) {
+                    relation.needs.push(needed);
+                }
+            }
+            (Dependent::Default(column), Needed::Relation(sequence)) => {
+                defaults.sequences.insert((row.relation, column), sequence);
+            }
+            (Dependent::Default(column), Needed::Function(function)) => {
+                let purity = defaults.volatility.entry((row.relation, column)).or_default();
+                *purity = catalog
+                    .function_purity
+                    .get(&function)
+                    .copied()
+                    .unwrap_or(Volatility::Volatile)
+                    .max(*purity);
+            }
+            (Dependent::Check, _) => {}
+        }
+    }
+    defaults
 }
 
 /// The tables' trees, and what belongs to each as a whole.
