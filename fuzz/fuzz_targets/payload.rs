@@ -2,11 +2,12 @@
 
 #![no_main]
 
+use clap::ValueEnum;
 use kreplay::pglog::{Encoding, Encodings, Format, Malformed, RecordReader};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|payload: &[u8]| {
-    for format in Format::ALL {
+    for &format in Format::value_variants() {
         for encoding in ["UTF8", "LATIN1", "LATIN5", "EUC_JP"] {
             let encoding = Encoding::from_postgres_name(encoding).expect("a known encoding");
             let mut reader = RecordReader::new(format, Encodings::all(encoding));
