@@ -1,7 +1,7 @@
 //! How the process ends.
 
 /// How the process ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray)]
 #[repr(u8)]
 pub enum Exit {
     /// Everything was read to its end, or a signal asked to stop.
@@ -26,19 +26,6 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Every way to end, by code.
-    pub const ALL: [Self; 9] = [
-        Self::Done,
-        Self::Unexpected,
-        Self::Usage,
-        Self::TargetRefused,
-        Self::KafkaRefused,
-        Self::OffsetGone,
-        Self::StatementFailed,
-        Self::CheckFailed,
-        Self::Incomplete,
-    ];
-
     /// What the code says.
     pub const fn meaning(self) -> &'static str {
         match self {

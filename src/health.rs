@@ -36,7 +36,8 @@ pub enum Condition {
 }
 
 /// The actors without which nothing goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum MonitoredActor {
     /// Reads the source.
     Consumer,
@@ -46,17 +47,6 @@ pub enum MonitoredActor {
     Supervisor,
     /// Gives the connections.
     Admission,
-}
-
-impl MonitoredActor {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Consumer => "consumer",
-            Self::Sequencer => "sequencer",
-            Self::Supervisor => "supervisor",
-            Self::Admission => "admission",
-        }
-    }
 }
 
 impl Condition {
@@ -116,7 +106,7 @@ impl Health {
         for (actor, beat) in &self.state().beats {
             let silent = now.saturating_duration_since(*beat);
             if silent > Self::PATIENCE {
-                return Err(format!("{}: silent for {} s", actor.name(), silent.as_secs()));
+                return Err(format!("{actor}: silent for {} s", silent.as_secs()));
             }
         }
         Ok(())

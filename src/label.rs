@@ -1,22 +1,16 @@
 //! Closed sets of values, as the labels of metrics have them.
 
-/// Defines an enum of a label's values, each with its text.
-macro_rules! label {
-    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident => $label:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $($(#[$meaning])* $variant,)+ }
+use strum::VariantArray;
 
-        impl $name {
-            /// Every value, in the order of the declaration.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+/// An enum whose variants are the values of a label: strum's derives give their names.
+pub trait Label: Copy + VariantArray + Into<&'static str> {
+    /// Every value, in the order of the declaration.
+    const ALL: &'static [Self] = Self::VARIANTS;
 
-            /// The value of the label.
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
-            }
-        }
-    };
+    /// The value as the label has it.
+    fn label(self) -> &'static str {
+        self.into()
+    }
 }
 
-pub(crate) use label;
+impl<T: Copy + VariantArray + Into<&'static str>> Label for T {}

@@ -37,7 +37,7 @@ pub mod exit;
 pub(crate) mod flag_values;
 pub mod health;
 pub mod http;
-mod label;
+pub mod label;
 pub mod metrics;
 pub mod mock_broker;
 pub mod pglog;

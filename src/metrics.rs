@@ -26,6 +26,7 @@ pub use self::labels::{Eviction, SessionEnd, SessionState, Side, StallBreak};
 pub use self::publishing::{publish_process, publish_tally};
 pub use self::recording::*;
 use crate::cli::REVISION;
+use crate::label::Label as _;
 use crate::pglog::SqlState;
 use crate::replay::account::bottleneck;
 use crate::replay::account::policy::Tally;
@@ -296,7 +297,7 @@ fn describe_and_touch() {
     for code in [SqlState::DEADLOCK_DETECTED, SqlState::SERIALIZATION_FAILURE] {
         counter!(TARGET_CONFLICTS_RETRIED.name, "sqlstate" => code.to_string()).absolute(0);
     }
-    for why in Widening::ALL {
+    for &why in Widening::ALL {
         footprint_fallbacks(why, 0);
     }
     for &wait in Wait::ALL {

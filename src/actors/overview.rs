@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::http::Sessions;
+use crate::label::Label as _;
 use crate::metrics::{self, SessionState, StallBreak};
 use crate::replay::account::bottleneck::{Bound, Shares};
 use crate::replay::account::policy::{Outcome, Tally};

@@ -32,6 +32,7 @@ use super::sequencer::Sequencer;
 use super::spin;
 use super::supervisor::LogInGate;
 use super::target_reachability::TargetReachability;
+use crate::label::Label as _;
 use crate::metrics;
 use crate::pglog::SessionId;
 use crate::pglog::SqlState;

@@ -25,6 +25,7 @@ use super::overview::Overview;
 use super::panic_guard::PanicGuard;
 use super::session::{SessionActor, SessionDeps};
 use crate::health::{Health, MonitoredActor};
+use crate::label::Label as _;
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
 use crate::postgres::Login;

@@ -17,6 +17,7 @@ pub mod target;
 mod tests;
 
 use serde::Serialize;
+use strum::{Display, VariantArray};
 
 use crate::replay::pace::Pace;
 use crate::replay::settings::{Filters, Identity};
@@ -25,7 +26,7 @@ use sample::Sample;
 use target::TargetSeen;
 
 /// What a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Display, VariantArray)]
 #[serde(rename_all = "lowercase")]
 pub enum Area {
     /// The command line, the environment, the configuration file.
@@ -42,27 +43,10 @@ pub enum Area {
     Target,
 }
 
-impl Area {
-    /// Every area, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::Settings, Self::Input, Self::Records, Self::Source, Self::Clock, Self::Target];
-
-    /// The heading that findings of it stand under.
-    pub fn heading(self) -> &'static str {
-        match self {
-            Self::Settings => "Settings",
-            Self::Input => "Input",
-            Self::Records => "Records",
-            Self::Source => "Source",
-            Self::Clock => "Clock",
-            Self::Target => "Target",
-        }
-    }
-}
-
 /// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Level {
     /// As it should be.
     Ok,
@@ -70,17 +54,6 @@ pub enum Level {
     Warning,
     /// The replay can't work, or loses statements.
     Error,
-}
-
-impl Level {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
 }
 
 /// One line of the check.

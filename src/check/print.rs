@@ -1,6 +1,7 @@
 //! What a check has found, and how it is printed: lines for people, or JSON.
 
 use serde::Serialize;
+use strum::VariantArray as _;
 
 use crate::check::findings::{Area, Finding, Level};
 use crate::cli::VERSION;
@@ -35,13 +36,13 @@ impl Report {
     /// One line for each finding under the heading of its area, its remedy below it, and the sum.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for area in Area::ALL {
-            let mut findings = self.0.iter().filter(|finding| finding.area == area).peekable();
+        for area in Area::VARIANTS {
+            let mut findings = self.0.iter().filter(|finding| finding.area == *area).peekable();
             if findings.peek().is_some() {
-                text.push_str(&format!("{}\n", area.heading()));
+                text.push_str(&format!("{}\n", area));
             }
             for Finding { level, what, remedy, .. } in findings {
-                text.push_str(&format!("  {:<8} {}\n", level.word(), one_line(what)));
+                text.push_str(&format!("  {:<8} {}\n", level, one_line(what)));
                 if let Some(remedy) = remedy {
                     text.push_str(&format!("           -> {}\n", one_line(remedy)));
                 }

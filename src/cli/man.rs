@@ -5,6 +5,7 @@ use std::io;
 use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
+use strum::VariantArray as _;
 
 use super::{Cli, ENVIRONMENT};
 use crate::exit::Exit;
@@ -71,7 +72,7 @@ fn environment() -> Roff {
 fn exit_status() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
-    for exit in Exit::ALL {
+    for &exit in Exit::VARIANTS {
         roff.control("TP", []);
         roff.text([bold((exit as u8).to_string())]);
         roff.text([roman(exit.meaning())]);

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::cli::VERSION;
 use crate::config::Config;
 use crate::http;
+use crate::label::Label as _;
 use crate::pipeline::Telemetry;
 use crate::replay::account::policy::Tally;
 use crate::replay::report::{self, KeptPace, Report, Verdicts};

@@ -9,6 +9,7 @@ use super::{
     RECORDS_READ, SCHEDULE_DELAY_SECONDS, STATEMENT_DURATION_RATIO, STATEMENT_SOURCE_SECONDS,
     STATEMENT_TARGET_SECONDS, STATEMENTS,
 };
+use crate::label::Label as _;
 use crate::pglog::RecordKind;
 use crate::replay::account::policy::Outcome;
 use crate::sql::Verb;

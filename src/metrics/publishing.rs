@@ -10,6 +10,7 @@ use super::{
     RECORDS, RECORDS_CONSUMED, RECORDS_FILTERED, RECORDS_GIVEN_UP, RECORDS_PENDING,
     RECORDS_REJECTED, RECORDS_SKIPPED, Side,
 };
+use crate::label::Label as _;
 use crate::pglog::{ERROR_CLASSES, Malformed, OTHER_CLASS, error_class};
 use crate::replay::account::ledger::{Fate, Ledger};
 use crate::replay::account::policy::Tally;

@@ -15,6 +15,7 @@ use super::{
     StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS,
     WAITED_SECONDS,
 };
+use crate::label::Label as _;
 use crate::pglog::SqlState;
 use crate::replay::account::bottleneck::{Bound, Shares};
 use crate::replay::account::progress::PartitionProgress;

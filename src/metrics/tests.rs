@@ -3,6 +3,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use strum::VariantNames as _;
+
 use super::*;
 use crate::pglog::{ERROR_CLASSES, RecordKind};
 use crate::replay::account::bottleneck::Bound;
@@ -112,7 +114,7 @@ fn the_ledger_balances_in_a_scrape() {
     ledger.settle(Fate::GivenUp(GivenUp::ConnectionLost));
     let tally = Tally { records: ledger, ..Tally::default() };
     let scrape = scrape(|| publish_tally(&tally));
-    let fates: f64 = Fate::LABELS
+    let fates: f64 = Fate::VARIANTS
         .iter()
         .map(|fate| value(&scrape, &format!("kreplay_records_total{{result=\"{fate}\"}}")))
         .sum();
@@ -219,7 +221,7 @@ fn the_documentation_tells_what_each_value_of_a_label_means() {
         rows.extend(values.into_iter().map(|value| format!("| {label} | `{value}` |")));
     };
     add("`kind`", RecordKind::ALL.iter().map(|value| value.label()).collect());
-    add("`result`", Fate::LABELS.to_vec());
+    add("`result`", Fate::VARIANTS.to_vec());
     add("`filtered`", Filtered::ALL.iter().map(|value| value.label()).collect());
     add("`skipped`", Skipped::ALL.iter().map(|value| value.label()).collect());
     add("`given_up`", GivenUp::ALL.iter().map(|value| value.label()).collect());

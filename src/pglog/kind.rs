@@ -1,40 +1,41 @@
 //! What a log record is, for those who count records.
 
-use super::message::LogEvent;
-use crate::label::label;
+use strum::{IntoStaticStr, VariantArray};
 
-label! {
-    /// What a log record is: label `kind`.
-    RecordKind {
-        /// The text of a simple query, with or without its duration.
-        Statement => "statement",
-        /// An execution in the extended protocol.
-        Execute => "execute",
-        /// The extended protocol's Parse.
-        Parse => "parse",
-        /// The extended protocol's Bind.
-        Bind => "bind",
-        /// A further fetch from a portal.
-        Fetch => "fetch",
-        /// A call through the fast-path interface.
-        Fastpath => "fastpath",
-        /// A duration alone, of a statement that was logged before.
-        Duration => "duration",
-        /// An error of a statement, or one that ended its session.
-        Error => "error",
-        /// A connection's beginning or end.
-        Connection => "connection",
-        /// The server's own crash, stop or start.
-        Server => "server",
-        /// A plan of auto_explain.
-        Plan => "plan",
-        /// Anything else: warnings, checkpoints, lock waits.
-        Noise => "noise",
-        /// Left out unread: by a filter, or a repeat of one read before.
-        Excluded => "excluded",
-        /// It can't be read.
-        Unreadable => "unreadable",
-    }
+use super::message::LogEvent;
+
+/// What a log record is: label `kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum RecordKind {
+    /// The text of a simple query, with or without its duration.
+    Statement,
+    /// An execution in the extended protocol.
+    Execute,
+    /// The extended protocol's Parse.
+    Parse,
+    /// The extended protocol's Bind.
+    Bind,
+    /// A further fetch from a portal.
+    Fetch,
+    /// A call through the fast-path interface.
+    Fastpath,
+    /// A duration alone, of a statement that was logged before.
+    Duration,
+    /// An error of a statement, or one that ended its session.
+    Error,
+    /// A connection's beginning or end.
+    Connection,
+    /// The server's own crash, stop or start.
+    Server,
+    /// A plan of auto_explain.
+    Plan,
+    /// Anything else: warnings, checkpoints, lock waits.
+    Noise,
+    /// Left out unread: by a filter, or a repeat of one read before.
+    Excluded,
+    /// It can't be read.
+    Unreadable,
 }
 
 impl RecordKind {

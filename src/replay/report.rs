@@ -16,6 +16,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 pub use self::shapes::Shapes;
 pub use self::stall::{StallReport, WaitReport};
@@ -112,8 +113,11 @@ pub struct RoundTrip {
 }
 
 /// A shape's duration on the target, compared with the source's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// Shorter.
     Improved,
@@ -124,18 +128,6 @@ pub enum Verdict {
     /// What was measured does not tell.
     #[default]
     CannotTell,
-}
-
-impl Verdict {
-    /// As in the JSON.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Improved => "improved",
-            Self::Same => "same",
-            Self::Degraded => "degraded",
-            Self::CannotTell => "cannot_tell",
-        }
-    }
 }
 
 /// How many shapes have which verdict.

@@ -1,44 +1,45 @@
 //! What a statement does, coarsely, for those who count statements.
 
-use super::Command;
-use crate::label::label;
+use strum::{IntoStaticStr, VariantArray};
 
-label! {
-    /// What a statement does: label `command`.
-    Verb {
-        /// `SELECT`, `VALUES`, `TABLE`, also behind `WITH`.
-        Select => "select",
-        /// `INSERT`, also behind `WITH`, as the next three.
-        Insert => "insert",
-        /// `UPDATE`.
-        Update => "update",
-        /// `DELETE`.
-        Delete => "delete",
-        /// `MERGE`.
-        Merge => "merge",
-        /// `BEGIN`, `START TRANSACTION`.
-        Begin => "begin",
-        /// `COMMIT`, `END`, `COMMIT PREPARED`.
-        Commit => "commit",
-        /// `ROLLBACK`, `ABORT`, `ROLLBACK PREPARED`; not `ROLLBACK TO`.
-        Rollback => "rollback",
-        /// `SAVEPOINT`, `RELEASE`, `ROLLBACK TO`.
-        Savepoint => "savepoint",
-        /// `SET`, `RESET`.
-        Set => "set",
-        /// `COPY`.
-        Copy => "copy",
-        /// `CREATE`, `ALTER`, `DROP`, `TRUNCATE`, `COMMENT`, `GRANT`, `REVOKE` and their like.
-        Ddl => "ddl",
-        /// `CALL`, `DO`.
-        CallOrDo => "call_or_do",
-        /// SQL's `PREPARE`, `EXECUTE`, `DEALLOCATE`.
-        PrepareExecute => "prepare_execute",
-        /// `DECLARE`, `FETCH`, `MOVE`, `CLOSE`.
-        Cursor => "cursor",
-        /// Anything else.
-        Other => "other",
-    }
+use super::Command;
+
+/// What a statement does: label `command`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Verb {
+    /// `SELECT`, `VALUES`, `TABLE`, also behind `WITH`.
+    Select,
+    /// `INSERT`, also behind `WITH`, as the next three.
+    Insert,
+    /// `UPDATE`.
+    Update,
+    /// `DELETE`.
+    Delete,
+    /// `MERGE`.
+    Merge,
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin,
+    /// `COMMIT`, `END`, `COMMIT PREPARED`.
+    Commit,
+    /// `ROLLBACK`, `ABORT`, `ROLLBACK PREPARED`; not `ROLLBACK TO`.
+    Rollback,
+    /// `SAVEPOINT`, `RELEASE`, `ROLLBACK TO`.
+    Savepoint,
+    /// `SET`, `RESET`.
+    Set,
+    /// `COPY`.
+    Copy,
+    /// `CREATE`, `ALTER`, `DROP`, `TRUNCATE`, `COMMENT`, `GRANT`, `REVOKE` and their like.
+    Ddl,
+    /// `CALL`, `DO`.
+    CallOrDo,
+    /// SQL's `PREPARE`, `EXECUTE`, `DEALLOCATE`.
+    PrepareExecute,
+    /// `DECLARE`, `FETCH`, `MOVE`, `CLOSE`.
+    Cursor,
+    /// Anything else.
+    Other,
 }
 
 impl Verb {

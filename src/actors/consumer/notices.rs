@@ -3,6 +3,7 @@
 use tracing::{debug, info, warn};
 
 use super::Consumer;
+use crate::label::Label as _;
 use crate::metrics;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;

@@ -7,6 +7,8 @@ mod target;
 use super::broker::{KafkaSeen, PartitionSeen, TopicSeen, TopicSettings};
 use super::sample::{Sample, Sampled};
 use super::target::{LoginSeen, ServerSeen, SessionSeen, TargetSeen};
+use strum::VariantArray as _;
+
 use super::*;
 use crate::pglog::{Encodings, Format, RecordReader};
 
@@ -198,11 +200,11 @@ fn only(level: Level, seen: &Seen, asked: &Asked, what: &str, remedy: &str) {
     let found: Vec<String> = [Level::Warning, Level::Error]
         .into_iter()
         .flat_map(|level| at(level, seen, asked).into_iter().map(move |it| (level, it)))
-        .map(|(level, finding)| format!("{}: {finding}", level.word()))
+        .map(|(level, finding)| format!("{}: {finding}", level))
         .collect();
     assert_eq!(found.len(), 1, "{found:#?}");
     let finding = &found[0];
-    let begins = format!("{}: ", level.word());
+    let begins = format!("{}: ", level);
     assert!(finding.starts_with(&begins), "{finding}");
     let (told, advice) = finding.split_once(" -> ").expect("a remedy");
     assert!(told.contains(what), "{told:?} lacks {what:?}");
@@ -229,7 +231,7 @@ fn says(seen: &Seen, asked: &Asked, what: &str) {
 fn where_all_is_well_nothing_needs_a_remedy() {
     let found = findings(&well(), &Asked::default());
     assert!(found.iter().all(|it| it.level == Level::Ok && it.remedy.is_none()), "{found:#?}");
-    for area in &Area::ALL[1..] {
+    for area in &Area::VARIANTS[1..] {
         assert!(found.iter().any(|finding| finding.area == *area), "{area:?} in {found:#?}");
     }
 }

@@ -18,22 +18,24 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::label::label;
+use strum::{IntoStaticStr, VariantArray};
+
+use crate::label::Label as _;
 use crate::replay::pace::Moment;
 use crate::replay::session::waits::{Wait, Waits};
 
-label! {
-    /// Who is the bottleneck: label `by`.
-    Bound {
-        /// The source: everything that has come is replayed, or nothing more is due.
-        Source => "source",
-        /// The order: sessions wait for their turns.
-        Order => "order",
-        /// The target: statements run on it, or wait for connections to it.
-        Target => "target",
-        /// kreplay itself.
-        Kreplay => "kreplay",
-    }
+/// Who is the bottleneck: label `by`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Bound {
+    /// The source: everything that has come is replayed, or nothing more is due.
+    Source,
+    /// The order: sessions wait for their turns.
+    Order,
+    /// The target: statements run on it, or wait for connections to it.
+    Target,
+    /// kreplay itself.
+    Kreplay,
 }
 
 /// A thread that is busy for no more of its time is never the bottleneck.
@@ -62,7 +64,7 @@ pub type Shares = [f64; Bound::ALL.len()];
 impl Bound {
     /// Who has the largest share, and how large it is.
     pub fn largest(shares: Shares) -> (Self, f64) {
-        let pairs = Self::ALL.iter().copied().zip(shares);
+        let pairs = Self::VARIANTS.iter().copied().zip(shares);
         pairs.max_by(|(_, one), (_, other)| one.total_cmp(other)).unwrap_or((Self::Source, 1.0))
     }
 }

@@ -4,43 +4,33 @@
 //! consumed = replayed + failed + filtered + skipped + rejected + given up + pending.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use strum::VariantNames as _;
 
+use crate::label::Label as _;
 use crate::pglog::Malformed;
 
-/// Defines an enum of reasons with a label for metrics and a meaning for people, from one list.
+/// Defines an enum of reasons whose documentation is also their meaning for people.
 macro_rules! reasons {
     (
         $(#[doc = $about:literal])+
-        $name:ident { $($(#[doc = $meaning:literal])+ $variant:ident => $label:literal,)+ }
+        $name:ident { $($(#[doc = $meaning:literal])+ $variant:ident,)+ }
     ) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(strum::Display, strum::IntoStaticStr, strum::VariantArray)]
+        #[strum(serialize_all = "snake_case")]
         pub enum $name {
             $($(#[doc = $meaning])+ $variant,)+
         }
 
         impl $name {
-            /// Every reason, in the order of the declaration.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// The value of the label `reason` in the metrics.
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
-            }
-
             /// What the reason says, in a sentence.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($meaning),+).trim_ascii(),)+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.label())
             }
         }
     };
@@ -50,33 +40,33 @@ reasons! {
     /// Why a record was left out on purpose: nothing is missing on the target for it.
     Filtered {
         /// The record is no statement: a checkpoint, a notice, a plan.
-        Noise => "noise",
+        Noise,
         /// A parse, bind, fetch or bare duration that belongs to a statement told by another record.
-        Protocol => "protocol",
+        Protocol,
         /// The names of the columns: the first line of an exported log.
-        Header => "header",
+        Header,
         /// The record only tells how an earlier statement ended.
-        Outcome => "outcome",
+        Outcome,
         /// The session began, was authorized or ended.
-        Connection => "connection",
+        Connection,
         /// The session's database is not among those of --source-db.
-        OtherDatabase => "other_database",
+        OtherDatabase,
         /// A statement that only reads, under --skip-selects.
-        Select => "select",
+        Select,
         /// Written before the moment of --after.
-        BeforeStartTime => "before_start_time",
+        BeforeStartTime,
         /// Among the first statements, which --skip-count leaves out.
-        SkipCount => "skip_count",
+        SkipCount,
         /// A repeat of a record that was read already (by its session_line_num).
-        Duplicate => "duplicate",
+        Duplicate,
         /// Replayed by an earlier run, before the restart.
-        AlreadyDone => "already_done",
+        AlreadyDone,
         /// Of a partition that the consumer group gave to another kreplay, which replays it.
-        HandedOver => "handed_over",
+        HandedOver,
         /// A parallel worker's copy of its leader's statement.
-        ParallelWorker => "parallel_worker",
+        ParallelWorker,
         /// A statement that would have been sent, under --dry-run.
-        DryRun => "dry_run",
+        DryRun,
     }
 }
 
@@ -84,21 +74,21 @@ reasons! {
     /// Why a statement could not be replayed: something may be missing on the target for it.
     Skipped {
         /// The rows of a COPY are not in the log.
-        CopyData => "copy_data",
+        CopyData,
         /// The text of the statement or of a parameter was cut off.
-        Truncated => "truncated",
+        Truncated,
         /// A function called through the fast-path interface: its arguments are not in the log.
-        Fastpath => "fastpath",
+        Fastpath,
         /// A command of a replication connection.
-        Replication => "replication",
+        Replication,
         /// A duration without the text it belongs to.
-        NoText => "no_text",
+        NoText,
         /// A cancel or terminate of a backend that is none of the replayed sessions.
-        UnknownPid => "unknown_pid",
+        UnknownPid,
         /// A SET TRANSACTION SNAPSHOT whose snapshot no replayed transaction has exported.
-        UnknownSnapshot => "unknown_snapshot",
+        UnknownSnapshot,
         /// The source's server ended the session in the middle of the statement.
-        SourceTerminated => "source_terminated",
+        SourceTerminated,
     }
 }
 
@@ -106,16 +96,17 @@ reasons! {
     /// Why kreplay stopped trying to bring a statement to its end.
     GivenUp {
         /// No connection could be had for its session.
-        ConnectFailed => "connect_failed",
+        ConnectFailed,
         /// Each time it ran, its connection was lost.
-        ConnectionLost => "connection_lost",
+        ConnectionLost,
         /// Nothing went on for --stall-timeout, and it was what everything waited for.
-        Stalled => "stalled",
+        Stalled,
     }
 }
 
 /// What became of one record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Fate {
     /// The statement ran, and the target's outcome is the source's or better.
     Replayed,
@@ -140,34 +131,19 @@ impl Fate {
         }
     }
 
-    /// The values of the label `fate`, in the order of the summary.
-    pub const LABELS: [&str; 6] =
-        ["replayed", "failed", "filtered", "skipped", "rejected", "given_up"];
-
     /// The value of the label `fate` in the metrics.
-    pub const fn label(self) -> &'static str {
-        Self::LABELS[self.index()]
+    pub fn label(self) -> &'static str {
+        self.into()
     }
 
     /// The reason, where the fate has one.
-    pub const fn reason(self) -> Option<&'static str> {
+    pub fn reason(self) -> Option<&'static str> {
         match self {
             Self::Replayed | Self::Failed => None,
             Self::Filtered(reason) => Some(reason.label()),
             Self::Skipped(reason) => Some(reason.label()),
             Self::Rejected(reason) => Some(reason),
             Self::GivenUp(reason) => Some(reason.label()),
-        }
-    }
-
-    const fn index(self) -> usize {
-        match self {
-            Self::Replayed => 0,
-            Self::Failed => 1,
-            Self::Filtered(_) => 2,
-            Self::Skipped(_) => 3,
-            Self::Rejected(_) => 4,
-            Self::GivenUp(_) => 5,
         }
     }
 }
@@ -250,7 +226,7 @@ impl Ledger {
     }
 
     /// How many records met each fate, with the label of the fate, in the order of
-    /// [`Fate::LABELS`].
+    /// [`Fate::VARIANTS`].
     pub fn by_fate(&self) -> [(&'static str, u64); 6] {
         let counts = [
             self.replayed,
@@ -260,7 +236,7 @@ impl Ledger {
             self.rejected.values().sum(),
             self.given_up.iter().sum(),
         ];
-        std::array::from_fn(|index| (Fate::LABELS[index], counts[index]))
+        std::array::from_fn(|index| (Fate::VARIANTS[index], counts[index]))
     }
 
     /// How many records met this very fate, reason included.

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
+use crate::label::Label as _;
 use crate::pglog::SqlState;
 use crate::pglog::statement::{SourceEnd, Statement};
 use crate::replay::account::ledger::{Fate, Ledger, Skipped};
@@ -14,7 +16,8 @@ use crate::replay::session::parameter_types::is_inference_failure;
 use crate::sql::Command;
 
 /// A statement's outcome on the target beside the source's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// Both succeeded, or failed with the same SQLSTATE.
     Same,
@@ -30,10 +33,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 5] =
-        [Self::Same, Self::NewError, Self::FixedError, Self::OtherError, Self::CannotTell];
-
     /// Compares how a statement ended on both sides.
     pub fn of(ended: Ended) -> Self {
         match Self::compare(ended.source, ended.target) {
@@ -56,17 +55,6 @@ impl Outcome {
             (SourceEnd::Failed(_), Ok(())) => Self::FixedError,
             (_, Ok(())) => Self::Same,
             (_, Err(_)) => Self::NewError,
-        }
-    }
-
-    /// The value of the label `outcome` in the metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::NewError => "new_error",
-            Self::FixedError => "fixed_error",
-            Self::OtherError => "other_error",
-            Self::CannotTell => "cannot_tell",
         }
     }
 }

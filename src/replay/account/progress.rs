@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::display::{bytes, clock, grouped, rate};
+use crate::label::Label as _;
 use crate::replay::account::bottleneck::Bound;
 
 /// How far a partition of a topic is, in offsets.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Feed, FeedAction, Notice, Step, millis};
+use crate::label::Label as _;
 use crate::replay::account::policy::{self, Outcome, Verdict};
 use crate::replay::account::settlement::{SessionProgress, Settlement};
 use crate::replay::report::Shapes;

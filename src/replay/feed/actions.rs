@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Notice;
+use crate::label::Label as _;
 use crate::pglog::{Malformed, RecordKind};
 use crate::replay::intake::Delivery;
 use crate::replay::intake::file_order::OutOfOrder;

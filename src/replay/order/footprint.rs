@@ -18,6 +18,7 @@ mod tests;
 mod values;
 
 use foldhash::HashMap;
+use strum::{IntoStaticStr, VariantArray};
 
 use self::catalog::Oid;
 pub use catalog::Catalog;
@@ -121,8 +122,8 @@ pub struct Footprint {
 }
 
 /// Why a footprint is wider than rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Widening {
     /// The table has no key that could tell its rows: no primary key, no plain unique index over
     /// columns that are never NULL, or heirs of its own.
@@ -183,7 +184,8 @@ pub enum Widening {
 }
 
 /// How far a footprint was widened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Extent {
     /// From rows to tables.
     Table,
@@ -194,15 +196,6 @@ pub enum Extent {
 }
 
 impl Extent {
-    /// Its name as a metric's label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Table => "table",
-            Self::AllReads => "all_reads",
-            Self::Everything => "everything",
-        }
-    }
-
     /// What a statement is taken to touch, for people.
     pub fn in_words(self) -> &'static str {
         match self {
@@ -214,70 +207,6 @@ impl Extent {
 }
 
 impl Widening {
-    /// Every reason.
-    pub const ALL: [Self; 27] = [
-        Self::NoKey,
-        Self::NotPinned,
-        Self::KeyType,
-        Self::KeyValue,
-        Self::ManyRows,
-        Self::KeyChanged,
-        Self::OtherKey,
-        Self::ForeignKey,
-        Self::SkipLocked,
-        Self::View,
-        Self::WholeTable,
-        Self::StableFunction,
-        Self::Snapshot,
-        Self::Unparsable,
-        Self::TooLong,
-        Self::NoCatalog,
-        Self::StaleCatalog,
-        Self::UnknownName,
-        Self::Ddl,
-        Self::Command,
-        Self::Construct,
-        Self::VolatileFunction,
-        Self::DynamicSql,
-        Self::VolatileOperator,
-        Self::Trigger,
-        Self::Rule,
-        Self::Foreign,
-    ];
-
-    /// Its name as a metric's label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::NoKey => "no_key",
-            Self::NotPinned => "not_pinned",
-            Self::KeyType => "key_type",
-            Self::KeyValue => "key_value",
-            Self::ManyRows => "many_rows",
-            Self::KeyChanged => "key_changed",
-            Self::OtherKey => "other_key",
-            Self::ForeignKey => "foreign_key",
-            Self::SkipLocked => "skip_locked",
-            Self::View => "view",
-            Self::WholeTable => "whole_table",
-            Self::StableFunction => "stable_function",
-            Self::Snapshot => "snapshot",
-            Self::Unparsable => "unparsable",
-            Self::TooLong => "too_long",
-            Self::NoCatalog => "no_catalog",
-            Self::StaleCatalog => "stale_catalog",
-            Self::UnknownName => "unknown_name",
-            Self::Ddl => "ddl",
-            Self::Command => "command",
-            Self::Construct => "construct",
-            Self::VolatileFunction => "volatile_function",
-            Self::DynamicSql => "dynamic_sql",
-            Self::VolatileOperator => "volatile_operator",
-            Self::Trigger => "trigger",
-            Self::Rule => "rule",
-            Self::Foreign => "foreign",
-        }
-    }
-
     /// How far it widens.
     pub fn extent(self) -> Extent {
         match self {

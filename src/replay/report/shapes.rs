@@ -10,6 +10,7 @@ use super::calls::{Call, Calls};
 use super::compare::{CHANGE, CONFIDENCE, LEAST_CALLS, TEST};
 use super::durations::{Distribution, ms};
 use super::{Method, QueryShape, RoundTrip, Sample, Verdicts};
+use crate::label::Label as _;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;
 use crate::replay::session::Ended;

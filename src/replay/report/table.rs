@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{QueryShape, Report, Verdict};
+use crate::label::Label as _;
 
 /// No line is longer, in characters.
 const WIDTH: usize = 100;

@@ -21,26 +21,28 @@
 
 use std::time::Duration;
 
-use crate::label::label;
+use strum::{IntoStaticStr, VariantArray};
+
+use crate::label::Label as _;
 use crate::replay::pace::Moment;
 
-label! {
-    /// What statements wait for: label `reason`.
-    Wait {
-        /// For their turn, from when their session asks for it until it is granted.
-        Order => "order",
-        /// For earlier statements of their own session.
-        Session => "session",
-        /// Not statements but the reading: nothing is read because as many statements are in flight as
-        /// --max-in-flight allows.
-        Backpressure => "backpressure",
-        /// For their session's connection: until it may be opened (--max-sessions), and until it is.
-        Connection => "connection",
-        /// For the time when they are due (--speed).
-        Schedule => "schedule",
-        /// They run on the target.
-        Target => "target",
-    }
+/// What statements wait for: label `reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Wait {
+    /// For their turn, from when their session asks for it until it is granted.
+    Order,
+    /// For earlier statements of their own session.
+    Session,
+    /// Not statements but the reading: nothing is read because as many statements are in flight as
+    /// --max-in-flight allows.
+    Backpressure,
+    /// For their session's connection: until it may be opened (--max-sessions), and until it is.
+    Connection,
+    /// For the time when they are due (--speed).
+    Schedule,
+    /// They run on the target.
+    Target,
 }
 
 /// For how long all statements together have waited, by what for.

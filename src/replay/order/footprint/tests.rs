@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use super::catalog::Rows;
 use super::{Access, Catalog, Footprint, Footprints, Mode, Table, Widening};
+use crate::label::Label as _;
 use crate::pglog::SessionId;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::settings::Login;
