@@ -4,26 +4,13 @@
 //! did is recorded and replayed in every order; then the notes are compared with the source's. See
 //! `benches/README.md`, or `cargo bench --bench reads -- --help`.
 
-#[path = "../tests/support/fixture.rs"]
-#[allow(dead_code)] // The tests ask more of a log.
-mod fixture;
-#[path = "../tests/support/postgres.rs"]
-#[allow(dead_code)] // The tests ask more of a server.
-mod postgres;
-#[path = "../tests/support/kreplay.rs"]
-#[allow(dead_code)] // The tests ask more of a replay.
-mod program;
-#[path = "../tests/support/source.rs"]
-#[allow(dead_code)] // The tests ask more of a source.
-mod source;
-
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use clap::Parser;
-use postgres::Server;
-use program::Kreplay;
 use tempfile::NamedTempFile;
+use testkit::kreplay::Kreplay;
+use testkit::postgres::Server;
 
 /// Counts the reads that see another version than on the source, in every order.
 #[derive(Debug, Parser)]
@@ -117,11 +104,11 @@ struct Source {
 
 fn recorded(rows: u32, transactions: u32, seed: usize) -> (NamedTempFile, Source) {
     let mut came_to = None;
-    let (records, _) = source::record(&set_up(rows), |server| {
+    let (records, _) = testkit::source::record(&set_up(rows), |server| {
         let (clients, transactions) = (CLIENTS.to_string(), transactions.to_string());
         let seed = format!("--random-seed={seed}");
         let arguments = ["-c", &clients, "-t", &transactions, &seed];
-        let mut clients = source::pgbench(server, &script(rows), &arguments);
+        let mut clients = testkit::source::pgbench(server, &script(rows), &arguments);
         assert!(clients.wait().expect("pgbench").success());
         came_to = Some(Source { noted: noted(server), state: server.query(STATE) });
     });

@@ -8,14 +8,14 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use serde_json::Value;
 
-use crate::support::fixture::Fixture;
-use crate::support::kafka::{self, Broker, Record};
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::log::{Client, Log};
-use crate::support::postgres::Server;
-use crate::support::rsyslog::Rsyslog;
-use crate::support::source::{pgbench, record};
-use crate::support::spread;
+use testkit::fixture::Fixture;
+use testkit::kafka::{self, Broker, Record};
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::log::{Client, Log};
+use testkit::postgres::Server;
+use testkit::rsyslog::Rsyslog;
+use testkit::source::{pgbench, record};
+use testkit::spread;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

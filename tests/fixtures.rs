@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::support::fixture::{Fixture, csv_records};
-use crate::support::postgres::Server;
+use testkit::fixture::{Fixture, csv_records};
+use testkit::postgres::Server;
 
 #[test]
 fn every_fixture_holds_the_records_that_its_run_wrote() {

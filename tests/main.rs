@@ -11,4 +11,3 @@ mod operation;
 mod replay;
 mod restarts;
 mod shipping;
-mod support;

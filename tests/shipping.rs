@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use crate::support::fixture::csv_records;
-use crate::support::kafka;
-use crate::support::postgres::Server;
-use crate::support::rsyslog::Rsyslog;
+use testkit::fixture::csv_records;
+use testkit::kafka;
+use testkit::postgres::Server;
+use testkit::rsyslog::Rsyslog;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

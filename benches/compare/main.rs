@@ -14,13 +14,6 @@ mod target;
 mod tpcb;
 mod workload;
 
-#[path = "../../tests/support/kafka.rs"]
-#[allow(dead_code)] // The tests ask more of a broker.
-mod kafka;
-#[path = "../../tests/support/postgres.rs"]
-#[allow(dead_code)] // The tests ask more of a server.
-mod postgres;
-
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,9 +21,9 @@ use std::process::{Command, Stdio};
 use clap::{Parser, Subcommand, ValueEnum as _};
 
 use client::{Client, Input, log_path, report_path};
-use kafka::Broker;
 use table::Run;
 use target::{Target, TargetKind};
+use testkit::kafka::Broker;
 use workload::{FLAT_OUT, Kind, Workload};
 
 /// Compares kreplay with other clients. Without options: a quick part of the table.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::kafka::Broker;
 use crate::process;
 use crate::target::{Target, TargetKind};
+use testkit::kafka::Broker;
 
 /// How many.
 #[derive(Debug, clap::Args)]

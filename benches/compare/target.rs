@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::postgres::Server;
 use crate::process;
 use crate::workload::Workload;
+use testkit::postgres::Server;
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

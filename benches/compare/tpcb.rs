@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::postgres::Server;
 use crate::process::{self, Cost};
 use crate::table::{median, thousands};
+use testkit::postgres::Server;
 
 /// What is recorded, and how often it is replayed.
 #[derive(Debug, clap::Args)]

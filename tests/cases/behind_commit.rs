@@ -1,9 +1,9 @@
 //! Statements that began behind a COMMIT on the source, and whose records stand before its own.
 
 use super::Replayed;
-use crate::support::kreplay::Kreplay;
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::kreplay::Kreplay;
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 /// Rows 3 and 4 have the tag `y`.
 const ROWS: &str = "(id int primary key, k int, tag text); \

@@ -1,9 +1,9 @@
 //! COPY from the client, whose rows no log holds, in each of its spellings.
 
 use super::{Case, Replayed};
-use crate::support::kreplay::Kreplay;
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::kreplay::Kreplay;
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 fn assert_skipped(replayed: &Replayed, copies: u64, same: u64) {
     let report = &replayed.all_same().finished.report;

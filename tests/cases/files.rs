@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::{Case, Files, Replayed, data};
-use crate::support::kreplay::Kreplay;
-use crate::support::postgres::Server;
+use testkit::kreplay::Kreplay;
+use testkit::postgres::Server;
 
 const ITEMS: &str = "select id, replace(name, chr(10), '/'), price, tags, doc, at at time zone 'UTC' \
                      from item order by id";

@@ -18,8 +18,8 @@ mod victims;
 
 use std::path::{Path, PathBuf};
 
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::postgres::Server;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::postgres::Server;
 
 /// A case that is about to be run: by default as one log, on PostgreSQL 15, in serial and in conflict
 /// order.

@@ -1,9 +1,9 @@
 //! What statements drew from sequences that failed on the source: later numbers are the source's.
 
 use super::{Case, Replayed};
-use crate::support::kreplay::Kreplay;
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::kreplay::Kreplay;
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 #[test]
 fn an_insert_that_timed_out_has_drawn_its_number() {

@@ -1,9 +1,9 @@
 //! What a session has set up is there again on its next connection.
 
 use super::Case;
-use crate::support::kreplay::Kreplay;
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::kreplay::Kreplay;
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 const NOTES: &str = "select id, tenant, actor, body, who from note order by id";
 

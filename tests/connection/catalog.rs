@@ -8,7 +8,7 @@ use kreplay::replay::work::{End, Position, Seq, Work};
 use kreplay::sql::Outline;
 
 use super::{login, settings};
-use crate::support::postgres::Server;
+use testkit::postgres::Server;
 
 const SCHEMA: &str = "
     CREATE DOMAIN small AS int CHECK (VALUE < 1000);

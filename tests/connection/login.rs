@@ -13,7 +13,7 @@ use kreplay::postgres::{
 use secrecy::SecretString;
 
 use super::{login, outcome, settings, simple};
-use crate::support::postgres::Server;
+use testkit::postgres::Server;
 
 /// alice has to prove her password, everybody else is trusted.
 const ALICE_NEEDS_A_PASSWORD: &str = "host all alice 127.0.0.1/32 scram-sha-256\n\

@@ -13,7 +13,7 @@ use kreplay::postgres::{
 };
 use kreplay::replay::session::parameter_types::{Refusal, TypeSearch};
 
-use crate::support::postgres::Server;
+use testkit::postgres::Server;
 
 /// How long a test waits for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);

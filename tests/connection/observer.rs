@@ -5,7 +5,7 @@ use std::time::Instant;
 use kreplay::postgres::{Observer, Request, Target};
 
 use super::{PATIENCE, connect, login, settings, simple};
-use crate::support::postgres::Server;
+use testkit::postgres::Server;
 
 async fn observe(server: &Server) -> Observer {
     let target = Target::new(settings(server)).expect("usable settings");

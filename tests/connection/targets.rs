@@ -13,8 +13,8 @@ use super::login::{
     accepted, configure, make_certificates, openssl, password, refused, with_alice, with_tls,
 };
 use super::{login, settings, simple};
-use crate::support::kreplay::Kreplay;
-use crate::support::postgres::{Server, free_port};
+use testkit::kreplay::Kreplay;
+use testkit::postgres::{Server, free_port};
 
 /// A client certificate made out to alice, beside what [`make_certificates`] makes.
 fn make_client_certificate(directory: &Path, authority: &str, name: &str) {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Dashboard, alerts, path, promql, read};
-use crate::support::kafka;
-use crate::support::kreplay::Kreplay;
-use crate::support::log::{Client, Log};
-use crate::support::postgres::Server;
-use crate::support::prometheus::Prometheus;
+use testkit::kafka;
+use testkit::kreplay::Kreplay;
+use testkit::log::{Client, Log};
+use testkit::postgres::Server;
+use testkit::prometheus::Prometheus;
 
 /// What Grafana would choose for a scrape interval this short, and for the last five minutes.
 const RATE_INTERVAL: Duration = Duration::from_secs(2);

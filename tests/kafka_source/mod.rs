@@ -13,7 +13,7 @@ use kreplay::source::kafka::{
 };
 use kreplay::source::{Event, Gap, KafkaSource, Resume};
 
-use crate::support::kafka::{Broker, shared, unique};
+use testkit::kafka::{Broker, shared, unique};
 
 /// Far more than anything here takes; a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::task::Poll;
 
 use super::*;
-use crate::support::kafka::Record;
+use testkit::kafka::Record;
 
 #[tokio::test]
 async fn records_of_a_partition_come_in_order_each_once() {

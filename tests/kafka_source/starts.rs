@@ -1,7 +1,7 @@
 //! Where a run begins.
 
 use super::*;
-use crate::support::kafka::Record;
+use testkit::kafka::Record;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::kreplay::Kreplay;
-use crate::support::log::{Client, Log};
-use crate::support::postgres::Server;
+use testkit::kreplay::Kreplay;
+use testkit::log::{Client, Log};
+use testkit::postgres::Server;
 
 #[test]
 fn a_json_log_is_an_object_a_line_with_flat_fields_up_to_the_reason_of_the_end() {

@@ -5,11 +5,11 @@ use std::fs;
 
 use kreplay::pglog::ERROR_CLASSES;
 
-use crate::support::fixture::{Fixture, csv_records};
-use crate::support::kafka;
-use crate::support::kreplay::Kreplay;
-use crate::support::log::{Client, Log};
-use crate::support::postgres::Server;
+use testkit::fixture::{Fixture, csv_records};
+use testkit::kafka;
+use testkit::kreplay::Kreplay;
+use testkit::log::{Client, Log};
+use testkit::postgres::Server;
 
 /// The series of a metric together, those whose labels hold this.
 fn sum(metrics: &HashMap<String, f64>, name: &str, label: &str) -> f64 {

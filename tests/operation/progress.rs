@@ -2,10 +2,10 @@
 
 use std::num::NonZero;
 
-use crate::support::kafka;
-use crate::support::kreplay::Kreplay;
-use crate::support::log::{Client, Log};
-use crate::support::postgres::Server;
+use testkit::kafka;
+use testkit::kreplay::Kreplay;
+use testkit::log::{Client, Log};
+use testkit::postgres::Server;
 
 /// A statement that takes long enough for a bar to be drawn, and one that fails on the target alone
 /// and is told of in the log.

@@ -3,9 +3,9 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use crate::support::kafka;
-use crate::support::kreplay::Kreplay;
-use crate::support::postgres::Server;
+use testkit::kafka;
+use testkit::kreplay::Kreplay;
+use testkit::postgres::Server;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 const DEFAULT_PORT: &str = "127.0.0.1:11432";
 

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::postgres::Server;
-use crate::support::source::{pgbench, record};
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::postgres::Server;
+use testkit::source::{pgbench, record};
 
 /// How often each log is replayed in each order: what goes wrong seldom does not go wrong always.
 const TIMES: usize = 10;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::log::{Client, Log};
-use crate::support::postgres::Server;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::log::{Client, Log};
+use testkit::postgres::Server;
 
 const APP: Client = Client { user: "app", database: "app", application: "shop" };
 

@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::support::fixture::DATABASE;
-use crate::support::kafka;
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::fixture::DATABASE;
+use testkit::kafka;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 const PASSWORD: &str = "correct-horse";
 

@@ -7,10 +7,10 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::support::fixture::{DATABASE, Fixture, csv_records};
-use crate::support::kafka;
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::postgres::Server;
+use testkit::fixture::{DATABASE, Fixture, csv_records};
+use testkit::kafka;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::postgres::Server;
 
 /// The fixtures whose logs don't hold all that the source's state came from.
 const INCOMPLETE: [&str; 2] = ["15-B-copy", "15-B-midcapture"];

@@ -5,10 +5,10 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::fixture::{DATABASE, Fixture, csv_records};
-use crate::support::kafka;
-use crate::support::kreplay::Kreplay;
-use crate::support::postgres::Server;
+use testkit::fixture::{DATABASE, Fixture, csv_records};
+use testkit::kafka;
+use testkit::kreplay::Kreplay;
+use testkit::postgres::Server;
 
 /// PostgreSQL's own names of csvlog's columns (the table in its documentation, "Using CSV-Format
 /// Log Output").

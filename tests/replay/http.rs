@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::fs;
 
-use crate::support::fixture::{DATABASE, Fixture, csv_records};
-use crate::support::kafka;
-use crate::support::kreplay::Kreplay;
-use crate::support::postgres::Server;
+use testkit::fixture::{DATABASE, Fixture, csv_records};
+use testkit::kafka;
+use testkit::kreplay::Kreplay;
+use testkit::postgres::Server;
 
 const REPETITIONS: usize = 12;
 

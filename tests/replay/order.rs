@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::support::fixture::DATABASE;
-use crate::support::kreplay::Kreplay;
-use crate::support::log::Log;
-use crate::support::postgres::Server;
-use crate::support::recorder::{Event, Recorder};
+use testkit::fixture::DATABASE;
+use testkit::kreplay::Kreplay;
+use testkit::log::Log;
+use testkit::postgres::Server;
+use testkit::recorder::{Event, Recorder};
 
 const SESSIONS: u64 = 8;
 const STATEMENTS: u64 = 300;

@@ -4,11 +4,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::fixture::DATABASE;
-use crate::support::kreplay::Kreplay;
-use crate::support::log::Log;
-use crate::support::postgres::Server;
-use crate::support::recorder::{Event, Recorder};
+use testkit::fixture::DATABASE;
+use testkit::kreplay::Kreplay;
+use testkit::log::Log;
+use testkit::postgres::Server;
+use testkit::recorder::{Event, Recorder};
 
 fn server() -> Server {
     let server = Server::start(15);

@@ -1,9 +1,9 @@
 //! The page, in a real browser.
 
 use super::regression::{self, SLOWER};
-use crate::support::browser::Browser;
-use crate::support::kafka;
-use crate::support::kreplay::Kreplay;
+use testkit::browser::Browser;
+use testkit::kafka;
+use testkit::kreplay::Kreplay;
 
 /// WebDriver's name of the key.
 const ENTER: &str = "\u{E007}";

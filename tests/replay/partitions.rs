@@ -1,11 +1,11 @@
 //! A log that is spread over several partitions of a topic.
 
-use crate::support::fixture::DATABASE;
-use crate::support::kafka::{self, Record};
-use crate::support::kreplay::{Finished, Kreplay, Running};
-use crate::support::log::Log;
-use crate::support::postgres::Server;
-use crate::support::spread::{self, PARTITIONS, with_position};
+use testkit::fixture::DATABASE;
+use testkit::kafka::{self, Record};
+use testkit::kreplay::{Finished, Kreplay, Running};
+use testkit::log::Log;
+use testkit::postgres::Server;
+use testkit::spread::{self, PARTITIONS, with_position};
 
 const STATEMENTS: usize = 300;
 

@@ -1,8 +1,8 @@
 //! A regression to be found: an index that the target lacks, and a table. Everything else is the same
 //! on both sides.
 
-use crate::support::postgres::Server;
-use crate::support::source::{pgbench, record};
+use testkit::postgres::Server;
+use testkit::source::{pgbench, record};
 
 const SET_UP: &str = r#"
     create table t (k int primary key, w int not null, v int not null);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::regression::{SLOWER, TIMES, recorded, target};
-use crate::support::kreplay::Kreplay;
+use testkit::kreplay::Kreplay;
 
 /// The shape whose text begins like this.
 fn shape<'a>(report: &'a Value, query: &str) -> &'a Value {

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::support::kreplay::Kreplay;
-use crate::support::postgres::Server;
-use crate::support::source::{pgbench, record};
+use testkit::kreplay::Kreplay;
+use testkit::postgres::Server;
+use testkit::source::{pgbench, record};
 
 const TABLES: &str = "
     create table account (id int primary key, v bigint not null, changes int not null default 0);

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::support::fixture::DATABASE;
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::log::{Client, Log};
-use crate::support::postgres::Server;
+use testkit::fixture::DATABASE;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::log::{Client, Log};
+use testkit::postgres::Server;
 
 const APP: Client = Client { user: "app", database: "app", application: "shop" };
 

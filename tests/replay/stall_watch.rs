@@ -5,10 +5,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::fixture::DATABASE;
-use crate::support::kreplay::{Kreplay, Running};
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::fixture::DATABASE;
+use testkit::kreplay::{Kreplay, Running};
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 const STALLED: &str = "kreplay_stalled";
 const GIVEN_UP: &str = r#"kreplay_stalls_broken_total{reason="given_up"}"#;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::fixture::DATABASE;
-use crate::support::kreplay::{Finished, Kreplay};
-use crate::support::log::Log;
-use crate::support::postgres::Server;
+use testkit::fixture::DATABASE;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::log::Log;
+use testkit::postgres::Server;
 
 /// Rows 1, 2 and 3 of a table, each with a value of its own.
 const TABLE: &str = "create table t (id int primary key, v text not null);

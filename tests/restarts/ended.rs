@@ -1,7 +1,7 @@
 //! Sessions that have ended, and records of them that come again.
 
 use super::*;
-use crate::support::log::Log;
+use testkit::log::Log;
 
 const SESSIONS: u32 = 100;
 

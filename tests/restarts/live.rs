@@ -1,7 +1,7 @@
 //! From a working source to its copy, the whole way: csvlog, rsyslog, Kafka, kreplay.
 
 use super::*;
-use crate::support::rsyslog::Rsyslog;
+use testkit::rsyslog::Rsyslog;
 
 const TABLES: &str = "
     create table texts (id serial primary key, v text);

@@ -1,7 +1,7 @@
 //! Several kreplays share a topic; one comes and goes.
 
 use super::*;
-use crate::support::spread::{self, PARTITIONS, with_position};
+use testkit::spread::{self, PARTITIONS, with_position};
 
 /// Places in the order of the log; the topic's partitions hold them so.
 fn topic(workload: &Workload, broker: &Broker) -> String {

@@ -16,10 +16,10 @@ use std::fs;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::support::kafka::{self, Broker};
-use crate::support::kreplay::{Kreplay, Running};
-use crate::support::postgres::Server;
-use crate::support::source::{CLIENT, pgbench, record, records, source};
+use testkit::kafka::{self, Broker};
+use testkit::kreplay::{Kreplay, Running};
+use testkit::postgres::Server;
+use testkit::source::{CLIENT, pgbench, record, records, source};
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);

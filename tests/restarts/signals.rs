@@ -1,7 +1,7 @@
 //! kreplay is asked to stop.
 
 use super::*;
-use crate::support::log::Log;
+use testkit::log::Log;
 
 fn stops_and_goes_on(order: &str) {
     let workload = Workload::shared();

@@ -1,7 +1,7 @@
 //! A target that stands still while the topic holds more than there is memory for.
 
 use super::*;
-use crate::support::log::Log;
+use testkit::log::Log;
 
 /// How long the target stands still; `benches/stopped-target` asks for more.
 fn standstill() -> Duration {

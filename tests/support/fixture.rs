@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use super::ROOT;
 use super::postgres::Server;
 
 /// The database that all of them were written for.
@@ -139,7 +140,7 @@ pub fn csv_records(log: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    Path::new(ROOT).join("tests/data").join(name)
 }
 
 fn file(path: &Path) -> &str {

@@ -16,7 +16,7 @@ use rdkafka::message::{Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/kafka.sh");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka.sh");
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A broker with one node, which ends with the process that started it.
@@ -368,10 +368,8 @@ fn distribution() -> PathBuf {
              (17 or newer) and Maven, in Debian `apt-get install default-jre-headless maven`."
         );
     }
-    let directory = std::env::var_os("KREPLAY_KAFKA_DIST").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kafka-dist"),
-        PathBuf::from,
-    );
+    let directory = std::env::var_os("KREPLAY_KAFKA_DIST")
+        .map_or_else(|| Path::new(super::ROOT).join("target/kafka-dist"), PathBuf::from);
     run(Command::new(SCRIPT).arg("get").arg(&directory));
     directory
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -109,7 +109,7 @@ impl Kreplay {
 
     fn start(self, listen: &str) -> Running {
         let directory = tempfile::tempdir().expect("a directory for the report");
-        let mut line: Vec<OsString> = vec![env!("CARGO_BIN_EXE_kreplay").into()];
+        let mut line: Vec<OsString> = vec![program().into()];
         line.extend(self.subcommand.map(OsString::from));
         match &self.listen {
             Listen::AsNeeded => line.extend(["--listen", listen].map(OsString::from)),
@@ -415,4 +415,12 @@ impl Stream {
         }
         self.text()
     }
+}
+
+/// The program that cargo has built beside the test or the bench that runs.
+fn program() -> PathBuf {
+    let running = std::env::current_exe().expect("a running program");
+    // In `deps` below it.
+    let folder = running.parent().and_then(Path::parent).expect("a target folder");
+    folder.join("kreplay")
 }

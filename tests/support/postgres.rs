@@ -236,7 +236,7 @@ impl Binaries {
             18 => match std::env::var_os("KREPLAY_PG18") {
                 Some(directory) => PathBuf::from(directory).join("bin"),
                 None => {
-                    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres-18");
+                    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/postgres-18");
                     // A link where the checkout is out of reach for the user postgres.
                     let unpacked = fs::canonicalize(unpacked);
                     unpacked.expect("tests/run installs PostgreSQL 18").join("bin")
