@@ -22,7 +22,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use self::hot::{Records, Statements};
-pub use self::labels::{Eviction, SessionEnd, SessionState, Side, StallBreak};
+pub use self::labels::{Eviction, SessionEnd, SessionState, Side};
 pub use self::publishing::{publish_process, publish_tally};
 pub use self::recording::*;
 use crate::cli::REVISION;
@@ -31,6 +31,7 @@ use crate::pglog::SqlState;
 use crate::replay::account::bottleneck;
 use crate::replay::account::policy::Tally;
 use crate::replay::order::footprint::Widening;
+use crate::replay::order::stalls::StallBreak;
 use crate::replay::session::waits::Wait;
 
 /// How a metric behaves.

@@ -29,6 +29,7 @@ use crate::postgres::{Login, Target};
 use crate::probe::{self, Probe, ProbeError};
 use crate::replay::account::policy::Tally;
 use crate::replay::order::backends::Backends;
+use crate::replay::order::dispatch::DispatchSettings;
 use crate::replay::report::Shapes;
 use crate::replay::session::SessionSettings;
 use crate::replay::settings::Order;
@@ -238,10 +239,12 @@ impl Starting<'_> {
         );
         let sequencer = Sequencer::new(
             SequencerSettings {
-                order: settings.order,
-                is_paced: settings.pace().is_some(),
-                stall_check: settings.stall_check,
-                patience: settings.patience_with_silence(),
+                dispatch: DispatchSettings {
+                    order: settings.order,
+                    is_paced: settings.pace().is_some(),
+                    stall_check: settings.stall_check,
+                    patience: settings.patience_with_silence(),
+                },
                 target: target.clone(),
                 observer: probe.login,
                 pressure: pressure.clone(),

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::http::Sessions;
 use crate::label::Label as _;
-use crate::metrics::{self, SessionState, StallBreak};
+use crate::metrics::{self, SessionState};
 use crate::replay::account::bottleneck::{Bound, Shares};
 use crate::replay::account::policy::{Outcome, Tally};
 use crate::replay::account::progress::{Extent, PartitionProgress, Sample};
 use crate::replay::order::footprint::TopFallback;
+use crate::replay::order::stalls::StallBreak;
 use crate::replay::report::{CostlyShape, Lag, StallReport};
 use crate::replay::session::waits::Waits;
 

@@ -1,27 +1,27 @@
-//! The sequencer actor: the order across sessions, and what to do when it stands still.
+//! The sequencer actor: tells [`Dispatcher`] what happens across sessions, and does what it decides.
+//!
+//! - `actions`: does what the dispatcher asks for;
+//! - `catalogs`: reads catalogs;
+//! - `observer`: looks at the target from outside the sessions;
+//! - `stall_probe`: finds who holds up whom when nothing ends any more.
 
+mod actions;
 mod catalogs;
 mod observer;
 mod stall_probe;
-mod stalls;
-mod turns;
-mod withdrawing;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use catalogs::Catalogs;
 use foldhash::HashMap;
-use stalls::Stalls;
-use tracing::debug;
-use turns::SilentHolders;
-use withdrawing::Withdrawing;
 
+use self::catalogs::Catalogs;
+use self::observer::ObserverState;
 use super::admission::Pressure;
 use super::messages::{
-    Arrived, Ask, BreakStall, Connected, Disconnected, Finished, InputEnded, Left, ReadOn, Turn,
-    VacateDatabase,
+    Arrived, Ask, AskEarlyEnd, BreakStall, Connected, Disconnected, Finished, InputEnded, Left,
+    ReadOn, Turn, VacateDatabase, Withdrawn,
 };
 use super::overview::Overview;
 use super::panic_guard::PanicGuard;
@@ -29,40 +29,37 @@ use super::target_reachability::TargetReachability;
 use crate::health::{Health, MonitoredActor};
 use crate::pglog::SessionId;
 use crate::postgres::{Login, Target};
+use crate::replay::order::Start;
 use crate::replay::order::backends::Backends;
-use crate::replay::order::{Order, Start};
-use crate::replay::session::{self, SessionCell};
-use crate::replay::settings;
+use crate::replay::order::dispatch::{
+    ConnectedSessions, DispatchAction, DispatchSettings, Dispatcher, SessionWork, Step,
+};
+use crate::replay::order::stalls::OnTarget;
+use crate::replay::session::SessionCell;
 
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
 pub struct Sequencer {
-    order: Order,
-    /// Whether more records were asked for since the last came.
-    asked_for_more: bool,
-    silent: SilentHolders,
-    sessions: HashMap<SessionId, Connection>,
+    dispatcher: Dispatcher,
+    /// What a step of the dispatcher asks for; empty between steps.
+    actions: Vec<DispatchAction>,
+    connections: Connections,
     backends: Arc<Backends>,
-    stalls: Stalls,
-    withdrawing: Withdrawing,
+    observer: ObserverState,
     catalogs: Catalogs,
+    /// When the next check for stalls is, and the timer for it.
+    timer: Option<(Duration, SpawnHandle)>,
+    began: Instant,
     settings: SequencerSettings,
-    input_ended: bool,
     health: Health,
     overview: Arc<Overview>,
     _vital: PanicGuard,
 }
 
-/// What the sequencer is told.
+/// What the sequencer is given.
 #[derive(Clone)]
 pub struct SequencerSettings {
-    /// What statements wait for.
-    pub order: settings::Order,
-    /// Whether statements are due at some time.
-    pub is_paced: bool,
-    /// How long a statement may run before the target is asked what it waits for.
-    pub stall_check: Duration,
-    /// How long a blocker whose next record has not been read is waited for.
-    pub patience: Duration,
+    /// How turns are given.
+    pub dispatch: DispatchSettings,
     /// The server that is replayed on.
     pub target: Target,
     /// Who looks at it from outside the sessions; `None`: as the first session logs in.
@@ -75,6 +72,10 @@ pub struct SequencerSettings {
     pub read_on: Recipient<ReadOn>,
 }
 
+/// The sessions with a connection.
+#[derive(Default)]
+struct Connections(HashMap<SessionId, Connection>);
+
 struct Connection {
     backend: i32,
     cell: SessionCell,
@@ -82,9 +83,36 @@ struct Connection {
     login: Arc<Login>,
 }
 
+impl ConnectedSessions for Connections {
+    fn on_target(&self, prepared: &[String]) -> Vec<OnTarget> {
+        let on_target = |(session, it): (&SessionId, &Connection)| {
+            it.cell.view().on_target(*session, it.backend, prepared)
+        };
+        self.0.iter().map(on_target).collect()
+    }
+
+    fn works(&self) -> Vec<SessionWork> {
+        self.0.iter().map(|(session, connection)| connection.work(*session)).collect()
+    }
+
+    fn work_of(&self, session: SessionId) -> Option<SessionWork> {
+        self.0.get(&session).map(|connection| connection.work(session))
+    }
+}
+
 impl Connection {
-    fn view(&self) -> session::View<'_> {
-        self.cell.view()
+    fn work(&self, session: SessionId) -> SessionWork {
+        let view = self.cell.view();
+        SessionWork {
+            session,
+            backend: self.backend,
+            running: view.running().cloned(),
+            head: view.head().cloned(),
+            used: view.used(),
+            is_ready: !view.is_running() && view.not_before().is_none(),
+            in_transaction: view.in_transaction(),
+            doubtful: view.doubtful().cloned(),
+        }
     }
 }
 
@@ -98,37 +126,54 @@ impl Sequencer {
         vital: PanicGuard,
     ) -> Self {
         Self {
-            order: Order::new(settings.order, settings.is_paced),
-            asked_for_more: false,
-            silent: SilentHolders::default(),
-            sessions: HashMap::default(),
+            dispatcher: Dispatcher::new(settings.dispatch),
+            actions: Vec::new(),
+            connections: Connections::default(),
             backends,
-            stalls: Stalls::new(settings.stall_check, settings.patience),
-            withdrawing: Withdrawing::default(),
+            observer: ObserverState::default(),
             catalogs: Catalogs::default(),
+            timer: None,
+            began: Instant::now(),
             settings,
-            input_ended: false,
             health,
             overview,
             _vital: vital,
         }
     }
 
-    fn let_start(&self, Start { session, seq }: Start) {
-        match self.sessions.get(&session) {
-            Some(connection) => connection.turns.do_send(Turn::Start(seq)),
-            // It lost its connection meanwhile, and will ask again when it has one.
-            None => debug!(%session, "is not connected at its turn"),
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Has the dispatcher decide something, and does what it asks for.
+    fn step(
+        &mut self,
+        ctx: &mut Context<Self>,
+        decide: impl FnOnce(&mut Dispatcher, &mut Step<'_>),
+    ) {
+        let mut actions = std::mem::take(&mut self.actions);
+        let (now, sessions) = (self.now(), &self.connections);
+        decide(&mut self.dispatcher, &mut Step { now, sessions, out: &mut actions });
+        actions.drain(..).for_each(|action| self.act(action, ctx));
+        self.actions = actions;
+        self.set_timer(ctx);
+    }
+
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        let Some(check) = self.dispatcher.next_check() else { return };
+        if let Some((at, timer)) = self.timer {
+            if at <= check {
+                return;
+            }
+            ctx.cancel_future(timer);
         }
-    }
-
-    fn tell(&self, session: SessionId, turn: Turn) -> bool {
-        let connection = self.sessions.get(&session);
-        connection.inspect(|connection| connection.turns.do_send(turn)).is_some()
-    }
-
-    fn ask_for_more(&self) {
-        self.settings.read_on.do_send(ReadOn);
+        let after = check.saturating_sub(self.now());
+        let timer = ctx.run_later(after, |actor, ctx| {
+            actor.timer = None;
+            let round_trip = actor.settings.outage.round_trip();
+            actor.step(ctx, |dispatcher, step| dispatcher.check_stall(round_trip, step));
+        });
+        self.timer = Some((check, timer));
     }
 }
 
@@ -137,9 +182,9 @@ impl Actor for Sequencer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.health.beat(MonitoredActor::Sequencer);
-        ctx.run_interval(Duration::from_secs(1), |actor, _| {
+        ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
             actor.health.beat(MonitoredActor::Sequencer);
-            actor.look_after_order();
+            actor.step(ctx, Dispatcher::look_after);
         });
     }
 }
@@ -147,9 +192,8 @@ impl Actor for Sequencer {
 impl Handler<Ask> for Sequencer {
     type Result = ();
 
-    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
-        self.order.ask(ask.seq, ask.session);
-        self.go_on(ctx);
+    fn handle(&mut self, Ask { seq, session }: Ask, ctx: &mut Self::Context) {
+        self.step(ctx, |dispatcher, step| dispatcher.ask(Start { session, seq }, step));
     }
 }
 
@@ -157,10 +201,7 @@ impl Handler<Finished> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Finished(seq): Finished, ctx: &mut Self::Context) {
-        self.stalls.note_finished();
-        self.order.finish(seq);
-        self.finished_withdrawing(seq);
-        self.go_on(ctx);
+        self.step(ctx, |dispatcher, step| dispatcher.finish(seq, step));
     }
 }
 
@@ -168,9 +209,7 @@ impl Handler<Arrived> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Arrived(statements): Arrived, ctx: &mut Self::Context) {
-        self.asked_for_more = false;
-        self.order.arrive(statements);
-        self.go_on(ctx);
+        self.step(ctx, |dispatcher, step| dispatcher.arrive(statements, step));
     }
 }
 
@@ -178,9 +217,7 @@ impl Handler<Left> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Left { session, ended }: Left, ctx: &mut Self::Context) {
-        self.silent.forget(session);
-        self.order.close(session, ended);
-        self.go_on(ctx);
+        self.step(ctx, |dispatcher, step| dispatcher.close(session, ended, step));
     }
 }
 
@@ -193,16 +230,16 @@ impl Handler<Connected> for Sequencer {
             application_name: "kreplay".to_owned(),
             ..(*login).clone()
         });
-        self.sessions.insert(session, Connection { backend, cell, turns, login });
+        self.connections.0.insert(session, Connection { backend, cell, turns, login });
     }
 }
 
 impl Handler<Disconnected> for Sequencer {
     type Result = ();
 
-    fn handle(&mut self, Disconnected(session): Disconnected, _: &mut Self::Context) {
-        self.sessions.remove(&session);
-        self.disconnected_withdrawing(session);
+    fn handle(&mut self, Disconnected(session): Disconnected, ctx: &mut Self::Context) {
+        self.connections.0.remove(&session);
+        self.step(ctx, |dispatcher, step| dispatcher.disconnected(session, step));
     }
 }
 
@@ -213,7 +250,8 @@ impl Handler<VacateDatabase> for Sequencer {
         self.catalogs.vacate(&vacate.database);
         let observer = self.settings.observer.as_ref();
         if observer.is_some_and(|login| login.database == vacate.database) {
-            self.stalls.vacate(vacate.session);
+            self.dispatcher.vacate(vacate.session, self.began.elapsed());
+            self.observer.leave();
         }
     }
 }
@@ -221,9 +259,8 @@ impl Handler<VacateDatabase> for Sequencer {
 impl Handler<InputEnded> for Sequencer {
     type Result = ();
 
-    fn handle(&mut self, _: InputEnded, _: &mut Self::Context) {
-        self.input_ended = true;
-        self.look_after_order();
+    fn handle(&mut self, _: InputEnded, ctx: &mut Self::Context) {
+        self.step(ctx, Dispatcher::input_ended);
     }
 }
 
@@ -231,6 +268,22 @@ impl Handler<BreakStall> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, _: BreakStall, ctx: &mut Self::Context) {
-        self.break_standstill(ctx);
+        self.step(ctx, Dispatcher::break_stall);
+    }
+}
+
+impl Handler<Withdrawn> for Sequencer {
+    type Result = ();
+
+    fn handle(&mut self, Withdrawn { start, is_held }: Withdrawn, ctx: &mut Self::Context) {
+        self.step(ctx, |dispatcher, step| dispatcher.withdrawn(start, is_held, step));
+    }
+}
+
+impl Handler<AskEarlyEnd> for Sequencer {
+    type Result = ();
+
+    fn handle(&mut self, AskEarlyEnd(failed): AskEarlyEnd, ctx: &mut Self::Context) {
+        self.step(ctx, |dispatcher, step| dispatcher.ask_early_end(failed, step));
     }
 }

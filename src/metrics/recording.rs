@@ -12,8 +12,7 @@ use super::{
     MERGED_LATE, OFFSET_GAP_RECORDS, RECONNECTS, REPLAY_LAG_SECONDS, RESTARTS, SEQUENCE_GAPS,
     SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, SOURCE_SESSIONS, STALLED,
     STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, Side,
-    StallBreak, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS,
-    WAITED_SECONDS,
+    TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
 };
 use crate::label::Label as _;
 use crate::pglog::SqlState;
@@ -21,6 +20,7 @@ use crate::replay::account::bottleneck::{Bound, Shares};
 use crate::replay::account::progress::PartitionProgress;
 use crate::replay::feed::FeedCounts;
 use crate::replay::order::footprint::Widening;
+use crate::replay::order::stalls::StallBreak;
 use crate::replay::session::waits::Waits;
 
 /// Shows where a partition stands.

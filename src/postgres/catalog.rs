@@ -26,6 +26,15 @@ pub struct CatalogReader {
     known: Option<(Marks, Rows)>,
 }
 
+/// What a reading has found.
+#[derive(Debug)]
+pub struct CatalogRows<'a> {
+    /// What the catalog says by now.
+    pub rows: &'a Rows,
+    /// Whether that may be other than at the reading before; so it is at the first.
+    pub has_changed: bool,
+}
+
 /// The relations that rows are read of.
 #[derive(Clone, Copy)]
 enum Of<'a> {
@@ -55,20 +64,21 @@ impl CatalogReader {
     /// # Errors
     ///
     /// The connection has ended, or its user may not read the catalog.
-    pub async fn read(&mut self) -> Result<&Rows, ObserveError> {
+    pub async fn read(&mut self) -> Result<CatalogRows<'_>, ObserveError> {
         // What changes behind this shows at the next reading.
         let marks = self.marks().await?;
-        let rows = match self.known.take() {
-            None => self.whole().await?,
+        let (rows, has_changed) = match self.known.take() {
+            None => (self.whole().await?, true),
             Some((before, mut rows)) => match marks.changed_since(&before) {
-                Changed::All => self.whole().await?,
+                Changed::All => (self.whole().await?, true),
                 Changed::Some { relations, gone, functions } => {
-                    rows.update(self.update(relations, gone, functions).await?);
-                    rows
+                    let update = self.update(relations, gone, functions).await?;
+                    let has_changed = rows.update(update);
+                    (rows, has_changed)
                 }
             },
         };
-        Ok(&self.known.insert((marks, rows)).1)
+        Ok(CatalogRows { rows: &self.known.insert((marks, rows)).1, has_changed })
     }
 
     async fn marks(&self) -> Result<Marks, ObserveError> {

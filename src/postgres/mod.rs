@@ -37,7 +37,7 @@ mod tls;
 mod transport;
 mod wire;
 
-pub use catalog::CatalogReader;
+pub use catalog::{CatalogReader, CatalogRows};
 pub use connection::{Connection, Target};
 pub use error::{CancelError, ConnectError, ObserveError, TargetError};
 pub use observer::Observer;

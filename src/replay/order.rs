@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod conflict;
+pub mod dispatch;
 pub mod draws;
 pub mod footprint;
 pub mod holders;
@@ -102,6 +103,12 @@ impl Order {
     pub fn know(&mut self, database: &str, catalog: Option<Catalog>) {
         let Some(turns) = self.turns_mut() else { return };
         turns.arrivals.know(database, catalog, &mut turns.starts);
+    }
+
+    /// The catalog of a database was read, and is what is known of it.
+    pub fn confirm(&mut self, database: &str) {
+        let Some(turns) = self.turns_mut() else { return };
+        turns.arrivals.confirm(database, &mut turns.starts);
     }
 
     /// The catalog of a database can't be read now: nothing waits for it.

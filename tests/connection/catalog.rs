@@ -116,7 +116,7 @@ impl World {
         let target = Target::new(settings(server)).expect("usable settings");
         let observer = target.observe(&login("postgres", "postgres")).await.expect("an observer");
         let mut reader = CatalogReader::new(observer).await.expect("a reader");
-        let rows = reader.read().await.expect("a catalog");
+        let rows = reader.read().await.expect("a catalog").rows;
         let mut footprints = Footprints::default();
         footprints.catalog("postgres", Some(Catalog::new(rows)));
         let mut world = Self { footprints, tables: Vec::new() };
@@ -392,9 +392,11 @@ async fn assert_brought_up_to_date(version: u32) {
     for change in CHANGES {
         // Each statement on its own: VACUUM wants that.
         change.split("; ").for_each(|statement| drop(server.query(statement)));
-        let read = again.read().await.expect("a catalog").clone();
+        let read = again.read().await.expect("a catalog").rows.clone();
         let mut anew = reader().await;
-        assert_eq!(read, *anew.read().await.expect("a catalog"), "{version}: {change}");
+        assert_eq!(read, *anew.read().await.expect("a catalog").rows, "{version}: {change}");
+        let once_more = again.read().await.expect("a catalog");
+        assert!(!once_more.has_changed, "{version}: {change} is found once");
     }
 }
 

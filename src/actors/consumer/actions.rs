@@ -8,10 +8,10 @@ use crate::actors::messages::{
     Arrived, BreakStall, CloseAll, Deliver, Fatal, GiveUpHeads, InputEnded, ProbeStall,
 };
 use crate::actors::supervisor::Supervisor;
-use crate::metrics::StallBreak;
 use crate::replay::feed::{FeedAction, InputFault};
 use crate::replay::intake::{Delivery, SessionEvent};
 use crate::replay::order::stall_watch::ToldStall;
+use crate::replay::order::stalls::StallBreak;
 use crate::replay::report::StallReport;
 use crate::replay::settings::Order;
 use crate::source::SourceError;

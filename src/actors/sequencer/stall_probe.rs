@@ -13,8 +13,7 @@ impl Handler<WaitStates> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, WaitStates { look, mut sessions }: WaitStates, ctx: &mut Self::Context) {
-        let (stalls_of_locks, view) = self.stalls();
-        if stalls_of_locks.stay_away(&view) {
+        if self.dispatcher.stays_away(self.began.elapsed(), &self.connections) {
             return;
         }
         let in_request = sessions.iter().filter_map(|it| match it.wait_state {
@@ -31,7 +30,7 @@ impl Handler<WaitStates> for Sequencer {
         ctx.spawn(asking.into_actor(self).map(move |locks, actor, _| match locks {
             Ok(locks) => {
                 let served_by = |backend| actor.backends.session(backend);
-                note_holders(&mut sessions, &actor.order, &locks, served_by);
+                note_holders(&mut sessions, actor.dispatcher.order(), &locks, served_by);
                 let stalls = stalls(&sessions, look.no_more);
                 look.answer.do_send(StallProbed { look: look.look, stalls });
             }
@@ -46,11 +45,10 @@ impl Handler<GiveUpHeads> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, GiveUpHeads(remedies): GiveUpHeads, ctx: &mut Self::Context) {
-        for remedy in remedies {
-            if let Remedy::GoWithoutCatalog(database) = remedy {
-                self.order.go_without(&database);
-            }
-        }
-        self.go_on(ctx);
+        let databases = remedies.iter().filter_map(|remedy| match remedy {
+            Remedy::GoWithoutCatalog(database) => Some(database.as_str()),
+            _ => None,
+        });
+        self.step(ctx, |dispatcher, step| dispatcher.go_without_catalogs(databases, step));
     }
 }

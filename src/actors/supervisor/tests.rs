@@ -12,6 +12,7 @@ use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::postgres::{Host, SslMode, Target, TargetSettings};
 use crate::replay::account::settlement::SessionProgress;
 use crate::replay::order::backends::Backends;
+use crate::replay::order::dispatch::DispatchSettings;
 use crate::replay::settings;
 use crate::replay::work::{End, Position, Seq, Work};
 use crate::sql::Outline;
@@ -196,10 +197,12 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let pressure = Pressure::default();
     let sequencer = Sequencer::new(
         SequencerSettings {
-            order: settings::Order::Session,
-            is_paced: false,
-            stall_check: hour,
-            patience: hour,
+            dispatch: DispatchSettings {
+                order: settings::Order::Session,
+                is_paced: false,
+                stall_check: hour,
+                patience: hour,
+            },
             target: target.clone(),
             observer: None,
             pressure: pressure.clone(),

@@ -9,10 +9,12 @@
 //!
 //! - `locks`: what the target says;
 //! - `blocker`: what is done about one who holds locks;
+//! - `breaks`: how stalls are broken, for those who count them;
 //! - `found`: what is done about all that are found;
 //! - `out_of_turn`: which of the statements that could start ahead of their turn do.
 
 mod blocker;
+mod breaks;
 mod found;
 mod locks;
 mod out_of_turn;
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 use blocker::Waiting;
 pub use blocker::{NextOf, StallAction};
+pub use breaks::StallBreak;
 use found::{Connected, Found};
 pub use locks::{Activity, LockSnapshot, Locks, PREPARED};
 pub use out_of_turn::{Ahead, OutOfTurnStart, overtaking};

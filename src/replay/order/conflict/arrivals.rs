@@ -109,6 +109,11 @@ impl Arrivals {
     /// is a barrier.
     pub fn know(&mut self, database: &str, catalog: Option<Catalog>, starts: &mut Vec<Start>) {
         self.footprints.catalog(database, catalog);
+        self.confirm(database, starts);
+    }
+
+    /// The catalog of a database is what is known of it.
+    pub fn confirm(&mut self, database: &str, starts: &mut Vec<Start>) {
         if let Some(known) = self.databases.get_mut(database) {
             known.is_stale = known.read_at.take() != Some(known.changes);
             known.is_known = true;

@@ -66,8 +66,12 @@ pub struct Update {
 }
 
 impl Rows {
-    /// Brings the rows up to date. They stand in the order in which they are read as a whole.
-    pub fn update(&mut self, update: Update) {
+    /// Brings the rows up to date. They stand in the order in which they are read as a whole. Returns
+    /// whether any may be other than before.
+    pub fn update(&mut self, update: Update) -> bool {
+        let has_changed = update.relations.is_some()
+            || update.functions.is_some()
+            || update.settings != self.settings;
         self.settings = update.settings;
         if let Some((replaced, read)) = update.relations {
             let replaced: HashSet<Oid> = replaced.into_iter().collect();
@@ -113,6 +117,7 @@ impl Rows {
             self.operators = read.operators;
             self.types = read.types;
         }
+        has_changed
     }
 }
 

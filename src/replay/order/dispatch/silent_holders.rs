@@ -1,0 +1,60 @@
+//! Sessions that others wait for and that have nothing to do.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::pglog::SessionId;
+
+/// Sessions that others wait for and that have nothing to do, and since when.
+#[derive(Debug, Default)]
+pub(super) struct SilentHolders(HashMap<SessionId, Duration>);
+
+impl SilentHolders {
+    /// The session has come to an end.
+    pub(super) fn forget(&mut self, session: SessionId) {
+        self.0.remove(&session);
+    }
+
+    /// Those of these that have been silent for so long.
+    pub(super) fn silent_for(
+        &mut self,
+        holders: impl Iterator<Item = SessionId>,
+        patience: Duration,
+        now: Duration,
+    ) -> Vec<SessionId> {
+        let before = std::mem::take(&mut self.0);
+        let mut due = Vec::new();
+        for session in holders {
+            let since = before.get(&session).copied().unwrap_or(now);
+            if now.saturating_sub(since) >= patience {
+                due.push(session);
+            }
+            self.0.insert(session, since);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SessionId = SessionId { start: 1, pid: 1 };
+    const B: SessionId = SessionId { start: 1, pid: 2 };
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn who_has_held_others_up_for_long_without_a_pause_is_due() {
+        let mut silent = SilentHolders::default();
+        let mut at = |seconds: u32, holders: &[SessionId]| {
+            silent.silent_for(holders.iter().copied(), 10 * S, seconds * S)
+        };
+        assert_eq!(at(1, &[A, B]), []);
+        assert_eq!(at(5, &[B]), [], "the first has done something");
+        assert_eq!(at(11, &[A, B]), [B]);
+        assert_eq!(at(20, &[A]), []);
+        assert_eq!(at(21, &[A]), [A]);
+        silent.forget(A);
+        assert_eq!(silent.silent_for([A].into_iter(), 10 * S, 22 * S), []);
+    }
+}

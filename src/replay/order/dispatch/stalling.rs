@@ -1,0 +1,97 @@
+//! What is done about the locks that statements wait for.
+
+use std::time::Duration;
+
+use super::super::stalls::{LockSnapshot, Locks, OnTarget, StallAction, StallBreak, StallView};
+use super::super::view::OrderView;
+use super::super::{Order, Start};
+use super::{ConnectedSessions, DispatchAction, Dispatcher, Holding, Step};
+
+/// The order and the sessions as they stand.
+struct View<'a> {
+    order: &'a Order,
+    sessions: &'a dyn ConnectedSessions,
+    input_ended: bool,
+}
+
+impl StallView for View<'_> {
+    fn order(&self) -> &impl OrderView {
+        self.order
+    }
+
+    fn sessions(&self, prepared: &[String]) -> Vec<OnTarget> {
+        self.sessions.on_target(prepared)
+    }
+
+    fn no_more(&self) -> bool {
+        self.input_ended
+    }
+}
+
+impl Dispatcher {
+    /// When [`check_stall`](Self::check_stall) is to be called next; `None`: not before something happens.
+    pub fn next_check(&self) -> Option<Duration> {
+        self.stalls.next_check()
+    }
+
+    /// Asks the target what statements wait for, if it is time. It is so far away.
+    pub fn check_stall(&mut self, round_trip: Duration, step: &mut Step<'_>) {
+        self.stalls.measured(round_trip);
+        let Self { order, stalls, input_ended, .. } = self;
+        let view = View { order, sessions: step.sessions, input_ended: *input_ended };
+        step.out.extend(stalls.due(step.now, &view).map(DispatchAction::Probe));
+    }
+
+    /// Nothing has finished, and nothing more can be read.
+    pub fn break_stall(&mut self, step: &mut Step<'_>) {
+        let Self { order, stalls, input_ended, .. } = self;
+        let view = View { order, sessions: step.sessions, input_ended: *input_ended };
+        step.out.extend(stalls.standstill(step.now, &view).map(DispatchAction::Probe));
+    }
+
+    /// Whether a statement runs that wants nobody on the database from which the target is asked.
+    pub fn stays_away(&mut self, now: Duration, sessions: &dyn ConnectedSessions) -> bool {
+        let Self { order, stalls, input_ended, .. } = self;
+        stalls.stays_away(now, &View { order, sessions, input_ended: *input_ended })
+    }
+
+    /// The target could not be asked. Returns how often in a row, if that is worth a line in the log.
+    pub fn probe_failed(&mut self, now: Duration) -> Option<u64> {
+        self.stalls.probe_failed(now)
+    }
+
+    /// The target has answered.
+    pub fn probed(&mut self, answer: &LockSnapshot, step: &mut Step<'_>) {
+        let Self { order, stalls, input_ended, .. } = self;
+        let view = View { order, sessions: step.sessions, input_ended: *input_ended };
+        let actions = stalls.probed(answer, step.now, &view);
+        for action in actions {
+            self.break_by(action, answer.locks(), step);
+        }
+    }
+
+    fn break_by(&mut self, action: StallAction, locks: &Locks, step: &mut Step<'_>) {
+        match action {
+            StallAction::EndEarly(start) => {
+                self.run_ahead(start, StallBreak::EarlyEnd, locks, step);
+            }
+            StallAction::Advance(start) => {
+                self.run_ahead(start, StallBreak::EarlyAdvance, locks, step);
+            }
+            StallAction::ReadOn => step.out.push(DispatchAction::ReadOn),
+            StallAction::GiveUp(session) => {
+                step.out.push(DispatchAction::GiveUp { session, holding: Holding::Locks });
+            }
+            StallAction::ReportForeign(backend) => {
+                step.out.push(DispatchAction::ReportForeign(backend));
+            }
+        }
+    }
+
+    fn run_ahead(&mut self, start: Start, how: StallBreak, locks: &Locks, step: &mut Step<'_>) {
+        if !self.withdraw_before(start, locks, step) {
+            self.note_they_see_less(start, locks, step);
+            step.out.push(DispatchAction::RunAhead(start, how));
+        }
+    }
+}
