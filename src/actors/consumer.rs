@@ -34,7 +34,9 @@ use crate::health::{Condition, Health, MonitoredActor};
 use crate::metrics;
 use crate::replay::account::policy::Tally;
 use crate::replay::account::settlement::SessionProgress;
-use crate::replay::feed::{Demand, Feed, FeedAction, FeedSettings, InputKind, SourceRecord, Step};
+use crate::replay::feed::{
+    Demand, Feed, FeedAction, FeedContext, FeedSettings, InputKind, SourceRecord,
+};
 use crate::replay::report::Shapes;
 use crate::replay::settings::ReplaySettings;
 use crate::replay::work::Position;
@@ -44,7 +46,7 @@ use crate::source::{Chunk, Committer, Event, Resume, Source, SourceError, Source
 /// Reads the source.
 pub struct Consumer {
     feed: Feed,
-    /// What a step of the feed asks for; empty between steps.
+    /// What the feed asks for; empty while it is not asked anything.
     actions: Vec<FeedAction>,
     /// `None` while it is asked for something.
     source: Option<Source>,
@@ -125,11 +127,15 @@ impl Consumer {
     }
 
     /// Has the feed decide something, and does what it asks for.
-    fn step(&mut self, ctx: &mut Context<Self>, decide: impl FnOnce(&mut Feed, &mut Step<'_>)) {
+    fn decide(
+        &mut self,
+        ctx: &mut Context<Self>,
+        event: impl FnOnce(&mut Feed, &mut FeedContext<'_>),
+    ) {
         let mut actions = std::mem::take(&mut self.actions);
         let mut tally = self.tally.lock();
         let (now, out) = (self.began.elapsed(), &mut actions);
-        decide(&mut self.feed, &mut Step { now, tally: &mut tally, out });
+        event(&mut self.feed, &mut FeedContext { now, tally: &mut tally, out });
         drop(tally);
         let counts = self.feed.take_counts();
         self.records.read(&counts.records);
@@ -175,7 +181,7 @@ impl Consumer {
                 Some(Err(error)) => actor.failed(error),
                 None => {}
             }
-            actor.step(ctx, Feed::release);
+            actor.decide(ctx, Feed::release);
             actor.read(ctx);
         }));
     }
@@ -194,7 +200,7 @@ impl Consumer {
             }
             Event::Revoked(partitions) => self.revoke(partitions, ctx),
             Event::Lost(gap) => notices::log_lost(&gap),
-            Event::Through(partition) => self.feed.partition_ended(partition),
+            Event::PartitionEof(partition) => self.feed.partition_ended(partition),
             Event::End => self.feed.input_ended(self.began.elapsed()),
         }
     }
@@ -211,7 +217,7 @@ impl Consumer {
             payload,
             place: chunk.place(arrival),
         });
-        self.step(ctx, |feed, step| feed.read(records, chunk.caught_up, step));
+        self.decide(ctx, |feed, cx| feed.read(records, chunk.caught_up, cx));
     }
 
     fn failed(&mut self, failure: SourceError) {
@@ -230,8 +236,8 @@ impl Consumer {
         }
         let mut reports = std::mem::take(&mut self.unaccounted);
         let (shapes, names) = (self.shapes.clone(), self.names.clone());
-        self.step(ctx, |feed, step| {
-            feed.account(reports.drain(..), &mut shapes.lock(), |at| names.place(at), step)
+        self.decide(ctx, |feed, cx| {
+            feed.account(reports.drain(..), &mut shapes.lock(), |at| names.place(at), cx)
         });
         self.unaccounted = reports;
     }
@@ -250,7 +256,7 @@ impl Actor for Consumer {
         ctx.run_interval(SHOW_INTERVAL, |actor, _| actor.show_extent());
         let wait = self.settings.lookahead / 4;
         let tick = wait.clamp(Duration::from_millis(2), Duration::from_millis(50));
-        ctx.run_interval(tick, |actor, ctx| actor.step(ctx, Feed::tick));
+        ctx.run_interval(tick, |actor, ctx| actor.decide(ctx, Feed::tick));
         self.read(ctx);
     }
 }
@@ -278,7 +284,7 @@ impl Handler<StallProbed> for Consumer {
     type Result = ();
 
     fn handle(&mut self, StallProbed { look, stalls }: StallProbed, ctx: &mut Self::Context) {
-        self.step(ctx, |feed, step| feed.stall_probed(look, stalls, step));
+        self.decide(ctx, |feed, cx| feed.stall_probed(look, stalls, cx));
     }
 }
 
@@ -286,7 +292,7 @@ impl Handler<ReadOn> for Consumer {
     type Result = ();
 
     fn handle(&mut self, _: ReadOn, ctx: &mut Self::Context) {
-        self.step(ctx, Feed::read_on);
+        self.decide(ctx, Feed::read_on);
     }
 }
 

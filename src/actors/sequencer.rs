@@ -32,7 +32,7 @@ use crate::postgres::{Login, Target};
 use crate::replay::order::Start;
 use crate::replay::order::backends::Backends;
 use crate::replay::order::dispatch::{
-    ConnectedSessions, DispatchAction, DispatchSettings, Dispatcher, SessionWork, Step,
+    ConnectedSessions, DispatchAction, DispatchContext, DispatchSettings, Dispatcher, SessionWork,
 };
 use crate::replay::order::stalls::OnTarget;
 use crate::replay::session::SessionCell;
@@ -40,7 +40,7 @@ use crate::replay::session::SessionCell;
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
 pub struct Sequencer {
     dispatcher: Dispatcher,
-    /// What a step of the dispatcher asks for; empty between steps.
+    /// What the dispatcher asks for; empty while it is not asked anything.
     actions: Vec<DispatchAction>,
     connections: Connections,
     backends: Arc<Backends>,
@@ -146,14 +146,14 @@ impl Sequencer {
     }
 
     /// Has the dispatcher decide something, and does what it asks for.
-    fn step(
+    fn decide(
         &mut self,
         ctx: &mut Context<Self>,
-        decide: impl FnOnce(&mut Dispatcher, &mut Step<'_>),
+        event: impl FnOnce(&mut Dispatcher, &mut DispatchContext<'_>),
     ) {
         let mut actions = std::mem::take(&mut self.actions);
         let (now, sessions) = (self.now(), &self.connections);
-        decide(&mut self.dispatcher, &mut Step { now, sessions, out: &mut actions });
+        event(&mut self.dispatcher, &mut DispatchContext { now, sessions, out: &mut actions });
         actions.drain(..).for_each(|action| self.act(action, ctx));
         self.actions = actions;
         self.set_timer(ctx);
@@ -171,7 +171,7 @@ impl Sequencer {
         let timer = ctx.run_later(after, |actor, ctx| {
             actor.timer = None;
             let round_trip = actor.settings.outage.round_trip();
-            actor.step(ctx, |dispatcher, step| dispatcher.check_stall(round_trip, step));
+            actor.decide(ctx, |dispatcher, cx| dispatcher.check_stall(round_trip, cx));
         });
         self.timer = Some((check, timer));
     }
@@ -184,7 +184,7 @@ impl Actor for Sequencer {
         self.health.beat(MonitoredActor::Sequencer);
         ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
             actor.health.beat(MonitoredActor::Sequencer);
-            actor.step(ctx, Dispatcher::look_after);
+            actor.decide(ctx, Dispatcher::look_after);
         });
     }
 }
@@ -193,7 +193,7 @@ impl Handler<Ask> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Ask { seq, session }: Ask, ctx: &mut Self::Context) {
-        self.step(ctx, |dispatcher, step| dispatcher.ask(Start { session, seq }, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.ask(Start { session, seq }, cx));
     }
 }
 
@@ -201,7 +201,7 @@ impl Handler<Finished> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Finished(seq): Finished, ctx: &mut Self::Context) {
-        self.step(ctx, |dispatcher, step| dispatcher.finish(seq, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.finish(seq, cx));
     }
 }
 
@@ -209,7 +209,7 @@ impl Handler<Arrived> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Arrived(statements): Arrived, ctx: &mut Self::Context) {
-        self.step(ctx, |dispatcher, step| dispatcher.arrive(statements, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.arrive(statements, cx));
     }
 }
 
@@ -217,7 +217,7 @@ impl Handler<Left> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Left { session, ended }: Left, ctx: &mut Self::Context) {
-        self.step(ctx, |dispatcher, step| dispatcher.close(session, ended, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.close(session, ended, cx));
     }
 }
 
@@ -239,7 +239,7 @@ impl Handler<Disconnected> for Sequencer {
 
     fn handle(&mut self, Disconnected(session): Disconnected, ctx: &mut Self::Context) {
         self.connections.0.remove(&session);
-        self.step(ctx, |dispatcher, step| dispatcher.disconnected(session, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.disconnected(session, cx));
     }
 }
 
@@ -260,7 +260,7 @@ impl Handler<InputEnded> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, _: InputEnded, ctx: &mut Self::Context) {
-        self.step(ctx, Dispatcher::input_ended);
+        self.decide(ctx, Dispatcher::input_ended);
     }
 }
 
@@ -268,7 +268,7 @@ impl Handler<BreakStall> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, _: BreakStall, ctx: &mut Self::Context) {
-        self.step(ctx, Dispatcher::break_stall);
+        self.decide(ctx, Dispatcher::break_stall);
     }
 }
 
@@ -276,7 +276,7 @@ impl Handler<Withdrawn> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Withdrawn { start, is_held }: Withdrawn, ctx: &mut Self::Context) {
-        self.step(ctx, |dispatcher, step| dispatcher.withdrawn(start, is_held, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.withdrawn(start, is_held, cx));
     }
 }
 
@@ -284,6 +284,6 @@ impl Handler<AskEarlyEnd> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, AskEarlyEnd(failed): AskEarlyEnd, ctx: &mut Self::Context) {
-        self.step(ctx, |dispatcher, step| dispatcher.ask_early_end(failed, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.ask_early_end(failed, cx));
     }
 }

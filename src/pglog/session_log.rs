@@ -73,7 +73,7 @@ impl SessionLog {
     /// Reads the session's next record.
     pub fn read(&mut self, record: &LogRecord<'_>) -> Reading {
         let reading = self.reading(record);
-        if let PriorUpdate::Amended(Amendment::Failed(failure)) = reading.previous
+        if let PriorUpdate::AmendedFinal(Amendment::Failed(failure)) = reading.previous
             && let Some(last) = &self.last
         {
             let outline = Outline::of(&last.sql);
@@ -101,7 +101,7 @@ impl SessionLog {
         } else {
             match (reading.previous, &mut self.last) {
                 (PriorUpdate::Open, _) => {}
-                (PriorUpdate::Noted(_), Some(last)) => last.end = SourceEnd::Succeeded,
+                (PriorUpdate::AmendedOpen(_), Some(last)) => last.end = SourceEnd::Succeeded,
                 _ => self.last = None,
             }
         }
@@ -270,7 +270,7 @@ impl SessionLog {
     fn ended(&self) -> PriorUpdate {
         match &self.last {
             Some(Last { end: SourceEnd::Unknown, .. }) => {
-                PriorUpdate::Amended(Amendment::Succeeded(None))
+                PriorUpdate::AmendedFinal(Amendment::Succeeded(None))
             }
             _ => PriorUpdate::Ended,
         }
@@ -311,7 +311,7 @@ impl SessionLog {
             self.last.as_ref().is_some_and(|last| !matches!(last.end, SourceEnd::Failed(_)));
         let joins = std::mem::take(&mut self.joins) && is_bound && goes_on;
         if joins || self.shares_transaction(record) || self.finds_transaction(record, runs) {
-            PriorUpdate::Amended(Amendment::Joined)
+            PriorUpdate::AmendedFinal(Amendment::Joined)
         } else {
             self.ended()
         }
@@ -375,9 +375,9 @@ impl SessionLog {
             Some(last) if last.end == SourceEnd::Unknown => {
                 let succeeded = Amendment::Succeeded(duration_ms.map(|ms| ms + last.steps_ms));
                 let previous = if last.extended {
-                    PriorUpdate::Noted(succeeded)
+                    PriorUpdate::AmendedOpen(succeeded)
                 } else {
-                    PriorUpdate::Amended(succeeded)
+                    PriorUpdate::AmendedFinal(succeeded)
                 };
                 Reading { previous, this: RecordEffect::NoEffect(NoEffect::Outcome) }
             }
@@ -401,7 +401,7 @@ impl SessionLog {
                     && !self.in_block
                     && !matches!(last.end, SourceEnd::Failed(_)) =>
             {
-                PriorUpdate::Amended(Amendment::NeverSynced)
+                PriorUpdate::AmendedFinal(Amendment::NeverSynced)
             }
             _ => self.ended(),
         }

@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
         Ok(text.chars().next().unwrap_or_default())
     }
 
-    fn purity(&self, column: &str) -> Result<Volatility, ObserveError> {
+    fn volatility(&self, column: &str) -> Result<Volatility, ObserveError> {
         Ok(match self.code(column)? {
             'i' => Volatility::Immutable,
             's' => Volatility::Stable,
@@ -332,7 +332,7 @@ fn function(row: &Reader<'_>) -> Result<FunctionRow, ObserveError> {
         oid: row.get("oid")?,
         schema: row.get("schema")?,
         name: row.get("name")?,
-        purity: row.purity("purity")?,
+        volatility: row.volatility("volatility")?,
         is_in_c: row.get("is_in_c")?,
         is_built_in: row.get("is_built_in")?,
     })
@@ -364,5 +364,5 @@ fn routine(row: &Reader<'_>) -> Result<RoutineRow, ObserveError> {
 }
 
 fn impure(row: &Reader<'_>) -> Result<ImpureRow, ObserveError> {
-    Ok(ImpureRow { name: row.get("name")?, purity: row.purity("purity")? })
+    Ok(ImpureRow { name: row.get("name")?, volatility: row.volatility("volatility")? })
 }

@@ -2,7 +2,7 @@
 //! decides.
 //!
 //! Records go in by [`Feed::read`], in the order of their arrival; what sessions report comes back by
-//! [`Feed::account`]. What has to be done for either is pushed to [`Step::out`]. [`Feed::demand`] says
+//! [`Feed::account`]. What has to be done for either is pushed to [`FeedContext::out`]. [`Feed::demand`] says
 //! what the source is asked for next.
 //!
 //! Each thing that can happen is a method and not a variant of one event: what it takes and gives
@@ -63,7 +63,7 @@ pub struct Feed {
     intake: Intake,
     file_watch: FileWatch,
     in_flight: InFlightLimit,
-    /// What is delivered at the end of a step.
+    /// What is delivered when it has decided everything else.
     deliveries: Vec<Delivery>,
     phase: Phase,
     /// Whether partitions are being given up: the source is not listened to meanwhile.
@@ -126,7 +126,7 @@ enum Phase {
 }
 
 /// When something happens, where its records are counted, and what has to be done for it.
-pub struct Step<'a> {
+pub struct FeedContext<'a> {
     /// So long after the replay's start.
     pub now: Duration,
     /// The account of all records.
@@ -135,7 +135,7 @@ pub struct Step<'a> {
     pub out: &'a mut Vec<FeedAction>,
 }
 
-impl Step<'_> {
+impl FeedContext<'_> {
     fn now_ms(&self) -> u64 {
         millis(self.now)
     }
@@ -249,55 +249,55 @@ impl Feed {
     // ---- Delivering ----
 
     /// Delivers what need not wait any longer, as far as there is room.
-    pub fn release(&mut self, step: &mut Step<'_>) {
-        self.release_held(step);
+    pub fn release(&mut self, cx: &mut FeedContext<'_>) {
+        self.release_held(cx);
         if self.phase == Phase::Draining && self.partitions.is_empty() {
             if !self.intake.has_ended() {
                 self.intake.end();
-                self.release_held(step);
+                self.release_held(cx);
             }
             if self.intake.is_empty() {
                 // Not before the last delivery: a session with a record still in here is not without one.
                 self.phase = Phase::Delivered;
-                step.out.push(FeedAction::InputEnded);
+                cx.out.push(FeedAction::InputEnded);
             }
         }
         if self.phase == Phase::Delivered && self.in_flight.in_flight() == 0 {
             self.phase = Phase::Done;
-            step.out.push(FeedAction::Done);
+            cx.out.push(FeedAction::Done);
         }
     }
 
-    fn release_held(&mut self, step: &mut Step<'_>) {
+    fn release_held(&mut self, cx: &mut FeedContext<'_>) {
         while self.phase != Phase::Stopped {
-            self.release_intake(step);
-            if !self.take_merged(step) {
+            self.release_intake(cx);
+            if !self.take_merged(cx) {
                 break;
             }
         }
-        self.deliver(step.out);
-        self.empty.switch(self.in_flight.in_flight() == 0, step.now);
+        self.deliver(cx.out);
+        self.empty.switch(self.in_flight.in_flight() == 0, cx.now);
         if self.partitions.have_caught_up() {
-            step.out.push(FeedAction::DemandChanged);
+            cx.out.push(FeedAction::DemandChanged);
         }
     }
 
-    fn release_intake(&mut self, step: &mut Step<'_>) {
-        let now_ms = step.now_ms();
+    fn release_intake(&mut self, cx: &mut FeedContext<'_>) {
+        let now_ms = cx.now_ms();
         while let Some(released) = self.intake.release(now_ms, self.in_flight.has_room()) {
-            self.released(released, step);
+            self.released(released, cx);
         }
     }
 
-    fn released(&mut self, released: Released, step: &mut Step<'_>) {
+    fn released(&mut self, released: Released, cx: &mut FeedContext<'_>) {
         match released {
-            Released::Left(fate) => step.tally.records.settle(fate),
+            Released::Left(fate) => cx.tally.records.settle(fate),
             Released::Delivery(delivery) => {
                 if let SessionEvent::Work(work) = &delivery.event {
-                    self.note_silence(work, step);
-                    self.note_start_logging(work, step.out);
+                    self.note_silence(work, cx);
+                    self.note_start_logging(work, cx.out);
                     self.in_flight.enter(work.size());
-                    self.first_statement.get_or_insert(step.now);
+                    self.first_statement.get_or_insert(cx.now);
                 }
                 self.deliveries.push(delivery);
             }
@@ -311,13 +311,13 @@ impl Feed {
     }
 
     /// The server crashed, was stopped or begins: no session of it continues.
-    fn server_ended(&mut self, step: &mut Step<'_>) {
-        let now_ms = step.now_ms();
+    fn server_ended(&mut self, cx: &mut FeedContext<'_>) {
+        let now_ms = cx.now_ms();
         while let Some(released) = self.intake.release(now_ms, true) {
-            self.released(released, step);
+            self.released(released, cx);
         }
-        self.deliver(step.out);
-        step.out.push(FeedAction::CloseAll);
+        self.deliver(cx.out);
+        cx.out.push(FeedAction::CloseAll);
         self.intake.forget_sessions(now_ms);
     }
 
@@ -325,12 +325,12 @@ impl Feed {
 
     /// Time has passed: delivers what has waited for its session's next record for long enough, and sees
     /// to it that nothing stands still for ever.
-    pub fn tick(&mut self, step: &mut Step<'_>) {
+    pub fn tick(&mut self, cx: &mut FeedContext<'_>) {
         if self.phase == Phase::Reading && !self.holds_nothing() {
-            self.release(step);
+            self.release(cx);
         }
-        self.check_stall(step);
-        self.watch_stall(step);
+        self.check_stall(cx);
+        self.watch_stall(cx);
     }
 
     /// Forgets sessions of the source that have been silent for long, unless they are `connected` to the

@@ -194,7 +194,7 @@ impl Intake {
         known.seen_ms = now_ms;
         result.read_in = known.lines.have_begun().then_some(known.partition);
         known.partition = at.partition;
-        let line = known.lines.see(record.line);
+        let line = known.lines.observe(record.line);
         result.line = Some(line);
         match line {
             Line::Next | Line::Late => {}
@@ -296,10 +296,10 @@ impl Intake {
                 self.lookahead.end(session, |_| {});
                 return;
             }
-            PriorUpdate::Noted(amendment) => {
+            PriorUpdate::AmendedOpen(amendment) => {
                 (amendment, self.lookahead.amend(session, |held| held.amend(amendment)))
             }
-            PriorUpdate::Amended(amendment) => {
+            PriorUpdate::AmendedFinal(amendment) => {
                 (amendment, self.lookahead.end(session, |held| held.amend(amendment)))
             }
         };

@@ -68,7 +68,7 @@ pub struct KafkaSource {
     /// The records that were read and not handed out yet.
     chunk: Chunk,
     /// What else was not handed out yet. It happened after the chunk's records were read.
-    said: VecDeque<Event>,
+    pending_events: VecDeque<Event>,
     /// Partitions whose revocation is confirmed once it was handed out.
     leaving: Option<Vec<i32>>,
     /// What has to be asked of the broker before anything else.
@@ -144,7 +144,7 @@ impl KafkaSource {
             opened: BTreeMap::new(),
             joined: false,
             chunk: Chunk::default(),
-            said: VecDeque::new(),
+            pending_events: VecDeque::new(),
             leaving: None,
             question: None,
             answer: None,
@@ -236,7 +236,7 @@ impl KafkaSource {
             }
             // Nothing is polled meanwhile: the answer to one rebalance is due before the next.
             self.ask().await?;
-            if self.said.is_empty() {
+            if self.pending_events.is_empty() {
                 let mut poll = |wakeup: &mut Wakeup<'_>| self.poll(wakeup, &mut messages, room);
                 std::future::poll_fn(&mut poll).await?;
             }
@@ -247,11 +247,11 @@ impl KafkaSource {
     fn at_hand(&mut self, room: bool) -> Option<Event> {
         // Without room the records stay until there is some, and what happened after them waits
         // only for those of them that came before the pause.
-        if !self.chunk.records.is_empty() && (room || !self.said.is_empty()) {
+        if !self.chunk.records.is_empty() && (room || !self.pending_events.is_empty()) {
             self.publish_positions();
             return Some(Event::Records(std::mem::take(&mut self.chunk)));
         }
-        if let Some(event) = self.said.pop_front() {
+        if let Some(event) = self.pending_events.pop_front() {
             return Some(event);
         }
         (room && self.is_through()).then_some(Event::End)
@@ -288,7 +288,7 @@ impl KafkaSource {
                     self.chunk.caught_up = true;
                     self.settle_ends();
                     let something = !self.chunk.records.is_empty() || self.is_through();
-                    if !self.said.is_empty() || room && something {
+                    if !self.pending_events.is_empty() || room && something {
                         return Poll::Ready(Ok(()));
                     }
                     return Poll::Pending;
@@ -297,7 +297,7 @@ impl KafkaSource {
             if let Some(rebalance) = self.client.context().next_rebalance() {
                 self.hear_rebalance(rebalance);
             }
-            if !self.said.is_empty() || self.question.is_some() {
+            if !self.pending_events.is_empty() || self.question.is_some() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -313,7 +313,7 @@ impl KafkaSource {
             let target = self.opened.get(&partition).map_or(i64::MAX, |opened| opened.target);
             if reading.next >= target && !reading.through {
                 reading.through = true;
-                self.said.push_back(Event::Through(partition));
+                self.pending_events.push_back(Event::PartitionEof(partition));
                 // The others may take long, and this one's new records are of no use.
                 answer(self.client.pause(&self.named(&[partition])));
             }
@@ -379,7 +379,7 @@ impl KafkaSource {
             let fetched = self.client.context().fetched(*partition).unwrap_or(0);
             if !reading.through && reading.at_end && position.max(fetched) >= opened.target {
                 reading.through = true;
-                self.said.push_back(Event::Through(*partition));
+                self.pending_events.push_back(Event::PartitionEof(*partition));
             }
         }
     }
@@ -429,7 +429,7 @@ impl Drop for KafkaSource {
             match rebalance {
                 Rebalance::Assigned(_) => unanswered = true,
                 Rebalance::Revoked(partitions) => leaving = Some(partitions),
-                Rebalance::Taken(_) => {}
+                Rebalance::Lost(_) => {}
             }
         }
         if unanswered {

@@ -201,7 +201,7 @@ pub enum Event {
     /// Records that were to come next are gone; `--on-gap continue` goes on from the oldest.
     Lost(Gap),
     /// A partition of which nothing more will come: `--until-end` is through with it.
-    Through(i32),
+    PartitionEof(i32),
     /// Nothing more will come: the files or `--until-end` are through.
     End,
 }

@@ -168,7 +168,7 @@ impl World {
             Access::ReadAll => "read all".to_owned(),
             Access::Append(table) => format!("append {}", name(table)),
             Access::InsertGiven(table) => format!("insert {}", name(table)),
-            Access::Draw(_) => "draw".to_owned(),
+            Access::Advance(_) => "draw".to_owned(),
             Access::Everything => "everything".to_owned(),
         };
         let mut told: Vec<String> = accesses.iter().map(tell).collect();

@@ -81,7 +81,7 @@ impl Reader {
                     self.assigned.retain(|resume| !partitions.contains(&resume.partition));
                 }
                 Event::Lost(gap) => self.lost.push(gap),
-                Event::Through(_) => {}
+                Event::PartitionEof(_) => {}
                 Event::End => self.ended = true,
             }
         }

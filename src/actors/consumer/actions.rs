@@ -10,7 +10,7 @@ use crate::actors::messages::{
 use crate::actors::supervisor::Supervisor;
 use crate::replay::feed::{FeedAction, InputFault};
 use crate::replay::intake::{Delivery, SessionEvent};
-use crate::replay::order::stall_watch::ToldStall;
+use crate::replay::order::stall_watch::ReportedStall;
 use crate::replay::order::stalls::StallBreak;
 use crate::replay::report::StallReport;
 use crate::replay::settings::Order;
@@ -98,7 +98,7 @@ impl Consumer {
         error.into()
     }
 
-    fn report_stall(&self, stall: &ToldStall) {
+    fn report_stall(&self, stall: &ReportedStall) {
         let report = StallReport::new(stall, |at| self.names.place(at));
         notices::log_stall(stall, &report);
         self.overview.stands_still(report);

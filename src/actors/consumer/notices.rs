@@ -9,7 +9,7 @@ use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;
 use crate::replay::feed::Notice;
 use crate::replay::intake::merge::Basis;
-use crate::replay::order::stall_watch::ToldStall;
+use crate::replay::order::stall_watch::ReportedStall;
 use crate::replay::report::StallReport;
 use crate::replay::session::Ended;
 use crate::replay::work::Work;
@@ -146,7 +146,7 @@ pub(super) fn log_lost(gap: &Gap) {
 }
 
 /// The replay stands still.
-pub(super) fn log_stall(stall: &ToldStall, report: &StallReport) {
+pub(super) fn log_stall(stall: &ReportedStall, report: &StallReport) {
     let given_up = if report.given_up.is_empty() {
         "waiting on".to_owned()
     } else {

@@ -67,7 +67,7 @@ impl Sequencer {
             }
             DispatchAction::RestCatalogs(rest) => {
                 ctx.run_later(rest, |actor, ctx| {
-                    actor.step(ctx, |dispatcher, step| dispatcher.catalogs_rested(step));
+                    actor.decide(ctx, |dispatcher, cx| dispatcher.catalogs_rested(cx));
                 });
             }
             DispatchAction::CatalogNotYet { database, error } => {
@@ -131,7 +131,7 @@ impl Sequencer {
         match answer {
             Ok((observer, snapshot)) => {
                 self.observer.keep(observer);
-                self.step(ctx, |dispatcher, step| dispatcher.probed(&snapshot, step));
+                self.decide(ctx, |dispatcher, cx| dispatcher.probed(&snapshot, cx));
             }
             Err(error) => {
                 self.observer.lost();
@@ -166,7 +166,7 @@ impl Sequencer {
                 debug!("can't ask what a waiting statement has drawn from sequences: {error}");
                 Vec::new()
             });
-            actor.step(ctx, |dispatcher, step| dispatcher.drawn(end, waiters, &none, step));
+            actor.decide(ctx, |dispatcher, cx| dispatcher.drawn(end, waiters, &none, cx));
         }));
     }
 }

@@ -49,6 +49,6 @@ impl Handler<GiveUpHeads> for Sequencer {
             Remedy::GoWithoutCatalog(database) => Some(database.as_str()),
             _ => None,
         });
-        self.step(ctx, |dispatcher, step| dispatcher.go_without_catalogs(databases, step));
+        self.decide(ctx, |dispatcher, cx| dispatcher.go_without_catalogs(databases, cx));
     }
 }

@@ -23,7 +23,7 @@ impl SessionLog {
                 && !refuses_message(code);
             if !before_running && (running || at_sync) {
                 return Reading {
-                    previous: PriorUpdate::Amended(Amendment::Failed(Failure {
+                    previous: PriorUpdate::AmendedFinal(Amendment::Failed(Failure {
                         code,
                         after_ms: self.ran_ms(record),
                         part: failed_part(&last.sql, tag),
@@ -89,7 +89,7 @@ impl SessionLog {
         let idle = tag.starts_with("idle") || tag.is_empty() && record.query.is_empty();
         let previous = match &self.last {
             Some(last) if last.end == SourceEnd::Unknown && !idle => {
-                PriorUpdate::Amended(Amendment::Terminated)
+                PriorUpdate::AmendedFinal(Amendment::Terminated)
             }
             // Another statement ran, which is not logged before its end: the one before had its
             // Sync.

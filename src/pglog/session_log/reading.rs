@@ -18,11 +18,11 @@ pub enum PriorUpdate {
     /// Nothing: the statement may still run, or share its Sync with what follows.
     Open,
     /// This; and more may follow, since its Sync has not been seen.
-    Noted(Amendment),
+    AmendedOpen(Amendment),
     /// Nothing more will be said of it.
     Ended,
     /// This; and then nothing more.
-    Amended(Amendment),
+    AmendedFinal(Amendment),
 }
 
 /// What a record is.

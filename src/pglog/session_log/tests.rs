@@ -76,8 +76,8 @@ fn written(reading: &Reading) -> String {
     let previous = match reading.previous {
         PriorUpdate::Open => "open".to_owned(),
         PriorUpdate::Ended => "ended".to_owned(),
-        PriorUpdate::Noted(amendment) => format!("{} so far", amended(amendment)),
-        PriorUpdate::Amended(amendment) => amended(amendment),
+        PriorUpdate::AmendedOpen(amendment) => format!("{} so far", amended(amendment)),
+        PriorUpdate::AmendedFinal(amendment) => amended(amendment),
     };
     let this = match &reading.this {
         RecordEffect::Statement { statement, end, .. } => {
@@ -1020,10 +1020,10 @@ proptest! {
         let mut open = false;
         for kind in order {
             let reading = session.read(&kinds[kind]);
-            if matches!(reading.previous, PriorUpdate::Amended(_) | PriorUpdate::Noted(_)) {
+            if matches!(reading.previous, PriorUpdate::AmendedFinal(_) | PriorUpdate::AmendedOpen(_)) {
                 prop_assert!(open, "nothing is left to be told: {}", written(&reading));
             }
-            open &= matches!(reading.previous, PriorUpdate::Open | PriorUpdate::Noted(_));
+            open &= matches!(reading.previous, PriorUpdate::Open | PriorUpdate::AmendedOpen(_));
             open |= matches!(reading.this, RecordEffect::Statement { .. });
             // What can be replayed at once is what nothing more can be told of.
             open &= session.may_tell_more();

@@ -181,7 +181,7 @@ pub(super) const DEPENDENCIES: &str = "
 
 pub(super) const FUNCTIONS: &str = "
     SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name,
-           p.provolatile::text AS purity, l.lanname IN ('c', 'internal') AS is_in_c,
+           p.provolatile::text AS volatility, l.lanname IN ('c', 'internal') AS is_in_c,
            p.oid < 16384 AS is_built_in
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -211,14 +211,14 @@ pub(super) const ROUTINES: &str = "
     ORDER BY p.oid";
 
 pub(super) const OPERATORS: &str = "
-    SELECT DISTINCT o.oprname::text AS name, p.provolatile::text AS purity
+    SELECT DISTINCT o.oprname::text AS name, p.provolatile::text AS volatility
     FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
     WHERE p.oid >= 16384 AND p.provolatile <> 'i'
-    ORDER BY name, purity";
+    ORDER BY name, volatility";
 
 /// By a cast of somebody's own, by the type's input function, by the checks of a domain.
 pub(super) const TYPES: &str = "
-    SELECT DISTINCT t.typname::text AS name, p.provolatile::text AS purity
+    SELECT DISTINCT t.typname::text AS name, p.provolatile::text AS volatility
     FROM (SELECT casttarget, castfunc FROM pg_catalog.pg_cast
           UNION ALL
           SELECT oid, typinput FROM pg_catalog.pg_type
@@ -232,7 +232,7 @@ pub(super) const TYPES: &str = "
     JOIN pg_catalog.pg_type t ON t.oid = f.type
     JOIN pg_catalog.pg_proc p ON p.oid = f.function
     WHERE p.oid >= 16384 AND p.provolatile <> 'i'
-    ORDER BY name, purity";
+    ORDER BY name, volatility";
 
 /// Numbers that change with the rows of the catalogs: sums of hashes of each row's number, and of the
 /// transaction that wrote it (`xmin`). Statistics are written in place and change nothing.

@@ -7,7 +7,7 @@ use crate::label::Label as _;
 use crate::pglog::{Malformed, RecordKind};
 use crate::replay::intake::Delivery;
 use crate::replay::intake::file_order::OutOfOrder;
-use crate::replay::order::stall_watch::ToldStall;
+use crate::replay::order::stall_watch::ReportedStall;
 use crate::replay::session::Ended;
 use crate::replay::work::{Position, Work};
 
@@ -74,7 +74,7 @@ pub enum FeedAction {
         no_more: bool,
     },
     /// What everybody waits for, and what is done about it.
-    ReportStall(ToldStall),
+    ReportStall(ReportedStall),
     /// The stall that was reported is over.
     StallOver,
 }

@@ -1,6 +1,6 @@
 //! One record at a time: what it is, and what becomes of those that can't be read.
 
-use super::{Feed, FeedAction, InputFault, InputKind, Notice, Phase, SourceRecord, Step};
+use super::{Feed, FeedAction, FeedContext, InputFault, InputKind, Notice, Phase, SourceRecord};
 use crate::pglog::{LogRecord, Malformed, RecordKind, RecordReader};
 use crate::replay::account::ledger::Fate;
 use crate::replay::intake::IntakeResult;
@@ -15,16 +15,16 @@ impl Feed {
         &mut self,
         records: impl ExactSizeIterator<Item = SourceRecord<'a>>,
         caught_up: bool,
-        step: &mut Step<'_>,
+        cx: &mut FeedContext<'_>,
     ) {
         self.caught_up = caught_up;
-        step.tally.records.consume(records.len() as u64);
+        cx.tally.records.consume(records.len() as u64);
         if self.partitions.are_merged() {
-            return self.merge(records, step.now);
+            return self.merge(records, cx.now);
         }
         let Some(mut reader) = self.reader.take() else { return };
         for SourceRecord { at, payload, .. } in records {
-            self.payload(&mut reader, at, payload, step);
+            self.payload(&mut reader, at, payload, cx);
             if self.phase == Phase::Stopped {
                 break;
             }
@@ -37,15 +37,15 @@ impl Feed {
         reader: &mut RecordReader,
         at: Position,
         payload: &[u8],
-        step: &mut Step<'_>,
+        cx: &mut FeedContext<'_>,
     ) {
         match reader.read(payload) {
-            Ok(record) => self.record(at, &record, step),
-            Err(malformed) => self.unreadable(at, malformed, payload, step),
+            Ok(record) => self.record(at, &record, cx),
+            Err(malformed) => self.unreadable(at, malformed, payload, cx),
         }
     }
 
-    fn record(&mut self, at: Position, record: &LogRecord<'_>, step: &mut Step<'_>) {
+    fn record(&mut self, at: Position, record: &LogRecord<'_>, cx: &mut FeedContext<'_>) {
         let IntakeResult {
             fate,
             kind,
@@ -55,31 +55,31 @@ impl Feed {
             missing,
             session_error,
             server_ended,
-        } = self.intake.record(at, record, step.now_ms());
+        } = self.intake.record(at, record, cx.now_ms());
         self.counts.records[kind.unwrap_or(RecordKind::Excluded) as usize] += 1;
         self.counts.joined_midway += u64::from(joined);
         if !record.log_time.zone_known && self.logged.should_log("zone") == Some(1) {
-            step.out.push(FeedAction::Notice(Notice::AmbiguousZone));
+            cx.out.push(FeedAction::Notice(Notice::AmbiguousZone));
         }
         if let Some(line) = line.filter(|_| self.input == InputKind::Files) {
-            self.watch_files(at, record, line, read_in, step);
+            self.watch_files(at, record, line, read_in, cx);
         }
         if missing > 0 {
             self.counts.sequence_gaps += 1;
             if let Some(count) = self.logged.should_log("gap") {
                 let (session, before) = (record.session, at);
                 let notice = Notice::RecordsMissing { session, missing, before, count };
-                step.out.push(FeedAction::Notice(notice));
+                cx.out.push(FeedAction::Notice(notice));
             }
         }
         if let Some(code) = session_error {
-            step.tally.session_ended(code);
+            cx.tally.session_ended(code);
         }
         if let Some(fate) = fate {
-            step.tally.records.settle(fate);
+            cx.tally.records.settle(fate);
         }
         if server_ended {
-            self.server_ended(step);
+            self.server_ended(cx);
         }
     }
 
@@ -91,12 +91,12 @@ impl Feed {
         record: &LogRecord<'_>,
         line: Line,
         read_in: Option<i32>,
-        step: &mut Step<'_>,
+        cx: &mut FeedContext<'_>,
     ) {
         let index = |partition: i32| usize::try_from(partition).unwrap_or_default();
         let read_in = read_in.map(index);
-        if let Some(found) = self.file_watch.see(index(at.partition), record, line, read_in) {
-            self.refuse(InputFault::OutOfOrder(found), step.out);
+        if let Some(found) = self.file_watch.observe(index(at.partition), record, line, read_in) {
+            self.refuse(InputFault::OutOfOrder(found), cx.out);
         }
     }
 
@@ -106,20 +106,20 @@ impl Feed {
         at: Position,
         malformed: Malformed,
         payload: &[u8],
-        step: &mut Step<'_>,
+        cx: &mut FeedContext<'_>,
     ) {
         let fate = Fate::of_unreadable(&malformed);
         if let Fate::Rejected(reason) = fate {
-            self.reject(at, reason, &malformed, payload, step.out);
+            self.reject(at, reason, &malformed, payload, cx.out);
         }
         self.counts.records[RecordKind::Unreadable as usize] += 1;
         self.intake.pass(at);
-        step.tally.records.settle(fate);
+        cx.tally.records.settle(fate);
         // Of a topic the next record may come from elsewhere; of a file all others are alike.
         let of_all =
             matches!(malformed, Malformed::ColumnOrder { .. } | Malformed::Delimiter { .. });
         if of_all && self.input == InputKind::Files {
-            self.refuse(InputFault::Columns { at, malformed }, step.out);
+            self.refuse(InputFault::Columns { at, malformed }, cx.out);
         }
     }
 
@@ -152,13 +152,13 @@ impl Feed {
     }
 
     /// Reports why nothing will happen for a while, where the log's pace is kept.
-    pub(super) fn note_silence(&mut self, work: &Work, step: &mut Step<'_>) {
+    pub(super) fn note_silence(&mut self, work: &Work, cx: &mut FeedContext<'_>) {
         let Some(due) = work.due else { return };
-        let before = self.newest_due.unwrap_or_else(|| Moment::after(step.now));
+        let before = self.newest_due.unwrap_or_else(|| Moment::after(cx.now));
         let silence = due.since(before);
         if silence >= super::LONG_SILENCE && self.logged.should_log("silence").is_some() {
             let notice = Notice::Silence { silence, before: work.at };
-            step.out.push(FeedAction::Notice(notice));
+            cx.out.push(FeedAction::Notice(notice));
         }
         self.newest_due = Some(due.max(before));
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Feed, FeedAction, Phase, Step};
+use super::{Feed, FeedAction, FeedContext, Phase};
 use crate::replay::intake::in_flight_limit::StallTimer;
 use crate::replay::order::stall_watch::StallWatch;
 use crate::replay::order::wait_chain::Stall;
@@ -25,51 +25,51 @@ impl Stalls {
     /// Something has ended.
     pub(super) fn progressed(&mut self, now: Duration, out: &mut Vec<FeedAction>) {
         self.last_progress = now;
-        self.moves(now, out);
+        self.stalls_no_more(now, out);
     }
 
     /// Something has ended, or there is nothing that could.
-    fn moves(&mut self, now: Duration, out: &mut Vec<FeedAction>) {
-        if self.watch.as_mut().is_some_and(|watch| watch.moves(now)) {
+    fn stalls_no_more(&mut self, now: Duration, out: &mut Vec<FeedAction>) {
+        if self.watch.as_mut().is_some_and(|watch| watch.progressed(now)) {
             out.push(FeedAction::StallOver);
         }
     }
 }
 
 impl Feed {
-    pub(super) fn check_stall(&mut self, step: &mut Step<'_>) {
+    pub(super) fn check_stall(&mut self, cx: &mut FeedContext<'_>) {
         // What waits for a record that is still to come continues when it has been read.
         let no_more = matches!(self.phase, Phase::Draining | Phase::Delivered | Phase::Done);
         let is_stuck = !self.in_flight.has_room() || no_more && self.in_flight() > 0;
-        let still_for = step.now.saturating_sub(self.stalls.last_progress);
+        let still_for = cx.now.saturating_sub(self.stalls.last_progress);
         if !is_stuck || !self.stalls.timer.is_due(still_for) {
             return;
         }
         if self.phase == Phase::Reading && self.in_flight.open() {
-            self.release(step);
-            step.out.push(FeedAction::DemandChanged);
+            self.release(cx);
+            cx.out.push(FeedAction::DemandChanged);
         } else {
-            step.out.push(FeedAction::BreakStall);
+            cx.out.push(FeedAction::BreakStall);
         }
     }
 
     /// Has everybody asked what they wait for, where nothing has ended for long.
-    pub(super) fn watch_stall(&mut self, step: &mut Step<'_>) {
+    pub(super) fn watch_stall(&mut self, cx: &mut FeedContext<'_>) {
         if self.in_flight() == 0 || self.phase == Phase::Stopped {
-            return self.stalls.moves(step.now, step.out);
+            return self.stalls.stalls_no_more(cx.now, cx.out);
         }
-        let due = self.stalls.watch.as_mut().and_then(|watch| watch.due(step.now));
+        let due = self.stalls.watch.as_mut().and_then(|watch| watch.due(cx.now));
         if let Some(look) = due {
             let no_more = matches!(self.phase, Phase::Delivered | Phase::Done);
-            step.out.push(FeedAction::ProbeStall { look, no_more });
+            cx.out.push(FeedAction::ProbeStall { look, no_more });
         }
     }
 
     /// What everybody waits for, as a probe has found.
-    pub fn stall_probed(&mut self, look: u64, stalls: Vec<Stall>, step: &mut Step<'_>) {
+    pub fn stall_probed(&mut self, look: u64, stalls: Vec<Stall>, cx: &mut FeedContext<'_>) {
         let watch = self.stalls.watch.as_mut();
-        if let Some(told) = watch.and_then(|watch| watch.seen(look, stalls, step.now)) {
-            step.out.push(FeedAction::ReportStall(told));
+        if let Some(stall) = watch.and_then(|watch| watch.on_probe(look, stalls, cx.now)) {
+            cx.out.push(FeedAction::ReportStall(stall));
         }
     }
 }

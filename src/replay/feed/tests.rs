@@ -91,10 +91,10 @@ fn statement(pid: u32, number: u64, sql: &str) -> String {
 }
 
 impl Fed {
-    fn step(&mut self, decide: impl FnOnce(&mut Feed, &mut Step<'_>)) {
+    fn decide(&mut self, decide: impl FnOnce(&mut Feed, &mut FeedContext<'_>)) {
         let Self { feed, tally, now, out, .. } = self;
         let begun = out.len();
-        decide(feed, &mut Step { now: *now, tally, out });
+        decide(feed, &mut FeedContext { now: *now, tally, out });
         for action in &self.out[begun..] {
             let FeedAction::Deliver(deliveries) = action else { continue };
             for delivery in deliveries {
@@ -114,14 +114,14 @@ impl Fed {
             payload: line.as_bytes(),
             place: b"",
         });
-        self.step(|feed, step| {
-            feed.read(records, true, step);
-            feed.release(step);
+        self.decide(|feed, cx| {
+            feed.read(records, true, cx);
+            feed.release(cx);
         });
     }
 
     fn release(&mut self) {
-        self.step(Feed::release);
+        self.decide(Feed::release);
     }
 
     fn input_ended(&mut self) {
@@ -131,7 +131,7 @@ impl Fed {
 
     fn tick_at(&mut self, now: Duration) {
         self.now = now;
-        self.step(Feed::tick);
+        self.decide(Feed::tick);
     }
 
     /// The first `n` statements that run end well, and what they did is final.
@@ -149,7 +149,7 @@ impl Fed {
     fn report(&mut self, report: SessionProgress) {
         let Self { shapes, .. } = self;
         let mut shapes = std::mem::replace(shapes, Shapes::new(10));
-        self.step(|feed, step| feed.account([report], &mut shapes, |_| String::new(), step));
+        self.decide(|feed, cx| feed.account([report], &mut shapes, |_| String::new(), cx));
         self.shapes = shapes;
     }
 

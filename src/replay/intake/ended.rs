@@ -7,7 +7,7 @@
 use foldhash::HashMap;
 
 use crate::pglog::SessionId;
-use crate::replay::intake::lines::Lines;
+use crate::replay::intake::lines::LineSequence;
 
 /// The lines of ended sessions, for an hour at least, unless so many have ended that there is no room
 /// for all: then of those that ended last.
@@ -21,7 +21,7 @@ pub(super) struct EndedSessions {
 #[derive(Debug)]
 pub(super) struct EndedSession {
     /// The lines that were read of it.
-    pub(super) lines: Lines,
+    pub(super) lines: LineSequence,
     /// The partition of its last record.
     pub(super) partition: i32,
 }
@@ -104,9 +104,9 @@ mod tests {
     }
 
     fn ended(lines: &[u64], partition: i32) -> EndedSession {
-        let mut seen = Lines::default();
+        let mut seen = LineSequence::default();
         lines.iter().for_each(|line| {
-            seen.see(*line);
+            seen.observe(*line);
         });
         EndedSession { lines: seen, partition }
     }
@@ -121,7 +121,7 @@ mod tests {
         sessions.add(session(1), ended(&[1, 4], 0), 0);
         let mut again = take(&mut sessions, 1).expect("it has just ended");
         assert_eq!(
-            [4, 2, 5].map(|line| again.lines.see(line)),
+            [4, 2, 5].map(|line| again.lines.observe(line)),
             [Line::Repeat, Line::Late, Line::Next]
         );
         assert!(take(&mut sessions, 1).is_none());

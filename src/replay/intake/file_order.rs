@@ -228,7 +228,7 @@ pub struct FileWatch {
 impl FileWatch {
     /// Takes a record of a file, with what its line number tells; `read_in` is the file with the
     /// record of its session before this one.
-    pub fn see(
+    pub fn observe(
         &mut self,
         file: usize,
         record: &LogRecord<'_>,
@@ -385,7 +385,7 @@ mod tests {
     fn what_could_not_be_known_before_is_seen_while_reading() {
         let mut watch = FileWatch::default();
         let mut see = |file, (pid, line, second), told, read_in| {
-            watch.see(file, &record(pid, line, second), told, read_in)
+            watch.observe(file, &record(pid, line, second), told, read_in)
         };
         assert_eq!(see(0, (A, 5, 10), Line::Joined, None), None);
         assert_eq!(see(0, (B, 1, 60), Line::Next, None), None);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// The line numbers seen of one session.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineSequence {
     /// The number of the first record that was read.
     first: u64,
     last: u64,
@@ -29,7 +29,7 @@ pub enum Line {
     Early,
 }
 
-impl Lines {
+impl LineSequence {
     /// How many gaps are remembered to tell a late record from a repeat.
     const GAPS: usize = 1024;
 
@@ -39,7 +39,7 @@ impl Lines {
     }
 
     /// Takes the next record's number, 0 where it has none.
-    pub fn see(&mut self, line: u64) -> Line {
+    pub fn observe(&mut self, line: u64) -> Line {
         let last = self.last;
         if line == 0 {
             return Line::Next;
@@ -96,56 +96,59 @@ mod tests {
 
     #[test]
     fn numbers_in_sequence_say_nothing() {
-        let mut lines = Lines::default();
-        assert_eq!([1, 2, 3, 0].map(|line| lines.see(line)), [Line::Next; 4]);
+        let mut lines = LineSequence::default();
+        assert_eq!([1, 2, 3, 0].map(|line| lines.observe(line)), [Line::Next; 4]);
     }
 
     #[test]
     fn a_session_that_begins_late_was_joined() {
-        let mut lines = Lines::default();
-        assert_eq!(lines.see(40), Line::Joined);
-        assert_eq!(lines.see(41), Line::Next);
+        let mut lines = LineSequence::default();
+        assert_eq!(lines.observe(40), Line::Joined);
+        assert_eq!(lines.observe(41), Line::Next);
     }
 
     #[test]
     fn a_record_from_before_the_first_that_was_read_is_no_repeat() {
-        let mut lines = Lines::default();
-        lines.see(40);
-        lines.see(41);
-        assert_eq!(lines.see(39), Line::Early);
-        assert_eq!(lines.see(40), Line::Repeat);
+        let mut lines = LineSequence::default();
+        lines.observe(40);
+        lines.observe(41);
+        assert_eq!(lines.observe(39), Line::Early);
+        assert_eq!(lines.observe(40), Line::Repeat);
     }
 
     #[test]
     fn a_missing_record_that_comes_late_is_no_repeat() {
-        let mut lines = Lines::default();
-        lines.see(1);
-        assert_eq!(lines.see(4), Line::Gap(2));
-        assert_eq!(lines.see(3), Line::Late);
-        assert_eq!(lines.see(3), Line::Repeat);
-        assert_eq!(lines.see(4), Line::Repeat);
-        assert_eq!(lines.see(5), Line::Next);
+        let mut lines = LineSequence::default();
+        lines.observe(1);
+        assert_eq!(lines.observe(4), Line::Gap(2));
+        assert_eq!(lines.observe(3), Line::Late);
+        assert_eq!(lines.observe(3), Line::Repeat);
+        assert_eq!(lines.observe(4), Line::Repeat);
+        assert_eq!(lines.observe(5), Line::Next);
     }
 
     #[test]
     fn each_number_of_a_gap_may_come_once_in_any_order() {
-        let mut lines = Lines::default();
-        assert_eq!([1, 10].map(|line| lines.see(line)), [Line::Next, Line::Gap(8)]);
-        assert_eq!([5, 9, 2, 3, 4, 8, 6, 7].map(|line| lines.see(line)), [Line::Late; 8]);
-        assert_eq!([5, 9, 2, 3, 4, 8, 6, 7].map(|line| lines.see(line)), [Line::Repeat; 8]);
+        let mut lines = LineSequence::default();
+        assert_eq!([1, 10].map(|line| lines.observe(line)), [Line::Next, Line::Gap(8)]);
+        assert_eq!([5, 9, 2, 3, 4, 8, 6, 7].map(|line| lines.observe(line)), [Line::Late; 8]);
+        assert_eq!([5, 9, 2, 3, 4, 8, 6, 7].map(|line| lines.observe(line)), [Line::Repeat; 8]);
         assert_eq!(lines.missing, []);
     }
 
     #[test]
     fn a_gap_takes_as_much_however_many_are_missing_and_many_gaps_are_bounded() {
-        let mut lines = Lines::default();
-        assert_eq!([1, 1_000_000].map(|line| lines.see(line)), [Line::Next, Line::Gap(999_998)]);
+        let mut lines = LineSequence::default();
+        assert_eq!(
+            [1, 1_000_000].map(|line| lines.observe(line)),
+            [Line::Next, Line::Gap(999_998)]
+        );
         assert_eq!(lines.missing.len(), 1);
-        for line in (1_000_002..).step_by(2).take(Lines::GAPS) {
-            lines.see(line);
+        for line in (1_000_002..).step_by(2).take(LineSequence::GAPS) {
+            lines.observe(line);
         }
-        assert_eq!(lines.missing.len(), Lines::GAPS);
-        assert_eq!(lines.see(2), Line::Repeat, "it is not known any more");
-        assert_eq!(lines.see(1_000_001), Line::Late);
+        assert_eq!(lines.missing.len(), LineSequence::GAPS);
+        assert_eq!(lines.observe(2), Line::Repeat, "it is not known any more");
+        assert_eq!(lines.observe(1_000_001), Line::Late);
     }
 }

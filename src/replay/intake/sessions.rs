@@ -10,14 +10,14 @@ use super::{Held, Intake};
 use crate::pglog::SessionId;
 use crate::pglog::session_log::{PriorUpdate, SessionLog};
 use crate::pglog::statement::Amendment;
-use crate::replay::intake::lines::Lines;
+use crate::replay::intake::lines::LineSequence;
 use crate::replay::settings::Login;
 
 /// One session of the source, as its log shows it.
 #[derive(Debug, Default)]
 pub(super) struct SourceSession {
     pub(super) log: SessionLog,
-    pub(super) lines: Lines,
+    pub(super) lines: LineSequence,
     pub(super) login: Option<Arc<Login>>,
     /// Whether anything was delivered for it.
     pub(super) delivered: bool,
@@ -43,7 +43,7 @@ impl Intake {
     pub(super) fn backend_died(&mut self, pid: Option<u32>, now_ms: u64) {
         let dead = self.sessions.keys().filter(|session| Some(session.pid) == pid);
         for session in dead.copied().collect::<Vec<_>>() {
-            self.previous(session, PriorUpdate::Amended(Amendment::Terminated));
+            self.previous(session, PriorUpdate::AmendedFinal(Amendment::Terminated));
             self.hold(session, Held::Close { code: None }, now_ms);
             if let Some(known) = self.sessions.get_mut(&session) {
                 known.ended = true;

@@ -49,7 +49,7 @@ pub use arrivals::{Arrivals, Wanted};
 pub use asking::Awaited;
 use foldhash::{HashMap, HashSet};
 use graph::{Graph, Id, Node, Statement, TransactionId};
-use pool::{Pool, Waits};
+use pool::{Dependencies, WaitSet};
 pub use steps::{Step, finished_prepared, steps};
 use tables::TableState;
 use transactions::{Ending, Transaction};
@@ -72,20 +72,20 @@ pub struct ConflictOrder {
     statements: BTreeMap<Seq, Id>,
     sessions: HashMap<SessionId, SessionLine>,
     tables: HashMap<Table, TableState>,
-    objects: HashMap<Object, Pool>,
+    objects: HashMap<Object, WaitSet>,
     /// How many tables and objects there may be before those that nobody touches any more are
     /// looked for.
     room: usize,
     /// Statements that read anything at all.
-    reading_all: Pool,
+    reading_all: WaitSet,
     /// Statements that are run and undone: what they wait for may not be released before by a rollback.
-    drawing_only: Pool,
+    drawing_only: WaitSet,
     /// Holds whose end is in the log.
-    ended: Pool,
+    ended: WaitSet,
     /// Statements that have not finished; from the last barrier on.
-    unfinished: Pool,
+    unfinished: WaitSet,
     /// Statements that may do anything.
-    barriers: Pool,
+    barriers: WaitSet,
     /// Transactions that were prepared and not finished, by name.
     prepared: HashMap<Box<str>, Transaction>,
     two_phase: TwoPhase,
@@ -140,7 +140,7 @@ impl ConflictOrder {
             ..Statement::of(session, seq)
         };
         let id = self.graph.add(Node::Statement(statement));
-        let mut waits = Waits::of(session, self.own_transactions(arrival));
+        let mut waits = Dependencies::of(session, self.own_transactions(arrival));
         let open = &mut self.sessions.entry(session).or_default().transaction;
         let ending = transactions::step(open, &mut self.prepared, id, arrival);
         let transaction = open.as_ref().map(|open| open.id);
@@ -149,7 +149,7 @@ impl ConflictOrder {
             // A barrier that stands for a PREPARE may wait for what that holds: its COMMIT would not wait
             // for the barrier then, but has to for the PREPARE.
             let draws =
-                arrival.footprint.accesses.iter().filter(|it| matches!(it, Access::Draw(_)));
+                arrival.footprint.accesses.iter().filter(|it| matches!(it, Access::Advance(_)));
             barrier = [Access::Everything].into_iter().chain(draws.copied()).collect();
             &barrier
         } else {
@@ -226,7 +226,7 @@ impl ConflictOrder {
         self.victims.released(usize::from(transaction.has_untold_locks));
         self.graph.close(transaction.id);
         for held in transaction.into_holds() {
-            self.done(held.hold, starts);
+            self.done(held.span, starts);
         }
     }
 
@@ -265,14 +265,14 @@ impl ConflictOrder {
             statement.releases = ending.releases;
         }
         for held in &ending.undone {
-            self.end_hold(held.hold, id, true);
+            self.end_span(held.span, id, true);
         }
         // The last first: what they wrote last counts.
         for held in ending.kept.iter().rev() {
-            self.end_hold(held.hold, id, false);
-            self.ended.add(&self.graph, held.hold);
+            self.end_span(held.span, id, false);
+            self.ended.add(&self.graph, held.span);
             for access in &held.written {
-                self.note_end(*access, held.hold);
+                self.note_end(*access, held.span);
             }
         }
         ending.transactions.into_iter().for_each(|transaction| self.graph.close(transaction));
@@ -280,30 +280,30 @@ impl ConflictOrder {
         ending.prepared.into_iter().for_each(|transaction| self.graph.extend(transaction, id));
     }
 
-    fn end_hold(&mut self, hold: Id, by: Id, undone: bool) {
-        if let Some(hold) = self.graph.hold_mut(hold) {
-            hold.ended_by = Some(by);
-            hold.undone = undone;
+    fn end_span(&mut self, span: Id, by: Id, undone: bool) {
+        if let Some(span) = self.graph.lock_span_mut(span) {
+            span.ended_by = Some(by);
+            span.undone = undone;
         }
         if let Some(statement) = self.graph.statement_mut(by) {
-            statement.ends.push(hold);
+            statement.ends.push(span);
         }
     }
 
-    /// The end of a hold that wrote this is in the log: reads wait for it from now on.
-    fn note_end(&mut self, access: Access, hold: Id) {
+    /// The end of a lock span that wrote this is in the log: reads wait for it from now on.
+    fn note_end(&mut self, access: Access, span: Id) {
         match access {
             Access::Row(table, key, mode) => {
-                self.tables.entry(table).or_default().end_row(&self.graph, key, mode, hold);
+                self.tables.entry(table).or_default().end_row(&self.graph, key, mode, span);
             }
             Access::Table(table, mode) => {
-                self.tables.entry(table).or_default().end_table(&self.graph, mode, hold);
+                self.tables.entry(table).or_default().end_table(&self.graph, mode, span);
             }
             Access::Append(table) => {
                 let table = self.tables.entry(table).or_default();
-                table.end_table(&self.graph, Mode::Write, hold);
+                table.end_table(&self.graph, Mode::Write, span);
             }
-            Access::InsertGiven(_) | Access::ReadAll | Access::Draw(_) | Access::Everything => {}
+            Access::InsertGiven(_) | Access::ReadAll | Access::Advance(_) | Access::Everything => {}
         }
     }
 

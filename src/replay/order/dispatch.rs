@@ -2,7 +2,7 @@
 //!
 //! [`Order`] says what may start. Here is what follows when things happen: sessions get their turns,
 //! catalogs are read, stalls are looked for and broken, and sessions are given up that others wait for in
-//! vain. What has to be done is pushed to [`Step::out`].
+//! vain. What has to be done is pushed to [`DispatchContext::out`].
 //!
 //! - `actions`: what it asks for;
 //! - `catalog_pace`: when a catalog is read;
@@ -68,7 +68,7 @@ pub struct DispatchSettings {
 }
 
 /// When something happens, which sessions there are, and what has to be done.
-pub struct Step<'a> {
+pub struct DispatchContext<'a> {
     /// When.
     pub now: Duration,
     /// The sessions with a connection to the target.
@@ -135,36 +135,40 @@ impl Dispatcher {
     // ---- What happens ----
 
     /// These statements come next in the log.
-    pub fn arrive(&mut self, statements: Vec<(Arc<Work>, Arc<Login>)>, step: &mut Step<'_>) {
+    pub fn arrive(
+        &mut self,
+        statements: Vec<(Arc<Work>, Arc<Login>)>,
+        cx: &mut DispatchContext<'_>,
+    ) {
         self.asked_for_more = false;
         self.order.arrive(statements);
-        self.advance(step);
+        self.advance(cx);
     }
 
     /// A session asks to start its statement.
-    pub fn ask(&mut self, Start { session, seq }: Start, step: &mut Step<'_>) {
+    pub fn ask(&mut self, Start { session, seq }: Start, cx: &mut DispatchContext<'_>) {
         self.order.ask(seq, session);
-        self.advance(step);
+        self.advance(cx);
     }
 
     /// A statement has finished, or will never start.
-    pub fn finish(&mut self, seq: Seq, step: &mut Step<'_>) {
+    pub fn finish(&mut self, seq: Seq, cx: &mut DispatchContext<'_>) {
         self.stalls.note_finished();
         self.order.finish(seq);
-        self.finish_withdrawing(seq, step);
-        self.advance(step);
+        self.finish_withdrawing(seq, cx);
+        self.advance(cx);
     }
 
     /// A session's connection is closed for good; `ended`: so is the session.
-    pub fn close(&mut self, session: SessionId, ended: bool, step: &mut Step<'_>) {
+    pub fn close(&mut self, session: SessionId, ended: bool, cx: &mut DispatchContext<'_>) {
         self.silent.forget(session);
         self.order.close(session, ended);
-        self.advance(step);
+        self.advance(cx);
     }
 
     /// A session's connection is gone.
-    pub fn disconnected(&mut self, session: SessionId, step: &mut Step<'_>) {
-        self.forget_withdrawing(session, step);
+    pub fn disconnected(&mut self, session: SessionId, cx: &mut DispatchContext<'_>) {
+        self.forget_withdrawing(session, cx);
     }
 
     /// Nobody may be connected to the database from which the target is asked, while this session runs
@@ -174,15 +178,15 @@ impl Dispatcher {
     }
 
     /// Nothing more will be read.
-    pub fn input_ended(&mut self, step: &mut Step<'_>) {
+    pub fn input_ended(&mut self, cx: &mut DispatchContext<'_>) {
         self.input_ended = true;
-        self.look_after(step);
+        self.look_after(cx);
     }
 
     // ---- What follows ----
 
     /// Does what the order has come to need.
-    fn advance(&mut self, step: &mut Step<'_>) {
+    fn advance(&mut self, cx: &mut DispatchContext<'_>) {
         if !self.order.takes_turns() {
             return;
         }
@@ -192,31 +196,31 @@ impl Dispatcher {
         if let Some(turn) = self.order.turn() {
             // It counts from its start: a statement may have to wait for its time when its turn has come.
             let starts_now = starts.iter().any(|start| start.session == turn.session);
-            self.stalls.note_turn(turn.seq, starts_now, step.now);
+            self.stalls.note_turn(turn.seq, starts_now, cx.now);
         }
-        step.out.extend(starts.into_iter().map(DispatchAction::Start));
-        self.read_catalogs(step);
+        cx.out.extend(starts.into_iter().map(DispatchAction::Start));
+        self.read_catalogs(cx);
         if is_stuck {
             // Everything waits for transactions whose ends have not been read.
             if self.input_ended {
-                self.look_after(step);
+                self.look_after(cx);
             } else {
-                step.out.push(DispatchAction::ReadOn);
+                cx.out.push(DispatchAction::ReadOn);
             }
         }
-        self.stalls.watch(step.now);
+        self.stalls.watch(cx.now);
     }
 
     /// Gives up sessions that others wait for in vain. To be called now and then.
-    pub fn look_after(&mut self, step: &mut Step<'_>) {
+    pub fn look_after(&mut self, cx: &mut DispatchContext<'_>) {
         let Some(arrivals) = self.order.arrivals() else { return };
-        step.out.push(DispatchAction::ShowCosts);
+        cx.out.push(DispatchAction::ShowCosts);
         let is_stuck = self.input_ended && arrivals.is_stuck();
         let patience = if is_stuck { Duration::ZERO } else { self.patience };
         let holders = arrivals.order().silent_holders();
-        for session in self.silent.silent_for(holders, patience, step.now) {
-            step.out.push(DispatchAction::GiveUp { session, holding: Holding::Transaction });
-            if step.sessions.work_of(session).is_none() {
+        for session in self.silent.silent_for(holders, patience, cx.now) {
+            cx.out.push(DispatchAction::GiveUp { session, holding: Holding::Transaction });
+            if cx.sessions.work_of(session).is_none() {
                 // It has no connection, and so no transaction.
                 self.silent.forget(session);
                 self.order.close(session, false);

@@ -96,7 +96,7 @@ pub enum Access {
     /// two keep their order, statement by statement; the server's own locks do the rest.
     InsertGiven(Table),
     /// Draws from it: in the order of the log, statement by statement.
-    Draw(Object),
+    Advance(Object),
     /// May do anything: a barrier.
     Everything,
 }
@@ -107,7 +107,7 @@ impl Access {
         match self {
             Self::Row(_, _, mode) | Self::Table(_, mode) => mode.is_write(),
             Self::Append(_) => true,
-            Self::InsertGiven(_) | Self::ReadAll | Self::Draw(_) | Self::Everything => false,
+            Self::InsertGiven(_) | Self::ReadAll | Self::Advance(_) | Self::Everything => false,
         }
     }
 }

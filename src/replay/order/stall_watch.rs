@@ -1,7 +1,7 @@
-//! When the sessions are asked what they wait for, and when what they say is told and acted on.
+//! When the sessions are asked what they wait for, and when the answer is reported and acted on.
 //!
-//! The watchdog of last resort. It looks when nothing has ended for half of its time-out, and tells a
-//! stall at the next look: by then nothing has ended for the whole of it, and the same statement has
+//! The watchdog of last resort. It probes when nothing has ended for half of its time-out, and reports a
+//! stall at the next probe: by then nothing has ended for the whole of it, and the same statement has
 //! been at the head of the chain for half of it at least.
 
 use std::collections::HashMap;
@@ -19,13 +19,13 @@ pub struct StallWatch {
     patience: Duration,
     /// Since when nothing has ended.
     since: Duration,
-    next_look: Duration,
-    /// How many looks there have been.
-    looks: u64,
+    next_probe: Duration,
+    /// How many probes there have been.
+    probes: u64,
     /// Since when each has been seen at the head of a chain.
     heads: HashMap<Head, Duration>,
-    /// When a stall was told last, since nothing has ended.
-    told: Option<Duration>,
+    /// When a stall was reported last, since nothing has ended.
+    reported: Option<Duration>,
 }
 
 type Head = (SessionId, Option<Seq>);
@@ -33,9 +33,9 @@ type Head = (SessionId, Option<Seq>);
 /// How long it may take to read a catalog before that is a stall: a large one takes seconds.
 const CATALOG_READING: Duration = Duration::from_secs(3);
 
-/// A stall that is to be told.
+/// A stall that is to be reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToldStall {
+pub struct ReportedStall {
     /// For how long nothing has ended.
     pub still_for: Duration,
     /// The chain of waits; of several, that of the first statement in the log.
@@ -53,35 +53,40 @@ impl StallWatch {
             timeout,
             patience,
             since: now,
-            next_look: now + timeout / 2,
-            looks: 0,
+            next_probe: now + timeout / 2,
+            probes: 0,
             heads: HashMap::new(),
-            told: None,
+            reported: None,
         }
     }
 
     /// Something has ended, or nothing is in flight. Returns whether that is the end of a stall that was
-    /// told.
-    pub fn moves(&mut self, now: Duration) -> bool {
+    /// reported.
+    pub fn progressed(&mut self, now: Duration) -> bool {
         self.since = now;
-        self.next_look = now + self.timeout / 2;
+        self.next_probe = now + self.timeout / 2;
         self.heads.clear();
-        self.told.take().is_some()
+        self.reported.take().is_some()
     }
 
-    /// The look that is due, by its number.
+    /// The probe that is due, by its number.
     pub fn due(&mut self, now: Duration) -> Option<u64> {
-        if now < self.next_look {
+        if now < self.next_probe {
             return None;
         }
-        self.next_look = now + self.timeout / 2;
-        self.looks += 1;
-        Some(self.looks)
+        self.next_probe = now + self.timeout / 2;
+        self.probes += 1;
+        Some(self.probes)
     }
 
-    /// What a look has found. Returns what is to be told.
-    pub fn seen(&mut self, look: u64, stalls: Vec<Stall>, now: Duration) -> Option<ToldStall> {
-        if look != self.looks || self.since + self.timeout / 2 > now {
+    /// What a probe has found. Returns what is to be reported.
+    pub fn on_probe(
+        &mut self,
+        probe: u64,
+        stalls: Vec<Stall>,
+        now: Duration,
+    ) -> Option<ReportedStall> {
+        if probe != self.probes || self.since + self.timeout / 2 > now {
             // Something has ended meanwhile, or it has come too late.
             return None;
         }
@@ -90,7 +95,7 @@ impl StallWatch {
             self.heads.insert(head, before.get(&head).copied().unwrap_or(now));
         }
         let still_for = now - self.since;
-        let rests = self.told.is_some_and(|told| now < told + self.timeout);
+        let rests = self.reported.is_some_and(|reported| now < reported + self.timeout);
         if still_for < self.timeout || rests {
             return None;
         }
@@ -110,11 +115,11 @@ impl StallWatch {
         remedies.dedup();
         let chains = held.len();
         let (stall, _) = held.into_iter().next()?;
-        self.told = Some(now);
-        Some(ToldStall { still_for, stall, chains, remedies })
+        self.reported = Some(now);
+        Some(ReportedStall { still_for, stall, chains, remedies })
     }
 
-    /// Whether a chain has stood for so long that it is told.
+    /// Whether a chain has stood for so long that it is reported.
     fn is_stall(&self, stall: &Stall, held: Duration) -> bool {
         held >= match stall.links.last().and_then(|last| last.holder.as_ref()) {
             _ if stall.is_silence() => self.patience,
@@ -147,8 +152,8 @@ mod tests {
         let mut stall = stall(1, Remedy::GoWithoutCatalog("app".to_owned()));
         stall.links[0].holder = Some(Holder::Catalog("app".to_owned()));
         let mut told_at = |seconds| {
-            let look = watch.due(s(seconds)).expect("a look is due each second");
-            watch.seen(look, vec![stall.clone()], s(seconds)).is_some()
+            let probe = watch.due(s(seconds)).expect("a probe is due each second");
+            watch.on_probe(probe, vec![stall.clone()], s(seconds)).is_some()
         };
         assert_eq!([11, 12, 13, 14].map(&mut told_at), [false, false, false, true]);
     }
@@ -172,8 +177,8 @@ mod tests {
         found: impl Fn(u64) -> Vec<Stall>,
     ) -> Vec<(u64, usize)> {
         let told = seconds.filter_map(|at| {
-            let look = watch.due(s(at))?;
-            Some((at, watch.seen(look, found(at), s(at))?.remedies.len()))
+            let probe = watch.due(s(at))?;
+            Some((at, watch.on_probe(probe, found(at), s(at))?.remedies.len()))
         });
         told.collect()
     }
@@ -191,10 +196,10 @@ mod tests {
         let mut watch = watch();
         let told = (0..600).filter_map(|at| {
             if at % 50 == 0 {
-                assert!(!watch.moves(s(at)));
+                assert!(!watch.progressed(s(at)));
             }
-            let look = watch.due(s(at))?;
-            watch.seen(look, vec![give_up(1)], s(at))
+            let probe = watch.due(s(at))?;
+            watch.on_probe(probe, vec![give_up(1)], s(at))
         });
         assert_eq!(told.count(), 0);
     }
@@ -210,13 +215,13 @@ mod tests {
     #[test]
     fn an_answer_that_comes_behind_an_end_is_not_heeded() {
         let mut watch = watch();
-        let look = watch.due(s(30)).expect("half of the time is over");
-        watch.seen(look, vec![give_up(1)], s(30));
-        let look = watch.due(s(60)).expect("all of it is");
-        assert!(!watch.moves(s(61)), "nothing was told");
-        assert_eq!(watch.seen(look, vec![give_up(1)], s(61)), None);
+        let probe = watch.due(s(30)).expect("half of the time is over");
+        watch.on_probe(probe, vec![give_up(1)], s(30));
+        let probe = watch.due(s(60)).expect("all of it is");
+        assert!(!watch.progressed(s(61)), "nothing was told");
+        assert_eq!(watch.on_probe(probe, vec![give_up(1)], s(61)), None);
         assert_eq!(tell(&mut watch, 62..130, |_| vec![give_up(2)]), [(121, 1)]);
-        assert!(watch.moves(s(130)), "what was told is over");
+        assert!(watch.progressed(s(130)), "what was told is over");
     }
 
     #[test]
@@ -235,8 +240,8 @@ mod tests {
     fn of_several_chains_the_first_is_told_and_all_are_broken() {
         let mut watch = watch();
         for at in [30, 60] {
-            let look = watch.due(s(at)).expect("it is due");
-            let told = watch.seen(look, vec![give_up(1), give_up(2)], s(at));
+            let probe = watch.due(s(at)).expect("it is due");
+            let told = watch.on_probe(probe, vec![give_up(1), give_up(2)], s(at));
             if at == 60 {
                 let told = told.expect("it has been seen twice");
                 assert_eq!((told.chains, told.remedies.len(), told.still_for), (2, 2, s(60)));

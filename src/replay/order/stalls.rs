@@ -87,7 +87,7 @@ pub enum ProbeReason {
     /// Statements that others wait for have not finished.
     SlowStatement,
     /// Nothing has finished in any session, and there is no room to read on.
-    Standstill,
+    NoProgress,
 }
 
 /// A session with a connection to the target, at one moment.
@@ -231,12 +231,12 @@ impl LockStalls {
 
     /// Nothing has finished, and nothing more can be read: somebody waits for what is to come. Returns
     /// the probe for that, unless one is under way.
-    pub fn standstill(&mut self, now: Duration, view: &impl StallView) -> Option<Probe> {
+    pub fn no_progress(&mut self, now: Duration, view: &impl StallView) -> Option<Probe> {
         if self.is_probing {
             return None;
         }
         let held = self.longest_running(&view.sessions(&[]), now);
-        self.probe(ProbeReason::Standstill, held, now, view)
+        self.probe(ProbeReason::NoProgress, held, now, view)
     }
 
     fn probe(

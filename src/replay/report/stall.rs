@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::replay::order::stall_watch::ToldStall;
+use crate::replay::order::stall_watch::ReportedStall;
 use crate::replay::order::wait_chain::{Link, Remedy};
 use crate::replay::work::Position;
 
@@ -36,7 +36,7 @@ pub struct WaitReport {
 
 impl StallReport {
     /// What is told; `place` says where a record stands.
-    pub fn new(told: &ToldStall, place: impl Fn(Position) -> String) -> Self {
+    pub fn new(told: &ReportedStall, place: impl Fn(Position) -> String) -> Self {
         let wait = |link: &Link| WaitReport {
             session: link.session.to_string(),
             place: link.statement.map(|statement| place(statement.at)),
@@ -90,7 +90,7 @@ mod tests {
         let remedy = Remedy::GiveUpStatement(Start { session: id(2), seq: Seq(2) });
         let stall = Stall { links, remedy: remedy.clone(), may_be_read: false };
         let still_for = Duration::from_secs(60);
-        let told = ToldStall { still_for, stall, chains: 1, remedies: vec![remedy] };
+        let told = ReportedStall { still_for, stall, chains: 1, remedies: vec![remedy] };
         let report = StallReport::new(&told, |at| format!("app.csv, line {}", at.line));
         assert_eq!(
             report.in_words(),

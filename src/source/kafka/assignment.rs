@@ -44,9 +44,9 @@ impl KafkaSource {
             Rebalance::Revoked(partitions) => {
                 self.forget(&partitions);
                 self.leaving = Some(partitions.clone());
-                self.said.push_back(Event::Revoked(partitions));
+                self.pending_events.push_back(Event::Revoked(partitions));
             }
-            Rebalance::Taken(partitions) => {
+            Rebalance::Lost(partitions) => {
                 warn!(
                     ?partitions,
                     "Kafka took partitions away, since kreplay was silent for longer than session.timeout.ms \
@@ -54,7 +54,7 @@ impl KafkaSource {
                     committed comes twice"
                 );
                 self.forget(&partitions);
-                self.said.push_back(Event::Revoked(partitions));
+                self.pending_events.push_back(Event::Revoked(partitions));
             }
         }
     }
@@ -171,9 +171,9 @@ impl KafkaSource {
         let through = resumes.iter().map(|resume| resume.partition);
         let through: Vec<i32> =
             through.filter(|partition| self.reading[partition].through).collect();
-        self.said.push_back(Event::Assigned(resumes));
-        self.said.extend(through.into_iter().map(Event::Through));
-        self.said.extend(lost.into_iter().map(Event::Lost));
+        self.pending_events.push_back(Event::Assigned(resumes));
+        self.pending_events.extend(through.into_iter().map(Event::PartitionEof));
+        self.pending_events.extend(lost.into_iter().map(Event::Lost));
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl KafkaSource {
             };
             reading.next = offset;
             reading.at_end = false;
-            self.said.extend(gap.map(Event::Lost));
+            self.pending_events.extend(gap.map(Event::Lost));
             self.client.context().positions.with(|positions| {
                 if let Some(position) = positions.get_mut(partition) {
                     position.position = offset;

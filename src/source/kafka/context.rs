@@ -29,8 +29,8 @@ pub(crate) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
     trouble: Mutex<Option<ReportedError>>,
     throttle: Mutex<Throttle>,
-    /// What was last said of a broker: about whom or what, and the text.
-    said: Mutex<Option<(String, String)>>,
+    /// What was last reported of a broker: about whom or what, and the text.
+    last_report: Mutex<Option<(String, String)>>,
     /// Nobody will take rebalances from here any more, so they are answered at once.
     closing: AtomicBool,
 }
@@ -43,7 +43,7 @@ pub(crate) enum Rebalance {
     /// These partitions are to be given up, which has to be confirmed by unassigning them.
     Revoked(Vec<i32>),
     /// These partitions were taken away: another member may read them already.
-    Taken(Vec<i32>),
+    Lost(Vec<i32>),
 }
 
 /// An error as librdkafka reports it, with its words.
@@ -135,13 +135,13 @@ impl Context {
         }
     }
 
-    /// Logs again what was last said of a broker, since that is still so; whether there is anything.
+    /// Logs again what was last reported of a broker, since that is still so; whether there is anything.
     pub(crate) fn remind(&self) -> bool {
-        let said = locked(&self.said).clone();
-        if let Some((subject, text)) = &said {
+        let report = locked(&self.last_report).clone();
+        if let Some((subject, text)) = &report {
             self.warn(subject, text);
         }
-        said.is_some()
+        report.is_some()
     }
 }
 
@@ -149,7 +149,7 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel as Level;
         let level = match facility {
-            // A broken connection is reported as an error too, and said there.
+            // A broken connection is reported as an error too, and reported there.
             "FAIL" => Level::Debug,
             // The only word of a commit that was not waited for and failed: librdkafka has no event
             // for it. The next commit covers it, so it is no more than a warning.
@@ -168,7 +168,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        // The one is no error, the other has been said broker by broker.
+        // The one is no error, the other has been reported broker by broker.
         if matches!(code, RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) {
             return;
         }
@@ -177,7 +177,7 @@ impl ClientContext for Context {
         let broker = reason.split(": ").next().unwrap_or_default();
         let (subject, text) = (format!("{broker} {code:?}"), format!("Kafka: {reason}"));
         self.warn(&subject, &text);
-        *locked(&self.said) = Some((subject, text));
+        *locked(&self.last_report) = Some((subject, text));
         *locked(&self.trouble) = Some(ReportedError { code, reason: reason.to_owned() });
     }
 
@@ -208,7 +208,7 @@ impl ConsumerContext for Context {
             // What was lost can't be committed any more: there is nothing to wait for.
             _ if closing || client.assignment_lost() => {
                 answer(unassign(client, list));
-                Rebalance::Taken(partitions)
+                Rebalance::Lost(partitions)
             }
             _ => Rebalance::Revoked(partitions),
         };

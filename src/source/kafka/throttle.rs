@@ -11,33 +11,33 @@ const REMEMBERED: usize = 256;
 /// Lets each message through at most every ten seconds.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    said: HashMap<String, Said>,
+    logged: HashMap<String, Logged>,
 }
 
 #[derive(Debug)]
-struct Said {
+struct Logged {
     at: Instant,
     since: u64,
 }
 
 impl Throttle {
-    /// Whether `message` is to be said now; if so, how often it was held back since it last was.
+    /// Whether `message` is to be logged now; if so, how often it was held back since it last was.
     pub(super) fn pass(&mut self, message: &str, now: Instant) -> Option<u64> {
-        if let Some(said) = self.said.get_mut(message) {
-            if now.duration_since(said.at) < EVERY {
-                said.since += 1;
+        if let Some(logged) = self.logged.get_mut(message) {
+            if now.duration_since(logged.at) < EVERY {
+                logged.since += 1;
                 return None;
             }
-            said.at = now;
-            return Some(std::mem::take(&mut said.since));
+            logged.at = now;
+            return Some(std::mem::take(&mut logged.since));
         }
-        if self.said.len() >= REMEMBERED {
-            self.said.retain(|_, said| now.duration_since(said.at) < EVERY);
+        if self.logged.len() >= REMEMBERED {
+            self.logged.retain(|_, logged| now.duration_since(logged.at) < EVERY);
         }
-        if self.said.len() >= REMEMBERED {
+        if self.logged.len() >= REMEMBERED {
             return None;
         }
-        self.said.insert(message.to_owned(), Said { at: now, since: 0 });
+        self.logged.insert(message.to_owned(), Logged { at: now, since: 0 });
         Some(0)
     }
 }

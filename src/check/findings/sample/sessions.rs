@@ -6,7 +6,7 @@ use super::{Logging, Sample, Sampled};
 use crate::pglog::session_log::{NoEffect, PriorUpdate, Reading, RecordEffect, SessionLog};
 use crate::pglog::statement::{SourceEnd, Statement};
 use crate::pglog::{LogRecord, SessionId};
-use crate::replay::intake::lines::{Line, Lines};
+use crate::replay::intake::lines::{Line, LineSequence};
 use crate::sql::Command;
 
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Sessions {
 struct Session {
     partition: i32,
     log: SessionLog,
-    lines: Lines,
+    lines: LineSequence,
     seen: Option<Span>,
     /// It had begun before its first record here.
     joined: bool,
@@ -64,7 +64,7 @@ impl Sessions {
         home.1 |= home.0 != sampled.partition;
 
         let session = self.sessions.entry((sampled.stretch, record.session)).or_default();
-        let line = session.lines.see(record.line);
+        let line = session.lines.observe(record.line);
         if session.seen.is_none() {
             session.partition = sampled.partition;
             // `connection received` (not looked at here), `authenticated`, `authorized`.

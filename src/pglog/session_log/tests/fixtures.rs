@@ -71,12 +71,12 @@ fn read(name: &str) -> Told {
         match reading.previous {
             PriorUpdate::Open => {}
             PriorUpdate::Ended => told.end(open.take(), None),
-            PriorUpdate::Noted(amendment) => {
+            PriorUpdate::AmendedOpen(amendment) => {
                 if let Some(open) = open {
                     open.amend(amendment);
                 }
             }
-            PriorUpdate::Amended(amendment) => told.end(open.take(), Some(amendment)),
+            PriorUpdate::AmendedFinal(amendment) => told.end(open.take(), Some(amendment)),
         }
         match reading.this {
             RecordEffect::Statement { statement, end, failure } => {

@@ -53,11 +53,11 @@ fn at_the_end_of_the_input_a_stall_is_looked_for_though_there_is_room() {
 #[test]
 fn the_sequencer_has_more_read_past_the_limit_and_that_is_counted_once() {
     let mut fed = full(3);
-    fed.step(Feed::read_on);
+    fed.decide(Feed::read_on);
     assert_eq!(fed.running.len(), 40);
     assert_eq!(fed.feed.take_counts().limit_overrides, 1);
     assert_eq!(fed.asked().last().map(String::as_str), Some("DemandChanged"));
-    fed.step(Feed::read_on);
+    fed.decide(Feed::read_on);
     assert_eq!(fed.asked(), [""; 0], "there is room still");
 }
 
@@ -82,7 +82,7 @@ fn after_the_stall_timeout_everybody_is_asked_and_what_is_found_is_reported_unti
             match asked {
                 FeedAction::ProbeStall { look, no_more } => {
                     assert!(no_more);
-                    fed.step(|feed, step| feed.stall_probed(look, vec![stall()], step));
+                    fed.decide(|feed, cx| feed.stall_probed(look, vec![stall()], cx));
                     reported.extend(fed.asked().into_iter().map(|asked| (seconds, asked)));
                 }
                 FeedAction::BreakStall => {}

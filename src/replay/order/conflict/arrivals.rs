@@ -222,7 +222,7 @@ impl Arrivals {
         let steps = steps(&work.statement);
         footprint.accesses.extend(steps.iter().filter_map(|step| match step {
             Step::Prepare(name) | Step::FinishPrepared { name, .. } => {
-                Some(Access::Draw(Object::prepared_transaction(name)))
+                Some(Access::Advance(Object::prepared_transaction(name)))
             }
             _ => None,
         }));

@@ -2,7 +2,7 @@
 
 use foldhash::HashSet;
 
-use super::graph::{Hold, Id, Statement};
+use super::graph::{Id, LockSpan, Statement};
 use super::transactions::Transaction;
 use super::{ConflictOrder, SessionLine};
 use crate::pglog::SessionId;
@@ -70,8 +70,8 @@ impl ConflictOrder {
     /// Sessions whose open transaction others wait for, and of which nothing more has been read.
     pub fn silent_holders(&self) -> impl Iterator<Item = SessionId> {
         let awaited = |line: &SessionLine| {
-            let mut holds = line.transaction.iter().flat_map(Transaction::holds);
-            line.queue.is_empty() && holds.any(|hold| self.graph.is_awaited(hold))
+            let mut spans = line.transaction.iter().flat_map(Transaction::spans);
+            line.queue.is_empty() && spans.any(|span| self.graph.is_awaited(span))
         };
         let silent = self.sessions.iter().filter(move |(_, line)| awaited(line));
         silent.map(|(session, _)| *session)
@@ -92,7 +92,8 @@ impl ConflictOrder {
         self.meets(seq, |met| {
             if let Some(Statement { granted: true, session, seq, .. }) = self.graph.statement(met) {
                 awaited.push(Awaited::Statement(Start { session: *session, seq: *seq }));
-            } else if let Some(Hold { ended_by: None, transaction, .. }) = self.graph.hold(met)
+            } else if let Some(LockSpan { ended_by: None, transaction, .. }) =
+                self.graph.lock_span(met)
                 && self.graph.newest(*transaction).is_none()
             {
                 awaited.push(Awaited::Unread);
@@ -116,7 +117,7 @@ impl ConflictOrder {
             met.insert(id);
             false
         });
-        let waits = |prepared: &Transaction| prepared.holds().any(|hold| met.contains(&hold));
+        let waits = |prepared: &Transaction| prepared.spans().any(|span| met.contains(&span));
         let awaited = self.prepared.iter().filter(|(_, prepared)| waits(prepared));
         awaited.map(|(name, _)| &**name).collect()
     }

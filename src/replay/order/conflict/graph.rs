@@ -20,9 +20,9 @@ pub(super) enum Node {
     Statement(Statement),
     /// What a transaction has written since it began, or since a savepoint; done when others may
     /// see that, or when it is undone.
-    Hold(Hold),
+    LockSpan(LockSpan),
     /// Two nodes under one name; done with the last of them.
-    Gate([Id; 2]),
+    Join([Id; 2]),
     /// A statement that has finished ahead of its turn; done with the last of what it waited for. It
     /// may stand for these: who waits for it waits for nothing else that comes behind them.
     Overtook,
@@ -54,7 +54,7 @@ impl Statement {
 }
 
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct LockSpan {
     pub(super) session: SessionId,
     pub(super) transaction: TransactionId,
     /// The statement that ends it, once the log has told.
@@ -63,7 +63,7 @@ pub(super) struct Hold {
     pub(super) undone: bool,
 }
 
-impl Hold {
+impl LockSpan {
     /// One of this transaction that goes on.
     pub(super) fn of(session: SessionId, transaction: TransactionId) -> Self {
         Self { session, transaction, ended_by: None, undone: false }
@@ -108,7 +108,7 @@ impl Graph {
 
     /// A node that is done with the last of these two.
     pub(super) fn gather(&mut self, both: [Id; 2]) -> Id {
-        let gate = self.add(Node::Gate(both));
+        let gate = self.add(Node::Join(both));
         self.wait(gate, both, None);
         gate
     }
@@ -131,33 +131,33 @@ impl Graph {
         }
     }
 
-    pub(super) fn hold(&self, id: Id) -> Option<&Hold> {
+    pub(super) fn lock_span(&self, id: Id) -> Option<&LockSpan> {
         match &self.nodes.get(&id)?.node {
-            Node::Hold(hold) => Some(hold),
+            Node::LockSpan(span) => Some(span),
             _ => None,
         }
     }
 
-    pub(super) fn hold_mut(&mut self, id: Id) -> Option<&mut Hold> {
+    pub(super) fn lock_span_mut(&mut self, id: Id) -> Option<&mut LockSpan> {
         match &mut self.nodes.get_mut(&id)?.node {
-            Node::Hold(hold) => Some(hold),
+            Node::LockSpan(span) => Some(span),
             _ => None,
         }
     }
 
-    /// The session that finishes it: a statement, or a hold whose end has been read.
+    /// The session that finishes it: a statement, or a lock span whose end has been read.
     pub(super) fn done_by(&self, id: Id) -> Option<SessionId> {
         match &self.nodes.get(&id)?.node {
             Node::Statement(statement) => Some(statement.session),
-            Node::Hold(hold) => self.statement(hold.ended_by?).map(|end| end.session),
-            Node::Gate(_) | Node::Overtook => None,
+            Node::LockSpan(span) => self.statement(span.ended_by?).map(|end| end.session),
+            Node::Join(_) | Node::Overtook => None,
         }
     }
 
-    /// What a gate gathers.
+    /// What a join node gathers.
     pub(super) fn gathered(&self, id: Id) -> Option<[Id; 2]> {
         match self.nodes.get(&id)?.node {
-            Node::Gate(both) => Some(both),
+            Node::Join(both) => Some(both),
             _ => None,
         }
     }
@@ -214,7 +214,7 @@ impl Graph {
                 entry.pending -= 1;
                 if entry.pending == 0 {
                     match entry.node {
-                        Node::Gate(_) | Node::Overtook => ended.push(waiter),
+                        Node::Join(_) | Node::Overtook => ended.push(waiter),
                         _ => freed.push(waiter),
                     }
                 }
@@ -284,24 +284,24 @@ impl Graph {
                     ahead.extend(statement.previous);
                     ahead.extend(&entry.waits_for);
                 }
-                Node::Hold(hold) => {
-                    ahead.extend(hold.ended_by.or_else(|| self.newest(hold.transaction)));
+                Node::LockSpan(span) => {
+                    ahead.extend(span.ended_by.or_else(|| self.newest(span.transaction)));
                 }
-                Node::Gate(both) => ahead.extend(both),
+                Node::Join(both) => ahead.extend(both),
                 Node::Overtook => ahead.extend(&entry.waits_for),
             }
         }
         false
     }
 
-    /// The statements and holds that a node waits for, without their gates.
+    /// The statements and holds that a node waits for, without their join nodes.
     #[cfg(test)]
     pub(super) fn waits_for(&self, id: Id) -> Vec<Id> {
         let mut members = Vec::new();
         let mut ahead = self.nodes.get(&id).map_or(Vec::new(), |entry| entry.waits_for.clone());
         while let Some(id) = ahead.pop() {
             match self.nodes.get(&id) {
-                Some(Entry { node: Node::Gate(both), .. }) => ahead.extend(both),
+                Some(Entry { node: Node::Join(both), .. }) => ahead.extend(both),
                 Some(Entry { node: Node::Overtook, waits_for, .. }) => ahead.extend(waits_for),
                 Some(_) => members.push(id),
                 None => {}

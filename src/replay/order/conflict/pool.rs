@@ -5,7 +5,7 @@ use crate::pglog::SessionId;
 
 /// What a statement is to wait for.
 #[derive(Debug)]
-pub(super) struct Waits {
+pub(super) struct Dependencies {
     /// Its session, whose earlier statements go before it anyway.
     session: SessionId,
     /// The transactions that the statement extends or ends, and that something may wait for.
@@ -15,7 +15,7 @@ pub(super) struct Waits {
     pub(super) waived: u64,
 }
 
-impl Waits {
+impl Dependencies {
     /// Those of a statement of this session and these transactions.
     pub(super) fn of(session: SessionId, own: Vec<TransactionId>) -> Self {
         Self { session, own, on: Vec::new(), waived: 0 }
@@ -31,7 +31,7 @@ impl Waits {
     }
 
     fn waive(&mut self, graph: &Graph, id: Id) {
-        let is_own = graph.hold(id).is_some_and(|hold| self.own.contains(&hold.transaction));
+        let is_own = graph.lock_span(id).is_some_and(|span| self.own.contains(&span.transaction));
         self.waived += u64::from(!is_own);
     }
 
@@ -46,11 +46,11 @@ impl Waits {
 
 /// Nodes that many wait for together. There is one for each row that is in flight, and most stay empty.
 #[derive(Debug, Default)]
-pub(super) struct Pool(Option<Box<Gathered>>);
+pub(super) struct WaitSet(Option<Box<Gathered>>);
 
 /// What is in a pool.
 ///
-/// The nodes are gathered in binary trees of gates, so that who waits for all of n nodes waits for the roots
+/// The nodes are gathered in binary trees of join nodes, so that who waits for all of n nodes waits for the roots
 /// of at most log n trees, and finds those that it must not wait for in as many steps each.
 #[derive(Debug, Default)]
 struct Gathered {
@@ -70,14 +70,14 @@ struct Tree {
     height: u32,
 }
 
-impl Pool {
+impl WaitSet {
     pub(super) fn add(&mut self, graph: &Graph, id: Id) {
         self.0.get_or_insert_default().add(graph, id);
     }
 
     /// Adds all of them that are not done to what a statement waits for, but for those that wait for
     /// its own transaction.
-    pub(super) fn gather(&mut self, graph: &mut Graph, waits: &mut Waits) {
+    pub(super) fn gather(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
         if let Some(gathered) = &mut self.0 {
             gathered.gather(graph, waits);
         }
@@ -111,7 +111,7 @@ impl Gathered {
         self.fresh.push(id);
     }
 
-    fn gather(&mut self, graph: &mut Graph, waits: &mut Waits) {
+    fn gather(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
         self.trees.retain(|tree| graph.has(tree.root));
         self.plant_fresh(graph, waits.session);
         for id in std::mem::take(&mut self.aside) {

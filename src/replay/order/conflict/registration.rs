@@ -1,13 +1,18 @@
 //! What an arriving statement waits for, and what of it is noted for those that come after.
 
-use super::graph::{Hold, Id, Node, TransactionId};
-use super::pool::Waits;
+use super::graph::{Id, LockSpan, Node, TransactionId};
+use super::pool::Dependencies;
 use super::{Arrival, ConflictOrder};
 use crate::replay::order::footprint::{Access, Mode};
 
 impl ConflictOrder {
     /// Adds what the statement's own accesses wait for.
-    pub(super) fn conflicts(&mut self, arrival: &Arrival, accesses: &[Access], waits: &mut Waits) {
+    pub(super) fn conflicts(
+        &mut self,
+        arrival: &Arrival,
+        accesses: &[Access],
+        waits: &mut Dependencies,
+    ) {
         let Self { graph, tables, .. } = self;
         if tables.len() + self.objects.len() >= self.room {
             tables.retain(|_, table| !table.is_done(graph));
@@ -34,7 +39,7 @@ impl ConflictOrder {
                     tables.entry(table).or_default().before_insert(graph, waits);
                 }
                 Access::ReadAll => self.ended.gather(graph, waits),
-                Access::Draw(object) => {
+                Access::Advance(object) => {
                     self.objects.entry(object).or_default().gather(graph, waits);
                 }
                 Access::Everything => self.unfinished.gather(graph, waits),
@@ -43,7 +48,7 @@ impl ConflictOrder {
     }
 
     /// Adds what the end of a transaction that did this waits for (rule 3).
-    pub(super) fn readers(&mut self, access: Access, waits: &mut Waits) {
+    pub(super) fn readers(&mut self, access: Access, waits: &mut Dependencies) {
         let Self { graph, tables, .. } = self;
         if !access.is_write() {
             return;
@@ -59,7 +64,7 @@ impl ConflictOrder {
                 let table = tables.entry(table).or_default();
                 table.before_end_of_table(graph, Mode::Write, waits);
             }
-            Access::InsertGiven(_) | Access::ReadAll | Access::Draw(_) | Access::Everything => {}
+            Access::InsertGiven(_) | Access::ReadAll | Access::Advance(_) | Access::Everything => {}
         }
         self.reading_all.gather(graph, waits);
     }
@@ -72,7 +77,7 @@ impl ConflictOrder {
         accesses: &[Access],
         transaction: Option<TransactionId>,
     ) {
-        let hold = self.hold_for(id, arrival, transaction);
+        let span = self.span_for(id, arrival, transaction);
         let Self { graph, tables, sessions, .. } = self;
         let line = sessions.get_mut(&arrival.session).filter(|_| !arrival.failed);
         let mut open = line.and_then(|line| line.transaction.as_mut());
@@ -82,16 +87,16 @@ impl ConflictOrder {
                 Access::Row(table, key, mode) => {
                     let table = tables.entry(table).or_default();
                     if mode.is_write() {
-                        table.write_row(graph, key, mode, id, hold.filter(|_| is_first));
+                        table.write_row(graph, key, mode, id, span.filter(|_| is_first));
                     } else {
-                        table.read_row(graph, key, mode, id, hold);
+                        table.read_row(graph, key, mode, id, span);
                     }
                 }
                 Access::Table(table, mode) => {
                     tables.entry(table).or_default().touch_table(graph, mode, id);
                 }
                 Access::ReadAll => self.reading_all.add(graph, id),
-                Access::Draw(object) => self.objects.entry(object).or_default().stand(id),
+                Access::Advance(object) => self.objects.entry(object).or_default().stand(id),
                 Access::Append(table) => {
                     tables.entry(table).or_default().touch_append(graph, id);
                 }
@@ -110,17 +115,17 @@ impl ConflictOrder {
         }
         if transaction.is_none()
             && !arrival.failed
-            && let Some(hold) = hold
+            && let Some(span) = span
         {
-            self.ended.add(&self.graph, hold);
+            self.ended.add(&self.graph, span);
             for access in &arrival.footprint.accesses {
-                self.note_end(*access, hold);
+                self.note_end(*access, span);
             }
         }
     }
 
-    /// The hold that takes what the statement writes: its transaction's, or one that ends with it.
-    pub(super) fn hold_for(
+    /// The lock span that takes what the statement writes: its transaction's, or one that ends with it.
+    pub(super) fn span_for(
         &mut self,
         id: Id,
         arrival: &Arrival,
@@ -133,15 +138,15 @@ impl ConflictOrder {
         accesses.iter().any(is_held).then_some(())?;
         let Some(transaction) = transaction.filter(|_| !failed) else {
             // What failed has lost its locks with that.
-            let hold = self.graph.add(Node::Hold(Hold::of(session, id)));
-            self.end_hold(hold, id, failed);
-            return Some(hold);
+            let span = self.graph.add(Node::LockSpan(LockSpan::of(session, id)));
+            self.end_span(span, id, failed);
+            return Some(span);
         };
         if accesses.iter().any(references) {
             self.graph.note_awaited(transaction);
         }
         let open = self.sessions.get_mut(&session)?.transaction.as_mut()?;
-        open.hold(|id| self.graph.add(Node::Hold(Hold::of(session, id))))
+        open.lock_span(|id| self.graph.add(Node::LockSpan(LockSpan::of(session, id))))
     }
 
     // ---- Starts ----

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use foldhash::HashMap;
 
 use super::graph::{Graph, Id};
-use super::pool::{Pool, Waits};
+use super::pool::{Dependencies, WaitSet};
 use crate::pglog::SessionId;
 use crate::replay::order::footprint::{Key, Mode};
 
@@ -41,13 +41,13 @@ impl Aspect {
 #[derive(Debug, Default)]
 struct Frontier {
     /// Holds with rows that can't be told, whose end is in the log.
-    ended_wide: Pool,
+    ended_wide: WaitSet,
     /// Holds with rows that can be told, whose end is in the log.
-    ended_rows: Pool,
+    ended_rows: WaitSet,
     /// Statements that read (or write) rows that can't be told.
-    reading_wide: Pool,
+    reading_wide: WaitSet,
     /// Statements that read or write rows that can be told.
-    touching_rows: Pool,
+    touching_rows: WaitSet,
 }
 
 /// One table, as far as statements and transactions that are not done have touched it.
@@ -59,13 +59,13 @@ pub(super) struct TableState {
     /// By aspect.
     frontiers: [Frontier; 2],
     /// Statements that write any row of it.
-    writing: Pool,
+    writing: WaitSet,
     /// Statements that write rows of it that can't be told.
-    writing_wide: Pool,
+    writing_wide: WaitSet,
     /// Statements that add rows whose keys can't be told.
-    appending: Pool,
+    appending: WaitSet,
     /// Statements that add rows under keys that they give.
-    inserting: Pool,
+    inserting: WaitSet,
 }
 
 /// One row. One transaction may write any number of them.
@@ -81,7 +81,7 @@ struct RowState {
 struct RowKeys {
     frontier: RowFrontier,
     /// Holds of transactions with rows that reference it: nobody takes its key away before they end.
-    sharing: Pool,
+    sharing: WaitSet,
 }
 
 /// Those who look at an aspect of a row, and those who have changed it.
@@ -91,13 +91,13 @@ struct RowFrontier {
     /// The last of them whose end is in the log and keeps what it wrote, and its place.
     committed: Option<(usize, Id)>,
     /// Statements that look at it.
-    reading: Pool,
+    reading: WaitSet,
 }
 
 /// Holds that wrote a row, in the order of the log. Each transaction waits for the one before.
 #[derive(Debug, Default)]
 struct Writers {
-    holds: VecDeque<Id>,
+    spans: VecDeque<Id>,
     /// How many were done and are forgotten: the place of the first.
     forgotten: usize,
 }
@@ -125,14 +125,14 @@ impl TableState {
         key: Key,
         mode: Mode,
         locks: Option<SessionId>,
-        waits: &mut Waits,
+        waits: &mut Dependencies,
     ) {
         let aspect = Aspect::read_by(mode);
         let row = self.row(graph, key);
         if let Some(frontier) = row.known(aspect) {
             match (locks, frontier.committed) {
                 (Some(session), _) => frontier.writers.gather(graph, session, waits),
-                (None, Some((_, hold))) => waits.add(graph, hold),
+                (None, Some((_, span))) => waits.add(graph, span),
                 (None, None) => {}
             }
         }
@@ -148,7 +148,7 @@ impl TableState {
     }
 
     /// An access to rows that can't be told.
-    pub(super) fn before_table(&mut self, graph: &mut Graph, mode: Mode, waits: &mut Waits) {
+    pub(super) fn before_table(&mut self, graph: &mut Graph, mode: Mode, waits: &mut Dependencies) {
         let frontier = self.frontier(Aspect::read_by(mode));
         frontier.ended_rows.gather(graph, waits);
         frontier.ended_wide.gather(graph, waits);
@@ -159,12 +159,12 @@ impl TableState {
     }
 
     /// Adding rows whose keys can't be told: what they add is seen with the end of their transaction.
-    pub(super) fn before_append(&mut self, graph: &mut Graph, waits: &mut Waits) {
+    pub(super) fn before_append(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
         self.inserting.gather(graph, waits);
     }
 
     /// Adding rows under keys that are given.
-    pub(super) fn before_insert(&mut self, graph: &mut Graph, waits: &mut Waits) {
+    pub(super) fn before_insert(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
         self.appending.gather(graph, waits);
     }
 
@@ -174,7 +174,7 @@ impl TableState {
         graph: &mut Graph,
         key: Key,
         mode: Mode,
-        waits: &mut Waits,
+        waits: &mut Dependencies,
     ) {
         for aspect in Aspect::written_by(mode) {
             if let Some(frontier) = self.row(graph, key).known(*aspect) {
@@ -185,7 +185,12 @@ impl TableState {
     }
 
     /// The end of a transaction that has written or added rows that can't be told.
-    pub(super) fn before_end_of_table(&mut self, graph: &mut Graph, mode: Mode, waits: &mut Waits) {
+    pub(super) fn before_end_of_table(
+        &mut self,
+        graph: &mut Graph,
+        mode: Mode,
+        waits: &mut Dependencies,
+    ) {
         for aspect in Aspect::written_by(mode) {
             let frontier = self.frontier(*aspect);
             frontier.touching_rows.gather(graph, waits);
@@ -202,13 +207,13 @@ impl TableState {
         key: Key,
         mode: Mode,
         statement: Id,
-        hold: Option<Id>,
+        span: Option<Id>,
     ) {
         let aspect = Aspect::read_by(mode);
         let row = self.row(graph, key);
         row.frontier(aspect).reading.add(graph, statement);
-        if let Some(hold) = hold.filter(|_| mode == Mode::Reference) {
-            row.keys.get_or_insert_default().sharing.add(graph, hold);
+        if let Some(span) = span.filter(|_| mode == Mode::Reference) {
+            row.keys.get_or_insert_default().sharing.add(graph, span);
         }
         self.frontier(aspect).touching_rows.add(graph, statement);
     }
@@ -220,11 +225,11 @@ impl TableState {
         key: Key,
         mode: Mode,
         statement: Id,
-        hold: Option<Id>,
+        span: Option<Id>,
     ) {
         let row = self.row(graph, key);
         for aspect in Aspect::written_by(mode) {
-            row.frontier(*aspect).writers.holds.extend(hold);
+            row.frontier(*aspect).writers.spans.extend(span);
         }
         self.writing.add(graph, statement);
         self.frontier(Aspect::Values).touching_rows.add(graph, statement);
@@ -249,18 +254,18 @@ impl TableState {
         self.inserting.add(graph, statement);
     }
 
-    /// The end of a hold that wrote this row is in the log: reads wait for it from now on.
-    pub(super) fn end_row(&mut self, graph: &Graph, key: Key, mode: Mode, hold: Id) {
+    /// The end of a lock span that wrote this row is in the log: reads wait for it from now on.
+    pub(super) fn end_row(&mut self, graph: &Graph, key: Key, mode: Mode, span: Id) {
         for aspect in Aspect::written_by(mode) {
-            self.row(graph, key).frontier(*aspect).commit(hold);
-            self.frontier(*aspect).ended_rows.add(graph, hold);
+            self.row(graph, key).frontier(*aspect).commit(span);
+            self.frontier(*aspect).ended_rows.add(graph, span);
         }
     }
 
-    /// The end of a hold that wrote or added rows that can't be told is in the log.
-    pub(super) fn end_table(&mut self, graph: &Graph, mode: Mode, hold: Id) {
+    /// The end of a lock span that wrote or added rows that can't be told is in the log.
+    pub(super) fn end_table(&mut self, graph: &Graph, mode: Mode, span: Id) {
         for aspect in Aspect::written_by(mode) {
-            self.frontier(*aspect).ended_wide.add(graph, hold);
+            self.frontier(*aspect).ended_wide.add(graph, span);
         }
     }
 
@@ -280,7 +285,7 @@ impl TableState {
     /// How much is noted of it.
     pub(super) fn noted(&self) -> usize {
         let of_row = |row: &RowState| {
-            let noted = row.frontiers().map(|row| row.writers.holds.len() + row.reading.len());
+            let noted = row.frontiers().map(|row| row.writers.spans.len() + row.reading.len());
             noted.sum::<usize>() + row.keys.as_ref().map_or(0, |keys| keys.sharing.len())
         };
         let of_frontier = |frontier: &Frontier| {
@@ -326,7 +331,7 @@ impl RowState {
 
     fn is_done(&self, graph: &Graph) -> bool {
         let is_done = |row: &RowFrontier| {
-            row.writers.holds.iter().all(|id| !graph.has(*id)) && row.reading.is_done(graph)
+            row.writers.spans.iter().all(|id| !graph.has(*id)) && row.reading.is_done(graph)
         };
         self.frontiers().all(is_done)
             && self.keys.as_ref().is_none_or(|keys| keys.sharing.is_done(graph))
@@ -335,39 +340,39 @@ impl RowState {
 
 impl RowFrontier {
     /// What this hold wrote stays.
-    fn commit(&mut self, hold: Id) {
+    fn commit(&mut self, span: Id) {
         // Of two whose ends are in the log, the one that wrote later counts.
         let after = self.committed.map_or(0, |(place, _)| place + 1);
-        if let Some(place) = self.writers.place_of(hold, after) {
-            self.committed = Some((place, hold));
+        if let Some(place) = self.writers.place_of(span, after) {
+            self.committed = Some((place, span));
         }
     }
 }
 
 impl Writers {
     /// Adds the last transaction of another session: whoever wrote before goes before that one anyway.
-    fn gather(&mut self, graph: &mut Graph, session: SessionId, waits: &mut Waits) {
-        while self.holds.front().is_some_and(|id| !graph.has(*id)) {
-            self.holds.pop_front();
+    fn gather(&mut self, graph: &mut Graph, session: SessionId, waits: &mut Dependencies) {
+        while self.spans.front().is_some_and(|id| !graph.has(*id)) {
+            self.spans.pop_front();
             self.forgotten += 1;
         }
         let mut last = None;
-        for id in self.holds.iter().rev() {
-            let Some(hold) = graph.hold(*id) else { continue };
-            let is_before = last.is_some_and(|last| last != hold.transaction);
-            if is_before || hold.session == session {
+        for id in self.spans.iter().rev() {
+            let Some(span) = graph.lock_span(*id) else { continue };
+            let is_before = last.is_some_and(|last| last != span.transaction);
+            if is_before || span.session == session {
                 break;
             }
             // It may have written again since a savepoint, and go on if that is undone.
-            last = Some(hold.transaction);
+            last = Some(span.transaction);
             waits.add(graph, *id);
         }
     }
 
-    /// The place of a hold, if it is not before this one.
-    fn place_of(&self, hold: Id, first: usize) -> Option<usize> {
-        let first = first.saturating_sub(self.forgotten).min(self.holds.len());
-        let at = self.holds.range(first..).rposition(|writer| *writer == hold)?;
+    /// The place of a lock span, if it is not before this one.
+    fn place_of(&self, span: Id, first: usize) -> Option<usize> {
+        let first = first.saturating_sub(self.forgotten).min(self.spans.len());
+        let at = self.spans.range(first..).rposition(|writer| *writer == span)?;
         Some(self.forgotten + first + at)
     }
 }

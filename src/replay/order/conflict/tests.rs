@@ -353,7 +353,7 @@ fn a_transaction_that_holds_others_back_passes_a_barrier_that_waits_for_them() {
 
 #[test]
 fn what_ran_ahead_of_what_it_stands_for_still_stands_for_that() {
-    for all in [Access::Everything, Access::Draw(Object(7))] {
+    for all in [Access::Everything, Access::Advance(Object(7))] {
         let mut told = Told::default();
         let waiter = told.runs(1, &[all]);
         let holder = told.runs(2, &[all]);
@@ -372,7 +372,7 @@ fn what_ran_ahead_of_what_it_stands_for_still_stands_for_that() {
 
 #[test]
 fn draws_from_a_sequence_keep_their_order_statement_by_statement() {
-    let draw = Access::Draw(Object(7));
+    let draw = Access::Advance(Object(7));
     let mut told = Told::default();
     told.steps(1, Step::Begin);
     let first = told.runs(1, &[draw]);
@@ -402,7 +402,7 @@ fn a_session_goes_on_as_far_as_nothing_holds_it() {
 
 #[test]
 fn a_session_does_not_wait_for_its_own_statements_to_finish() {
-    for access in [Access::Everything, Access::Table(T, Mode::Write), Access::Draw(Object(1))] {
+    for access in [Access::Everything, Access::Table(T, Mode::Write), Access::Advance(Object(1))] {
         let mut told = Told::default();
         let first = told.runs(1, &[row(1), access]);
         let second = told.runs(1, &[row(1), access]);
@@ -451,7 +451,7 @@ fn what_ran_ahead_of_its_arrival_is_finished_when_it_comes() {
 fn nothing_is_kept_of_what_is_done() {
     let mut told = Told::default();
     for key in 0..1000 {
-        let accesses = [row(key), read(key + 1), Access::Append(U), Access::Draw(Object(key))];
+        let accesses = [row(key), read(key + 1), Access::Append(U), Access::Advance(Object(key))];
         let seq = told.runs(key as u32 % 7, &accesses);
         told.finish(seq);
     }
@@ -538,11 +538,12 @@ impl ConflictOrder {
     fn waits_of(&self, seq: Seq) -> Vec<Waited> {
         let id = self.statements.get(&seq);
         let waits = id.into_iter().flat_map(|id| self.graph.waits_for(*id));
-        let named = waits.filter_map(|id| match (self.graph.statement(id), self.graph.hold(id)) {
-            (Some(statement), _) => Some((Waited::Statement(statement.seq), statement.session)),
-            (_, Some(hold)) => Some((Waited::Transaction(hold.session), hold.session)),
-            _ => None,
-        });
+        let named =
+            waits.filter_map(|id| match (self.graph.statement(id), self.graph.lock_span(id)) {
+                (Some(statement), _) => Some((Waited::Statement(statement.seq), statement.session)),
+                (_, Some(span)) => Some((Waited::Transaction(span.session), span.session)),
+                _ => None,
+            });
         let own = id.and_then(|id| self.graph.statement(*id)).map(|statement| statement.session);
         named.filter(|(_, session)| Some(*session) != own).map(|(waited, _)| waited).collect()
     }
@@ -559,11 +560,11 @@ impl ConflictOrder {
         let open: Vec<TransactionId> = open.map(|transaction| transaction.id).collect();
         for (seq, id) in &self.statements {
             for transaction in &open {
-                let holds = |met| match self.graph.hold(met) {
-                    Some(hold) => hold.transaction == *transaction && hold.ended_by.is_none(),
+                let spans = |met| match self.graph.lock_span(met) {
+                    Some(span) => span.transaction == *transaction && span.ended_by.is_none(),
                     None => false,
                 };
-                let waits = self.graph.meets(*id, holds);
+                let waits = self.graph.meets(*id, spans);
                 if self.graph.is_behind(*id, &[*transaction]) != waits {
                     return Err(format!("{seq:?} waits for {transaction:?}: {waits}"));
                 }

@@ -8,10 +8,10 @@ use super::steps::Step;
 use super::victims::takes_untold_locks;
 use super::{Access, Arrival, Mode};
 
-/// What a transaction has written since it began, or since a savepoint: a hold of the graph.
+/// What a transaction has written since it began, or since a savepoint: a lock span of the graph.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) hold: Id,
+    pub(super) span: Id,
     pub(super) written: HashSet<Access>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Transaction {
 struct Level {
     name: Box<str>,
     /// The last of them takes what comes.
-    holds: SmallVec<[Held; 1]>,
+    spans: SmallVec<[Held; 1]>,
 }
 
 /// What a statement ends.
@@ -126,7 +126,7 @@ pub(super) fn step(
     {
         open.aborted = true;
         if let Some(level) = open.levels.last_mut() {
-            ending.undone.extend(level.holds.drain(..));
+            ending.undone.extend(level.spans.drain(..));
         }
     }
     let is_barrier = arrival.footprint.accesses.contains(&Access::Everything);
@@ -183,7 +183,7 @@ impl Transaction {
             }
             Step::RollbackTo(name) => {
                 if let Some(at) = self.level(name) {
-                    let undone = self.levels.drain(at..).flat_map(|level| level.holds);
+                    let undone = self.levels.drain(at..).flat_map(|level| level.spans);
                     ending.undone.extend(undone);
                     self.levels.push(Level { name: name.clone(), ..Level::default() });
                     self.aborted = false;
@@ -204,34 +204,34 @@ impl Transaction {
         let Some(outer) = self.levels.last_mut() else { return };
         for mut level in released {
             // The few go to the many: however deep they are nested, none moves often.
-            if level.holds.len() > outer.holds.len() {
-                std::mem::swap(&mut level.holds, &mut outer.holds);
+            if level.spans.len() > outer.spans.len() {
+                std::mem::swap(&mut level.spans, &mut outer.spans);
             }
-            outer.holds.append(&mut level.holds);
+            outer.spans.append(&mut level.spans);
         }
     }
 
-    /// The holds that it has, whichever its savepoints.
-    pub(super) fn holds(&self) -> impl Iterator<Item = Id> {
-        self.levels.iter().flat_map(|level| &level.holds).map(|held| held.hold)
+    /// The lock spans that it has, whichever its savepoints.
+    pub(super) fn spans(&self) -> impl Iterator<Item = Id> {
+        self.levels.iter().flat_map(|level| &level.spans).map(|held| held.span)
     }
 
     pub(super) fn into_holds(self) -> impl Iterator<Item = Held> {
-        self.levels.into_iter().flat_map(|level| level.holds)
+        self.levels.into_iter().flat_map(|level| level.spans)
     }
 
-    /// The hold that takes the writes of a statement, made if there is none yet.
-    pub(super) fn hold(&mut self, new: impl FnOnce(TransactionId) -> Id) -> Option<Id> {
+    /// The lock span that takes the writes of a statement, made if there is none yet.
+    pub(super) fn lock_span(&mut self, new: impl FnOnce(TransactionId) -> Id) -> Option<Id> {
         let level = self.levels.last_mut()?;
-        if level.holds.is_empty() {
-            level.holds.push(Held { hold: new(self.id), written: HashSet::default() });
+        if level.spans.is_empty() {
+            level.spans.push(Held { span: new(self.id), written: HashSet::default() });
         }
-        level.holds.last().map(|held| held.hold)
+        level.spans.last().map(|held| held.span)
     }
 
-    /// Notes what that hold takes. Returns whether it has not written just that before.
+    /// Notes what that lock span takes. Returns whether it has not written just that before.
     pub(super) fn note(&mut self, access: Access) -> bool {
-        let Some(held) = self.levels.last_mut().and_then(|level| level.holds.last_mut()) else {
+        let Some(held) = self.levels.last_mut().and_then(|level| level.spans.last_mut()) else {
             return true;
         };
         let is_noted = |mode| match access {

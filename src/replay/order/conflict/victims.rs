@@ -7,7 +7,7 @@
 //! which can't be told; and where ends have been passed already, that waits until they are answered.
 
 use super::graph::{Graph, Id};
-use super::pool::{Pool, Waits};
+use super::pool::{Dependencies, WaitSet};
 use crate::replay::order::footprint::{Access, Mode};
 
 /// Who may take locks that can't be told, and which ends have been passed.
@@ -16,7 +16,7 @@ pub(super) struct Victims {
     /// Transactions that have taken such locks, or may have, and whose ends have not finished.
     lockers: usize,
     /// Ends of transactions behind which their sessions may have sent on.
-    passed: Pool,
+    passed: WaitSet,
 }
 
 /// Whether a statement that does this may wait in the server for locks that nobody foresees, or let others
@@ -29,13 +29,13 @@ pub(super) fn takes_untold_locks(accesses: &[Access]) -> bool {
         | Access::ReadAll
         | Access::Append(_)
         | Access::InsertGiven(_)
-        | Access::Draw(_) => false,
+        | Access::Advance(_) => false,
     })
 }
 
 impl Victims {
     /// Adds what a statement has to wait for that takes such locks.
-    pub(super) fn before_untold_locks(&mut self, graph: &mut Graph, waits: &mut Waits) {
+    pub(super) fn before_untold_locks(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
         self.passed.gather(graph, waits);
     }
 

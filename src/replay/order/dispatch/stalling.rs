@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::stalls::{LockSnapshot, Locks, OnTarget, StallAction, StallBreak, StallView};
 use super::super::view::OrderView;
 use super::super::{Order, Start};
-use super::{ConnectedSessions, DispatchAction, Dispatcher, Holding, Step};
+use super::{ConnectedSessions, DispatchAction, DispatchContext, Dispatcher, Holding};
 
 /// The order and the sessions as they stand.
 struct View<'a> {
@@ -35,18 +35,18 @@ impl Dispatcher {
     }
 
     /// Asks the target what statements wait for, if it is time. It is so far away.
-    pub fn check_stall(&mut self, round_trip: Duration, step: &mut Step<'_>) {
+    pub fn check_stall(&mut self, round_trip: Duration, cx: &mut DispatchContext<'_>) {
         self.stalls.measured(round_trip);
         let Self { order, stalls, input_ended, .. } = self;
-        let view = View { order, sessions: step.sessions, input_ended: *input_ended };
-        step.out.extend(stalls.due(step.now, &view).map(DispatchAction::Probe));
+        let view = View { order, sessions: cx.sessions, input_ended: *input_ended };
+        cx.out.extend(stalls.due(cx.now, &view).map(DispatchAction::Probe));
     }
 
     /// Nothing has finished, and nothing more can be read.
-    pub fn break_stall(&mut self, step: &mut Step<'_>) {
+    pub fn break_stall(&mut self, cx: &mut DispatchContext<'_>) {
         let Self { order, stalls, input_ended, .. } = self;
-        let view = View { order, sessions: step.sessions, input_ended: *input_ended };
-        step.out.extend(stalls.standstill(step.now, &view).map(DispatchAction::Probe));
+        let view = View { order, sessions: cx.sessions, input_ended: *input_ended };
+        cx.out.extend(stalls.no_progress(cx.now, &view).map(DispatchAction::Probe));
     }
 
     /// Whether a statement runs that wants nobody on the database from which the target is asked.
@@ -61,37 +61,43 @@ impl Dispatcher {
     }
 
     /// The target has answered.
-    pub fn probed(&mut self, answer: &LockSnapshot, step: &mut Step<'_>) {
+    pub fn probed(&mut self, answer: &LockSnapshot, cx: &mut DispatchContext<'_>) {
         let Self { order, stalls, input_ended, .. } = self;
-        let view = View { order, sessions: step.sessions, input_ended: *input_ended };
-        let actions = stalls.probed(answer, step.now, &view);
+        let view = View { order, sessions: cx.sessions, input_ended: *input_ended };
+        let actions = stalls.probed(answer, cx.now, &view);
         for action in actions {
-            self.break_by(action, answer.locks(), step);
+            self.break_by(action, answer.locks(), cx);
         }
     }
 
-    fn break_by(&mut self, action: StallAction, locks: &Locks, step: &mut Step<'_>) {
+    fn break_by(&mut self, action: StallAction, locks: &Locks, cx: &mut DispatchContext<'_>) {
         match action {
             StallAction::EndEarly(start) => {
-                self.run_ahead(start, StallBreak::EarlyEnd, locks, step);
+                self.run_ahead(start, StallBreak::EarlyEnd, locks, cx);
             }
             StallAction::Advance(start) => {
-                self.run_ahead(start, StallBreak::EarlyAdvance, locks, step);
+                self.run_ahead(start, StallBreak::EarlyAdvance, locks, cx);
             }
-            StallAction::ReadOn => step.out.push(DispatchAction::ReadOn),
+            StallAction::ReadOn => cx.out.push(DispatchAction::ReadOn),
             StallAction::GiveUp(session) => {
-                step.out.push(DispatchAction::GiveUp { session, holding: Holding::Locks });
+                cx.out.push(DispatchAction::GiveUp { session, holding: Holding::Locks });
             }
             StallAction::ReportForeign(backend) => {
-                step.out.push(DispatchAction::ReportForeign(backend));
+                cx.out.push(DispatchAction::ReportForeign(backend));
             }
         }
     }
 
-    fn run_ahead(&mut self, start: Start, how: StallBreak, locks: &Locks, step: &mut Step<'_>) {
-        if !self.withdraw_before(start, locks, step) {
-            self.note_they_see_less(start, locks, step);
-            step.out.push(DispatchAction::RunAhead(start, how));
+    fn run_ahead(
+        &mut self,
+        start: Start,
+        how: StallBreak,
+        locks: &Locks,
+        cx: &mut DispatchContext<'_>,
+    ) {
+        if !self.withdraw_before(start, locks, cx) {
+            self.note_they_see_less(start, locks, cx);
+            cx.out.push(DispatchAction::RunAhead(start, how));
         }
     }
 }

@@ -72,7 +72,7 @@ fn replay(order: settings::Order, log: &[(u32, &str)]) -> Replay {
     let mut replay = begun(order);
     replay.arrive(&[work(1, 99, "select 1")]);
     replay.catalog_read(CatalogReading::Read(Box::new(catalog())));
-    replay.step(|dispatcher, step| dispatcher.finish(Seq(1), step));
+    replay.decide(|dispatcher, cx| dispatcher.finish(Seq(1), cx));
     let log: Vec<_> = (2..).zip(log).map(|(seq, (pid, sql))| work(seq, *pid, sql)).collect();
     replay.arrive(&log);
     replay.done();
@@ -80,26 +80,26 @@ fn replay(order: settings::Order, log: &[(u32, &str)]) -> Replay {
 }
 
 impl Replay {
-    fn step(&mut self, decide: impl FnOnce(&mut Dispatcher, &mut Step<'_>)) {
+    fn decide(&mut self, decide: impl FnOnce(&mut Dispatcher, &mut DispatchContext<'_>)) {
         let Self { dispatcher, sessions, now, out } = self;
-        decide(dispatcher, &mut Step { now: *now, sessions: &*sessions, out });
+        decide(dispatcher, &mut DispatchContext { now: *now, sessions: &*sessions, out });
     }
 
     fn arrive(&mut self, log: &[Arc<Work>]) {
         let log = log.iter().map(|work| (work.clone(), login("d"))).collect();
-        self.step(|dispatcher, step| dispatcher.arrive(log, step));
+        self.decide(|dispatcher, cx| dispatcher.arrive(log, cx));
     }
 
     fn ask(&mut self, pid: u32, seq: u64) {
-        self.step(|dispatcher, step| dispatcher.ask(start(pid, seq), step));
+        self.decide(|dispatcher, cx| dispatcher.ask(start(pid, seq), cx));
     }
 
     fn finish(&mut self, seq: u64) {
-        self.step(|dispatcher, step| dispatcher.finish(Seq(seq), step));
+        self.decide(|dispatcher, cx| dispatcher.finish(Seq(seq), cx));
     }
 
     fn catalog_read(&mut self, reading: CatalogReading) {
-        self.step(|dispatcher, step| dispatcher.catalog_read("d", reading, 10 * MS, step));
+        self.decide(|dispatcher, cx| dispatcher.catalog_read("d", reading, 10 * MS, cx));
     }
 
     fn connect(&mut self, pid: u32) -> &mut SessionWork {
@@ -191,17 +191,17 @@ fn a_session_that_holds_others_up_in_silence_is_given_up_after_a_while() {
     let mut replay = held_up();
     for (seconds, expected) in [(1, vec![]), (60, vec![]), (61, vec![gives_up(1)])] {
         replay.now = seconds * S;
-        replay.step(Dispatcher::look_after);
+        replay.decide(Dispatcher::look_after);
         assert_eq!(replay.done(), expected, "{seconds}");
     }
-    replay.step(|dispatcher, step| dispatcher.close(id(1), false, step));
+    replay.decide(|dispatcher, cx| dispatcher.close(id(1), false, cx));
     assert_eq!(replay.done(), [DispatchAction::Start(start(2, 4))]);
 }
 
 #[test]
 fn at_the_end_of_the_input_it_is_given_up_at_once() {
     let mut replay = held_up();
-    replay.step(Dispatcher::input_ended);
+    replay.decide(Dispatcher::input_ended);
     assert_eq!(replay.done(), [gives_up(1)]);
 }
 
@@ -209,7 +209,7 @@ fn at_the_end_of_the_input_it_is_given_up_at_once() {
 fn one_without_a_connection_has_no_transaction_and_holds_nobody_up_any_more() {
     let mut replay = held_up();
     replay.sessions.0.clear();
-    replay.step(Dispatcher::input_ended);
+    replay.decide(Dispatcher::input_ended);
     assert_eq!(replay.done(), [gives_up(1)]);
     replay.ask(2, 4);
     assert_eq!(replay.done(), [DispatchAction::Start(start(2, 4))]);
@@ -246,7 +246,7 @@ fn a_catalog_that_nothing_waits_for_is_read_again_after_a_rest() {
     replay.finish(2);
     assert_eq!(replay.done(), [], "its end is waited for once");
     replay.now = S + 30 * MS;
-    replay.step(Dispatcher::catalogs_rested);
+    replay.decide(Dispatcher::catalogs_rested);
     assert_eq!(replay.done(), [reads(false)]);
 }
 
@@ -260,7 +260,7 @@ fn behind_a_change_statements_are_barriers_until_the_catalog_is_found_the_same_o
         let mut replay = changed();
         let before = widened(&replay);
         replay.now = 2 * S;
-        replay.step(Dispatcher::catalogs_rested);
+        replay.decide(Dispatcher::catalogs_rested);
         replay.arrive(&[work(3, 3, "select * from t where a = 1")]);
         assert_eq!(widened(&replay), before + 1, "it is being read");
         replay.catalog_read(reading);
@@ -295,7 +295,7 @@ fn a_target_that_lets_nobody_in_while_statements_run_may_do_so_later() {
     replay.done();
     replay.ask(2, 2);
     replay.now = 2 * S;
-    replay.step(Dispatcher::catalogs_rested);
+    replay.decide(Dispatcher::catalogs_rested);
     assert_eq!(replay.done(), [DispatchAction::Start(start(2, 2)), reads(false)]);
     replay.catalog_read(CatalogReading::Refused("no".to_owned()));
     let later = DispatchAction::CatalogNotYet { database: "d".to_owned(), error: "no".to_owned() };
@@ -308,6 +308,6 @@ fn a_catalog_whose_reading_takes_too_long_is_not_waited_for_any_longer() {
     replay.arrive(&[work(1, 1, "select 1")]);
     replay.ask(1, 1);
     replay.done();
-    replay.step(|dispatcher, step| dispatcher.go_without_catalogs(["d"], step));
+    replay.decide(|dispatcher, cx| dispatcher.go_without_catalogs(["d"], cx));
     assert_eq!(replay.done(), [DispatchAction::Start(start(1, 1))]);
 }

@@ -10,7 +10,7 @@ use super::super::stalls::{Locks, PREPARED, StallBreak};
 use super::super::withdrawals::{
     Direction, Withdrawals, began_behind, may_have_begun_behind, shows_more,
 };
-use super::{ConnectedSessions, DispatchAction, Dispatcher, SessionWork, Step};
+use super::{ConnectedSessions, DispatchAction, DispatchContext, Dispatcher, SessionWork};
 use crate::pglog::SessionId;
 use crate::replay::work::{Seq, Work};
 
@@ -45,7 +45,7 @@ impl Dispatcher {
         &mut self,
         end: Start,
         locks: &Locks,
-        step: &mut Step<'_>,
+        cx: &mut DispatchContext<'_>,
     ) -> bool {
         let withdrawing = &mut self.withdrawing;
         if withdrawing.asked.contains(&end.seq) {
@@ -53,92 +53,103 @@ impl Dispatcher {
         }
         if withdrawing.withdrawals.has_end(end.seq) {
             let since = withdrawing.since;
-            if since.is_none_or(|since| step.now.saturating_sub(since) >= LONGEST) {
+            if since.is_none_or(|since| cx.now.saturating_sub(since) >= LONGEST) {
                 let directions = withdrawing.withdrawals.give_up(end.seq);
-                self.direct(directions, step);
+                self.direct(directions, cx);
             }
             return true;
         }
-        let waiters = began_behind_end(end, locks, step.sessions);
+        let waiters = began_behind_end(end, locks, cx.sessions);
         if waiters.is_empty() {
             return false;
         }
         withdrawing.asked.insert(end.seq);
-        step.out.push(DispatchAction::AskDrawn { end, waiters });
+        cx.out.push(DispatchAction::AskDrawn { end, waiters });
         true
     }
 
     /// The target has said which backends have surely drawn from no sequence: withdraws those of these
     /// statements that run there; the others continue when the end has come.
-    pub fn drawn(&mut self, end: Start, waiters: Vec<Start>, none: &[i32], step: &mut Step<'_>) {
+    pub fn drawn(
+        &mut self,
+        end: Start,
+        waiters: Vec<Start>,
+        none: &[i32],
+        cx: &mut DispatchContext<'_>,
+    ) {
         self.withdrawing.asked.remove(&end.seq);
         let (undrawn, drawn): (Vec<Start>, Vec<Start>) = waiters.into_iter().partition(|waiter| {
-            let session = step.sessions.work_of(waiter.session);
+            let session = cx.sessions.work_of(waiter.session);
             session.is_some_and(|session| none.contains(&session.backend))
         });
-        step.out.extend(drawn.into_iter().map(DispatchAction::SeesLess));
-        self.withdrawing.since = Some(step.now);
+        cx.out.extend(drawn.into_iter().map(DispatchAction::SeesLess));
+        self.withdrawing.since = Some(cx.now);
         let directions = self.withdrawing.withdrawals.begin(end, undrawn);
-        self.direct(directions, step);
+        self.direct(directions, cx);
     }
 
     /// Tells those that wait for this end, which is run early, that they continue with a snapshot from
     /// before it.
-    pub(super) fn note_they_see_less(&self, start: Start, locks: &Locks, step: &mut Step<'_>) {
-        let Some(awaited) = awaited_end(start, locks, step.sessions) else { return };
+    pub(super) fn note_they_see_less(
+        &self,
+        start: Start,
+        locks: &Locks,
+        cx: &mut DispatchContext<'_>,
+    ) {
+        let Some(awaited) = awaited_end(start, locks, cx.sessions) else { return };
         let waiters = awaited.waiters.iter();
         let starts = waiters.map(|(session, work)| Start { session: *session, seq: work.seq });
-        step.out.extend(starts.map(DispatchAction::SeesLess));
+        cx.out.extend(starts.map(DispatchAction::SeesLess));
     }
 
     /// A statement that was to be withdrawn is undone and held, or can't be.
-    pub fn withdrawn(&mut self, start: Start, is_held: bool, step: &mut Step<'_>) {
+    pub fn withdrawn(&mut self, start: Start, is_held: bool, cx: &mut DispatchContext<'_>) {
         let directions = if is_held {
             let session = start.session;
-            step.out.push(DispatchAction::HeldToRunAgain { session, has_failed: false });
+            cx.out.push(DispatchAction::HeldToRunAgain { session, has_failed: false });
             self.withdrawing.withdrawals.held(start)
         } else {
             self.withdrawing.withdrawals.finished(start.seq)
         };
-        self.direct(directions, step);
+        self.direct(directions, cx);
     }
 
-    pub(super) fn finish_withdrawing(&mut self, seq: Seq, step: &mut Step<'_>) {
+    pub(super) fn finish_withdrawing(&mut self, seq: Seq, cx: &mut DispatchContext<'_>) {
         let directions = self.withdrawing.withdrawals.finished(seq);
-        self.direct(directions, step);
-        self.look_for_ends(step);
+        self.direct(directions, cx);
+        self.look_for_ends(cx);
     }
 
-    pub(super) fn forget_withdrawing(&mut self, session: SessionId, step: &mut Step<'_>) {
+    pub(super) fn forget_withdrawing(&mut self, session: SessionId, cx: &mut DispatchContext<'_>) {
         self.withdrawing.failed.retain(|failed| failed.session != session);
         let directions = self.withdrawing.withdrawals.disconnected(session);
-        self.direct(directions, step);
+        self.direct(directions, cx);
     }
 
     // ---- Statements that have failed on the target alone ----
 
     /// A statement has failed on the target alone. Is it to be run again behind an end that stands behind
     /// it in the log?
-    pub fn ask_early_end(&mut self, failed: Start, step: &mut Step<'_>) {
+    pub fn ask_early_end(&mut self, failed: Start, cx: &mut DispatchContext<'_>) {
         self.withdrawing.failed.push(failed);
-        self.look_for_ends(step);
+        self.look_for_ends(cx);
     }
 
     /// Runs ends early that those who have failed may need, or lets their failures count.
-    fn look_for_ends(&mut self, step: &mut Step<'_>) {
+    fn look_for_ends(&mut self, cx: &mut DispatchContext<'_>) {
         for failed in std::mem::take(&mut self.withdrawing.failed) {
-            let session = step.sessions.work_of(failed.session);
+            let session = cx.sessions.work_of(failed.session);
             let work = session.and_then(|session| session.doubtful);
-            match work.and_then(|work| self.end_that_may_free(&work, step.sessions)) {
-                None => step.out.push(DispatchAction::AcceptFailure(failed)),
+            match work.and_then(|work| self.end_that_may_free(&work, cx.sessions)) {
+                None => cx.out.push(DispatchAction::AcceptFailure(failed)),
                 Some(end) if self.has_to_wait(end, failed.seq) => {
                     self.withdrawing.failed.push(failed);
                 }
                 Some(end) => {
                     let session = failed.session;
-                    step.out.push(DispatchAction::HeldToRunAgain { session, has_failed: true });
+                    cx.out.push(DispatchAction::HeldToRunAgain { session, has_failed: true });
                     let directions = self.withdrawing.withdrawals.begin_for_failed(end, failed);
-                    self.direct(directions, step);
+                    self.direct(directions, cx);
                 }
             }
         }
@@ -168,7 +179,7 @@ impl Dispatcher {
 
     // ---- What follows ----
 
-    fn direct(&mut self, directions: Vec<Direction>, step: &mut Step<'_>) {
+    fn direct(&mut self, directions: Vec<Direction>, cx: &mut DispatchContext<'_>) {
         for direction in directions {
             let (start, action) = match direction {
                 Direction::Withdraw(start) => (start, DispatchAction::Withdraw(start)),
@@ -177,9 +188,9 @@ impl Dispatcher {
                     (start, DispatchAction::RunAhead(start, StallBreak::EarlyEnd))
                 }
             };
-            step.out.push(action);
-            if step.sessions.work_of(start.session).is_none() {
-                self.forget_withdrawing(start.session, step);
+            cx.out.push(action);
+            if cx.sessions.work_of(start.session).is_none() {
+                self.forget_withdrawing(start.session, cx);
             }
         }
     }

@@ -118,8 +118,8 @@ impl<'a> Analysis<'a> {
         self.widen(why);
     }
 
-    fn impure(&mut self, purity: Volatility, why: Widening) {
-        match purity {
+    fn impure(&mut self, volatility: Volatility, why: Widening) {
+        match volatility {
             Volatility::Immutable => {}
             Volatility::Stable => {
                 self.add(Access::ReadAll);

@@ -159,7 +159,7 @@ pub struct Catalog {
     storages: HashMap<Oid, Storage>,
     names: HashMap<Box<str>, HashMap<Box<str>, Oid>>,
     functions: HashMap<Box<str>, HashMap<Box<str>, Function>>,
-    function_purity: HashMap<Oid, Volatility>,
+    function_volatility: HashMap<Oid, Volatility>,
     /// Those of somebody's own, by schema and name.
     overloads: HashMap<Box<str>, HashMap<Box<str>, Vec<Oid>>>,
     routines: HashMap<Oid, Routine>,
@@ -178,7 +178,7 @@ type Settings = HashMap<Box<str>, Box<str>>;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Function {
     /// The most that any of them may do.
-    pub(super) purity: Volatility,
+    pub(super) volatility: Volatility,
     /// Whether they are PostgreSQL's own.
     pub(super) built_in: bool,
     /// Whether they are all written in C.
@@ -215,14 +215,14 @@ impl Catalog {
             return look(schema);
         }
         along(path).filter_map(look).reduce(|a, b| Function {
-            purity: a.purity.max(b.purity),
+            volatility: a.volatility.max(b.volatility),
             built_in: a.built_in && b.built_in,
             in_c: a.in_c && b.in_c,
         })
     }
 
-    pub(super) fn purity_of(&self, function: Oid) -> Volatility {
-        self.function_purity.get(&function).copied().unwrap_or(Volatility::Volatile)
+    pub(super) fn volatility_of(&self, function: Oid) -> Volatility {
+        self.function_volatility.get(&function).copied().unwrap_or(Volatility::Volatile)
     }
 
     /// What the operators by that name may do, whichever their arguments.
@@ -253,24 +253,26 @@ impl Catalog {
 
     /// What a relation leads to: the tables that it reads, and what the functions on the way may do.
     pub(super) fn closure(&self, relation: Oid) -> (BTreeSet<Oid>, Volatility) {
-        let (mut seen, mut purity) = (BTreeSet::new(), Volatility::Immutable);
+        let (mut seen, mut volatility) = (BTreeSet::new(), Volatility::Immutable);
         let mut open = vec![relation];
         while let Some(relation) = open.pop() {
             if !seen.insert(relation) {
                 continue;
             }
             let Some(found) = self.relations.get(&relation) else {
-                purity = Volatility::Volatile;
+                volatility = Volatility::Volatile;
                 continue;
             };
             for need in &found.needs {
                 match *need {
                     Needed::Relation(relation) => open.push(relation),
-                    Needed::Function(function) => purity = purity.max(self.purity_of(function)),
+                    Needed::Function(function) => {
+                        volatility = volatility.max(self.volatility_of(function))
+                    }
                 }
             }
         }
-        (seen, purity)
+        (seen, volatility)
     }
 }
 

@@ -182,7 +182,7 @@ fn exports_and_imports(
     let outline = &work.statement.outline;
     let ends_export = had_exported && !session.has_exported();
     if outline.exports_snapshot || outline.imports_snapshot || ends_export {
-        footprint.add(Access::Draw(template::snapshots()));
+        footprint.add(Access::Advance(template::snapshots()));
     }
     if outline.exports_snapshot {
         // It is taken now, whatever its transaction keeps, and shows what has been committed.

@@ -82,7 +82,7 @@ impl Template {
             }
         }
         for lock in &self.locks {
-            footprint.add(Access::Draw(advisory_lock(names.database, lock, call)));
+            footprint.add(Access::Advance(advisory_lock(names.database, lock, call)));
         }
         footprint
     }
@@ -162,7 +162,7 @@ impl Names<'_> {
             _ => return Err(Some(Widening::UnknownName)),
         };
         let oid = self.catalog.find(schema, name, self.path).ok_or(Some(Widening::UnknownName))?;
-        Ok(Access::Draw(sequence(self.database, oid)))
+        Ok(Access::Advance(sequence(self.database, oid)))
     }
 }
 

@@ -119,7 +119,7 @@ impl World {
                 Access::Table(table, mode) => format!("{} {}", word(mode), name(table)),
                 Access::Append(table) => format!("append {}", name(table)),
                 Access::InsertGiven(table) => format!("insert {}", name(table)),
-                Access::Draw(_) => "draw".to_owned(),
+                Access::Advance(_) => "draw".to_owned(),
                 Access::Everything => "everything".to_owned(),
             })
             .collect();

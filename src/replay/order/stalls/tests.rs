@@ -297,18 +297,18 @@ fn one_question_is_asked_at_a_time() {
     stalls.watch(ms(10));
     assert_eq!(stalls.next_check(), None, "the answer decides when to ask again");
     assert_eq!(stalls.due(ms(10), &replay), None);
-    assert_eq!(stalls.standstill(ms(10), &replay), None);
+    assert_eq!(stalls.no_progress(ms(10), &replay), None);
     stalls.probed(&LockSnapshot::of(probe), ms(12), &replay);
-    assert!(stalls.standstill(ms(13), &replay).is_some());
+    assert!(stalls.no_progress(ms(13), &replay).is_some());
 }
 
 #[test]
 fn at_a_standstill_those_are_asked_about_who_run_for_long_whether_or_not_others_wait() {
     let mut stalls = stalls();
     let replay = Replay { is_waited_for: false, ..Replay::conflict().runs(1, 3) };
-    assert_eq!(stalls.standstill(ms(50), &replay), None, "it may have begun just now");
-    let probe = stalls.standstill(ms(100), &replay).expect("it has run for 50 ms");
-    assert_eq!((probe.reason, probe.waiters), (ProbeReason::Standstill, vec![1]));
+    assert_eq!(stalls.no_progress(ms(50), &replay), None, "it may have begun just now");
+    let probe = stalls.no_progress(ms(100), &replay).expect("it has run for 50 ms");
+    assert_eq!((probe.reason, probe.waiters), (ProbeReason::NoProgress, vec![1]));
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn in_session_order_nothing_waits_for_a_turn() {
     let replay = Replay { takes_turns: false, is_waited_for: false, ..Replay::default() };
     let replay = replay.runs(1, 3).rests(2, NextOf::End(Seq(9))).rests(3, NextOf::Nothing);
     let mut stalls = stalls();
-    let probe = stalls.standstill(ms(50), &replay).expect("nothing ends");
+    let probe = stalls.no_progress(ms(50), &replay).expect("nothing ends");
     let mut answer = LockSnapshot::of(probe);
     answer.note(1, vec![2, 3]);
     assert_eq!(stalls.probed(&answer, ms(60), &replay), [StallAction::ReadOn]);
@@ -414,7 +414,7 @@ fn in_session_order_nothing_waits_for_a_turn() {
 fn at_a_standstill_in_serial_order_turns_are_left_to_the_look_at_the_turn() {
     let replay = Replay::serial(3).runs(1, 3).rests(2, NextOf::End(Seq(9)));
     let mut stalls = stalls();
-    let probe = stalls.standstill(ms(50), &replay).expect("nothing ends");
+    let probe = stalls.no_progress(ms(50), &replay).expect("nothing ends");
     let mut answer = LockSnapshot::of(probe);
     answer.note(1, vec![2]);
     assert_eq!(stalls.probed(&answer, ms(60), &replay), []);

@@ -1,24 +1,24 @@
 //! Which open transactions a node stands behind, so that nobody has to walk the graph for it.
 //!
 //! A statement must not wait for what waits for its own transaction. So each statement and gate notes
-//! the holds that it waits for, directly or through others, and whose end had not been read when it came:
+//! the lock spans that it waits for, directly or through others, and whose end had not been read when it came:
 //! few, as on the source each of them had ended by then, and but its record was still to come. What these
 //! wait for in turn is looked up, since it grows with each statement of their transactions.
 
 use foldhash::HashSet;
 
-use super::{Graph, Hold, Id, Node, TransactionId};
+use super::{Graph, Id, LockSpan, Node, TransactionId};
 
 impl Graph {
     /// Notes what a node stands behind, from what it waits for.
     pub(super) fn note_behind(&mut self, id: Id, previous: Option<Id>) {
-        let holds = self.holds_awaited(id, previous);
-        if holds.is_empty() {
+        let spans = self.spans_awaited(id, previous);
+        if spans.is_empty() {
             return;
         }
-        let open = self.open_holds(holds);
-        for hold in &open {
-            if let Some(Hold { transaction, .. }) = self.hold(*hold) {
+        let open = self.open_spans(spans);
+        for span in &open {
+            if let Some(LockSpan { transaction, .. }) = self.lock_span(*span) {
                 self.note_awaited(*transaction);
             }
         }
@@ -27,22 +27,22 @@ impl Graph {
         }
     }
 
-    /// The holds that what a node waits for notes.
-    fn holds_awaited(&self, id: Id, previous: Option<Id>) -> Vec<Id> {
+    /// The lock spans that what a node waits for notes.
+    fn spans_awaited(&self, id: Id, previous: Option<Id>) -> Vec<Id> {
         let Some(entry) = self.nodes.get(&id) else { return Vec::new() };
         let awaited = entry.waits_for.iter().chain(&previous);
         awaited.flat_map(|awaited| self.behind(awaited)).copied().collect()
     }
 
     /// Whether a node waits, directly or through others, for what one of these transactions holds; or
-    /// is such a hold.
+    /// is such a lock span.
     pub(in super::super) fn is_behind(&mut self, id: Id, transactions: &[TransactionId]) -> bool {
         !transactions.is_empty() && self.finds(id, transactions)
     }
 
     /// Whether a node waits for any transaction whose end has not been read.
     pub(in super::super) fn is_behind_any(&self, id: Id) -> bool {
-        match self.hold(id).and_then(|hold| hold.ended_by) {
+        match self.lock_span(id).and_then(|span| span.ended_by) {
             Some(end) => !self.behind(&end).is_empty(),
             None => !self.behind(&id).is_empty(),
         }
@@ -51,9 +51,11 @@ impl Graph {
     fn finds(&mut self, id: Id, transactions: &[TransactionId]) -> bool {
         let mut ahead = self.behind(&id).to_vec();
         let mut seen = HashSet::default();
-        while let Some(hold) = ahead.pop() {
-            let Some(&Hold { transaction, ended_by, .. }) = self.hold(hold) else { continue };
-            if !seen.insert(hold) {
+        while let Some(span) = ahead.pop() {
+            let Some(&LockSpan { transaction, ended_by, .. }) = self.lock_span(span) else {
+                continue;
+            };
+            if !seen.insert(span) {
                 continue;
             }
             match ended_by {
@@ -72,30 +74,30 @@ impl Graph {
         false
     }
 
-    /// The holds that a node notes, ended or not; a hold itself.
+    /// The lock spans that a node notes, ended or not; a lock span itself.
     fn behind<'g>(&'g self, id: &'g Id) -> &'g [Id] {
         match self.nodes.get(id) {
             Some(entry) => match &entry.node {
-                Node::Hold(_) => std::slice::from_ref(id),
+                Node::LockSpan(_) => std::slice::from_ref(id),
                 Node::Statement(statement) if statement.granted => &[],
-                Node::Statement(_) | Node::Gate(_) | Node::Overtook => &entry.behind,
+                Node::Statement(_) | Node::Join(_) | Node::Overtook => &entry.behind,
             },
             None => &[],
         }
     }
 
-    /// The same with, for each hold that has ended meanwhile, what its end stands behind.
-    fn open_holds(&mut self, mut holds: Vec<Id>) -> Vec<Id> {
+    /// The same with, for each lock span that has ended meanwhile, what its end stands behind.
+    fn open_spans(&mut self, mut spans: Vec<Id>) -> Vec<Id> {
         let mut open = Vec::new();
         let mut seen = HashSet::default();
-        while let Some(hold) = holds.pop() {
-            match self.hold(hold).map(|hold| hold.ended_by) {
+        while let Some(span) = spans.pop() {
+            match self.lock_span(span).map(|span| span.ended_by) {
                 None => {}
-                Some(None) => open.push(hold),
-                Some(Some(_)) if !seen.insert(hold) => {}
+                Some(None) => open.push(span),
+                Some(Some(_)) if !seen.insert(span) => {}
                 Some(Some(end)) => {
                     self.shorten(end);
-                    holds.extend_from_slice(self.behind(&end));
+                    spans.extend_from_slice(self.behind(&end));
                 }
             }
         }
@@ -108,15 +110,15 @@ impl Graph {
     /// shorter way.
     fn shorten(&mut self, statement: Id) {
         let noted = self.behind(&statement);
-        let has_ended = |id: &Id| self.hold(*id).is_none_or(|hold| hold.ended_by.is_some());
+        let has_ended = |id: &Id| self.lock_span(*id).is_none_or(|span| span.ended_by.is_some());
         if !noted.iter().any(has_ended) {
             return;
         }
         let mut closer = Vec::with_capacity(noted.len());
-        for hold in noted {
-            match self.hold(*hold).map(|hold| hold.ended_by) {
+        for span in noted {
+            match self.lock_span(*span).map(|span| span.ended_by) {
                 None => {}
-                Some(None) => closer.push(*hold),
+                Some(None) => closer.push(*span),
                 Some(Some(end)) => closer.extend_from_slice(self.behind(&end)),
             }
         }

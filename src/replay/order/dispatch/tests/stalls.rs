@@ -39,7 +39,7 @@ impl Replay {
     fn probed(&mut self) -> Vec<DispatchAction> {
         let probe = loop {
             self.now = self.dispatcher.next_check().expect("stalls are looked for");
-            self.step(|dispatcher, step| dispatcher.check_stall(Duration::ZERO, step));
+            self.decide(|dispatcher, cx| dispatcher.check_stall(Duration::ZERO, cx));
             match self.done().pop() {
                 Some(DispatchAction::Probe(probe)) => break probe,
                 Some(other) => panic!("{other:?}"),
@@ -48,7 +48,7 @@ impl Replay {
         };
         let mut answer = LockSnapshot::of(probe);
         answer.note(2, vec![1]);
-        self.step(|dispatcher, step| dispatcher.probed(&answer, step));
+        self.decide(|dispatcher, cx| dispatcher.probed(&answer, cx));
         self.done()
     }
 }
@@ -71,9 +71,9 @@ fn one_that_began_behind_the_end_is_withdrawn_before_it_and_runs_again_behind_it
     let mut replay = waiting(0.05);
     assert_eq!(replay.probed(), [asks_drawn()]);
     assert_eq!(replay.probed(), [], "the target is asked");
-    replay.step(|dispatcher, step| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], step));
+    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], cx));
     assert_eq!(replay.done(), [DispatchAction::Withdraw(start(2, 3))]);
-    replay.step(|dispatcher, step| dispatcher.withdrawn(start(2, 3), true, step));
+    replay.decide(|dispatcher, cx| dispatcher.withdrawn(start(2, 3), true, cx));
     let held = DispatchAction::HeldToRunAgain { session: id(2), has_failed: false };
     assert_eq!(replay.done(), [held, COMMIT_AHEAD()]);
     replay.finish(4);
@@ -84,7 +84,7 @@ fn one_that_began_behind_the_end_is_withdrawn_before_it_and_runs_again_behind_it
 fn one_that_has_drawn_from_a_sequence_is_left_and_sees_less() {
     let mut replay = waiting(0.05);
     replay.probed();
-    replay.step(|dispatcher, step| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[], step));
+    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[], cx));
     assert_eq!(replay.done(), [DispatchAction::SeesLess(start(2, 3)), COMMIT_AHEAD()]);
 }
 
@@ -93,7 +93,7 @@ fn one_that_is_not_canceled_in_time_is_not_waited_for() {
     let mut replay = waiting(0.05);
     replay.probed();
     let drawn = replay.now;
-    replay.step(|dispatcher, step| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], step));
+    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], cx));
     replay.done();
     let ahead = loop {
         let asked = replay.probed();
@@ -111,8 +111,8 @@ fn a_session_that_loses_its_connection_is_not_withdrawn_any_more() {
     let mut replay = waiting(0.05);
     replay.probed();
     replay.sessions.0.retain(|it| it.session == id(1));
-    replay.step(|dispatcher, step| dispatcher.disconnected(id(2), step));
-    replay.step(|dispatcher, step| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], step));
+    replay.decide(|dispatcher, cx| dispatcher.disconnected(id(2), cx));
+    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], cx));
     assert_eq!(replay.done(), [DispatchAction::SeesLess(start(2, 3)), COMMIT_AHEAD()]);
 }
 
@@ -127,7 +127,7 @@ fn doubtful() -> Replay {
 #[test]
 fn a_statement_that_failed_on_the_target_alone_runs_again_behind_an_end_that_may_free_it() {
     let mut replay = doubtful();
-    replay.step(|dispatcher, step| dispatcher.ask_early_end(start(2, 3), step));
+    replay.decide(|dispatcher, cx| dispatcher.ask_early_end(start(2, 3), cx));
     let held = DispatchAction::HeldToRunAgain { session: id(2), has_failed: true };
     assert_eq!(replay.done(), [held, COMMIT_AHEAD()]);
     replay.finish(4);
@@ -145,7 +145,7 @@ fn its_failure_counts_where_no_end_may_free_it() {
     ] {
         let mut replay = doubtful();
         change(replay.of(1));
-        replay.step(|dispatcher, step| dispatcher.ask_early_end(start(2, 3), step));
+        replay.decide(|dispatcher, cx| dispatcher.ask_early_end(start(2, 3), cx));
         assert_eq!(replay.done(), [DispatchAction::AcceptFailure(start(2, 3))]);
     }
 }
@@ -164,7 +164,7 @@ fn while_a_statement_wants_nobody_on_the_observers_database_the_target_is_not_as
     let mut replay = waiting(20.0);
     replay.dispatcher.vacate(id(2), replay.now);
     assert!(replay.dispatcher.stays_away(replay.now, &replay.sessions));
-    replay.step(Dispatcher::break_stall);
+    replay.decide(Dispatcher::break_stall);
     assert_eq!(replay.done(), []);
     replay.of(2).running = None;
     assert!(!replay.dispatcher.stays_away(replay.now, &replay.sessions));

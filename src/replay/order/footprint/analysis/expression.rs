@@ -36,8 +36,8 @@ impl Analysis<'_> {
             N::BooleanTest(test) => self.expressions(test.arg.as_deref()),
             N::TypeCast(cast) => {
                 if let Some(to) = &cast.type_name {
-                    let purity = self.names.catalog.cast(type_name(to));
-                    self.impure(purity, Widening::VolatileOperator);
+                    let volatility = self.names.catalog.cast(type_name(to));
+                    self.impure(volatility, Widening::VolatileOperator);
                 }
                 self.expressions(cast.arg.as_deref());
             }
@@ -98,7 +98,7 @@ impl Analysis<'_> {
     }
 
     fn operator(&mut self, name: &[Node]) {
-        let purity = self.names.catalog.operator(qualified(name).1);
-        self.impure(purity, Widening::VolatileOperator);
+        let volatility = self.names.catalog.operator(qualified(name).1);
+        self.impure(volatility, Widening::VolatileOperator);
     }
 }

@@ -26,11 +26,11 @@ impl Analysis<'_> {
         };
         if !function.built_in {
             let is_harmless = function.in_c && GENERATORS.contains(&name);
-            let purity = if is_harmless { Volatility::Immutable } else { function.purity };
+            let volatility = if is_harmless { Volatility::Immutable } else { function.volatility };
             if is_harmless || self.names.catalog.function("pg_catalog", name, &[]).is_some() {
-                return self.impure(purity, Widening::VolatileFunction);
+                return self.impure(volatility, Widening::VolatileFunction);
             }
-            return self.call_routines(call, purity);
+            return self.call_routines(call, volatility);
         }
         match name {
             "nextval" | "setval" => match self.sequence_name(call.args.first()) {
@@ -44,7 +44,7 @@ impl Analysis<'_> {
                 self.template.locks.push(keys.unwrap_or_default());
             }
             _ if RUNS_QUERIES.contains(&name) => self.barrier(Widening::VolatileFunction),
-            _ if function.purity < Volatility::Volatile || is_harmless(name) => {}
+            _ if function.volatility < Volatility::Volatile || is_harmless(name) => {}
             _ => self.barrier(Widening::VolatileFunction),
         }
     }

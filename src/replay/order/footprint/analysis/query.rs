@@ -203,7 +203,7 @@ impl<'a> Analysis<'a> {
             }
             Kind::View => self.widen(Widening::View),
             Kind::Sequence => {
-                self.add(Access::Draw(template::sequence(self.names.database, oid)));
+                self.add(Access::Advance(template::sequence(self.names.database, oid)));
             }
             Kind::Foreign => self.barrier(Widening::Foreign),
             Kind::System => {}
@@ -216,8 +216,8 @@ impl<'a> Analysis<'a> {
         if relation.needs.is_empty() {
             return;
         }
-        let (relations, purity) = self.names.catalog.closure(oid);
-        self.impure(purity, Widening::VolatileFunction);
+        let (relations, volatility) = self.names.catalog.closure(oid);
+        self.impure(volatility, Widening::VolatileFunction);
         for needed in relations.into_iter().filter(|needed| *needed != oid) {
             let Some(found) = self.names.catalog.get(needed) else { continue };
             match found.kind {
@@ -228,7 +228,7 @@ impl<'a> Analysis<'a> {
                 }
                 Kind::Foreign => self.barrier(Widening::Foreign),
                 Kind::Sequence => {
-                    self.add(Access::Draw(template::sequence(self.names.database, needed)));
+                    self.add(Access::Advance(template::sequence(self.names.database, needed)));
                 }
                 Kind::View | Kind::System => {}
             }

@@ -41,16 +41,16 @@ impl<'a> Analysis<'a> {
         let arguments: Vec<Given<'_>> = call.args.iter().map(|node| self.argument(node)).collect();
         let mut is_met = false;
         for function in catalog.overloads(schema, name, self.names.path) {
-            let purity = catalog.purity_of(function);
+            let volatility = catalog.volatility_of(function);
             let Some(routine) = catalog.routine(function) else {
                 is_met = true;
-                self.impure(purity, Widening::VolatileFunction);
+                self.impure(volatility, Widening::VolatileFunction);
                 continue;
             };
             let Some(values) = arranged(routine, &arguments, call.func_variadic) else { continue };
             is_met = true;
-            if purity != Volatility::Immutable {
-                self.follow(function, routine, purity, values);
+            if volatility != Volatility::Immutable {
+                self.follow(function, routine, volatility, values);
             }
         }
         if !is_met {
@@ -72,16 +72,16 @@ impl<'a> Analysis<'a> {
         &mut self,
         function: Oid,
         routine: &'a Routine,
-        purity: Volatility,
+        volatility: Volatility,
         values: Vec<Option<Bound>>,
     ) {
         let found = self.apart(|this| this.run_function(function, routine, values));
         if found.is_barrier() {
             return match found.footprint.widened {
-                Some(Widening::DynamicSql) if purity == Volatility::Volatile => {
+                Some(Widening::DynamicSql) if volatility == Volatility::Volatile => {
                     self.barrier(Widening::DynamicSql);
                 }
-                _ => self.impure(purity, Widening::VolatileFunction),
+                _ => self.impure(volatility, Widening::VolatileFunction),
             };
         }
         self.template.join(found);

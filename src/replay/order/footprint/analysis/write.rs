@@ -266,7 +266,7 @@ impl<'a> Analysis<'a> {
         for column in target.relation.columns.iter().filter(is_left_out) {
             self.impure(column.default, Widening::VolatileOperator);
             if let Some(sequence) = column.sequence {
-                self.add(Access::Draw(template::sequence(self.names.database, sequence)));
+                self.add(Access::Advance(template::sequence(self.names.database, sequence)));
             }
         }
     }

@@ -40,18 +40,20 @@ pub(super) fn catalog(rows: &Rows) -> Catalog {
 
 fn functions(catalog: &mut Catalog, rows: &Rows) {
     for row in &rows.functions {
-        let purity = if row.is_built_in { built_in(&row.name, row.purity) } else { row.purity };
-        catalog.function_purity.insert(row.oid, purity);
+        let volatility =
+            if row.is_built_in { built_in(&row.name, row.volatility) } else { row.volatility };
+        catalog.function_volatility.insert(row.oid, volatility);
         if !row.is_built_in {
             let names = catalog.overloads.entry((*row.schema).into()).or_default();
             names.entry((*row.name).into()).or_default().push(row.oid);
         }
         let names = catalog.functions.entry((*row.schema).into()).or_default();
-        let this = Function { purity: row.purity, built_in: row.is_built_in, in_c: row.is_in_c };
+        let this =
+            Function { volatility: row.volatility, built_in: row.is_built_in, in_c: row.is_in_c };
         names
             .entry((*row.name).into())
             .and_modify(|all| {
-                all.purity = all.purity.max(this.purity);
+                all.volatility = all.volatility.max(this.volatility);
                 all.built_in &= this.built_in;
                 all.in_c &= this.in_c;
             })
@@ -64,8 +66,8 @@ fn functions(catalog: &mut Catalog, rows: &Rows) {
         [(&rows.operators, &mut catalog.operators), (&rows.types, &mut catalog.types)]
     {
         for row in impure {
-            let purity = all.entry((*row.name).into()).or_default();
-            *purity = row.purity.max(*purity);
+            let volatility = all.entry((*row.name).into()).or_default();
+            *volatility = row.volatility.max(*volatility);
         }
     }
 }
@@ -144,13 +146,13 @@ fn dependencies(catalog: &mut Catalog, rows: &Rows) -> Defaults {
                 defaults.sequences.insert((row.relation, column), sequence);
             }
             (Dependent::Default(column), Needed::Function(function)) => {
-                let purity = defaults.volatility.entry((row.relation, column)).or_default();
-                *purity = catalog
-                    .function_purity
+                let volatility = defaults.volatility.entry((row.relation, column)).or_default();
+                *volatility = catalog
+                    .function_volatility
                     .get(&function)
                     .copied()
                     .unwrap_or(Volatility::Volatile)
-                    .max(*purity);
+                    .max(*volatility);
             }
             (Dependent::Check, _) => {}
         }
@@ -205,13 +207,14 @@ impl<'a> Tables<'a> {
                 triggers.push(trigger);
             }
         }
-        let purity: HashMap<Oid, Volatility> =
-            rows.functions.iter().map(|row| (row.oid, row.purity)).collect();
+        let volatility: HashMap<Oid, Volatility> =
+            rows.functions.iter().map(|row| (row.oid, row.volatility)).collect();
         for row in &rows.dependencies {
             if let (Dependent::Check, Needed::Function(function)) = (row.dependent, row.needed) {
                 let root = tables.root(row.relation);
                 let check = tables.checks.entry(root).or_default();
-                *check = purity.get(&function).copied().unwrap_or(Volatility::Volatile).max(*check);
+                *check =
+                    volatility.get(&function).copied().unwrap_or(Volatility::Volatile).max(*check);
             }
         }
         tables

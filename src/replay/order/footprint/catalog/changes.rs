@@ -169,7 +169,7 @@ mod tests {
             oid,
             schema,
             name,
-            purity: Volatility::Immutable,
+            volatility: Volatility::Immutable,
             is_in_c: false,
             is_built_in,
         }

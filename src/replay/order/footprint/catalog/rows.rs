@@ -204,7 +204,7 @@ pub struct FunctionRow {
     /// Its name.
     pub name: String,
     /// What it is declared to do at the most.
-    pub purity: Volatility,
+    pub volatility: Volatility,
     /// Whether it is written in C.
     pub is_in_c: bool,
     /// Whether it is PostgreSQL's own.
@@ -259,5 +259,5 @@ pub struct ImpureRow {
     /// Its name.
     pub name: String,
     /// What it may do.
-    pub purity: Volatility,
+    pub volatility: Volatility,
 }

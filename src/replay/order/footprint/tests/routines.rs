@@ -211,7 +211,7 @@ fn a_function_that_only_reads_is_no_barrier() {
     let mut reads =
         plpgsql("f", "a int4", "BEGIN RETURN (SELECT note FROM orders WHERE id = a); END");
     reads.row.returns = "text".to_owned();
-    reads.purity = Volatility::Stable;
+    reads.volatility = Volatility::Stable;
     assert_same(reads.clone(), "SELECT f(5)", "SELECT note FROM orders WHERE id = 5");
     reads.row.body = "BEGIN EXECUTE 'SELECT'; END".to_owned();
     assert_eq!(world(&[reads]).told("SELECT f(5)"), ["read all"]);

@@ -122,12 +122,19 @@ impl Builder {
         });
     }
 
-    fn function(&mut self, schema: &str, name: &str, purity: Volatility) -> Oid {
+    fn function(&mut self, schema: &str, name: &str, volatility: Volatility) -> Oid {
         let oid = self.oid();
         let is_built_in = schema == "pg_catalog";
         let (schema, name) = (schema.to_owned(), name.to_owned());
         let is_in_c = is_built_in || name.starts_with("uuid_");
-        self.rows.functions.push(FunctionRow { oid, schema, name, purity, is_in_c, is_built_in });
+        self.rows.functions.push(FunctionRow {
+            oid,
+            schema,
+            name,
+            volatility,
+            is_in_c,
+            is_built_in,
+        });
         oid
     }
 }
@@ -136,7 +143,7 @@ impl Builder {
 #[derive(Debug, Clone)]
 pub(super) struct Made {
     pub(super) row: RoutineRow,
-    pub(super) purity: Volatility,
+    pub(super) volatility: Volatility,
 }
 
 impl Made {
@@ -166,7 +173,7 @@ impl Made {
             runs_as: None,
             settings: Vec::new(),
         };
-        Self { row, purity: Volatility::Volatile }
+        Self { row, volatility: Volatility::Volatile }
     }
 
     /// A trigger's function.
@@ -182,7 +189,7 @@ pub(super) fn rows_with(made: &[Made], triggers: &[(&str, i16, &str)]) -> Rows {
     let mut shop = Builder { rows: rows(), next: 40_000 };
     for made in made {
         let row = &made.row;
-        let oid = shop.function(&row.schema, &row.name, made.purity);
+        let oid = shop.function(&row.schema, &row.name, made.volatility);
         shop.rows.routines.push(RoutineRow { oid, ..row.clone() });
     }
     for (table, kind, function) in triggers {
@@ -321,7 +328,7 @@ fn guarded(shop: &mut Builder) {
 
 fn functions(shop: &mut Builder) {
     use Volatility::{Immutable, Stable, Volatile};
-    for (name, purity) in [
+    for (name, volatility) in [
         ("now", Stable),
         ("lower", Immutable),
         ("count", Immutable),
@@ -342,13 +349,13 @@ fn functions(shop: &mut Builder) {
         ("query_to_xml", Stable),
         ("generate_series", Immutable),
     ] {
-        shop.function("pg_catalog", name, purity);
+        shop.function("pg_catalog", name, volatility);
     }
     shop.function("public", "add_tax", Immutable);
     shop.function("public", "total_of", Stable);
     shop.function("public", "book", Volatile);
     shop.function("public", "uuid_generate_v4", Volatile);
     shop.function("other", "tidy", Volatile);
-    shop.rows.operators.push(ImpureRow { name: "<~>".to_owned(), purity: Volatile });
-    shop.rows.types.push(ImpureRow { name: "booked".to_owned(), purity: Volatile });
+    shop.rows.operators.push(ImpureRow { name: "<~>".to_owned(), volatility: Volatile });
+    shop.rows.types.push(ImpureRow { name: "booked".to_owned(), volatility: Volatile });
 }

@@ -39,7 +39,7 @@ fn functions_are_what_the_catalog_says() {
 fn advisory_locks_are_drawn_by_their_keys() {
     let mut world = World::new();
     let one = world.of("SELECT pg_advisory_xact_lock(5)");
-    assert!(matches!(one.accesses[..], [Access::Draw(_)]), "{one:?}");
+    assert!(matches!(one.accesses[..], [Access::Advance(_)]), "{one:?}");
     assert_eq!(world.of("SELECT pg_try_advisory_lock(5)"), one);
     assert_eq!(world.of_bound("SELECT pg_advisory_xact_lock($1)", &[Some("5")]), one);
     assert_ne!(world.of("SELECT pg_advisory_xact_lock(6)"), one);

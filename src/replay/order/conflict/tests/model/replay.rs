@@ -29,7 +29,7 @@ pub(super) struct Conditions {
 
 pub(super) fn accesses(record: &Record) -> Vec<Access> {
     let row = |table, key, mode| vec![Access::Row(Table(table), Key(key), mode)];
-    let prepared = |gid: u64| Access::Draw(Object::prepared_transaction(&gid.to_string()));
+    let prepared = |gid: u64| Access::Advance(Object::prepared_transaction(&gid.to_string()));
     let mut accesses = match record.op {
         Op::Read(table, key) => row(table, key, Mode::Read),
         Op::Reference(table, key) => row(table, key, Mode::Reference),
@@ -38,7 +38,7 @@ pub(super) fn accesses(record: &Record) -> Vec<Access> {
         Op::ReadTable(table) => vec![Access::Table(Table(table), Mode::Read)],
         Op::UpdateTable(table) => vec![Access::Table(Table(table), Mode::Update)],
         Op::Append(table) => vec![Access::Append(Table(table))],
-        Op::AppendDrawn(table) => vec![Access::Append(Table(table)), Access::Draw(Object(1))],
+        Op::AppendDrawn(table) => vec![Access::Append(Table(table)), Access::Advance(Object(1))],
         Op::Anything => vec![Access::Everything],
         Op::Prepare(gid) | Op::FinishPrepared(gid, _) => return vec![prepared(gid)],
         _ => Vec::new(),
@@ -385,7 +385,7 @@ impl<'a> Replay<'a> {
         let ahead: Vec<Option<usize>> = self.lines.iter().map(|line| line.ahead).collect();
         let mut locks =
             std::mem::replace(&mut self.locks, LockStalls::new(Duration::ZERO, Duration::MAX));
-        let probe = locks.standstill(Duration::ZERO, self).ok_or("who is blocked runs")?;
+        let probe = locks.no_progress(Duration::ZERO, self).ok_or("who is blocked runs")?;
         let mut answer = LockSnapshot::of(probe);
         let mut gids = Vec::new();
         for (at, by) in &self.blocked {
@@ -438,8 +438,8 @@ impl<'a> Replay<'a> {
                         }
                         false => Some(at),
                     };
-                    let holds = |end| end >= self.arrived || self.order.is_unfinished(seq(end));
-                    lockers.extend(end.filter(|end| holds(*end)).map(|_| record.session));
+                    let spans = |end| end >= self.arrived || self.order.is_unfinished(seq(end));
+                    lockers.extend(end.filter(|end| spans(*end)).map(|_| record.session));
                 }
                 Op::Commit | Op::Rollback if self.order.is_unfinished(seq(at)) => {
                     let next = (at + 1..self.arrived).find(|i| its(&self.log[*i]));
@@ -451,7 +451,7 @@ impl<'a> Replay<'a> {
         }
         let meets = |locker: &usize| passed.iter().any(|session| session != locker);
         match lockers.iter().find(|locker| meets(locker)) {
-            Some(locker) => Err(format!("{passed:?} went on while {locker} holds locks")),
+            Some(locker) => Err(format!("{passed:?} went on while {locker} spans locks")),
             None => Ok(()),
         }
     }
@@ -598,16 +598,16 @@ impl StallView for Replay<'_> {
 
 /// Whether the order of two accesses can matter, by their definition.
 fn meet(one: Access, other: Access) -> bool {
-    use Access::{Append, Draw, Everything, ReadAll};
+    use Access::{Advance, Append, Everything, ReadAll};
     let table = |access: Access| match access {
         Access::Row(table, _, mode) | Access::Table(table, mode) => Some((table, mode)),
         // What is added is there for foreign keys too.
         Append(table) => Some((table, Mode::Write)),
-        Access::InsertGiven(_) | Draw(_) | Everything | ReadAll => None,
+        Access::InsertGiven(_) | Advance(_) | Everything | ReadAll => None,
     };
     match (one, other) {
         (Everything, _) | (_, Everything) => true,
-        (Draw(a), Draw(b)) => a == b,
+        (Advance(a), Advance(b)) => a == b,
         (Append(_), Append(_)) => false,
         (Access::Row(t, a, _), Access::Row(u, b, _)) if (t, a) != (u, b) => false,
         _ => match (table(one), table(other)) {
