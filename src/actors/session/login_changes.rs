@@ -9,11 +9,11 @@ use crate::sql::{altered_logins, vacated_database};
 impl SessionActor {
     /// Asks whether its next statement may change log-ins: those before it come first.
     pub(super) fn ask_change(&self, seq: Seq) {
-        let logins = match self.state().head() {
+        let logins = match self.session().head() {
             Some(work) if work.seq == seq => altered_logins(&work.statement.sql),
             _ => return,
         };
-        self.around.changes.do_send(AskChange { session: self.id, seq, logins });
+        self.deps.changes.do_send(AskChange { session: self.id, seq, logins });
     }
 
     /// Sessions whose end the log does not tell must not be in the way. The server waits some seconds
@@ -25,7 +25,7 @@ impl SessionActor {
             && let Some(database) = vacated_database(&work.statement.sql)
         {
             let succeeded = source == SourceEnd::Succeeded;
-            self.around.vacate.do_send(VacateDatabase { database, session: self.id, succeeded });
+            self.deps.vacate.do_send(VacateDatabase { database, session: self.id, succeeded });
         }
     }
 }

@@ -1,40 +1,34 @@
-//! What is sent for a request.
+//! By which messages a request is sent.
 
-use std::sync::Arc;
-
-use tracing::debug;
-
-use crate::pglog::SessionId;
 use crate::pglog::statement::Protocol;
-use crate::postgres::Batch;
+use crate::postgres::{self, Batch};
 use crate::replay::session::context::Restore;
 use crate::replay::session::request::{ParseMode, Request};
-use crate::replay::work::Work;
+use crate::replay::session::rewriting::Outgoing;
 
-pub(super) fn work_of(request: &Request) -> Option<&Arc<Work>> {
+/// The message of a request of which this is sent.
+pub(super) fn wire_request<'a>(
+    request: &'a Request,
+    outgoing: &'a Outgoing,
+) -> postgres::Request<'a> {
+    let rewritten = match outgoing {
+        Outgoing::Own => None,
+        Outgoing::Rewritten(text, _) => Some(&**text),
+        Outgoing::Withheld(..) => Some(""),
+    };
+    let is_withheld = matches!(outgoing, Outgoing::Withheld(..));
     match request {
-        Request::Simple(work)
-        | Request::ParseOnly(work)
-        | Request::BindOnly(work)
-        | Request::Extended { work, .. }
-        | Request::DrawOnly { work, .. } => Some(work),
-        Request::Pipelined { request, .. } => work_of(request),
-        Request::Text(_) | Request::Inspect(_) | Request::Restore(_) | Request::Sync => None,
-    }
-}
-
-/// Whether its statement is run for what it draws alone: limits of its own end it.
-pub(super) fn draws_only(request: &Request) -> bool {
-    match request {
-        Request::Pipelined { request, .. } => draws_only(request),
-        request => matches!(request, Request::DrawOnly { .. }),
-    }
-}
-
-pub(super) fn trace_statement(session: SessionId, work: &Work) {
-    debug!(%session, seq = work.seq.0, sql = %work.statement.sql, "send");
-    if let Protocol::Extended { parameters, .. } = &work.statement.protocol {
-        tracing::trace!(%session, seq = work.seq.0, ?parameters, "send");
+        Request::Text(text) => postgres::Request::Simple(text),
+        Request::Simple(work) => {
+            postgres::Request::Simple(rewritten.unwrap_or(&work.statement.sql))
+        }
+        // An empty query stands for a statement that must not be sent.
+        Request::Extended { .. } if is_withheld => postgres::Request::Simple(""),
+        Request::Pipelined { syncs, .. } if is_withheld => {
+            let request = Box::new(Request::Text("".into()));
+            postgres::Request::Batch(batch(&Request::Pipelined { request, syncs: *syncs }, None))
+        }
+        _ => postgres::Request::Batch(batch(request, rewritten)),
     }
 }
 
@@ -45,7 +39,7 @@ const SET_AS_AT_BEGINNING: &str = "SELECT pg_catalog.set_config($1, \
     COALESCE(pg_catalog.current_setting($1, true), ''), false)";
 
 /// The messages of a request that is not a simple query.
-pub(super) fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
+fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
     let mut batch = Batch::new();
     match request {
         Request::Extended { work, parse, types } => {

@@ -3,30 +3,20 @@
 
 use actix::prelude::*;
 
-use super::{LogInState, Permit, Phase, SessionActor};
+use super::SessionActor;
 use crate::actors::messages::{AskWaitState, SessionWaitState};
 use crate::replay::order::wait_chain::{WaitState, Waiter};
 use crate::replay::work::Seq;
 
 impl SessionActor {
     fn wait_state(&self) -> WaitState {
-        let state = self.state_now();
-        match (self.phase, &self.connection) {
-            (Phase::Connected, Some(connection)) => state.wait_state(connection.backend_pid()),
-            (Phase::Connecting, _) => WaitState::Connecting,
-            (Phase::Disconnected, _) if !state.is_busy() && !state.is_log_in_awaited() => {
-                WaitState::Silent
-            }
-            (Phase::Disconnected, _) if state.not_before().is_some() => WaitState::Schedule,
-            (Phase::Disconnected, _) if self.log_in == LogInState::Asked => WaitState::LogIn,
-            (Phase::Disconnected, _) if self.permit != Permit::Held => WaitState::Connection,
-            _ => WaitState::Ready,
-        }
+        let backend = self.connection.as_ref().map(|connection| connection.backend_pid());
+        self.setup.wait_state(&self.session_now(), backend)
     }
 
     /// Cancels this statement if it still runs: it waits for what nothing ends.
     pub(super) fn give_up_statement(&mut self, seq: Seq, ctx: &mut Context<Self>) {
-        if !self.canceling && self.state().give_up(seq) {
+        if !self.canceling && self.session().give_up(seq) {
             self.cancel(ctx);
         }
     }
@@ -37,7 +27,7 @@ impl Handler<AskWaitState> for SessionActor {
 
     fn handle(&mut self, _: AskWaitState, _: &mut Self::Context) -> Self::Result {
         let wait_state = self.wait_state();
-        let state = self.state();
+        let state = self.session();
         let waiter = Waiter {
             session: self.id,
             statement: state.first_in_flight(),

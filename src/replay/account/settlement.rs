@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pglog::SqlState;
-use crate::replay::account::ledger::Fate;
+use crate::replay::account::ledger::{Fate, GivenUp, Skipped};
 use crate::replay::session::Ended;
 use crate::replay::work::{Position, Work};
 
@@ -51,3 +51,18 @@ pub enum Settlement {
     /// It was not.
     Not(Fate),
 }
+
+impl Settlement {
+    /// Of a statement that ended like this: it may have been `withheld`, or canceled since it was given
+    /// up.
+    pub fn of(ended: Ended, waited: Duration, withheld: Option<Skipped>, given_up: bool) -> Self {
+        match withheld {
+            Some(why) => Self::Not(Fate::Skipped(why)),
+            None if given_up => Self::Not(Fate::GivenUp(GivenUp::Stalled)),
+            None => Self::Ran(ended, waited),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! How a statement is replayed: as it was sent, or by what has the effect that it had on the source.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::SessionSettings;
 use super::on_connection::Content;
@@ -105,6 +106,12 @@ fn is_run_and_canceled(
 ) -> bool {
     let has_committed = status == Status::Idle && statement.may_commit_midway();
     code == SqlState::QUERY_CANCELED && (settings.replay_cancels || has_committed)
+}
+
+/// After what time a statement is to be canceled that the source canceled, where it is run at all.
+pub fn cancel_after(work: &Work) -> Option<Duration> {
+    let canceled = work.end().failure.filter(|f| f.code == SqlState::QUERY_CANCELED)?;
+    Some(Duration::from_micros((canceled.after_ms.unwrap_or_default() * 1000.0) as u64))
 }
 
 /// Whether what is sent for a statement ends by itself before long, even if it waits for a lock: what is

@@ -97,6 +97,29 @@ pub enum Request {
     Sync,
 }
 
+impl Request {
+    /// The statement that it is for, if any.
+    pub fn work(&self) -> Option<&Arc<Work>> {
+        match self {
+            Self::Simple(work)
+            | Self::ParseOnly(work)
+            | Self::BindOnly(work)
+            | Self::Extended { work, .. }
+            | Self::DrawOnly { work, .. } => Some(work),
+            Self::Pipelined { request, .. } => request.work(),
+            Self::Text(_) | Self::Inspect(_) | Self::Restore(_) | Self::Sync => None,
+        }
+    }
+
+    /// Whether its statement is run for what it draws alone: limits of its own end it.
+    pub fn draws_only(&self) -> bool {
+        match self {
+            Self::Pipelined { request, .. } => request.draws_only(),
+            request => matches!(request, Self::DrawOnly { .. }),
+        }
+    }
+}
+
 /// How an extended statement is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParseMode {

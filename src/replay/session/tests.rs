@@ -21,7 +21,12 @@ use server::Server;
 
 // ---- Statements ----
 
-pub(super) fn work(seq: u64, sql: &str, protocol: Protocol, end: End) -> Arc<Work> {
+pub(in crate::replay::session) fn work(
+    seq: u64,
+    sql: &str,
+    protocol: Protocol,
+    end: End,
+) -> Arc<Work> {
     let at = Position { partition: 0, offset: i64::try_from(seq).expect("small"), line: 0 };
     let statement = Statement {
         sql: sql.into(),
