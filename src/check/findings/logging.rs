@@ -140,7 +140,7 @@ fn sampling(logging: &Logging, lines: &mut Section) {
             format!(
                 "{} of {} have a BEGIN without an end or a COMMIT without a BEGIN: the log looks like \
                  a sample",
-                unpaired,
+                grouped(unpaired),
                 counted(paired + unpaired, "transaction")
             ),
             "on the source: no log_statement_sample_rate, no log_min_duration_sample; and let the \
@@ -200,7 +200,7 @@ fn parameters(logging: &Logging, lines: &mut Section) {
         lines.warning(
             format!(
                 "{} of {} can't be run again: their parameters or their texts are not in the log",
-                logging.unknown_errors,
+                grouped(logging.unknown_errors),
                 counted(logging.errors, "failed statement")
             ),
             "on the source: log_parameter_max_length_on_error = -1 (PostgreSQL 13 and newer), and \

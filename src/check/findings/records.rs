@@ -2,6 +2,7 @@
 
 use super::sample::Sample;
 use super::{Asked, Section, counted, listed};
+use crate::display::grouped;
 
 pub(super) fn judge(sample: &Sample, lines: &mut Section) {
     if sample.cut_short {
@@ -18,7 +19,7 @@ pub(super) fn judge(sample: &Sample, lines: &mut Section) {
         let forms: Vec<String> = forms.collect();
         lines.ok(format!(
             "{} of {} in the sample can be read: {}",
-            sample.readable(),
+            grouped(sample.readable()),
             counted(sample.records, "record"),
             forms.join(", ")
         ));

@@ -2,6 +2,7 @@
 
 use super::sample::Sample;
 use super::{Section, counted};
+use crate::display::grouped;
 
 pub(super) fn judge(sample: &Sample, lines: &mut Section) {
     let keys = sample.keys;
@@ -33,7 +34,7 @@ pub(super) fn judge(sample: &Sample, lines: &mut Section) {
             format!(
                 "{} of {} in the sample have a key other than their session, or none: sessions can \
                  be spread over the {} partitions",
-                keys.other + keys.none,
+                grouped(keys.other + keys.none),
                 counted(readable, "record"),
                 sample.partitions
             ),
@@ -49,7 +50,7 @@ pub(super) fn judge(sample: &Sample, lines: &mut Section) {
             format!(
                 "{} of {} in the sample do not tell their place in the log: the partitions are \
                  merged by log_time, in which the order within a millisecond is lost",
-                readable - sample.placed,
+                grouped(readable - sample.placed),
                 counted(readable, "record")
             ),
             "let the shipper send kreplay.pos (rsyslog: the template in the comment of \

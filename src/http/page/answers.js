@@ -75,7 +75,7 @@ function faithful({ outcomes, records }) {
 function slower({ verdicts }) {
   const question = 'Slower?';
   const { degraded, improved, same, cannot_tell: unknown } = verdicts;
-  const told = `${number(degraded)} query shapes degraded, ${number(improved)} improved, ` +
+  const told = `${count(degraded, 'query shape')} degraded, ${number(improved)} improved, ` +
     `${number(same)} the same; can’t tell of ${number(unknown)}`;
   if (degraded) return [question, 'bad', `✕ ${count(degraded, 'shape')} degraded`, told];
   if (improved + same) return [question, 'good', '✓ None degraded', told];
