@@ -5,7 +5,6 @@ pub mod dead_letters;
 mod error;
 pub mod files;
 pub mod kafka;
-mod names;
 mod settings;
 pub mod split;
 
@@ -15,8 +14,7 @@ use std::ops::Range;
 pub use error::{Fault, SourceError};
 pub use files::FileSource;
 pub use kafka::{Commit, CommitMode, Committer, KafkaSettings, KafkaSource};
-pub use names::SourceNames;
-pub use settings::{Found, Opened, SourceSettings};
+pub use settings::{Found, Opened, SourceNames, SourceSettings};
 
 /// A topic or files, with one face.
 #[derive(Debug)]

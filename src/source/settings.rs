@@ -1,12 +1,13 @@
-//! What is to be read, and its opening.
+//! What is to be read, its opening, and what it is called.
 
 use std::path::PathBuf;
 
 use tracing::info;
 
 use super::files::LogFiles;
-use super::{Committer, FileSource, KafkaSettings, KafkaSource, Source, SourceError, SourceNames};
+use super::{Committer, FileSource, KafkaSettings, KafkaSource, Source, SourceError};
 use crate::pglog::Format;
+use crate::replay::work::Position;
 
 /// Where records come from.
 #[derive(Debug, Clone)]
@@ -102,6 +103,38 @@ impl Found<'_> {
                 let source = Source::Files(FileSource::open(files)?);
                 Ok(Opened { source, names: SourceNames::Files(names), committer: None })
             }
+        }
+    }
+}
+
+/// What a source is called in messages.
+#[derive(Debug, Clone)]
+pub enum SourceNames {
+    /// A topic.
+    Topic(String),
+    /// Files, by partition.
+    Files(Vec<String>),
+}
+
+impl SourceNames {
+    /// Where a record stands, for people.
+    pub fn place(&self, at: Position) -> String {
+        match self {
+            Self::Topic(topic) => {
+                format!("topic {topic}, partition {}, offset {}", at.partition, at.offset)
+            }
+            Self::Files(files) => {
+                let file = usize::try_from(at.partition).ok().and_then(|index| files.get(index));
+                format!("{}, line {}", file.map_or("?", String::as_str), at.line)
+            }
+        }
+    }
+
+    /// The name of a partition's file, or of the topic.
+    pub fn file(&self, index: usize) -> &str {
+        match self {
+            Self::Topic(topic) => topic,
+            Self::Files(files) => files.get(index).map_or("?", String::as_str),
         }
     }
 }
