@@ -20,7 +20,8 @@
 //! - [`actors`]: consumer, session, sequencer, supervisor and admission: thin shells around `replay`.
 //! - [`check`] looks at all of these before a replay, and says whether it can work.
 //! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
-//!   ([`cli`]) means; [`health`], [`http`] and [`metrics`] show what happens.
+//!   ([`cli`]) means; [`health`], [`http`] and [`metrics`] show what happens. A setting is declared at
+//!   the field that holds it, by `flag_values` of how values are written.
 //!
 //! What each part owes the others is in `docs/internals/architecture.md`.
 //!
@@ -34,10 +35,10 @@ pub mod config;
 pub mod daemon;
 mod display;
 pub mod exit;
-pub(crate) mod flag_values;
+mod flag_values;
 pub mod health;
 pub mod http;
-pub mod label;
+mod label;
 pub mod metrics;
 pub mod mock_broker;
 pub mod pglog;

@@ -117,7 +117,7 @@ fn every_older_name_of_the_environment_is_read() {
             skip_selects: true,
             after_unix_ms: Some(1_763_856_000_000),
             skip_count: 7,
-            source_databases: vec![],
+            ..Filters::default()
         }
     );
     let kafka = kafka(config);
