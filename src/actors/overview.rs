@@ -37,7 +37,7 @@ struct Numbers {
 }
 
 impl Overview {
-    /// How many sessions are in each state (in the order of [`SessionState::ALL`]) and how many
+    /// How many sessions are in each state (in the order of [`SessionState`]) and how many
     /// connections are open.
     pub fn sessions(&self, states: &[usize], connections: usize) {
         let pairs = SessionState::ALL.iter().zip(states);

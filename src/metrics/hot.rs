@@ -82,7 +82,7 @@ impl Records {
         Self(std::array::from_fn(|index| counter!(RECORDS_READ.name, "kind" => kind(index))))
     }
 
-    /// Counts records by what they are, in the order of [`RecordKind::ALL`].
+    /// Counts records by what they are, in the order of [`RecordKind`].
     pub fn read(&self, records: &[u64; RecordKind::ALL.len()]) {
         let counters = self.0.iter().zip(records);
         counters.filter(|(_, count)| **count > 0).for_each(|(it, count)| it.increment(*count));

@@ -21,10 +21,10 @@ pub struct Outline {
     pub signals_backend: bool,
     /// Whether it calls `pg_export_snapshot`.
     pub exports_snapshot: bool,
-    /// Whether it may say `SET TRANSACTION SNAPSHOT`: [`snapshot_imports`] tells.
+    /// Whether it may say `SET TRANSACTION SNAPSHOT`: [`snapshot_imports`](super::snapshot_imports) tells.
     pub imports_snapshot: bool,
     /// Whether it may make its session or transaction able to write where the default is that it is
-    /// not: [`kept_read_only`] gives it without that.
+    /// not: [`kept_read_only`](super::kept_read_only) gives it without that.
     pub lifts_read_only: bool,
     /// Whether it makes something that lives and dies with its connection: a temporary table, an
     /// advisory lock of the session, a cursor WITH HOLD. As far as its words tell.
@@ -36,7 +36,7 @@ pub struct Outline {
     /// adds roles and rights does not.
     pub alters_logins: bool,
     /// Whether it calls `set_config` or `current_setting`, or is a DO block that may: see
-    /// [`setting_changes`] and [`custom_names`].
+    /// [`setting_changes`](super::setting_changes) and [`custom_names`](super::custom_names).
     pub names_settings: bool,
     /// Whether it belongs to those whose transactions servers choose as victims: it skips locked rows,
     /// or asks for a transaction that keeps its snapshot and may write. As far as its words tell.

@@ -58,7 +58,7 @@ pub struct Sample {
     pub waits: Waits,
 }
 
-/// How much of the time each was the bottleneck; the sum is 1. In the order of [`Bound::ALL`].
+/// How much of the time each was the bottleneck; the sum is 1. In the order of [`Bound`].
 pub type Shares = [f64; Bound::ALL.len()];
 
 impl Bound {

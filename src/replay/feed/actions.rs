@@ -96,7 +96,7 @@ pub enum InputFault {
 /// What was counted since [`Feed::take_counts`](super::Feed::take_counts) was called last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FeedCounts {
-    /// Records by what they are, in the order of [`RecordKind::ALL`].
+    /// Records by what they are, in the order of [`RecordKind`].
     pub records: [u64; RecordKind::ALL.len()],
     /// Sessions that were joined after their beginning.
     pub joined_midway: u64,
