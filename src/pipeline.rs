@@ -32,9 +32,8 @@ use crate::replay::order::backends::Backends;
 use crate::replay::order::dispatch::DispatchSettings;
 use crate::replay::report::Shapes;
 use crate::replay::session::SessionSettings;
-use crate::replay::settings::Order;
-use crate::source::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
-use crate::source::{Opened, SourceError, SourceSettings};
+use crate::source::dead_letters::DeadLetters;
+use crate::source::{Opened, SourceError};
 
 /// What the actors account to and are seen by. Cheap to clone: what it holds is shared.
 #[derive(Debug, Clone)]
@@ -112,7 +111,9 @@ impl Pipeline {
         if opened.committer.is_none() {
             telemetry.health.source(Condition::Connected);
         }
-        let dead_letters = dead_letters(config).map_err(|e| StartFailure::Other(e.into()))?;
+        let dead_letters = config.dead_letter.as_ref();
+        let dead_letters = dead_letters.map(|to| DeadLetters::open(to, &config.source)).transpose();
+        let dead_letters = dead_letters.map_err(|error| StartFailure::Other(error.into()))?;
         let starting = Starting {
             config,
             telemetry,
@@ -120,7 +121,7 @@ impl Pipeline {
             threads: Threads::default(),
             began: Instant::now(),
         };
-        Ok(starting.actors(opened, dead_letters, reached))
+        Ok(starting.actors(opened, dead_letters.flatten(), reached))
     }
 
     /// Resolves when everything has been read and has ended.
@@ -153,18 +154,6 @@ async fn reach(config: &Config, health: &Health) -> Result<Reached, StartFailure
     let outage = Arc::new(TargetReachability::new(health.clone()));
     let probe = probe::probe_in_time(&target, config, &outage).await?;
     Ok(Reached { target, probe, outage })
-}
-
-fn dead_letters(config: &Config) -> Result<Option<DeadLetters>, DeadLetterError> {
-    match (&config.dead_letter, &config.source) {
-        (None, _) => Ok(None),
-        (Some(DeadLetter::File(path)), _) => DeadLetters::to_file(path).map(Some),
-        (Some(DeadLetter::Topic(topic)), SourceSettings::Kafka(kafka)) => {
-            DeadLetters::to_topic(topic, &kafka.brokers, &kafka.properties).map(Some)
-        }
-        // The configuration refuses a topic without brokers.
-        (Some(DeadLetter::Topic(_)), SourceSettings::Files(_)) => Ok(None),
-    }
 }
 
 /// What all actors are started with.
@@ -258,7 +247,7 @@ impl Starting<'_> {
         )
         .start();
         let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
-        let one_by_one = settings.order == Order::Serial;
+        let one_by_one = settings.order.runs_one_at_a_time();
         let admission = Admission::new(
             limit,
             one_by_one,
@@ -269,7 +258,7 @@ impl Starting<'_> {
         .start();
         let context = Context::<Supervisor>::new();
         let supervisor = context.address();
-        let takes_turns = settings.order != Order::Session;
+        let takes_turns = settings.order.takes_turns();
         let sessions = SessionDeps {
             target,
             backends: backends.clone(),

@@ -123,9 +123,9 @@ impl ReplaySettings {
     /// Where sessions wait for each other, handing a turn from thread to thread costs more than a
     /// second thread gives; where they don't, reading and sending take about as long as each other.
     pub fn threads(&self, cores: usize) -> usize {
-        self.workers.unwrap_or(match self.order {
-            Order::Serial | Order::Conflict => 1,
-            Order::Session => cores.clamp(1, 2),
+        self.workers.unwrap_or(match self.order.takes_turns() {
+            true => 1,
+            false => cores.clamp(1, 2),
         })
     }
 }
@@ -140,6 +140,18 @@ pub enum Order {
     Serial,
     /// The earlier statements of its own session have finished
     Session,
+}
+
+impl Order {
+    /// Whether a statement may have to wait for other sessions' statements.
+    pub fn takes_turns(self) -> bool {
+        self != Self::Session
+    }
+
+    /// Whether no more than one statement runs at any time.
+    pub fn runs_one_at_a_time(self) -> bool {
+        self == Self::Serial
+    }
 }
 
 /// What is left out.

@@ -12,6 +12,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tracing::warn;
 
+use super::SourceSettings;
 use super::kafka::Property;
 
 /// Where records go that cannot be read.
@@ -73,6 +74,22 @@ pub enum DeadLetterError {
 }
 
 impl DeadLetters {
+    /// Opens them. A topic is on the source's own brokers; `None` where those are not known, which the
+    /// configuration refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`DeadLetterError`].
+    pub fn open(to: &DeadLetter, source: &SourceSettings) -> Result<Option<Self>, DeadLetterError> {
+        match (to, source) {
+            (DeadLetter::File(path), _) => Self::to_file(path).map(Some),
+            (DeadLetter::Topic(topic), SourceSettings::Kafka(kafka)) => {
+                Self::to_topic(topic, &kafka.brokers, &kafka.properties).map(Some)
+            }
+            (DeadLetter::Topic(_), _) => Ok(None),
+        }
+    }
+
     /// Appends to a file.
     ///
     /// # Errors

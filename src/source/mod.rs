@@ -2,7 +2,6 @@
 //! files are cut into records.
 
 pub mod dead_letters;
-mod error;
 pub mod files;
 pub mod kafka;
 mod settings;
@@ -11,10 +10,11 @@ pub mod split;
 use std::fmt;
 use std::ops::Range;
 
-pub use error::{Fault, SourceError};
-pub use files::FileSource;
-pub use kafka::{Commit, CommitMode, Committer, KafkaSettings, KafkaSource};
-pub use settings::{Found, Opened, SourceNames, SourceSettings};
+use self::files::FileError;
+pub use self::files::FileSource;
+use self::kafka::TopicError;
+pub use self::kafka::{Commit, CommitMode, Committer, KafkaSettings, KafkaSource};
+pub use self::settings::{Found, Opened, SourceNames, SourceSettings};
 
 /// A topic or files, with one face.
 #[derive(Debug)]
@@ -202,4 +202,46 @@ pub enum Event {
     PartitionEof(i32),
     /// Nothing more will come: the files or `--until-end` are through.
     End,
+}
+
+/// What keeps a source from going on.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A topic's.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The files'.
+    #[error(transparent)]
+    Files(#[from] FileError),
+}
+
+/// What an error asks of the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The settings or the input are wrong.
+    Usage,
+    /// The source does not let us read.
+    Refused,
+    /// What comes next is gone.
+    Gone,
+    /// None of these.
+    Unexpected,
+}
+
+impl SourceError {
+    /// What it asks of the user.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Topic(error) => match error {
+                TopicError::Gap { .. } => Fault::Gone,
+                TopicError::UnknownTopic { .. }
+                | TopicError::Authentication { .. }
+                | TopicError::Authorization { .. } => Fault::Refused,
+                TopicError::BadProperty { .. } => Fault::Usage,
+                TopicError::Client { .. } => Fault::Unexpected,
+            },
+            Self::Files(error) if error.is_wrong_input() => Fault::Usage,
+            Self::Files(_) => Fault::Unexpected,
+        }
+    }
 }

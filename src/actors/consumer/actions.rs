@@ -13,7 +13,6 @@ use crate::replay::intake::{Delivery, SessionEvent};
 use crate::replay::order::stall_watch::ReportedStall;
 use crate::replay::order::stalls::StallBreak;
 use crate::replay::report::StallReport;
-use crate::replay::settings::Order;
 use crate::source::SourceError;
 use crate::source::files::FileError;
 
@@ -66,7 +65,7 @@ impl Consumer {
 
     fn deliver(&mut self, deliveries: Vec<Delivery>) {
         let Some(downstream) = &self.downstream else { return };
-        if self.settings.order != Order::Session {
+        if self.settings.order.takes_turns() {
             // Before a session can ask for its turn, the order knows the statement.
             let arrived = deliveries.iter().filter_map(|delivery| match &delivery.event {
                 SessionEvent::Work(work) => Some((work.clone(), delivery.login.clone())),

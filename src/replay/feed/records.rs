@@ -6,7 +6,6 @@ use crate::replay::account::ledger::Fate;
 use crate::replay::intake::IntakeResult;
 use crate::replay::intake::lines::Line;
 use crate::replay::pace::Moment;
-use crate::replay::settings::Order;
 use crate::replay::work::{Position, Work};
 
 impl Feed {
@@ -145,8 +144,7 @@ impl Feed {
 
     /// Reports once what a log of starts costs.
     pub(super) fn note_start_logging(&mut self, work: &Work, out: &mut Vec<FeedAction>) {
-        if self.settings.order != Order::Session && self.start_logging.shows_with(work.end().source)
-        {
+        if self.settings.order.takes_turns() && self.start_logging.shows_with(work.end().source) {
             out.push(FeedAction::Notice(Notice::StartLogging { at: work.at }));
         }
     }
