@@ -34,9 +34,7 @@ use crate::health::{Condition, Health, MonitoredActor};
 use crate::metrics;
 use crate::replay::account::policy::Tally;
 use crate::replay::account::settlement::SessionProgress;
-use crate::replay::feed::{
-    Demand, Feed, FeedAction, FeedContext, FeedSettings, InputKind, SourceRecord,
-};
+use crate::replay::feed::{Demand, Feed, FeedAction, FeedSettings, InputKind, Round, SourceRecord};
 use crate::replay::report::Shapes;
 use crate::replay::settings::ReplaySettings;
 use crate::replay::work::Position;
@@ -127,15 +125,11 @@ impl Consumer {
     }
 
     /// Has the feed decide something, and does what it asks for.
-    fn decide(
-        &mut self,
-        ctx: &mut Context<Self>,
-        event: impl FnOnce(&mut Feed, &mut FeedContext<'_>),
-    ) {
+    fn decide(&mut self, ctx: &mut Context<Self>, event: impl FnOnce(&mut Feed, &mut Round<'_>)) {
         let mut actions = std::mem::take(&mut self.actions);
         let mut tally = self.tally.lock();
         let (now, out) = (self.began.elapsed(), &mut actions);
-        event(&mut self.feed, &mut FeedContext { now, tally: &mut tally, out });
+        event(&mut self.feed, &mut Round { now, tally: &mut tally, out });
         drop(tally);
         let counts = self.feed.take_counts();
         self.records.read(&counts.records);
@@ -217,7 +211,7 @@ impl Consumer {
             payload,
             place: chunk.place(arrival),
         });
-        self.decide(ctx, |feed, cx| feed.read(records, chunk.caught_up, cx));
+        self.decide(ctx, |feed, round| feed.read(records, chunk.caught_up, round));
     }
 
     fn failed(&mut self, failure: SourceError) {
@@ -236,8 +230,8 @@ impl Consumer {
         }
         let mut reports = std::mem::take(&mut self.unaccounted);
         let (shapes, names) = (self.shapes.clone(), self.names.clone());
-        self.decide(ctx, |feed, cx| {
-            feed.account(reports.drain(..), &mut shapes.lock(), |at| names.place(at), cx)
+        self.decide(ctx, |feed, round| {
+            feed.account(reports.drain(..), &mut shapes.lock(), |at| names.place(at), round)
         });
         self.unaccounted = reports;
     }
@@ -283,8 +277,8 @@ impl Handler<SessionProgress> for Consumer {
 impl Handler<StallProbed> for Consumer {
     type Result = ();
 
-    fn handle(&mut self, StallProbed { look, stalls }: StallProbed, ctx: &mut Self::Context) {
-        self.decide(ctx, |feed, cx| feed.stall_probed(look, stalls, cx));
+    fn handle(&mut self, StallProbed { probe, stalls }: StallProbed, ctx: &mut Self::Context) {
+        self.decide(ctx, |feed, round| feed.stall_probed(probe, stalls, round));
     }
 }
 

@@ -276,8 +276,8 @@ pub struct BreakStall;
 #[derive(Clone, Message)]
 #[rtype(result = "()")]
 pub struct ProbeStall {
-    /// Which look it is.
-    pub look: u64,
+    /// Which probe it is.
+    pub probe: u64,
     /// Whether nothing more will be read.
     pub no_more: bool,
     /// Who hears what was found.
@@ -298,7 +298,7 @@ pub struct SessionWaitState(pub Waiter);
 #[rtype(result = "()")]
 pub struct WaitStates {
     /// Why they were asked.
-    pub look: ProbeStall,
+    pub probe: ProbeStall,
     /// The sessions that have a connection or something to do.
     pub sessions: Vec<Waiter>,
 }
@@ -307,8 +307,8 @@ pub struct WaitStates {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StallProbed {
-    /// At which look.
-    pub look: u64,
+    /// By which probe.
+    pub probe: u64,
     /// The chains.
     pub stalls: Vec<Stall>,
 }

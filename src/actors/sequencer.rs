@@ -32,7 +32,7 @@ use crate::postgres::{Login, Target};
 use crate::replay::order::Start;
 use crate::replay::order::backends::Backends;
 use crate::replay::order::dispatch::{
-    ConnectedSessions, DispatchAction, DispatchContext, DispatchSettings, Dispatcher, SessionWork,
+    ConnectedSessions, DispatchAction, DispatchSettings, Dispatcher, Round, SessionWork,
 };
 use crate::replay::order::stalls::OnTarget;
 use crate::replay::session::SessionCell;
@@ -149,11 +149,11 @@ impl Sequencer {
     fn decide(
         &mut self,
         ctx: &mut Context<Self>,
-        event: impl FnOnce(&mut Dispatcher, &mut DispatchContext<'_>),
+        event: impl FnOnce(&mut Dispatcher, &mut Round<'_>),
     ) {
         let mut actions = std::mem::take(&mut self.actions);
         let (now, sessions) = (self.now(), &self.connections);
-        event(&mut self.dispatcher, &mut DispatchContext { now, sessions, out: &mut actions });
+        event(&mut self.dispatcher, &mut Round { now, sessions, out: &mut actions });
         actions.drain(..).for_each(|action| self.act(action, ctx));
         self.actions = actions;
         self.set_timer(ctx);
@@ -171,7 +171,7 @@ impl Sequencer {
         let timer = ctx.run_later(after, |actor, ctx| {
             actor.timer = None;
             let round_trip = actor.settings.outage.round_trip();
-            actor.decide(ctx, |dispatcher, cx| dispatcher.check_stall(round_trip, cx));
+            actor.decide(ctx, |dispatcher, round| dispatcher.check_stall(round_trip, round));
         });
         self.timer = Some((check, timer));
     }
@@ -193,7 +193,7 @@ impl Handler<Ask> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Ask { seq, session }: Ask, ctx: &mut Self::Context) {
-        self.decide(ctx, |dispatcher, cx| dispatcher.ask(Start { session, seq }, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.ask(Start { session, seq }, round));
     }
 }
 
@@ -201,7 +201,7 @@ impl Handler<Finished> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Finished(seq): Finished, ctx: &mut Self::Context) {
-        self.decide(ctx, |dispatcher, cx| dispatcher.finish(seq, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.finish(seq, round));
     }
 }
 
@@ -209,7 +209,7 @@ impl Handler<Arrived> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Arrived(statements): Arrived, ctx: &mut Self::Context) {
-        self.decide(ctx, |dispatcher, cx| dispatcher.arrive(statements, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.arrive(statements, round));
     }
 }
 
@@ -217,7 +217,7 @@ impl Handler<Left> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Left { session, ended }: Left, ctx: &mut Self::Context) {
-        self.decide(ctx, |dispatcher, cx| dispatcher.close(session, ended, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.close(session, ended, round));
     }
 }
 
@@ -239,7 +239,7 @@ impl Handler<Disconnected> for Sequencer {
 
     fn handle(&mut self, Disconnected(session): Disconnected, ctx: &mut Self::Context) {
         self.connections.0.remove(&session);
-        self.decide(ctx, |dispatcher, cx| dispatcher.disconnected(session, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.disconnected(session, round));
     }
 }
 
@@ -276,7 +276,7 @@ impl Handler<Withdrawn> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, Withdrawn { start, is_held }: Withdrawn, ctx: &mut Self::Context) {
-        self.decide(ctx, |dispatcher, cx| dispatcher.withdrawn(start, is_held, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.withdrawn(start, is_held, round));
     }
 }
 
@@ -284,6 +284,6 @@ impl Handler<AskEarlyEnd> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, AskEarlyEnd(failed): AskEarlyEnd, ctx: &mut Self::Context) {
-        self.decide(ctx, |dispatcher, cx| dispatcher.ask_early_end(failed, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.ask_early_end(failed, round));
     }
 }

@@ -2,7 +2,7 @@
 //! decides.
 //!
 //! Records go in by [`Feed::read`], in the order of their arrival; what sessions report comes back by
-//! [`Feed::account`]. What has to be done for either is pushed to [`FeedContext::out`]. [`Feed::demand`] says
+//! [`Feed::account`]. What has to be done for either is pushed to [`Round::out`]. [`Feed::demand`] says
 //! what the source is asked for next.
 //!
 //! Each thing that can happen is a method and not a variant of one event: what it takes and gives
@@ -125,8 +125,9 @@ enum Phase {
     Stopped,
 }
 
-/// When something happens, where its records are counted, and what has to be done for it.
-pub struct FeedContext<'a> {
+/// One round of decisions: when something happens, where its records are counted, and what has to be done
+/// for it.
+pub struct Round<'a> {
     /// So long after the replay's start.
     pub now: Duration,
     /// The account of all records.
@@ -135,7 +136,7 @@ pub struct FeedContext<'a> {
     pub out: &'a mut Vec<FeedAction>,
 }
 
-impl FeedContext<'_> {
+impl Round<'_> {
     fn now_ms(&self) -> u64 {
         millis(self.now)
     }
@@ -249,55 +250,55 @@ impl Feed {
     // ---- Delivering ----
 
     /// Delivers what need not wait any longer, as far as there is room.
-    pub fn release(&mut self, cx: &mut FeedContext<'_>) {
-        self.release_held(cx);
+    pub fn release(&mut self, round: &mut Round<'_>) {
+        self.release_held(round);
         if self.phase == Phase::Draining && self.partitions.is_empty() {
             if !self.intake.has_ended() {
                 self.intake.end();
-                self.release_held(cx);
+                self.release_held(round);
             }
             if self.intake.is_empty() {
                 // Not before the last delivery: a session with a record still in here is not without one.
                 self.phase = Phase::Delivered;
-                cx.out.push(FeedAction::InputEnded);
+                round.out.push(FeedAction::InputEnded);
             }
         }
         if self.phase == Phase::Delivered && self.in_flight.in_flight() == 0 {
             self.phase = Phase::Done;
-            cx.out.push(FeedAction::Done);
+            round.out.push(FeedAction::Done);
         }
     }
 
-    fn release_held(&mut self, cx: &mut FeedContext<'_>) {
+    fn release_held(&mut self, round: &mut Round<'_>) {
         while self.phase != Phase::Stopped {
-            self.release_intake(cx);
-            if !self.take_merged(cx) {
+            self.release_intake(round);
+            if !self.take_merged(round) {
                 break;
             }
         }
-        self.deliver(cx.out);
-        self.empty.switch(self.in_flight.in_flight() == 0, cx.now);
+        self.deliver(round.out);
+        self.empty.switch(self.in_flight.in_flight() == 0, round.now);
         if self.partitions.have_caught_up() {
-            cx.out.push(FeedAction::DemandChanged);
+            round.out.push(FeedAction::DemandChanged);
         }
     }
 
-    fn release_intake(&mut self, cx: &mut FeedContext<'_>) {
-        let now_ms = cx.now_ms();
+    fn release_intake(&mut self, round: &mut Round<'_>) {
+        let now_ms = round.now_ms();
         while let Some(released) = self.intake.release(now_ms, self.in_flight.has_room()) {
-            self.released(released, cx);
+            self.released(released, round);
         }
     }
 
-    fn released(&mut self, released: Released, cx: &mut FeedContext<'_>) {
+    fn released(&mut self, released: Released, round: &mut Round<'_>) {
         match released {
-            Released::Left(fate) => cx.tally.records.settle(fate),
+            Released::Left(fate) => round.tally.records.settle(fate),
             Released::Delivery(delivery) => {
                 if let SessionEvent::Work(work) = &delivery.event {
-                    self.note_silence(work, cx);
-                    self.note_start_logging(work, cx.out);
+                    self.note_silence(work, round);
+                    self.note_start_logging(work, round.out);
                     self.in_flight.enter(work.size());
-                    self.first_statement.get_or_insert(cx.now);
+                    self.first_statement.get_or_insert(round.now);
                 }
                 self.deliveries.push(delivery);
             }
@@ -311,13 +312,13 @@ impl Feed {
     }
 
     /// The server crashed, was stopped or begins: no session of it continues.
-    fn server_ended(&mut self, cx: &mut FeedContext<'_>) {
-        let now_ms = cx.now_ms();
+    fn server_ended(&mut self, round: &mut Round<'_>) {
+        let now_ms = round.now_ms();
         while let Some(released) = self.intake.release(now_ms, true) {
-            self.released(released, cx);
+            self.released(released, round);
         }
-        self.deliver(cx.out);
-        cx.out.push(FeedAction::CloseAll);
+        self.deliver(round.out);
+        round.out.push(FeedAction::CloseAll);
         self.intake.forget_sessions(now_ms);
     }
 
@@ -325,12 +326,12 @@ impl Feed {
 
     /// Time has passed: delivers what has waited for its session's next record for long enough, and sees
     /// to it that nothing stands still for ever.
-    pub fn tick(&mut self, cx: &mut FeedContext<'_>) {
+    pub fn tick(&mut self, round: &mut Round<'_>) {
         if self.phase == Phase::Reading && !self.holds_nothing() {
-            self.release(cx);
+            self.release(round);
         }
-        self.check_stall(cx);
-        self.watch_stall(cx);
+        self.check_stall(round);
+        self.watch_stall(round);
     }
 
     /// Forgets sessions of the source that have been silent for long, unless they are `connected` to the

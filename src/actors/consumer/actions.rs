@@ -41,9 +41,9 @@ impl Consumer {
             }
             FeedAction::CloseAll => self.supervise(CloseAll),
             FeedAction::InputEnded => self.supervise(InputEnded),
-            FeedAction::ProbeStall { look, no_more } => {
+            FeedAction::ProbeStall { probe, no_more } => {
                 let answer = ctx.address().recipient();
-                self.supervise(ProbeStall { look, no_more, answer });
+                self.supervise(ProbeStall { probe, no_more, answer });
             }
             FeedAction::BreakStall => {
                 if let Some(downstream) = &self.downstream {

@@ -10,7 +10,7 @@ use crate::metrics;
 
 impl Consumer {
     pub(super) fn revoke(&mut self, partitions: Vec<i32>, ctx: &mut Context<Self>) {
-        self.decide(ctx, |feed, cx| feed.revoke(&partitions, cx));
+        self.decide(ctx, |feed, round| feed.revoke(&partitions, round));
         partitions.iter().for_each(|partition| metrics::partition_revoked(*partition));
         info!(?partitions, "handing over to another process");
         let downstream = self.downstream.clone();

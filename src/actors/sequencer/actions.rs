@@ -67,7 +67,7 @@ impl Sequencer {
             }
             DispatchAction::RestCatalogs(rest) => {
                 ctx.run_later(rest, |actor, ctx| {
-                    actor.decide(ctx, |dispatcher, cx| dispatcher.catalogs_rested(cx));
+                    actor.decide(ctx, |dispatcher, round| dispatcher.catalogs_rested(round));
                 });
             }
             DispatchAction::CatalogNotYet { database, error } => {
@@ -131,7 +131,7 @@ impl Sequencer {
         match answer {
             Ok((observer, snapshot)) => {
                 self.observer.keep(observer);
-                self.decide(ctx, |dispatcher, cx| dispatcher.probed(&snapshot, cx));
+                self.decide(ctx, |dispatcher, round| dispatcher.probed(&snapshot, round));
             }
             Err(error) => {
                 self.observer.lost();
@@ -166,7 +166,7 @@ impl Sequencer {
                 debug!("can't ask what a waiting statement has drawn from sequences: {error}");
                 Vec::new()
             });
-            actor.decide(ctx, |dispatcher, cx| dispatcher.drawn(end, waiters, &none, cx));
+            actor.decide(ctx, |dispatcher, round| dispatcher.drawn(end, waiters, &none, round));
         }));
     }
 }

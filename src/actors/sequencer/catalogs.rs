@@ -79,8 +79,8 @@ impl Sequencer {
                 None => drop(actor.catalogs.known_over.remove(&database)),
             }
             let took = began.elapsed();
-            actor.decide(ctx, |dispatcher, cx| {
-                dispatcher.catalog_read(&database, reading, took, cx);
+            actor.decide(ctx, |dispatcher, round| {
+                dispatcher.catalog_read(&database, reading, took, round);
             });
         }));
     }

@@ -12,7 +12,7 @@ use crate::replay::order::wait_chain::{Remedy, WaitState, stalls};
 impl Handler<WaitStates> for Sequencer {
     type Result = ();
 
-    fn handle(&mut self, WaitStates { look, mut sessions }: WaitStates, ctx: &mut Self::Context) {
+    fn handle(&mut self, WaitStates { probe, mut sessions }: WaitStates, ctx: &mut Self::Context) {
         if self.dispatcher.stays_away(self.began.elapsed(), &self.connections) {
             return;
         }
@@ -31,8 +31,8 @@ impl Handler<WaitStates> for Sequencer {
             Ok(locks) => {
                 let served_by = |backend| actor.backends.session(backend);
                 note_holders(&mut sessions, actor.dispatcher.order(), &locks, served_by);
-                let stalls = stalls(&sessions, look.no_more);
-                look.answer.do_send(StallProbed { look: look.look, stalls });
+                let stalls = stalls(&sessions, probe.no_more);
+                probe.answer.do_send(StallProbed { probe: probe.probe, stalls });
             }
             Err(error) => {
                 warn!("nothing has ended for long, and the target can't be asked why: {error}");
@@ -49,6 +49,6 @@ impl Handler<GiveUpHeads> for Sequencer {
             Remedy::GoWithoutCatalog(database) => Some(database.as_str()),
             _ => None,
         });
-        self.decide(ctx, |dispatcher, cx| dispatcher.go_without_catalogs(databases, cx));
+        self.decide(ctx, |dispatcher, round| dispatcher.go_without_catalogs(databases, round));
     }
 }

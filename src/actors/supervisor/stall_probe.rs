@@ -38,7 +38,7 @@ impl Supervisor {
 impl Handler<ProbeStall> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, look: ProbeStall, ctx: &mut Self::Context) {
+    fn handle(&mut self, probe: ProbeStall, ctx: &mut Self::Context) {
         let around = &self.around;
         if self.draining || around.outage.last_failure().is_some() {
             // That the target is away is told elsewhere.
@@ -58,7 +58,7 @@ impl Handler<ProbeStall> for Supervisor {
             for waiter in &mut sessions {
                 waiter.holders.extend(actor.holder(waiter.session, waiter.wait_state));
             }
-            sequencer.do_send(WaitStates { look, sessions });
+            sequencer.do_send(WaitStates { probe, sessions });
         }));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Feed, FeedAction, FeedContext, Notice, millis};
+use super::{Feed, FeedAction, Notice, Round, millis};
 use crate::label::Label as _;
 use crate::replay::account::policy::{self, Outcome, Verdict};
 use crate::replay::account::settlement::{SessionProgress, Settlement};
@@ -22,16 +22,16 @@ impl Feed {
         reports: impl IntoIterator<Item = SessionProgress>,
         shapes: &mut Shapes,
         place: impl Fn(Position) -> String,
-        cx: &mut FeedContext<'_>,
+        round: &mut Round<'_>,
     ) {
         let had_room = self.in_flight.has_room();
-        self.stalls.progressed(cx.now, cx.out);
+        self.stalls.progressed(round.now, round.out);
         for report in reports {
-            self.progress(report, shapes, &place, cx);
+            self.progress(report, shapes, &place, round);
         }
-        self.release(cx);
+        self.release(round);
         if !had_room && self.in_flight.has_room() {
-            cx.out.push(FeedAction::DemandChanged);
+            round.out.push(FeedAction::DemandChanged);
         }
     }
 
@@ -40,29 +40,29 @@ impl Feed {
         report: SessionProgress,
         shapes: &mut Shapes,
         place: impl Fn(Position) -> String,
-        cx: &mut FeedContext<'_>,
+        round: &mut Round<'_>,
     ) {
         for (work, settlement) in report.ended {
             self.in_flight.leave(work.size());
             self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
             match settlement {
-                Settlement::Not(fate) => cx.tally.records.settle(fate),
+                Settlement::Not(fate) => round.tally.records.settle(fate),
                 Settlement::Ran(ended, waited) => {
-                    cx.tally.records.settle(policy::fate(&work.statement, ended));
-                    let outcome = cx.tally.ended(ended);
+                    round.tally.records.settle(policy::fate(&work.statement, ended));
+                    let outcome = round.tally.ended(ended);
                     shapes.ran(&work, ended, outcome, waited, || place(work.at));
                     self.counts.types_guessed += u64::from(ended.guessed);
                     if outcome != Outcome::Same {
-                        self.differs(&work, outcome, ended, cx);
+                        self.differs(&work, outcome, ended, round);
                     }
                     if ended.may_have_drawn {
-                        self.may_have_drawn(&work, cx.out);
+                        self.may_have_drawn(&work, round.out);
                     }
                 }
             }
         }
         for code in report.retried {
-            cx.tally.retried(code);
+            round.tally.retried(code);
         }
         for together in report.settled.split_inclusive(|settled| settled.is_last) {
             let records = together.iter().map(|settled| (settled.at.partition, settled.at.offset));
@@ -80,22 +80,16 @@ impl Feed {
         }
     }
 
-    fn differs(
-        &mut self,
-        work: &Arc<Work>,
-        outcome: Outcome,
-        ended: Ended,
-        cx: &mut FeedContext<'_>,
-    ) {
+    fn differs(&mut self, work: &Arc<Work>, outcome: Outcome, ended: Ended, round: &mut Round<'_>) {
         let elapsed =
-            self.first_statement.map_or(Duration::ZERO, |first| cx.now.saturating_sub(first));
+            self.first_statement.map_or(Duration::ZERO, |first| round.now.saturating_sub(first));
         let verdict = self.settings.errors.judge(outcome, ended.target, millis(elapsed));
         let is_news = matches!(verdict, Verdict::News | Verdict::Stop);
         let news = if is_news { self.logged.should_log(outcome.label()) } else { None };
         let difference = Notice::Difference { work: work.clone(), ended, outcome, news };
-        cx.out.push(FeedAction::Notice(difference));
+        round.out.push(FeedAction::Notice(difference));
         if verdict == Verdict::Stop {
-            cx.out.push(FeedAction::StopAt { work: work.clone(), ended });
+            round.out.push(FeedAction::StopAt { work: work.clone(), ended });
         }
     }
 }

@@ -69,7 +69,7 @@ pub enum FeedAction {
     /// Nothing has ended for long: ask everybody what they wait for.
     ProbeStall {
         /// Which probe it is.
-        look: u64,
+        probe: u64,
         /// Whether nothing more will be read.
         no_more: bool,
     },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Feed, FeedAction, FeedContext, InputKind};
+use super::{Feed, FeedAction, InputKind, Round};
 use crate::replay::account::checkpoint::Watermark;
 use crate::replay::account::ledger::{Fate, Filtered};
 
@@ -24,13 +24,13 @@ impl Feed {
 
     /// Partitions go to another process: drops what is held of them. Their sessions have to end behind
     /// their last transactions; then they are [given up](Self::give_up).
-    pub fn revoke(&mut self, partitions: &[i32], cx: &mut FeedContext<'_>) {
+    pub fn revoke(&mut self, partitions: &[i32], round: &mut Round<'_>) {
         let mut dropped = 0;
         for &partition in partitions {
             dropped += self.partitions.revoke(partition);
             dropped += self.intake.hand_over(partition);
         }
-        cx.tally.records.settle_many(Fate::Filtered(Filtered::HandedOver), dropped as u64);
+        round.tally.records.settle_many(Fate::Filtered(Filtered::HandedOver), dropped as u64);
         self.is_revoking = true;
     }
 
@@ -67,7 +67,7 @@ impl Feed {
 
     /// The sequencer needs records past the limit on what is in flight: everything waits for what has not
     /// been read.
-    pub fn read_on(&mut self, cx: &mut FeedContext<'_>) {
+    pub fn read_on(&mut self, round: &mut Round<'_>) {
         if self.in_flight.has_room() {
             return;
         }
@@ -75,7 +75,7 @@ impl Feed {
             self.counts.limit_overrides += 1;
             self.in_flight.open_beyond();
         }
-        self.release(cx);
-        cx.out.push(FeedAction::DemandChanged);
+        self.release(round);
+        round.out.push(FeedAction::DemandChanged);
     }
 }

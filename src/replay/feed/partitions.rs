@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Feed, FeedAction, FeedContext, Notice, SourceRecord, Stopwatch, millis};
+use super::{Feed, FeedAction, Notice, Round, SourceRecord, Stopwatch, millis};
 use crate::pglog::LogPlace;
 use crate::replay::intake::merge::{Basis, LogPosition, Merge, MergeKey, MergeSettings, Merged};
 use crate::replay::work::Position;
@@ -138,12 +138,12 @@ impl Feed {
 
     /// Takes some of what has its place among all partitions, as far as there is room. Returns whether
     /// there was anything.
-    pub(super) fn take_merged(&mut self, cx: &mut FeedContext<'_>) -> bool {
+    pub(super) fn take_merged(&mut self, round: &mut Round<'_>) -> bool {
         if self.partitions.is_empty() {
             return false;
         }
         let Some(mut reader) = self.reader.take() else { return false };
-        let now_ms = self.partitions.listened_ms(cx.now);
+        let now_ms = self.partitions.listened_ms(round.now);
         let mut taken = 0;
         while taken < TAKEN_AT_ONCE
             && self.has_room()
@@ -152,11 +152,11 @@ impl Feed {
         {
             taken += 1;
             self.counts.merged_late += u64::from(late);
-            self.payload(&mut reader, at, &payload, cx);
+            self.payload(&mut reader, at, &payload, round);
         }
         self.reader = Some(reader);
         if taken > 0 {
-            self.partitions.report_basis(cx.out);
+            self.partitions.report_basis(round.out);
         }
         taken > 0
     }

@@ -1,6 +1,6 @@
 //! One record at a time: what it is, and what becomes of those that can't be read.
 
-use super::{Feed, FeedAction, FeedContext, InputFault, InputKind, Notice, Phase, SourceRecord};
+use super::{Feed, FeedAction, InputFault, InputKind, Notice, Phase, Round, SourceRecord};
 use crate::pglog::{LogRecord, Malformed, RecordKind, RecordReader};
 use crate::replay::account::ledger::Fate;
 use crate::replay::intake::IntakeResult;
@@ -14,16 +14,16 @@ impl Feed {
         &mut self,
         records: impl ExactSizeIterator<Item = SourceRecord<'a>>,
         caught_up: bool,
-        cx: &mut FeedContext<'_>,
+        round: &mut Round<'_>,
     ) {
         self.caught_up = caught_up;
-        cx.tally.records.consume(records.len() as u64);
+        round.tally.records.consume(records.len() as u64);
         if self.partitions.are_merged() {
-            return self.merge(records, cx.now);
+            return self.merge(records, round.now);
         }
         let Some(mut reader) = self.reader.take() else { return };
         for SourceRecord { at, payload, .. } in records {
-            self.payload(&mut reader, at, payload, cx);
+            self.payload(&mut reader, at, payload, round);
             if self.phase == Phase::Stopped {
                 break;
             }
@@ -36,15 +36,15 @@ impl Feed {
         reader: &mut RecordReader,
         at: Position,
         payload: &[u8],
-        cx: &mut FeedContext<'_>,
+        round: &mut Round<'_>,
     ) {
         match reader.read(payload) {
-            Ok(record) => self.record(at, &record, cx),
-            Err(malformed) => self.unreadable(at, malformed, payload, cx),
+            Ok(record) => self.record(at, &record, round),
+            Err(malformed) => self.unreadable(at, malformed, payload, round),
         }
     }
 
-    fn record(&mut self, at: Position, record: &LogRecord<'_>, cx: &mut FeedContext<'_>) {
+    fn record(&mut self, at: Position, record: &LogRecord<'_>, round: &mut Round<'_>) {
         let IntakeResult {
             fate,
             kind,
@@ -54,31 +54,31 @@ impl Feed {
             missing,
             session_error,
             server_ended,
-        } = self.intake.record(at, record, cx.now_ms());
+        } = self.intake.record(at, record, round.now_ms());
         self.counts.records[kind.unwrap_or(RecordKind::Excluded) as usize] += 1;
         self.counts.joined_midway += u64::from(joined);
         if !record.log_time.zone_known && self.logged.should_log("zone") == Some(1) {
-            cx.out.push(FeedAction::Notice(Notice::AmbiguousZone));
+            round.out.push(FeedAction::Notice(Notice::AmbiguousZone));
         }
         if let Some(line) = line.filter(|_| self.input == InputKind::Files) {
-            self.watch_files(at, record, line, read_in, cx);
+            self.watch_files(at, record, line, read_in, round);
         }
         if missing > 0 {
             self.counts.sequence_gaps += 1;
             if let Some(count) = self.logged.should_log("gap") {
                 let (session, before) = (record.session, at);
                 let notice = Notice::RecordsMissing { session, missing, before, count };
-                cx.out.push(FeedAction::Notice(notice));
+                round.out.push(FeedAction::Notice(notice));
             }
         }
         if let Some(code) = session_error {
-            cx.tally.session_ended(code);
+            round.tally.session_ended(code);
         }
         if let Some(fate) = fate {
-            cx.tally.records.settle(fate);
+            round.tally.records.settle(fate);
         }
         if server_ended {
-            self.server_ended(cx);
+            self.server_ended(round);
         }
     }
 
@@ -90,12 +90,12 @@ impl Feed {
         record: &LogRecord<'_>,
         line: Line,
         read_in: Option<i32>,
-        cx: &mut FeedContext<'_>,
+        round: &mut Round<'_>,
     ) {
         let index = |partition: i32| usize::try_from(partition).unwrap_or_default();
         let read_in = read_in.map(index);
         if let Some(found) = self.file_watch.observe(index(at.partition), record, line, read_in) {
-            self.refuse(InputFault::OutOfOrder(found), cx.out);
+            self.refuse(InputFault::OutOfOrder(found), round.out);
         }
     }
 
@@ -105,20 +105,20 @@ impl Feed {
         at: Position,
         malformed: Malformed,
         payload: &[u8],
-        cx: &mut FeedContext<'_>,
+        round: &mut Round<'_>,
     ) {
         let fate = Fate::of_unreadable(&malformed);
         if let Fate::Rejected(reason) = fate {
-            self.reject(at, reason, &malformed, payload, cx.out);
+            self.reject(at, reason, &malformed, payload, round.out);
         }
         self.counts.records[RecordKind::Unreadable as usize] += 1;
         self.intake.pass(at);
-        cx.tally.records.settle(fate);
+        round.tally.records.settle(fate);
         // Of a topic the next record may come from elsewhere; of a file all others are alike.
         let of_all =
             matches!(malformed, Malformed::ColumnOrder { .. } | Malformed::Delimiter { .. });
         if of_all && self.input == InputKind::Files {
-            self.refuse(InputFault::Columns { at, malformed }, cx.out);
+            self.refuse(InputFault::Columns { at, malformed }, round.out);
         }
     }
 
@@ -150,13 +150,13 @@ impl Feed {
     }
 
     /// Reports why nothing will happen for a while, where the log's pace is kept.
-    pub(super) fn note_silence(&mut self, work: &Work, cx: &mut FeedContext<'_>) {
+    pub(super) fn note_silence(&mut self, work: &Work, round: &mut Round<'_>) {
         let Some(due) = work.due else { return };
-        let before = self.newest_due.unwrap_or_else(|| Moment::after(cx.now));
+        let before = self.newest_due.unwrap_or_else(|| Moment::after(round.now));
         let silence = due.since(before);
         if silence >= super::LONG_SILENCE && self.logged.should_log("silence").is_some() {
             let notice = Notice::Silence { silence, before: work.at };
-            cx.out.push(FeedAction::Notice(notice));
+            round.out.push(FeedAction::Notice(notice));
         }
         self.newest_due = Some(due.max(before));
     }

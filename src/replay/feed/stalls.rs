@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Feed, FeedAction, FeedContext, Phase};
+use super::{Feed, FeedAction, Phase, Round};
 use crate::replay::intake::in_flight_limit::StallTimer;
 use crate::replay::order::stall_watch::StallWatch;
 use crate::replay::order::wait_chain::Stall;
@@ -37,39 +37,39 @@ impl Stalls {
 }
 
 impl Feed {
-    pub(super) fn check_stall(&mut self, cx: &mut FeedContext<'_>) {
+    pub(super) fn check_stall(&mut self, round: &mut Round<'_>) {
         // What waits for a record that is still to come continues when it has been read.
         let no_more = matches!(self.phase, Phase::Draining | Phase::Delivered | Phase::Done);
         let is_stuck = !self.in_flight.has_room() || no_more && self.in_flight() > 0;
-        let still_for = cx.now.saturating_sub(self.stalls.last_progress);
+        let still_for = round.now.saturating_sub(self.stalls.last_progress);
         if !is_stuck || !self.stalls.timer.is_due(still_for) {
             return;
         }
         if self.phase == Phase::Reading && self.in_flight.open() {
-            self.release(cx);
-            cx.out.push(FeedAction::DemandChanged);
+            self.release(round);
+            round.out.push(FeedAction::DemandChanged);
         } else {
-            cx.out.push(FeedAction::BreakStall);
+            round.out.push(FeedAction::BreakStall);
         }
     }
 
     /// Has everybody asked what they wait for, where nothing has ended for long.
-    pub(super) fn watch_stall(&mut self, cx: &mut FeedContext<'_>) {
+    pub(super) fn watch_stall(&mut self, round: &mut Round<'_>) {
         if self.in_flight() == 0 || self.phase == Phase::Stopped {
-            return self.stalls.stalls_no_more(cx.now, cx.out);
+            return self.stalls.stalls_no_more(round.now, round.out);
         }
-        let due = self.stalls.watch.as_mut().and_then(|watch| watch.due(cx.now));
-        if let Some(look) = due {
+        let due = self.stalls.watch.as_mut().and_then(|watch| watch.due(round.now));
+        if let Some(probe) = due {
             let no_more = matches!(self.phase, Phase::Delivered | Phase::Done);
-            cx.out.push(FeedAction::ProbeStall { look, no_more });
+            round.out.push(FeedAction::ProbeStall { probe, no_more });
         }
     }
 
     /// What everybody waits for, as a probe has found.
-    pub fn stall_probed(&mut self, look: u64, stalls: Vec<Stall>, cx: &mut FeedContext<'_>) {
+    pub fn stall_probed(&mut self, probe: u64, stalls: Vec<Stall>, round: &mut Round<'_>) {
         let watch = self.stalls.watch.as_mut();
-        if let Some(stall) = watch.and_then(|watch| watch.on_probe(look, stalls, cx.now)) {
-            cx.out.push(FeedAction::ReportStall(stall));
+        if let Some(stall) = watch.and_then(|watch| watch.on_probe(probe, stalls, round.now)) {
+            round.out.push(FeedAction::ReportStall(stall));
         }
     }
 }

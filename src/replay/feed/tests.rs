@@ -91,10 +91,10 @@ fn statement(pid: u32, number: u64, sql: &str) -> String {
 }
 
 impl Fed {
-    fn decide(&mut self, decide: impl FnOnce(&mut Feed, &mut FeedContext<'_>)) {
+    fn decide(&mut self, decide: impl FnOnce(&mut Feed, &mut Round<'_>)) {
         let Self { feed, tally, now, out, .. } = self;
         let begun = out.len();
-        decide(feed, &mut FeedContext { now: *now, tally, out });
+        decide(feed, &mut Round { now: *now, tally, out });
         for action in &self.out[begun..] {
             let FeedAction::Deliver(deliveries) = action else { continue };
             for delivery in deliveries {
@@ -114,9 +114,9 @@ impl Fed {
             payload: line.as_bytes(),
             place: b"",
         });
-        self.decide(|feed, cx| {
-            feed.read(records, true, cx);
-            feed.release(cx);
+        self.decide(|feed, round| {
+            feed.read(records, true, round);
+            feed.release(round);
         });
     }
 
@@ -149,7 +149,7 @@ impl Fed {
     fn report(&mut self, report: SessionProgress) {
         let Self { shapes, .. } = self;
         let mut shapes = std::mem::replace(shapes, Shapes::new(10));
-        self.decide(|feed, cx| feed.account([report], &mut shapes, |_| String::new(), cx));
+        self.decide(|feed, round| feed.account([report], &mut shapes, |_| String::new(), round));
         self.shapes = shapes;
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Order`] says what may start. Here is what follows when things happen: sessions get their turns,
 //! catalogs are read, stalls are looked for and broken, and sessions are given up that others wait for in
-//! vain. What has to be done is pushed to [`DispatchContext::out`].
+//! vain. What has to be done is pushed to [`Round::out`].
 //!
 //! - `actions`: what it asks for;
 //! - `catalog_pace`: when a catalog is read;
@@ -67,8 +67,8 @@ pub struct DispatchSettings {
     pub patience: Duration,
 }
 
-/// When something happens, which sessions there are, and what has to be done.
-pub struct DispatchContext<'a> {
+/// One round of decisions: when something happens, which sessions there are, and what has to be done.
+pub struct Round<'a> {
     /// When.
     pub now: Duration,
     /// The sessions with a connection to the target.
@@ -135,40 +135,36 @@ impl Dispatcher {
     // ---- What happens ----
 
     /// These statements come next in the log.
-    pub fn arrive(
-        &mut self,
-        statements: Vec<(Arc<Work>, Arc<Login>)>,
-        cx: &mut DispatchContext<'_>,
-    ) {
+    pub fn arrive(&mut self, statements: Vec<(Arc<Work>, Arc<Login>)>, round: &mut Round<'_>) {
         self.asked_for_more = false;
         self.order.arrive(statements);
-        self.advance(cx);
+        self.advance(round);
     }
 
     /// A session asks to start its statement.
-    pub fn ask(&mut self, Start { session, seq }: Start, cx: &mut DispatchContext<'_>) {
+    pub fn ask(&mut self, Start { session, seq }: Start, round: &mut Round<'_>) {
         self.order.ask(seq, session);
-        self.advance(cx);
+        self.advance(round);
     }
 
     /// A statement has finished, or will never start.
-    pub fn finish(&mut self, seq: Seq, cx: &mut DispatchContext<'_>) {
+    pub fn finish(&mut self, seq: Seq, round: &mut Round<'_>) {
         self.stalls.note_finished();
         self.order.finish(seq);
-        self.finish_withdrawing(seq, cx);
-        self.advance(cx);
+        self.finish_withdrawing(seq, round);
+        self.advance(round);
     }
 
     /// A session's connection is closed for good; `ended`: so is the session.
-    pub fn close(&mut self, session: SessionId, ended: bool, cx: &mut DispatchContext<'_>) {
+    pub fn close(&mut self, session: SessionId, ended: bool, round: &mut Round<'_>) {
         self.silent.forget(session);
         self.order.close(session, ended);
-        self.advance(cx);
+        self.advance(round);
     }
 
     /// A session's connection is gone.
-    pub fn disconnected(&mut self, session: SessionId, cx: &mut DispatchContext<'_>) {
-        self.forget_withdrawing(session, cx);
+    pub fn disconnected(&mut self, session: SessionId, round: &mut Round<'_>) {
+        self.forget_withdrawing(session, round);
     }
 
     /// Nobody may be connected to the database from which the target is asked, while this session runs
@@ -178,15 +174,15 @@ impl Dispatcher {
     }
 
     /// Nothing more will be read.
-    pub fn input_ended(&mut self, cx: &mut DispatchContext<'_>) {
+    pub fn input_ended(&mut self, round: &mut Round<'_>) {
         self.input_ended = true;
-        self.look_after(cx);
+        self.look_after(round);
     }
 
     // ---- What follows ----
 
     /// Does what the order has come to need.
-    fn advance(&mut self, cx: &mut DispatchContext<'_>) {
+    fn advance(&mut self, round: &mut Round<'_>) {
         if !self.order.takes_turns() {
             return;
         }
@@ -196,31 +192,31 @@ impl Dispatcher {
         if let Some(turn) = self.order.turn() {
             // It counts from its start: a statement may have to wait for its time when its turn has come.
             let starts_now = starts.iter().any(|start| start.session == turn.session);
-            self.stalls.note_turn(turn.seq, starts_now, cx.now);
+            self.stalls.note_turn(turn.seq, starts_now, round.now);
         }
-        cx.out.extend(starts.into_iter().map(DispatchAction::Start));
-        self.read_catalogs(cx);
+        round.out.extend(starts.into_iter().map(DispatchAction::Start));
+        self.read_catalogs(round);
         if is_stuck {
             // Everything waits for transactions whose ends have not been read.
             if self.input_ended {
-                self.look_after(cx);
+                self.look_after(round);
             } else {
-                cx.out.push(DispatchAction::ReadOn);
+                round.out.push(DispatchAction::ReadOn);
             }
         }
-        self.stalls.watch(cx.now);
+        self.stalls.watch(round.now);
     }
 
     /// Gives up sessions that others wait for in vain. To be called now and then.
-    pub fn look_after(&mut self, cx: &mut DispatchContext<'_>) {
+    pub fn look_after(&mut self, round: &mut Round<'_>) {
         let Some(arrivals) = self.order.arrivals() else { return };
-        cx.out.push(DispatchAction::ShowCosts);
+        round.out.push(DispatchAction::ShowCosts);
         let is_stuck = self.input_ended && arrivals.is_stuck();
         let patience = if is_stuck { Duration::ZERO } else { self.patience };
         let holders = arrivals.order().silent_holders();
-        for session in self.silent.silent_for(holders, patience, cx.now) {
-            cx.out.push(DispatchAction::GiveUp { session, holding: Holding::Transaction });
-            if cx.sessions.work_of(session).is_none() {
+        for session in self.silent.silent_for(holders, patience, round.now) {
+            round.out.push(DispatchAction::GiveUp { session, holding: Holding::Transaction });
+            if round.sessions.work_of(session).is_none() {
                 // It has no connection, and so no transaction.
                 self.silent.forget(session);
                 self.order.close(session, false);

@@ -110,7 +110,7 @@ fn a_revoked_partition_drops_what_is_held_and_commits_what_is_settled_behind_its
     fed.read(0, &[statement(1, 1, "a"), statement(1, 2, "b"), line(1, 3, "statement: held")]);
     assert_eq!(fed.asked(), ["a, b"]);
     fed.finish(1);
-    fed.decide(|feed, cx| feed.revoke(&[0], cx));
+    fed.decide(|feed, round| feed.revoke(&[0], round));
     fed.release();
     assert_eq!(fed.tally.records.count(Fate::Filtered(Filtered::HandedOver)), 1);
     // The session ends its transaction and reports that.
@@ -125,7 +125,7 @@ fn a_revoked_partition_drops_what_is_held_and_commits_what_is_settled_behind_its
 fn while_a_partition_is_given_up_the_silence_of_the_others_does_not_count() {
     let mut fed = topic(settings(), 3);
     fed.read(0, &[statement(1, 1, "a")]);
-    fed.decide(|feed, cx| feed.revoke(&[2], cx));
+    fed.decide(|feed, round| feed.revoke(&[2], round));
     assert_eq!(fed.demand(), "Records { except: [] }", "behind what is committed first");
     fed.tick_at(60 * S);
     assert_eq!(fed.asked(), [""; 0], "the source is not listened to meanwhile");
@@ -139,7 +139,7 @@ fn while_a_partition_is_given_up_the_silence_of_the_others_does_not_count() {
 fn a_revoked_partition_with_a_statement_that_still_runs_leaves_that_to_its_next_owner() {
     let mut fed = topic(settings(), 1);
     fed.read(0, &[statement(1, 1, "a"), statement(1, 2, "b")]);
-    fed.decide(|feed, cx| feed.revoke(&[0], cx));
+    fed.decide(|feed, round| feed.revoke(&[0], round));
     let watermarks = fed.feed.give_up(&[0]);
     assert_eq!(watermarks[0].offset, 0);
     fed.finish(2);
@@ -150,7 +150,7 @@ fn a_revoked_partition_with_a_statement_that_still_runs_leaves_that_to_its_next_
 fn a_partition_that_is_revoked_no_longer_holds_up_the_others() {
     let mut fed = topic(settings(), 2);
     fed.read(0, &[statement(1, 1, "a")]);
-    fed.decide(|feed, cx| feed.revoke(&[1], cx));
+    fed.decide(|feed, round| feed.revoke(&[1], round));
     fed.release();
     assert_eq!(fed.asked(), ["notice MergeBasis", "a"]);
 }

@@ -80,9 +80,9 @@ fn after_the_stall_timeout_everybody_is_asked_and_what_is_found_is_reported_unti
         fed.tick_at(seconds * S);
         for asked in std::mem::take(&mut fed.out) {
             match asked {
-                FeedAction::ProbeStall { look, no_more } => {
+                FeedAction::ProbeStall { probe, no_more } => {
                     assert!(no_more);
-                    fed.decide(|feed, cx| feed.stall_probed(look, vec![stall()], cx));
+                    fed.decide(|feed, round| feed.stall_probed(probe, vec![stall()], round));
                     reported.extend(fed.asked().into_iter().map(|asked| (seconds, asked)));
                 }
                 FeedAction::BreakStall => {}

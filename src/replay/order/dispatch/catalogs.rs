@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::conflict::Wanted;
 use super::catalog_pace::May;
-use super::{DispatchAction, DispatchContext, Dispatcher};
+use super::{DispatchAction, Dispatcher, Round};
 use crate::replay::order::footprint::Catalog;
 
 /// What came of reading a database's catalog.
@@ -24,23 +24,23 @@ pub enum CatalogReading {
 
 impl Dispatcher {
     /// Has the catalog read that is wanted, if one is and its time has come.
-    pub(super) fn read_catalogs(&mut self, cx: &mut DispatchContext<'_>) {
+    pub(super) fn read_catalogs(&mut self, round: &mut Round<'_>) {
         let Some(arrivals) = self.order.arrivals_mut() else { return };
         let Some(Wanted { login, is_waited_for }) = arrivals.wanted() else { return };
-        match self.catalog_pace.may_read(is_waited_for, cx.now) {
+        match self.catalog_pace.may_read(is_waited_for, round.now) {
             May::Read => {}
-            May::Rest(rest) => return cx.out.push(DispatchAction::RestCatalogs(rest)),
+            May::Rest(rest) => return round.out.push(DispatchAction::RestCatalogs(rest)),
             May::Wait => return,
         }
         arrivals.reads(&login);
         self.catalog_pace.begin();
-        cx.out.push(DispatchAction::ReadCatalog { login, is_waited_for });
+        round.out.push(DispatchAction::ReadCatalog { login, is_waited_for });
     }
 
     /// The rest that was asked for is over.
-    pub fn catalogs_rested(&mut self, cx: &mut DispatchContext<'_>) {
+    pub fn catalogs_rested(&mut self, round: &mut Round<'_>) {
         self.catalog_pace.rested();
-        self.read_catalogs(cx);
+        self.read_catalogs(round);
     }
 
     /// The catalog of a database was read, or was not, and that took so long.
@@ -49,43 +49,43 @@ impl Dispatcher {
         database: &str,
         reading: CatalogReading,
         took: Duration,
-        cx: &mut DispatchContext<'_>,
+        round: &mut Round<'_>,
     ) {
         let running = self.order.conflict_order().map_or(0, |order| order.in_flight().1);
         match reading {
             CatalogReading::Unchanged => {
-                self.catalog_pace.read(took, cx.now);
+                self.catalog_pace.read(took, round.now);
                 self.order.confirm(database);
             }
             CatalogReading::Read(catalog) => {
-                self.catalog_pace.read(took, cx.now);
+                self.catalog_pace.read(took, round.now);
                 self.unread_reported.remove(database);
                 self.order.know(database, Some(*catalog));
             }
             CatalogReading::Refused(error) if running > 0 => {
-                self.catalog_pace.failed(cx.now);
+                self.catalog_pace.failed(round.now);
                 let database = database.to_owned();
                 self.order.go_without(&database);
-                cx.out.push(DispatchAction::CatalogNotYet { database, error });
+                round.out.push(DispatchAction::CatalogNotYet { database, error });
             }
             CatalogReading::Failed(error) => {
-                self.catalog_pace.failed(cx.now);
-                self.report_unread(database, error, cx);
+                self.catalog_pace.failed(round.now);
+                self.report_unread(database, error, round);
                 self.order.go_without(database);
             }
             CatalogReading::Refused(error) | CatalogReading::Unreadable(error) => {
-                self.catalog_pace.failed(cx.now);
-                self.report_unread(database, error, cx);
+                self.catalog_pace.failed(round.now);
+                self.report_unread(database, error, round);
                 self.order.know(database, None);
             }
         }
-        self.advance(cx);
+        self.advance(round);
     }
 
-    fn report_unread(&mut self, database: &str, error: String, cx: &mut DispatchContext<'_>) {
+    fn report_unread(&mut self, database: &str, error: String, round: &mut Round<'_>) {
         if self.unread_reported.insert(database.to_owned()) {
             let database = database.to_owned();
-            cx.out.push(DispatchAction::CatalogUnread { database, error });
+            round.out.push(DispatchAction::CatalogUnread { database, error });
         }
     }
 
@@ -93,9 +93,9 @@ impl Dispatcher {
     pub fn go_without_catalogs<'a>(
         &mut self,
         databases: impl IntoIterator<Item = &'a str>,
-        cx: &mut DispatchContext<'_>,
+        round: &mut Round<'_>,
     ) {
         databases.into_iter().for_each(|database| self.order.go_without(database));
-        self.advance(cx);
+        self.advance(round);
     }
 }

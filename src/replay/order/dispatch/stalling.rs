@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::stalls::{LockSnapshot, Locks, OnTarget, StallAction, StallBreak, StallView};
 use super::super::view::OrderView;
 use super::super::{Order, Start};
-use super::{ConnectedSessions, DispatchAction, DispatchContext, Dispatcher, Holding};
+use super::{ConnectedSessions, DispatchAction, Dispatcher, Holding, Round};
 
 /// The order and the sessions as they stand.
 struct View<'a> {
@@ -35,18 +35,18 @@ impl Dispatcher {
     }
 
     /// Asks the target what statements wait for, if it is time. It is so far away.
-    pub fn check_stall(&mut self, round_trip: Duration, cx: &mut DispatchContext<'_>) {
+    pub fn check_stall(&mut self, round_trip: Duration, round: &mut Round<'_>) {
         self.stalls.measured(round_trip);
         let Self { order, stalls, input_ended, .. } = self;
-        let view = View { order, sessions: cx.sessions, input_ended: *input_ended };
-        cx.out.extend(stalls.due(cx.now, &view).map(DispatchAction::Probe));
+        let view = View { order, sessions: round.sessions, input_ended: *input_ended };
+        round.out.extend(stalls.due(round.now, &view).map(DispatchAction::Probe));
     }
 
     /// Nothing has finished, and nothing more can be read.
-    pub fn break_stall(&mut self, cx: &mut DispatchContext<'_>) {
+    pub fn break_stall(&mut self, round: &mut Round<'_>) {
         let Self { order, stalls, input_ended, .. } = self;
-        let view = View { order, sessions: cx.sessions, input_ended: *input_ended };
-        cx.out.extend(stalls.no_progress(cx.now, &view).map(DispatchAction::Probe));
+        let view = View { order, sessions: round.sessions, input_ended: *input_ended };
+        round.out.extend(stalls.no_progress(round.now, &view).map(DispatchAction::Probe));
     }
 
     /// Whether a statement runs that wants nobody on the database from which the target is asked.
@@ -61,43 +61,37 @@ impl Dispatcher {
     }
 
     /// The target has answered.
-    pub fn probed(&mut self, answer: &LockSnapshot, cx: &mut DispatchContext<'_>) {
+    pub fn probed(&mut self, answer: &LockSnapshot, round: &mut Round<'_>) {
         let Self { order, stalls, input_ended, .. } = self;
-        let view = View { order, sessions: cx.sessions, input_ended: *input_ended };
-        let actions = stalls.probed(answer, cx.now, &view);
+        let view = View { order, sessions: round.sessions, input_ended: *input_ended };
+        let actions = stalls.probed(answer, round.now, &view);
         for action in actions {
-            self.break_by(action, answer.locks(), cx);
+            self.break_by(action, answer.locks(), round);
         }
     }
 
-    fn break_by(&mut self, action: StallAction, locks: &Locks, cx: &mut DispatchContext<'_>) {
+    fn break_by(&mut self, action: StallAction, locks: &Locks, round: &mut Round<'_>) {
         match action {
             StallAction::EndEarly(start) => {
-                self.run_ahead(start, StallBreak::EarlyEnd, locks, cx);
+                self.run_ahead(start, StallBreak::EarlyEnd, locks, round);
             }
             StallAction::Advance(start) => {
-                self.run_ahead(start, StallBreak::EarlyAdvance, locks, cx);
+                self.run_ahead(start, StallBreak::EarlyAdvance, locks, round);
             }
-            StallAction::ReadOn => cx.out.push(DispatchAction::ReadOn),
+            StallAction::ReadOn => round.out.push(DispatchAction::ReadOn),
             StallAction::GiveUp(session) => {
-                cx.out.push(DispatchAction::GiveUp { session, holding: Holding::Locks });
+                round.out.push(DispatchAction::GiveUp { session, holding: Holding::Locks });
             }
             StallAction::ReportForeign(backend) => {
-                cx.out.push(DispatchAction::ReportForeign(backend));
+                round.out.push(DispatchAction::ReportForeign(backend));
             }
         }
     }
 
-    fn run_ahead(
-        &mut self,
-        start: Start,
-        how: StallBreak,
-        locks: &Locks,
-        cx: &mut DispatchContext<'_>,
-    ) {
-        if !self.withdraw_before(start, locks, cx) {
-            self.note_they_see_less(start, locks, cx);
-            cx.out.push(DispatchAction::RunAhead(start, how));
+    fn run_ahead(&mut self, start: Start, how: StallBreak, locks: &Locks, round: &mut Round<'_>) {
+        if !self.withdraw_before(start, locks, round) {
+            self.note_they_see_less(start, locks, round);
+            round.out.push(DispatchAction::RunAhead(start, how));
         }
     }
 }

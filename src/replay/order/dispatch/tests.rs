@@ -72,7 +72,7 @@ fn replay(order: settings::Order, log: &[(u32, &str)]) -> Replay {
     let mut replay = begun(order);
     replay.arrive(&[work(1, 99, "select 1")]);
     replay.catalog_read(CatalogReading::Read(Box::new(catalog())));
-    replay.decide(|dispatcher, cx| dispatcher.finish(Seq(1), cx));
+    replay.decide(|dispatcher, round| dispatcher.finish(Seq(1), round));
     let log: Vec<_> = (2..).zip(log).map(|(seq, (pid, sql))| work(seq, *pid, sql)).collect();
     replay.arrive(&log);
     replay.done();
@@ -80,26 +80,26 @@ fn replay(order: settings::Order, log: &[(u32, &str)]) -> Replay {
 }
 
 impl Replay {
-    fn decide(&mut self, decide: impl FnOnce(&mut Dispatcher, &mut DispatchContext<'_>)) {
+    fn decide(&mut self, decide: impl FnOnce(&mut Dispatcher, &mut Round<'_>)) {
         let Self { dispatcher, sessions, now, out } = self;
-        decide(dispatcher, &mut DispatchContext { now: *now, sessions: &*sessions, out });
+        decide(dispatcher, &mut Round { now: *now, sessions: &*sessions, out });
     }
 
     fn arrive(&mut self, log: &[Arc<Work>]) {
         let log = log.iter().map(|work| (work.clone(), login("d"))).collect();
-        self.decide(|dispatcher, cx| dispatcher.arrive(log, cx));
+        self.decide(|dispatcher, round| dispatcher.arrive(log, round));
     }
 
     fn ask(&mut self, pid: u32, seq: u64) {
-        self.decide(|dispatcher, cx| dispatcher.ask(start(pid, seq), cx));
+        self.decide(|dispatcher, round| dispatcher.ask(start(pid, seq), round));
     }
 
     fn finish(&mut self, seq: u64) {
-        self.decide(|dispatcher, cx| dispatcher.finish(Seq(seq), cx));
+        self.decide(|dispatcher, round| dispatcher.finish(Seq(seq), round));
     }
 
     fn catalog_read(&mut self, reading: CatalogReading) {
-        self.decide(|dispatcher, cx| dispatcher.catalog_read("d", reading, 10 * MS, cx));
+        self.decide(|dispatcher, round| dispatcher.catalog_read("d", reading, 10 * MS, round));
     }
 
     fn connect(&mut self, pid: u32) -> &mut SessionWork {
@@ -194,7 +194,7 @@ fn a_session_that_holds_others_up_in_silence_is_given_up_after_a_while() {
         replay.decide(Dispatcher::look_after);
         assert_eq!(replay.done(), expected, "{seconds}");
     }
-    replay.decide(|dispatcher, cx| dispatcher.close(id(1), false, cx));
+    replay.decide(|dispatcher, round| dispatcher.close(id(1), false, round));
     assert_eq!(replay.done(), [DispatchAction::Start(start(2, 4))]);
 }
 
@@ -308,6 +308,6 @@ fn a_catalog_whose_reading_takes_too_long_is_not_waited_for_any_longer() {
     replay.arrive(&[work(1, 1, "select 1")]);
     replay.ask(1, 1);
     replay.done();
-    replay.decide(|dispatcher, cx| dispatcher.go_without_catalogs(["d"], cx));
+    replay.decide(|dispatcher, round| dispatcher.go_without_catalogs(["d"], round));
     assert_eq!(replay.done(), [DispatchAction::Start(start(1, 1))]);
 }

@@ -10,7 +10,7 @@ use super::super::stalls::{Locks, PREPARED, StallBreak};
 use super::super::withdrawals::{
     Direction, Withdrawals, began_behind, may_have_begun_behind, shows_more,
 };
-use super::{ConnectedSessions, DispatchAction, DispatchContext, Dispatcher, SessionWork};
+use super::{ConnectedSessions, DispatchAction, Dispatcher, Round, SessionWork};
 use crate::pglog::SessionId;
 use crate::replay::work::{Seq, Work};
 
@@ -45,7 +45,7 @@ impl Dispatcher {
         &mut self,
         end: Start,
         locks: &Locks,
-        cx: &mut DispatchContext<'_>,
+        round: &mut Round<'_>,
     ) -> bool {
         let withdrawing = &mut self.withdrawing;
         if withdrawing.asked.contains(&end.seq) {
@@ -53,103 +53,92 @@ impl Dispatcher {
         }
         if withdrawing.withdrawals.has_end(end.seq) {
             let since = withdrawing.since;
-            if since.is_none_or(|since| cx.now.saturating_sub(since) >= LONGEST) {
+            if since.is_none_or(|since| round.now.saturating_sub(since) >= LONGEST) {
                 let directions = withdrawing.withdrawals.give_up(end.seq);
-                self.direct(directions, cx);
+                self.direct(directions, round);
             }
             return true;
         }
-        let waiters = began_behind_end(end, locks, cx.sessions);
+        let waiters = began_behind_end(end, locks, round.sessions);
         if waiters.is_empty() {
             return false;
         }
         withdrawing.asked.insert(end.seq);
-        cx.out.push(DispatchAction::AskDrawn { end, waiters });
+        round.out.push(DispatchAction::AskDrawn { end, waiters });
         true
     }
 
     /// The target has said which backends have surely drawn from no sequence: withdraws those of these
     /// statements that run there; the others continue when the end has come.
-    pub fn drawn(
-        &mut self,
-        end: Start,
-        waiters: Vec<Start>,
-        none: &[i32],
-        cx: &mut DispatchContext<'_>,
-    ) {
+    pub fn drawn(&mut self, end: Start, waiters: Vec<Start>, none: &[i32], round: &mut Round<'_>) {
         self.withdrawing.asked.remove(&end.seq);
         let (undrawn, drawn): (Vec<Start>, Vec<Start>) = waiters.into_iter().partition(|waiter| {
-            let session = cx.sessions.work_of(waiter.session);
+            let session = round.sessions.work_of(waiter.session);
             session.is_some_and(|session| none.contains(&session.backend))
         });
-        cx.out.extend(drawn.into_iter().map(DispatchAction::SeesLess));
-        self.withdrawing.since = Some(cx.now);
+        round.out.extend(drawn.into_iter().map(DispatchAction::SeesLess));
+        self.withdrawing.since = Some(round.now);
         let directions = self.withdrawing.withdrawals.begin(end, undrawn);
-        self.direct(directions, cx);
+        self.direct(directions, round);
     }
 
     /// Tells those that wait for this end, which is run early, that they continue with a snapshot from
     /// before it.
-    pub(super) fn note_they_see_less(
-        &self,
-        start: Start,
-        locks: &Locks,
-        cx: &mut DispatchContext<'_>,
-    ) {
-        let Some(awaited) = awaited_end(start, locks, cx.sessions) else { return };
+    pub(super) fn note_they_see_less(&self, start: Start, locks: &Locks, round: &mut Round<'_>) {
+        let Some(awaited) = awaited_end(start, locks, round.sessions) else { return };
         let waiters = awaited.waiters.iter();
         let starts = waiters.map(|(session, work)| Start { session: *session, seq: work.seq });
-        cx.out.extend(starts.map(DispatchAction::SeesLess));
+        round.out.extend(starts.map(DispatchAction::SeesLess));
     }
 
     /// A statement that was to be withdrawn is undone and held, or can't be.
-    pub fn withdrawn(&mut self, start: Start, is_held: bool, cx: &mut DispatchContext<'_>) {
+    pub fn withdrawn(&mut self, start: Start, is_held: bool, round: &mut Round<'_>) {
         let directions = if is_held {
             let session = start.session;
-            cx.out.push(DispatchAction::HeldToRunAgain { session, has_failed: false });
+            round.out.push(DispatchAction::HeldToRunAgain { session, has_failed: false });
             self.withdrawing.withdrawals.held(start)
         } else {
             self.withdrawing.withdrawals.finished(start.seq)
         };
-        self.direct(directions, cx);
+        self.direct(directions, round);
     }
 
-    pub(super) fn finish_withdrawing(&mut self, seq: Seq, cx: &mut DispatchContext<'_>) {
+    pub(super) fn finish_withdrawing(&mut self, seq: Seq, round: &mut Round<'_>) {
         let directions = self.withdrawing.withdrawals.finished(seq);
-        self.direct(directions, cx);
-        self.look_for_ends(cx);
+        self.direct(directions, round);
+        self.look_for_ends(round);
     }
 
-    pub(super) fn forget_withdrawing(&mut self, session: SessionId, cx: &mut DispatchContext<'_>) {
+    pub(super) fn forget_withdrawing(&mut self, session: SessionId, round: &mut Round<'_>) {
         self.withdrawing.failed.retain(|failed| failed.session != session);
         let directions = self.withdrawing.withdrawals.disconnected(session);
-        self.direct(directions, cx);
+        self.direct(directions, round);
     }
 
     // ---- Statements that have failed on the target alone ----
 
     /// A statement has failed on the target alone. Is it to be run again behind an end that stands behind
     /// it in the log?
-    pub fn ask_early_end(&mut self, failed: Start, cx: &mut DispatchContext<'_>) {
+    pub fn ask_early_end(&mut self, failed: Start, round: &mut Round<'_>) {
         self.withdrawing.failed.push(failed);
-        self.look_for_ends(cx);
+        self.look_for_ends(round);
     }
 
     /// Runs ends early that those who have failed may need, or lets their failures count.
-    fn look_for_ends(&mut self, cx: &mut DispatchContext<'_>) {
+    fn look_for_ends(&mut self, round: &mut Round<'_>) {
         for failed in std::mem::take(&mut self.withdrawing.failed) {
-            let session = cx.sessions.work_of(failed.session);
+            let session = round.sessions.work_of(failed.session);
             let work = session.and_then(|session| session.doubtful);
-            match work.and_then(|work| self.end_that_may_free(&work, cx.sessions)) {
-                None => cx.out.push(DispatchAction::AcceptFailure(failed)),
+            match work.and_then(|work| self.end_that_may_free(&work, round.sessions)) {
+                None => round.out.push(DispatchAction::AcceptFailure(failed)),
                 Some(end) if self.has_to_wait(end, failed.seq) => {
                     self.withdrawing.failed.push(failed);
                 }
                 Some(end) => {
                     let session = failed.session;
-                    cx.out.push(DispatchAction::HeldToRunAgain { session, has_failed: true });
+                    round.out.push(DispatchAction::HeldToRunAgain { session, has_failed: true });
                     let directions = self.withdrawing.withdrawals.begin_for_failed(end, failed);
-                    self.direct(directions, cx);
+                    self.direct(directions, round);
                 }
             }
         }
@@ -179,7 +168,7 @@ impl Dispatcher {
 
     // ---- What follows ----
 
-    fn direct(&mut self, directions: Vec<Direction>, cx: &mut DispatchContext<'_>) {
+    fn direct(&mut self, directions: Vec<Direction>, round: &mut Round<'_>) {
         for direction in directions {
             let (start, action) = match direction {
                 Direction::Withdraw(start) => (start, DispatchAction::Withdraw(start)),
@@ -188,9 +177,9 @@ impl Dispatcher {
                     (start, DispatchAction::RunAhead(start, StallBreak::EarlyEnd))
                 }
             };
-            cx.out.push(action);
-            if cx.sessions.work_of(start.session).is_none() {
-                self.forget_withdrawing(start.session, cx);
+            round.out.push(action);
+            if round.sessions.work_of(start.session).is_none() {
+                self.forget_withdrawing(start.session, round);
             }
         }
     }

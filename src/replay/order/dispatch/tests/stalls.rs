@@ -39,7 +39,7 @@ impl Replay {
     fn probed(&mut self) -> Vec<DispatchAction> {
         let probe = loop {
             self.now = self.dispatcher.next_check().expect("stalls are looked for");
-            self.decide(|dispatcher, cx| dispatcher.check_stall(Duration::ZERO, cx));
+            self.decide(|dispatcher, round| dispatcher.check_stall(Duration::ZERO, round));
             match self.done().pop() {
                 Some(DispatchAction::Probe(probe)) => break probe,
                 Some(other) => panic!("{other:?}"),
@@ -48,7 +48,7 @@ impl Replay {
         };
         let mut answer = LockSnapshot::of(probe);
         answer.note(2, vec![1]);
-        self.decide(|dispatcher, cx| dispatcher.probed(&answer, cx));
+        self.decide(|dispatcher, round| dispatcher.probed(&answer, round));
         self.done()
     }
 }
@@ -71,9 +71,10 @@ fn one_that_began_behind_the_end_is_withdrawn_before_it_and_runs_again_behind_it
     let mut replay = waiting(0.05);
     assert_eq!(replay.probed(), [asks_drawn()]);
     assert_eq!(replay.probed(), [], "the target is asked");
-    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], cx));
+    replay
+        .decide(|dispatcher, round| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], round));
     assert_eq!(replay.done(), [DispatchAction::Withdraw(start(2, 3))]);
-    replay.decide(|dispatcher, cx| dispatcher.withdrawn(start(2, 3), true, cx));
+    replay.decide(|dispatcher, round| dispatcher.withdrawn(start(2, 3), true, round));
     let held = DispatchAction::HeldToRunAgain { session: id(2), has_failed: false };
     assert_eq!(replay.done(), [held, COMMIT_AHEAD()]);
     replay.finish(4);
@@ -84,7 +85,7 @@ fn one_that_began_behind_the_end_is_withdrawn_before_it_and_runs_again_behind_it
 fn one_that_has_drawn_from_a_sequence_is_left_and_sees_less() {
     let mut replay = waiting(0.05);
     replay.probed();
-    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[], cx));
+    replay.decide(|dispatcher, round| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[], round));
     assert_eq!(replay.done(), [DispatchAction::SeesLess(start(2, 3)), COMMIT_AHEAD()]);
 }
 
@@ -93,7 +94,8 @@ fn one_that_is_not_canceled_in_time_is_not_waited_for() {
     let mut replay = waiting(0.05);
     replay.probed();
     let drawn = replay.now;
-    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], cx));
+    replay
+        .decide(|dispatcher, round| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], round));
     replay.done();
     let ahead = loop {
         let asked = replay.probed();
@@ -111,8 +113,9 @@ fn a_session_that_loses_its_connection_is_not_withdrawn_any_more() {
     let mut replay = waiting(0.05);
     replay.probed();
     replay.sessions.0.retain(|it| it.session == id(1));
-    replay.decide(|dispatcher, cx| dispatcher.disconnected(id(2), cx));
-    replay.decide(|dispatcher, cx| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], cx));
+    replay.decide(|dispatcher, round| dispatcher.disconnected(id(2), round));
+    replay
+        .decide(|dispatcher, round| dispatcher.drawn(start(1, 4), vec![start(2, 3)], &[2], round));
     assert_eq!(replay.done(), [DispatchAction::SeesLess(start(2, 3)), COMMIT_AHEAD()]);
 }
 
@@ -127,7 +130,7 @@ fn doubtful() -> Replay {
 #[test]
 fn a_statement_that_failed_on_the_target_alone_runs_again_behind_an_end_that_may_free_it() {
     let mut replay = doubtful();
-    replay.decide(|dispatcher, cx| dispatcher.ask_early_end(start(2, 3), cx));
+    replay.decide(|dispatcher, round| dispatcher.ask_early_end(start(2, 3), round));
     let held = DispatchAction::HeldToRunAgain { session: id(2), has_failed: true };
     assert_eq!(replay.done(), [held, COMMIT_AHEAD()]);
     replay.finish(4);
@@ -145,7 +148,7 @@ fn its_failure_counts_where_no_end_may_free_it() {
     ] {
         let mut replay = doubtful();
         change(replay.of(1));
-        replay.decide(|dispatcher, cx| dispatcher.ask_early_end(start(2, 3), cx));
+        replay.decide(|dispatcher, round| dispatcher.ask_early_end(start(2, 3), round));
         assert_eq!(replay.done(), [DispatchAction::AcceptFailure(start(2, 3))]);
     }
 }
