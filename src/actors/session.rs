@@ -52,7 +52,7 @@ pub struct SessionActor {
     deps: SessionDeps,
     connection: Option<Connection>,
     setup: ConnectionSetup,
-    /// What the consumer has still to hear of: it does even if what is next makes the actor panic.
+    /// What is still to be reported to the consumer: it is even if what is next makes the actor panic.
     progress: SessionProgress,
     /// Wakes [`Answers`] when there is a connection to listen to.
     listener: Option<Waker>,
@@ -62,7 +62,7 @@ pub struct SessionActor {
     stays: bool,
     /// A cancel request is on its way: anything sent meanwhile could be hit by it.
     canceling: bool,
-    /// When it looks again whether its next statement is due.
+    /// When it checks again whether its next statement is due.
     alarm: Option<(Moment, SpawnHandle)>,
 }
 
@@ -99,7 +99,7 @@ impl SessionActor {
         self.cell.driver()
     }
 
-    /// Its decisions, which are told what time it is: something about it is to change.
+    /// Its decisions as of this moment: something about them is to change.
     fn session_at(&self, now: Instant) -> Driver<'_> {
         let now = self.deps.moment(now);
         let mut session = self.session();
@@ -157,7 +157,7 @@ impl SessionActor {
             }
             Next::Ask(seq) => self.deps.sequencer.do_send(Ask { seq, session: self.id }),
             Next::AskChange(seq) => self.ask_change(seq),
-            Next::TellHeld(seq) => {
+            Next::ReportHeld(seq) => {
                 let start = start(seq);
                 self.deps.sequencer.do_send(Withdrawn { start, is_held: true });
             }
@@ -182,8 +182,8 @@ impl SessionActor {
         if self.deps.paced { self.session().take_delay() } else { None }
     }
 
-    /// Looks about then what there is to do. One look is enough: it finds when the next one is due,
-    /// be it some moments later.
+    /// Wakes about then. One alarm is enough: it finds when the next statement is due, be it some
+    /// moments later.
     fn wake_at(&mut self, at: Moment, ctx: &mut Context<Self>) {
         match self.alarm {
             Some((set, _)) if set <= at => return,
@@ -236,7 +236,7 @@ impl Actor for SessionActor {
         // An actor that follows one that panicked finds what that one had under way.
         let was_connected = self.session().is_connected();
         self.interrupted();
-        self.setup.follows(was_connected);
+        self.setup.replaces_panicked(was_connected);
         ctx.spawn(Answers);
         // On the source it may be hours until its first statement.
         if self.deps.paced || self.session().is_busy() {

@@ -50,6 +50,7 @@ pub use cell::{Driver, Inbox, SessionCell, View};
 pub use findings::{DatabaseFindings, Findings};
 pub use interruptions::{Amended, Interrupted};
 pub use leaving::{Leave, Left};
+pub use log_ins::Vacated;
 use log_ins::{ChangeOfLogIns, LogInProgress};
 use on_connection::OnConnection;
 pub use replay_mode::cancel_after;
@@ -64,7 +65,7 @@ pub struct Session {
     queue: VecDeque<Queued>,
     connection: OnConnection,
     /// The open transaction of a session that was given up for being silent: it is run again if the
-    /// session goes on after all.
+    /// session continues after all.
     suspended_transaction: Vec<Arc<Work>>,
     /// The last statement whose failure was not for what is to come.
     accepted: Option<Seq>,
@@ -101,7 +102,7 @@ pub struct Session {
     findings: Arc<Findings>,
     /// What is known of its database.
     database: Arc<DatabaseFindings>,
-    /// What it has been told of the database's routines: the schema may have changed again since.
+    /// What the server has answered about the database's routines: the schema may have changed again since.
     routines: Option<Arc<Routines>>,
     /// Whether the open transaction may have changed the database's schema.
     changes_schema: bool,
@@ -142,7 +143,7 @@ pub enum Closing {
     Expired,
     /// kreplay stops.
     Drain,
-    /// Its partition goes to another kreplay, which goes on behind its last transaction.
+    /// Its partition goes to another kreplay, which continues after its last transaction.
     Revoked,
 }
 
@@ -240,7 +241,7 @@ impl Session {
         self.queue.drain(..).map(|queued| queued.work).collect()
     }
 
-    /// A transaction that was given up goes on: it has to be run again first.
+    /// A transaction that was given up continues: it has to be run again first.
     fn revive(&mut self) {
         let suspended_transaction = std::mem::take(&mut self.suspended_transaction);
         self.put_back(suspended_transaction);

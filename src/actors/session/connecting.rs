@@ -218,7 +218,7 @@ impl SessionActor {
         let in_doubt = self.interrupted();
         warn!(session = %self.id, in_doubt,
             "lost the connection: it is opened again, and what was open is run again; what is in \
-            doubt may come twice: {}", lost.reason);
+            doubt may be applied twice: {}", lost.reason);
         self.withheld = None;
         if let Some(after) = self.setup.lost() {
             Self::connect_later(after, ctx);

@@ -232,17 +232,7 @@ impl Session {
         self.used = self.used.max(work.seq);
         let source = work.end().source;
         let begun = if within == Within::Pipeline { Status::Idle } else { before };
-        let target = match (content, target, source) {
-            // The rollback stands for the COMMIT's failure.
-            (Content::RollBack, Ok(()), SourceEnd::Failed(code)) => Err(code),
-            // By whatever it was undone: it had drawn what it could.
-            (Content::DrawOnly, Err(own), SourceEnd::Failed(code))
-                if own != SqlState::IN_FAILED_TRANSACTION =>
-            {
-                Err(code)
-            }
-            _ => target,
-        };
+        let target = counted_result(content, target, source);
         if let Err(code) = target
             && let Some(why) = self.reason_to_run_again(&work, source, (code, before_execute))
             && self.undo(&work, begun)
@@ -264,36 +254,13 @@ impl Session {
             self.newest_succeeded = target.is_ok();
         }
         self.note_context(&work, target, completed, before);
-        let mut settled = SmallVec::new();
-        if self.connection.status == Status::Idle {
-            self.connection.abort = None;
-            self.connection.tries = 0;
-            self.connection.may_have_seen_less = false;
-            self.refused_types.clear();
-            settled.extend(self.connection.transaction.drain(..));
-            settled.push(work.clone());
-        } else {
-            if target.is_ok() && work.statement.outline.has(Command::ends_transaction) {
-                // It ended one transaction and began the next, which it has to be run for again.
-                self.connection.tries = 0;
-                settled.extend(self.connection.transaction.drain(..));
-            }
-            if target.is_ok()
-                && within == Within::Pipeline
-                && may_have_committed(&work.statement, Status::Idle)
-            {
-                // So has it what was before it, which must not be run twice.
-                settled.extend(self.connection.transaction.drain(..));
-                settled.push(work.clone());
-            } else {
-                self.connection.transaction.push(work.clone());
-            }
+        let settled = self.settle(&work, target, within);
+        if let (Ok(()), SourceEnd::Failed(code)) = (target, source)
+            && self.connection.status != Status::Idle
+            && (source.is_transient() || beyond_log)
+        {
             // It was to be canceled, and was faster; or it succeeds here alone for what is not known.
-            if let (Ok(()), SourceEnd::Failed(code)) = (target, source)
-                && (source.is_transient() || beyond_log)
-            {
-                self.connection.abort = Some(code);
-            }
+            self.connection.abort = Some(code);
         }
         let finished = Some(work.seq);
         let waited = self.turn.take_waited(work.seq);
@@ -304,6 +271,43 @@ impl Session {
             (work, Ended { source, target, guessed, may_have_drawn, beyond_log, took })
         });
         Answered { ended, waited, given_up, finished, settled, ..Answered::default() }
+    }
+
+    /// Returns what a statement that has ended settles; it is part of the open transaction, if there is
+    /// one after it.
+    fn settle(
+        &mut self,
+        work: &Arc<Work>,
+        target: Result<(), SqlState>,
+        within: Within,
+    ) -> SmallVec<[Arc<Work>; 1]> {
+        let connection = &mut self.connection;
+        let mut settled = SmallVec::new();
+        if connection.status == Status::Idle {
+            connection.abort = None;
+            connection.tries = 0;
+            connection.may_have_seen_less = false;
+            self.refused_types.clear();
+            settled.extend(connection.transaction.drain(..));
+            settled.push(work.clone());
+            return settled;
+        }
+        if target.is_ok() && work.statement.outline.has(Command::ends_transaction) {
+            // It ended one transaction and began the next, which it has to be run for again.
+            connection.tries = 0;
+            settled.extend(connection.transaction.drain(..));
+        }
+        if target.is_ok()
+            && within == Within::Pipeline
+            && may_have_committed(&work.statement, Status::Idle)
+        {
+            // So has it what was before it, which must not be run twice.
+            settled.extend(connection.transaction.drain(..));
+            settled.push(work.clone());
+        } else {
+            connection.transaction.push(work.clone());
+        }
+        settled
     }
 
     fn may_have_drawn(&self, work: &Work) -> bool {
@@ -365,6 +369,25 @@ impl Session {
                 self.database.results_changed();
             }
         }
+    }
+}
+
+/// The result that counts for a statement, where this was sent for it and ended like this.
+fn counted_result(
+    content: Content,
+    target: Result<(), SqlState>,
+    source: SourceEnd,
+) -> Result<(), SqlState> {
+    match (content, target, source) {
+        // The rollback stands for the COMMIT's failure.
+        (Content::RollBack, Ok(()), SourceEnd::Failed(code)) => Err(code),
+        // By whatever it was undone: it had drawn what it could.
+        (Content::DrawOnly, Err(own), SourceEnd::Failed(code))
+            if own != SqlState::IN_FAILED_TRANSACTION =>
+        {
+            Err(code)
+        }
+        _ => target,
     }
 }
 

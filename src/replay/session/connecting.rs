@@ -47,21 +47,21 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Permit {
     None,
-    /// Asked for, in case there is one to spare.
-    Hoped,
-    /// Asked for, for a statement, since then.
-    Asked(Moment),
+    /// Requested in case there is one to spare.
+    SpareRequested,
+    /// Requested for a statement, since then.
+    Requested(Moment),
     Held,
 }
 
 /// Whether its log-in has come, in the order of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LogInState {
-    Unasked,
+    NotRequested,
     /// It waits for statements before it.
-    Asked,
+    Requested,
     /// It may log in; `is_final`: if it is refused, nothing can mend that any more.
-    Due {
+    Allowed {
         is_final: bool,
     },
 }
@@ -111,7 +111,7 @@ impl ConnectionSetup {
         Self {
             phase: Phase::Disconnected,
             permit: Permit::None,
-            log_in: LogInState::Unasked,
+            log_in: LogInState::NotRequested,
             is_paced,
             backoff: FIRST_BACKOFF,
             lost_before: false,
@@ -156,8 +156,8 @@ impl ConnectionSetup {
         }
         match self.permit {
             Permit::Held => return SetupStep::Connect,
-            Permit::None => self.permit = Permit::Hoped,
-            Permit::Hoped | Permit::Asked(_) => {}
+            Permit::None => self.permit = Permit::SpareRequested,
+            Permit::SpareRequested | Permit::Requested(_) => {}
         }
         SetupStep::Acquire(None)
     }
@@ -169,9 +169,9 @@ impl ConnectionSetup {
         }
         match self.permit {
             Permit::Held => SetupStep::Connect,
-            Permit::Asked(_) if !session.is_log_in_needed() => SetupStep::Wait,
-            Permit::Asked(_) | Permit::None | Permit::Hoped => {
-                self.permit = Permit::Asked(session.now);
+            Permit::Requested(_) if !session.is_log_in_needed() => SetupStep::Wait,
+            Permit::Requested(_) | Permit::None | Permit::SpareRequested => {
+                self.permit = Permit::Requested(session.now);
                 SetupStep::Acquire(Some(session.needs_connection_by()))
             }
         }
@@ -180,23 +180,23 @@ impl ConnectionSetup {
     /// What comes before its log-in; `None`: it may log in.
     fn log_in_step(&mut self, session: &Session, is_guarded: bool) -> Option<SetupStep> {
         // What it waits for is less once a change waits for it.
-        let asks_anew = self.log_in == LogInState::Asked && session.is_log_in_awaited();
-        if self.log_in == LogInState::Unasked || asks_anew {
+        let asks_anew = self.log_in == LogInState::Requested && session.is_log_in_awaited();
+        if self.log_in == LogInState::NotRequested || asks_anew {
             let is_over = session.log_in().is_none();
             if !is_over && is_guarded {
-                self.log_in = LogInState::Asked;
+                self.log_in = LogInState::Requested;
                 return Some(SetupStep::AskLogIn);
             }
-            self.log_in = LogInState::Due { is_final: is_over };
+            self.log_in = LogInState::Allowed { is_final: is_over };
         }
-        (self.log_in == LogInState::Asked).then_some(SetupStep::Wait)
+        (self.log_in == LogInState::Requested).then_some(SetupStep::Wait)
     }
 
     /// Its log-in has come. Returns whether that had been asked.
     pub fn log_in_came(&mut self, is_final: bool) -> bool {
-        let is_asked = self.log_in == LogInState::Asked;
+        let is_asked = self.log_in == LogInState::Requested;
         if is_asked {
-            self.log_in = LogInState::Due { is_final };
+            self.log_in = LogInState::Allowed { is_final };
         }
         is_asked
     }
@@ -214,8 +214,8 @@ impl ConnectionSetup {
         let waited = match self.permit {
             // It was returned while the answer was on its way.
             Permit::None => return Admitted { waited: None, connects: false },
-            Permit::Asked(since) => Some(now.since(since)),
-            Permit::Hoped | Permit::Held => None,
+            Permit::Requested(since) => Some(now.since(since)),
+            Permit::SpareRequested | Permit::Held => None,
         };
         self.permit = Permit::Held;
         Admitted { waited, connects: self.phase == Phase::Disconnected }
@@ -224,7 +224,7 @@ impl ConnectionSetup {
     /// There is no connection to spare. Returns whether that still matters: it may have been let in
     /// before.
     pub fn not_admitted(&mut self) -> bool {
-        if self.permit == Permit::Hoped {
+        if self.permit == Permit::SpareRequested {
             self.permit = Permit::None;
         }
         self.permit != Permit::Held
@@ -232,7 +232,7 @@ impl ConnectionSetup {
 
     /// It needs no connection now. Returns whether it had a permit, or had asked for one.
     pub fn return_permit(&mut self) -> bool {
-        let returns = matches!(self.permit, Permit::Asked(_) | Permit::Held);
+        let returns = matches!(self.permit, Permit::Requested(_) | Permit::Held);
         if returns {
             self.permit = Permit::None;
         }
@@ -260,7 +260,7 @@ impl ConnectionSetup {
     /// Its connection is there. Returns whether it had lost one before.
     pub fn connected(&mut self) -> bool {
         self.phase = Phase::Connected;
-        self.log_in = LogInState::Unasked;
+        self.log_in = LogInState::NotRequested;
         (self.made_progress, self.refused) = (false, false);
         std::mem::take(&mut self.lost_before)
     }
@@ -268,18 +268,18 @@ impl ConnectionSetup {
     /// The target refuses this session.
     pub fn refused(&mut self, session: &Session) -> Refusal {
         self.phase = Phase::Disconnected;
-        let is_final = self.log_in == LogInState::Due { is_final: true };
+        let is_final = self.log_in == LogInState::Allowed { is_final: true };
         match session.log_in().filter(|_| !is_final).map(|log_in| log_in.first) {
             Some(Some(_)) => {
-                self.log_in = LogInState::Asked;
+                self.log_in = LogInState::Requested;
                 Refusal::AheadOfTurn
             }
             Some(None) => {
-                self.log_in = LogInState::Unasked;
+                self.log_in = LogInState::NotRequested;
                 Refusal::WithoutStatement
             }
             None => {
-                (self.refused, self.log_in) = (true, LogInState::Unasked);
+                (self.refused, self.log_in) = (true, LogInState::NotRequested);
                 Refusal::Final
             }
         }
@@ -301,8 +301,8 @@ impl ConnectionSetup {
         self.phase = Phase::Disconnected;
     }
 
-    /// An actor that panicked had a connection, or had not.
-    pub fn follows(&mut self, was_connected: bool) {
+    /// Its actor takes the place of one that panicked, which had a connection or had not.
+    pub fn replaces_panicked(&mut self, was_connected: bool) {
         self.lost_before = was_connected;
     }
 
@@ -328,7 +328,7 @@ impl ConnectionSetup {
                 WaitState::Silent
             }
             (Phase::Disconnected, _) if session.not_before().is_some() => WaitState::Schedule,
-            (Phase::Disconnected, _) if self.log_in == LogInState::Asked => WaitState::LogIn,
+            (Phase::Disconnected, _) if self.log_in == LogInState::Requested => WaitState::LogIn,
             (Phase::Disconnected, _) if self.permit != Permit::Held => WaitState::Connection,
             _ => WaitState::Ready,
         }

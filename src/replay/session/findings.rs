@@ -15,7 +15,7 @@ pub struct Findings {
     pub types: KnownTypes,
     /// Whether the target may choose victims that the source had not.
     victims: AtomicBool,
-    /// By name. A std mutex, held for a look-up.
+    /// By name. A mutex, held for a look-up.
     databases: Mutex<HashMap<Box<str>, Arc<DatabaseFindings>>>,
 }
 
@@ -44,7 +44,7 @@ pub struct DatabaseFindings {
     changes: AtomicU64,
     /// How often what statements on its tables and views give may have changed.
     result_changes: AtomicU64,
-    /// What its routines may do to a session, as of so many changes. A std mutex, held for a copy.
+    /// What its routines may do to a session, as of so many changes. A mutex, held for a copy.
     routines: Mutex<Option<(u64, Arc<Routines>)>>,
 }
 

@@ -4,6 +4,7 @@ use super::{Closing, Next, Session};
 use crate::pglog::statement::SourceEnd;
 use crate::replay::session::logins::{Blocker, Change, LogIn};
 use crate::replay::work::{Seq, Work};
+use crate::sql::{self, AlteredLogins};
 
 /// How far its log-in is, as far as changes wait for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +31,27 @@ pub(super) struct ChangeOfLogIns {
     pub(super) asked: Seq,
     /// The one that may start.
     granted: Seq,
+}
+
+/// A database to which nobody may be connected while a statement runs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vacated {
+    /// Its name.
+    pub database: String,
+    /// Whether the statement is known to have succeeded on the source: nobody was connected to it there.
+    pub succeeded: bool,
+}
+
+impl Vacated {
+    /// The database that this statement needs to itself, if it does and can be expected to succeed.
+    pub fn by(work: &Work) -> Option<Self> {
+        let source = work.end().source;
+        if !work.statement.outline.alters_logins || matches!(source, SourceEnd::Failed(_)) {
+            return None;
+        }
+        let database = sql::vacated_database(&work.statement.sql)?;
+        Some(Self { database, succeeded: source == SourceEnd::Succeeded })
+    }
 }
 
 impl Session {
@@ -142,6 +164,12 @@ impl Session {
 
     // ---- Its changes of others' ----
 
+    /// Whose log-ins the statement with this place changes, if it is next.
+    pub fn altered_logins(&self, seq: Seq) -> Option<AlteredLogins> {
+        let head = self.head().filter(|head| head.seq == seq)?;
+        Some(sql::altered_logins(&head.statement.sql))
+    }
+
     /// Whether a statement may not start before log-ins that stand before it.
     pub(super) fn waits_for_log_ins(&self, work: &Work) -> bool {
         work.statement.outline.alters_logins
@@ -159,3 +187,6 @@ impl Session {
         self.change.granted = self.change.granted.max(seq);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ pub enum Next {
     /// Give up the connection, unless it is kept.
     Leave(Left),
     /// Tell that the statement was taken back, and waits to be let run again.
-    TellHeld(Seq),
+    ReportHeld(Seq),
     /// Ask whether this statement, which has failed, is to be run again behind the end of another
     /// session's transaction.
     AskEarlyEnd(Seq),

@@ -10,7 +10,7 @@ use crate::replay::work::Work;
 use crate::sql::{Outline, SnapshotImport, VirtualTransaction, snapshot_imports, snapshot_number};
 
 /// The exported snapshots by the source's identifiers. Shared by the sessions, of which one exports
-/// what another asks to see; a std mutex, held for a look-up.
+/// what another asks to see; a mutex, held for a look-up.
 #[derive(Debug, Default)]
 pub struct Snapshots {
     state: Mutex<State>,

@@ -106,7 +106,7 @@ impl Session {
             Withdrawing::Canceling(_) => None,
             Withdrawing::Undone(seq) => {
                 self.connection.withdrawing = Some(Withdrawing::Held(seq));
-                Some(Next::TellHeld(seq))
+                Some(Next::ReportHeld(seq))
             }
             Withdrawing::Held(_) => Some(Next::Wait),
         }

@@ -22,7 +22,7 @@ fn withdrawn(statements: &[(&str, End)]) -> Replay {
 fn held(replay: &mut Replay) -> Seq {
     for _ in 0..100 {
         match replay.send() {
-            Next::TellHeld(seq) => return seq,
+            Next::ReportHeld(seq) => return seq,
             Next::Wait if !replay.wire.is_empty() => replay.answer(),
             other => panic!("{other:?}"),
         }
