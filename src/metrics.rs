@@ -70,6 +70,16 @@ impl Metric {
         }
     }
 
+    /// Counts so many more, where it has no labels.
+    pub fn add(&self, more: u64) {
+        counter!(self.name).increment(more);
+    }
+
+    /// Shows this, where it has no labels.
+    pub fn set(&self, value: f64) {
+        gauge!(self.name).set(value);
+    }
+
     /// Whether it is a counter of parts of seconds. The recorder's counters are whole numbers: such a
     /// one is recorded as a gauge, which [`render`] shows as the counter that it is.
     fn is_fractional(&self) -> bool {

@@ -132,7 +132,7 @@ impl Admission {
         match step {
             Step::Connect(session) => self.tell(session, Turn::Connect),
             Step::Exceed(session) => {
-                metrics::connection_beyond_limit();
+                metrics::CONNECTIONS_BEYOND.add(1);
                 self.exceeded += 1;
                 if self.exceeded.is_power_of_two() {
                     let (limit, times) = (self.limit, self.exceeded);
@@ -255,7 +255,7 @@ impl Handler<Refused> for Admission {
     type Result = ();
 
     fn handle(&mut self, Refused { session, error }: Refused, ctx: &mut Self::Context) {
-        metrics::connection_refused();
+        metrics::CONNECTIONS_REFUSED.add(1);
         self.pressure.refused.store(true, Ordering::Relaxed);
         self.sessions.remove(&session);
         self.permits.refused(session);

@@ -44,7 +44,7 @@ impl Overview {
         for (state, &sessions) in pairs.clone() {
             metrics::sessions(*state, sessions);
         }
-        metrics::connections(connections);
+        metrics::CONNECTIONS.set(connections as f64);
         let mut numbers = self.numbers();
         numbers.sessions = pairs.map(|(state, &sessions)| (state.label(), sessions)).collect();
         numbers.connections = connections;
@@ -122,7 +122,7 @@ impl Overview {
 
     /// How many statements are handed to sessions and not finished.
     pub fn in_flight(&self, statements: usize) {
-        metrics::statements_in_flight(statements);
+        metrics::STATEMENTS_IN_FLIGHT.set(statements as f64);
         self.numbers().in_flight = statements;
     }
 

@@ -141,9 +141,9 @@ impl Supervisor {
                 Amended::Noted => return,
                 Amended::Cancel(seq) => return entry.address.do_send(Cancel(seq)),
                 Amended::Wake => {}
-                Amended::Abort => metrics::late_failure(),
+                Amended::Abort => metrics::LATE_FAILURES.add(1),
                 Amended::TooLate => {
-                    metrics::late_failure();
+                    metrics::LATE_FAILURES.add(1);
                     warn!(%session, "a statement has succeeded of which the log tells only now \
                         that it failed on the source: what it did is on the target alone. Where \
                         the source logs with log_min_duration_statement = 0 instead of \
@@ -351,7 +351,7 @@ impl Handler<Gone> for Supervisor {
         drop(state);
         let Some(entry) = self.sessions.remove(&session) else { return };
         if panicked {
-            metrics::session_restarted();
+            metrics::RESTARTS.add(1);
             warn!(%session, "its actor panicked, which is a defect of kreplay: please report what \
                 stands above this line. A new one goes on with what was not settled");
         }

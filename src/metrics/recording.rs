@@ -5,14 +5,12 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 
 use super::{
-    BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONNECTIONS, CONNECTIONS_BEYOND,
-    CONNECTIONS_REFUSED, CONSUMER_COMMITTED_OFFSET, CONSUMER_HIGH_WATERMARK, CONSUMER_LAG,
-    CONSUMER_LOW_WATERMARK, CONSUMER_POSITION, DEPENDENCY_CYCLES_BROKEN, EVICTIONS, Eviction,
-    FOOTPRINT_FALLBACKS, IN_DOUBT, IN_FLIGHT_LIMIT_OVERRIDES, KEPT_IDLE, LATE_FAILURES,
-    MERGED_LATE, OFFSET_GAP_RECORDS, RECONNECTS, REPLAY_LAG_SECONDS, RESTARTS, SEQUENCE_GAPS,
-    SESSIONS, SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY, SILENT_ROLLBACKS, SOURCE_SESSIONS, STALLED,
-    STALLS_BROKEN, STATEMENTS_IN_FLIGHT, STATEMENTS_WAITING, SessionEnd, SessionState, Side,
-    TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, UNKNOWN_SNAPSHOTS, WAITED_SECONDS,
+    BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONSUMER_COMMITTED_OFFSET,
+    CONSUMER_HIGH_WATERMARK, CONSUMER_LAG, CONSUMER_LOW_WATERMARK, CONSUMER_POSITION,
+    DEPENDENCY_CYCLES_BROKEN, EVICTIONS, Eviction, FOOTPRINT_FALLBACKS, IN_FLIGHT_LIMIT_OVERRIDES,
+    MERGED_LATE, REPLAY_LAG_SECONDS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED,
+    SESSIONS_JOINED_MIDWAY, STALLED, STALLS_BROKEN, SessionEnd, SessionState, Side,
+    TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, WAITED_SECONDS,
 };
 use crate::label::Label as _;
 use crate::pglog::SqlState;
@@ -51,16 +49,6 @@ pub fn sessions(state: SessionState, sessions: usize) {
     gauge!(SESSIONS.name, "state" => state.label()).set(sessions as f64);
 }
 
-/// Shows how many sessions of the source go on, as far as its log tells.
-pub fn source_sessions(sessions: usize) {
-    gauge!(SOURCE_SESSIONS.name).set(sessions as f64);
-}
-
-/// Shows how many connections to the target are open.
-pub fn connections(open: usize) {
-    gauge!(CONNECTIONS.name).set(open as f64);
-}
-
 /// Notes how long a session with something to do waited until it might connect.
 pub fn connection_waited(waited: Duration) {
     histogram!(CONNECTION_WAIT_SECONDS.name).record(waited.as_secs_f64());
@@ -69,26 +57,6 @@ pub fn connection_waited(waited: Duration) {
 /// Counts a connection that was taken from one session for another.
 pub fn evicted(how: Eviction) {
     counter!(EVICTIONS.name, "reason" => how.label()).increment(1);
-}
-
-/// Counts imports of snapshots that were left out.
-pub fn unknown_snapshots(left_out: usize) {
-    counter!(UNKNOWN_SNAPSHOTS.name).increment(left_out as u64);
-}
-
-/// Counts a connection past the limit.
-pub fn connection_beyond_limit() {
-    counter!(CONNECTIONS_BEYOND.name).increment(1);
-}
-
-/// Counts a connection that the server had no room for.
-pub fn connection_refused() {
-    counter!(CONNECTIONS_REFUSED.name).increment(1);
-}
-
-/// Shows how many statements are handed to sessions and not finished.
-pub fn statements_in_flight(statements: usize) {
-    gauge!(STATEMENTS_IN_FLIGHT.name).set(statements as f64);
 }
 
 /// Shows how far the replay is behind the source.
@@ -127,26 +95,6 @@ pub fn dependency_cycles_broken(so_far: u64) {
     counter!(DEPENDENCY_CYCLES_BROKEN.name).absolute(so_far);
 }
 
-/// How many statements wait for others that they conflict with.
-pub fn order_waiting(statements: usize) {
-    gauge!(STATEMENTS_WAITING.name).set(statements as f64);
-}
-
-/// Counts a session actor that was built again.
-pub fn session_restarted() {
-    counter!(RESTARTS.name).increment(1);
-}
-
-/// Counts a connection that was opened again.
-pub fn reconnected() {
-    counter!(RECONNECTS.name).increment(1);
-}
-
-/// Counts records that the topic had dropped before they were read.
-pub fn offset_gap(records: u64) {
-    counter!(OFFSET_GAP_RECORDS.name).increment(records);
-}
-
 /// Counts what the input and its account have brought.
 pub fn fed(counts: &FeedCounts) {
     let FeedCounts {
@@ -169,26 +117,6 @@ pub fn fed(counts: &FeedCounts) {
     for (metric, count) in numbers.into_iter().filter(|(_, count)| *count > 0) {
         counter!(metric.name).increment(count);
     }
-}
-
-/// Counts a statement that had succeeded when its failure on the source became known.
-pub fn late_failure() {
-    counter!(LATE_FAILURES.name).increment(1);
-}
-
-/// Counts a transaction that was rolled back for its session's silence.
-pub fn rolled_back_silent() {
-    counter!(SILENT_ROLLBACKS.name).increment(1);
-}
-
-/// Counts a silent session whose connection has what can't be made again, and is kept for that.
-pub fn kept_idle_connection() {
-    counter!(KEPT_IDLE.name).increment(1);
-}
-
-/// Counts a commit that may or may not have happened.
-pub fn in_doubt() {
-    counter!(IN_DOUBT.name).increment(1);
 }
 
 /// Counts a session that ended.

@@ -138,7 +138,7 @@ fn log_basis(basis: Basis, partitions: usize) {
 
 /// Records are gone before they could be read.
 pub(super) fn log_lost(gap: &Gap) {
-    metrics::offset_gap(gap.lost());
+    metrics::OFFSET_GAP_RECORDS.add(gap.lost());
     warn!(
         "records are lost, going on from the oldest there is (--on-gap continue); the topic's \
          retention has to outlast kreplay's pauses: {gap}"

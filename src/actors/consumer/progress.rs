@@ -17,7 +17,7 @@ impl Consumer {
         let now = self.now();
         let backends = self.downstream.as_ref().map(|downstream| &downstream.backends);
         let connected = || backends.map_or_else(Default::default, |backends| backends.sessions());
-        metrics::source_sessions(self.feed.forget_silent(now, connected));
+        metrics::SOURCE_SESSIONS.set(self.feed.forget_silent(now, connected) as f64);
     }
 
     /// While nothing is fetched, nothing tells how much more there has come to be.

@@ -110,7 +110,7 @@ impl Sequencer {
             metrics::footprint_fallbacks(why, count);
         }
         metrics::dependency_cycles_broken(arrivals.order().waived());
-        metrics::order_waiting(order.waiting());
+        metrics::STATEMENTS_WAITING.set((order.waiting()) as f64);
         self.overview.costly(arrivals.worst(WORST));
     }
 

@@ -165,7 +165,7 @@ impl SessionActor {
             listener.wake_by_ref();
         }
         if self.setup.connected() {
-            metrics::reconnected();
+            metrics::RECONNECTS.add(1);
         }
         self.session_now().connected();
         self.deps.tell_log_ins();
@@ -238,7 +238,7 @@ impl SessionActor {
                 session-level advisory locks, cursors WITH HOLD, or settings whose values only it \
                 knew): what needs them will fail");
         }
-        (0..in_doubt).for_each(|_| metrics::in_doubt());
+        (0..in_doubt).for_each(|_| metrics::IN_DOUBT.add(1));
         if let Some(work) = poison_statement {
             warn!(session = %self.id, seq = work.seq.0,
                 "given up: each time this statement ran, the connection was lost; it may crash the \
@@ -326,7 +326,7 @@ impl SessionActor {
         }
         if kept {
             match why {
-                Leave::Idle => metrics::kept_idle_connection(),
+                Leave::Idle => metrics::KEPT_IDLE.add(1),
                 Leave::Evicted { .. } => {
                     self.deps.admission.do_send(KeepConnection(self.id));
                 }
@@ -364,7 +364,7 @@ impl SessionActor {
     fn account_for_rollback(&self, why: Leave, statements: usize) {
         match why {
             Leave::Idle => {
-                metrics::rolled_back_silent();
+                metrics::SILENT_ROLLBACKS.add(1);
                 info!(session = %self.id, statements,
                     "rolled back a transaction that its source left open for --idle-timeout; it is \
                     run again if it goes on");

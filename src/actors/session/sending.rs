@@ -51,7 +51,7 @@ impl SessionActor {
     fn outgoing(&self, work: &Work) -> Outgoing {
         let outgoing = Outgoing::of(work, &self.deps.backends, &self.deps.snapshots);
         if outgoing.left_out() > 0 {
-            metrics::unknown_snapshots(outgoing.left_out());
+            metrics::UNKNOWN_SNAPSHOTS.add(outgoing.left_out() as u64);
             info!(session = %self.id, "a SET TRANSACTION SNAPSHOT is left out, and its transaction \
                 sees what the target holds: the log has no export of that snapshot, or its \
                 exporter's transaction is over on the target");
