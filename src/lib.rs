@@ -28,7 +28,7 @@
 //! Imports go one way: `sql → pglog → replay → {source, postgres} → actors → daemon → main`, read
 //! "is used by".
 
-pub mod actors;
+mod actors;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -36,8 +36,8 @@ pub mod daemon;
 mod display;
 pub mod exit;
 mod flag_values;
-pub mod health;
-pub mod http;
+mod health;
+mod http;
 mod label;
 pub mod metrics;
 pub mod mock_broker;

@@ -25,13 +25,14 @@ use crate::config::Config;
 use crate::health::{Condition, Health};
 use crate::metrics;
 use crate::pglog::{Encodings, RecordReader};
-use crate::postgres::{Login, Target};
+use crate::postgres::Target;
 use crate::probe::{self, Probe, ProbeError};
 use crate::replay::account::policy::Tally;
 use crate::replay::order::backends::Backends;
 use crate::replay::order::dispatch::DispatchSettings;
 use crate::replay::report::Shapes;
 use crate::replay::session::SessionSettings;
+use crate::replay::settings::Login;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::{Opened, SourceError};
 

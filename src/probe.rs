@@ -7,7 +7,8 @@ use tracing::{info, warn};
 use crate::actors::target_reachability::TargetReachability;
 use crate::config::Config;
 use crate::pglog::Encodings;
-use crate::postgres::{ConnectError, Login, Observer, Target};
+use crate::postgres::{ConnectError, Observer, Target};
+use crate::replay::settings::Login;
 
 /// Connections that are left to others when `--max-sessions` is not given: our observer, the one that
 /// measures the round trip, cancel requests, and somebody who looks at the target meanwhile.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use actix::{Message, MessageResponse, Recipient};
 
 use crate::pglog::SessionId;
-use crate::postgres::Login;
 use crate::replay::account::settlement::SessionProgress;
 use crate::replay::intake::Delivery;
 use crate::replay::order::Start;
 use crate::replay::order::wait_chain::{Remedy, Stall, Waiter};
 use crate::replay::session::SessionCell;
+use crate::replay::settings::Login;
 use crate::replay::work::{Seq, Work};
 use crate::sql::AlteredLogins;
 

@@ -28,7 +28,7 @@ use super::panic_guard::PanicGuard;
 use super::target_reachability::TargetReachability;
 use crate::health::{Health, MonitoredActor};
 use crate::pglog::SessionId;
-use crate::postgres::{Login, Target};
+use crate::postgres::Target;
 use crate::replay::order::Start;
 use crate::replay::order::backends::Backends;
 use crate::replay::order::dispatch::{
@@ -36,6 +36,7 @@ use crate::replay::order::dispatch::{
 };
 use crate::replay::order::stalls::OnTarget;
 use crate::replay::session::SessionCell;
+use crate::replay::settings::Login;
 
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
 pub struct Sequencer {

@@ -32,7 +32,7 @@ use super::messages::{
     Ask, AskEarlyEnd, BecameIdle, Cancel, Gone, ReleaseConnection, Turn, Wake, Withdrawn,
 };
 use crate::pglog::SessionId;
-use crate::postgres::{Connection, Login};
+use crate::postgres::Connection;
 use crate::replay::account::ledger::Skipped;
 use crate::replay::account::settlement::SessionProgress;
 use crate::replay::order::Start;
@@ -40,6 +40,7 @@ use crate::replay::pace::Moment;
 use crate::replay::session::connecting::{ConnectionSetup, Phase};
 use crate::replay::session::request::Took;
 use crate::replay::session::{Closing, Driver, Leave, Next, SessionCell};
+use crate::replay::settings::Login;
 use crate::replay::work::{Seq, Work};
 
 /// One session of the source.

@@ -28,7 +28,6 @@ use crate::health::{Health, MonitoredActor};
 use crate::label::Label as _;
 use crate::metrics::{self, SessionState};
 use crate::pglog::SessionId;
-use crate::postgres::Login;
 use crate::replay::account::ledger::{Fate, Filtered};
 use crate::replay::intake::{Delivery, SessionEvent};
 use crate::replay::pace::Moment;
@@ -38,6 +37,7 @@ use crate::replay::session::waits::Waits;
 use crate::replay::session::{
     Amended, Closing, Findings, Inbox, Session, SessionCell, SessionSettings,
 };
+use crate::replay::settings::Login;
 
 /// What the supervisor is told.
 #[derive(Clone)]

@@ -1,7 +1,8 @@
 //! What `kreplay check` asks the target. Nothing here writes.
 
 use crate::check::findings::target::{LoginSeen, Refused, ServerSeen, SessionSeen, Why};
-use crate::postgres::{ConnectError, Login, ObserveError, Observer, Target};
+use crate::postgres::{ConnectError, ObserveError, Observer, Target};
+use crate::replay::settings::Login;
 
 /// Logs in as a session would, has a look and leaves.
 pub(super) async fn try_login(target: &Target, login: &Login) -> LoginSeen {

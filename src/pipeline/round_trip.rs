@@ -15,8 +15,9 @@ use tracing::debug;
 
 use crate::actors::admission::Pressure;
 use crate::actors::target_reachability::TargetReachability;
-use crate::postgres::{Login, Request, Target};
+use crate::postgres::{Request, Target};
 use crate::replay::report::Shapes;
+use crate::replay::settings::Login;
 
 /// Between the first empty queries: a short replay has a few, too.
 const AT_FIRST: Duration = Duration::from_millis(50);

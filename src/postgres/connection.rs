@@ -17,11 +17,13 @@ use tokio_postgres::{Client, Config};
 use super::credentials::{Key, PasswordFile};
 use super::error::{CancelError, ConnectError, ObserveError, TargetError, chain};
 use super::observer::Observer;
-use super::reply::{Lost, Reply, ServerError, TransactionStatus};
+use super::reply::{Lost, Reply, ServerError};
 use super::request::{Request, ResultRows};
-use super::settings::{ChannelBinding, Login, TargetSessionAttrs, TargetSettings};
+use super::settings::{ChannelBinding, TargetSessionAttrs, TargetSettings};
 use super::transport::{Encryption, Endpoint, Network, Opened, Transport};
 use super::wire::{LoginStream, SharedExchange, Wire};
+use crate::replay::session::request::TransactionStatus;
+use crate::replay::settings::Login;
 
 /// How long [`Connection::close`] waits for the server.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -41,9 +41,9 @@ pub use catalog::{CatalogReader, CatalogRows};
 pub use connection::{Connection, Target};
 pub use error::{CancelError, ConnectError, ObserveError, TargetError};
 pub use observer::Observer;
-pub use reply::{Lost, Reply, ResultRow, ServerError, TransactionStatus};
+pub use reply::{Lost, Reply, ServerError};
 pub use request::{Batch, Request, ResultRows};
 pub use settings::{
-    CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, Login,
-    RootCertificates, SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
+    CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, RootCertificates,
+    SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
 };

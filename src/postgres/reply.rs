@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::pglog::SqlState;
-pub use crate::replay::session::request::{ResultRow, Took, TransactionStatus};
+use crate::replay::session::request::{ResultRow, Took, TransactionStatus};
 
 /// Reads a DataRow. `None` where it is not whole.
 pub(super) fn row_of_data(body: &[u8]) -> Option<ResultRow> {

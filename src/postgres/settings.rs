@@ -7,8 +7,6 @@ use std::time::Duration;
 use clap::ValueEnum;
 use secrecy::SecretString;
 
-pub use crate::replay::settings::Login;
-
 /// Where the target is and how to log in to it: everything but the session's own user, database
 /// and application name, which stand in [`Login`].
 #[derive(Debug, Clone)]

@@ -8,10 +8,10 @@ mod targets;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kreplay::postgres::{
-    Batch, Connection, Host, Login, Reply, Request, Target, TargetSettings, TransactionStatus,
-};
+use kreplay::postgres::{Batch, Connection, Host, Reply, Request, Target, TargetSettings};
 use kreplay::replay::session::parameter_types::{Refusal, TypeSearch};
+use kreplay::replay::session::request::TransactionStatus;
+use kreplay::replay::settings::Login;
 
 use testkit::postgres::Server;
 

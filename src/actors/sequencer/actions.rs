@@ -8,10 +8,11 @@ use super::{Connection, Sequencer};
 use crate::actors::messages::{ReadOn, Turn};
 use crate::metrics;
 use crate::pglog::SessionId;
-use crate::postgres::{Login, Observer};
+use crate::postgres::Observer;
 use crate::replay::order::Start;
 use crate::replay::order::dispatch::{DispatchAction, Holding};
 use crate::replay::order::stalls::{LockSnapshot, Probe, StallBreak};
+use crate::replay::settings::Login;
 
 /// How many shapes of statements the status page names.
 const WORST: usize = 10;

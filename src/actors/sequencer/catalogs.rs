@@ -8,9 +8,10 @@ use std::time::Instant;
 use actix::prelude::*;
 
 use super::Sequencer;
-use crate::postgres::{CatalogReader, CatalogRows, Login, Target};
+use crate::postgres::{CatalogReader, CatalogRows, Target};
 use crate::replay::order::dispatch::CatalogReading;
 use crate::replay::order::footprint::Catalog;
+use crate::replay::settings::Login;
 
 /// What reads catalogs.
 #[derive(Default)]

@@ -1,8 +1,9 @@
 //! The connection that looks at the target from outside the sessions.
 
-use crate::postgres::{Login, Observer, Target};
+use crate::postgres::{Observer, Target};
 use crate::replay::order::holders::LocksHeld;
 use crate::replay::order::stalls::{LockSnapshot, Probe};
+use crate::replay::settings::Login;
 
 /// Where it is.
 #[derive(Default)]

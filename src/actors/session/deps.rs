@@ -14,12 +14,13 @@ use crate::actors::sequencer::Sequencer;
 use crate::actors::supervisor::LogInGate;
 use crate::actors::target_reachability::TargetReachability;
 use crate::metrics;
-use crate::postgres::{Login, Target};
+use crate::postgres::Target;
 use crate::replay::account::ledger::{Fate, Filtered};
 use crate::replay::account::settlement::{SessionProgress, Settlement};
 use crate::replay::order::backends::Backends;
 use crate::replay::pace::Moment;
 use crate::replay::session::snapshots::Snapshots;
+use crate::replay::settings::Login;
 use crate::replay::work::Work;
 
 /// What all sessions share.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::SessionActor;
 use crate::pglog::SqlState;
 use crate::pglog::statement::Statement;
-use crate::postgres::ResultRow;
+use crate::replay::session::request::ResultRow;
 use crate::replay::session::snapshot_is_gone;
 use crate::replay::work::Work;
 

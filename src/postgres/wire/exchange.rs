@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::postgres::reply::{Lost, Reply, ServerError, Took, TransactionStatus};
+use crate::postgres::reply::{Lost, Reply, ServerError};
 use crate::postgres::request::{Request, ResultRows};
+use crate::replay::session::request::{Took, TransactionStatus};
 
 /// How large a buffer an idle connection keeps.
 const KEPT: usize = 1024;

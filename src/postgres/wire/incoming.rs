@@ -8,8 +8,9 @@ use postgres_protocol::message::frontend;
 
 use super::exchange::{BackendKey, Exchange};
 use crate::postgres::reply::{
-    Reply, ServerError, TransactionStatus, row_of_data, rows_of_command_tag, status_from_byte,
+    Reply, ServerError, row_of_data, rows_of_command_tag, status_from_byte,
 };
+use crate::replay::session::request::TransactionStatus;
 
 /// How much of an error report or command tag is kept; the rest of it is skipped.
 const KEPT_BODY: usize = 64 * 1024;

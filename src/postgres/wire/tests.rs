@@ -5,8 +5,9 @@ use proptest::prelude::*;
 
 use super::exchange::Exchange;
 use super::*;
-use crate::postgres::reply::{Lost, Reply, ServerError, Took, TransactionStatus};
+use crate::postgres::reply::{Lost, Reply, ServerError};
 use crate::postgres::request::{Batch, Request, ResultRows};
+use crate::replay::session::request::{Took, TransactionStatus};
 
 /// A server that says what it was told to, in pieces, and notes what it hears.
 #[derive(Default)]
