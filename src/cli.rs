@@ -137,13 +137,13 @@ impl Typed {
     }
 
     /// The values of a flag, if it was typed.
-    pub fn get(&self, flag: &str) -> Option<&[OsString]> {
+    pub(crate) fn get(&self, flag: &str) -> Option<&[OsString]> {
         self.0.iter().find(|(typed, _)| typed == flag).map(|(_, values)| values.as_slice())
     }
 
     /// The command line put together again from what clap understood, every secret blanked: only
     /// there is it certain which characters were a secret (`-spsecret`, `--db-password=secret`).
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut line = String::from("kreplay");
         for (flag, value) in
             self.0.iter().flat_map(|(flag, values)| values.iter().map(move |it| (flag, it)))

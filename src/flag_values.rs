@@ -10,13 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 const TOO_MANY_SECONDS: f64 = 1e11;
 
 /// How long something may take, written as a duration; `None`, written `0` or `off`: for ever.
-pub type Timeout = Option<Duration>;
+pub(crate) type Timeout = Option<Duration>;
 
 /// So many at the most; `None`, written `0`: as many as there are.
-pub type Limit = Option<usize>;
+pub(crate) type Limit = Option<usize>;
 
 /// true or false, and the usual other words for them.
-pub fn switch(text: &str) -> Result<bool, String> {
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
@@ -25,7 +25,7 @@ pub fn switch(text: &str) -> Result<bool, String> {
 }
 
 /// A TCP port.
-pub fn port(text: &str) -> Result<u16, String> {
+pub(crate) fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("expected a port from 1 to 65535".into()),
         Ok(port) => Ok(port),
@@ -33,12 +33,12 @@ pub fn port(text: &str) -> Result<u16, String> {
 }
 
 /// A number from 0.
-pub fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a whole number from 0 on".into())
 }
 
 /// A number from 1.
-pub fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("expected a whole number from 1 on".into()),
         Ok(number) => Ok(number),
@@ -46,7 +46,7 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 /// A number of bytes, from 1: `MB` are 1000² and `MiB` 1024².
-pub fn size(text: &str) -> Result<usize, String> {
+pub(crate) fn size(text: &str) -> Result<usize, String> {
     let size = text.trim().parse::<ByteSize>().ok();
     let bytes = size.and_then(|size| usize::try_from(size.as_u64()).ok());
     let expected = || "expected a size in bytes from 1 on, as 256MiB or 1GiB".to_owned();
@@ -54,7 +54,7 @@ pub fn size(text: &str) -> Result<usize, String> {
 }
 
 /// A length of time with its unit.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -66,7 +66,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A length of time, or none.
-pub fn timeout(text: &str) -> Result<Timeout, String> {
+pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
     if text.trim().eq_ignore_ascii_case("off") {
         return Ok(None);
     }
@@ -74,12 +74,12 @@ pub fn timeout(text: &str) -> Result<Timeout, String> {
 }
 
 /// A number of which 0 means none.
-pub fn limit(text: &str) -> Result<Limit, String> {
+pub(crate) fn limit(text: &str) -> Result<Limit, String> {
     count(text).map(|limit| usize::try_from(limit).ok().filter(|&limit| limit > 0))
 }
 
 /// A moment, in Unix milliseconds.
-pub fn moment(text: &str) -> Result<i64, String> {
+pub(crate) fn moment(text: &str) -> Result<i64, String> {
     const EXPECTED: &str = "expected Unix seconds, as 1763856000, or an RFC 3339 timestamp, as \
                             2025-11-23T00:00:00Z";
     if let Ok(seconds) = text.parse::<f64>() {

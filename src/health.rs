@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 ///
 /// A `parking_lot::Mutex`: it is held for a few assignments, never over an await.
 #[derive(Debug, Clone, Default)]
-pub struct Health {
+pub(crate) struct Health {
     state: Arc<Mutex<State>>,
 }
 
@@ -23,7 +23,7 @@ struct State {
 
 /// How a connection is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Condition {
+pub(crate) enum Condition {
     /// It has not been tried, or the answer is still to come.
     #[default]
     Unknown,
@@ -38,7 +38,7 @@ pub enum Condition {
 /// The actors without which nothing goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
 #[strum(serialize_all = "lowercase")]
-pub enum MonitoredActor {
+pub(crate) enum MonitoredActor {
     /// Reads the source.
     Consumer,
     /// Gives the order.
@@ -51,12 +51,12 @@ pub enum MonitoredActor {
 
 impl Condition {
     /// Whether nothing is missing: it is there, or nobody needs it.
-    pub fn is_met(&self) -> bool {
+    pub(crate) fn is_met(&self) -> bool {
         matches!(self, Self::Connected | Self::Unused)
     }
 
     /// In a few words, on one line.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Unknown => "not connected yet".into(),
             Self::Connected => "connected".into(),
@@ -69,40 +69,35 @@ impl Condition {
 impl Health {
     /// How long an actor may be silent before it counts as stuck. A beat every few seconds is
     /// plenty.
-    pub const PATIENCE: Duration = Duration::from_secs(30);
+    pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
     /// The source is so from now on.
-    pub fn source(&self, condition: Condition) {
+    pub(crate) fn source(&self, condition: Condition) {
         self.state().source = condition;
     }
 
     /// The target is so from now on.
-    pub fn target(&self, condition: Condition) {
+    pub(crate) fn target(&self, condition: Condition) {
         self.state().target = condition;
     }
 
     /// The process stops: it is ready for nothing more.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.state().draining = true;
     }
 
     /// Whether the process stops.
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.state().draining
     }
 
     /// The actor lives; from the first beat on it has to go on beating.
-    pub fn beat(&self, actor: MonitoredActor) {
+    pub(crate) fn beat(&self, actor: MonitoredActor) {
         self.state().beats.insert(actor, Instant::now());
     }
 
-    /// The actor has ended as it should: no beats are expected of it any more.
-    pub fn left(&self, actor: MonitoredActor) {
-        self.state().beats.remove(&actor);
-    }
-
     /// Whether every actor answers at this moment; otherwise which does not.
-    pub fn alive(&self, now: Instant) -> Result<(), String> {
+    pub(crate) fn alive(&self, now: Instant) -> Result<(), String> {
         for (actor, beat) in &self.state().beats {
             let silent = now.saturating_duration_since(*beat);
             if silent > Self::PATIENCE {
@@ -113,7 +108,7 @@ impl Health {
     }
 
     /// Whether records are read and statements can be sent; otherwise why not.
-    pub fn ready(&self) -> Result<(), String> {
+    pub(crate) fn ready(&self) -> Result<(), String> {
         let state = self.state();
         if state.draining {
             return Err("stopping".into());
@@ -127,7 +122,7 @@ impl Health {
     }
 
     /// How the source and the target are.
-    pub fn conditions(&self) -> (Condition, Condition) {
+    pub(crate) fn conditions(&self) -> (Condition, Condition) {
         let state = self.state();
         (state.source.clone(), state.target.clone())
     }

@@ -3,7 +3,7 @@
 use strum::VariantArray;
 
 /// An enum whose variants are the values of a label: strum's derives give their names.
-pub trait Label: Copy + VariantArray + Into<&'static str> {
+pub(crate) trait Label: Copy + VariantArray + Into<&'static str> {
     /// Every value, in the order of the declaration.
     const ALL: &'static [Self] = Self::VARIANTS;
 

@@ -17,16 +17,19 @@
 //!   as much of a statement's text as a replay has to understand. Pure.
 //! - [`replay`]: every decision: what is filtered, what may start, what is settled. Pure.
 //! - [`source`]: Kafka and files. [`postgres`]: the target. Neither knows the other.
-//! - [`actors`]: consumer, session, sequencer, supervisor and admission: thin shells around `replay`.
+//! - `actors`: consumer, session, sequencer, supervisor and admission: thin shells around `replay`.
 //! - [`check`] looks at all of these before a replay, and says whether it can work.
 //! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
-//!   ([`cli`]) means; [`health`], [`http`] and [`metrics`] show what happens. A setting is declared at
+//!   ([`cli`]) means; `health`, `http` and [`metrics`] show what happens. A setting is declared at
 //!   the field that holds it, by `flag_values` of how values are written.
 //!
 //! What each part owes the others is in `docs/internals/architecture.md`.
 //!
 //! Imports go one way: `sql → pglog → replay → {source, postgres} → actors → daemon → main`, read
 //! "is used by".
+
+// The library is the program's, and its tests'.
+#![warn(unreachable_pub)]
 
 mod actors;
 pub mod check;

@@ -94,7 +94,7 @@ impl Pipeline {
     /// # Errors
     ///
     /// What waiting does not mend; a target that can't be reached within `--connect-timeout`.
-    pub async fn start(
+    pub(crate) async fn start(
         config: &Config,
         telemetry: &Telemetry,
         fatal: Recipient<Fatal>,
@@ -126,13 +126,13 @@ impl Pipeline {
     }
 
     /// Resolves when everything has been read and has ended.
-    pub async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         // A consumer that is gone has said why.
         let _ = (&mut self.done).await;
     }
 
     /// Stops upstream first: no new statements, then no sessions, then the last offsets.
-    pub async fn stop(&self, patience: Duration) {
+    pub(crate) async fn stop(&self, patience: Duration) {
         // An actor that is gone has nothing left to stop.
         let _ = self.consumer.send(Stop).await;
         if let Some(downstream) = &self.downstream {

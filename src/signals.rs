@@ -17,7 +17,7 @@ impl Signals {
     /// # Errors
     ///
     /// The system does not give them.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -25,7 +25,7 @@ impl Signals {
     }
 
     /// Resolves when the next one comes. Cancel-safe.
-    pub async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         let came = tokio::select! {
             came = self.terminate.recv() => came,
             came = self.interrupt.recv() => came,

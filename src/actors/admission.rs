@@ -20,7 +20,7 @@ use crate::replay::order::permits::{ConnectionState, Permits, Quiet, Step};
 use crate::replay::session::SessionCell;
 
 /// Knows who has a connection and who waits for one.
-pub struct Admission {
+pub(crate) struct Admission {
     permits: Permits,
     limit: usize,
     /// Everybody who has a connection or waits for one.
@@ -45,7 +45,7 @@ struct Member {
 /// Whether it matters to somebody that a session has nothing to do. Read by every session after
 /// every statement; so long as there are connections for all, nobody is told anything.
 #[derive(Debug, Clone, Default)]
-pub struct Pressure {
+pub(crate) struct Pressure {
     on: Arc<AtomicBool>,
     refused: Arc<AtomicBool>,
     awaits_catalog: Arc<AtomicBool>,
@@ -53,18 +53,18 @@ pub struct Pressure {
 
 impl Pressure {
     /// Whether it does.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
     }
 
     /// Whether the server has ever had no connection left for a session.
-    pub fn was_refused(&self) -> bool {
+    pub(crate) fn was_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// Whether statements wait for a catalog that is being read: then nothing moves, and nobody is in
     /// anybody's way.
-    pub fn awaits_catalog(&self, awaits: bool) {
+    pub(crate) fn awaits_catalog(&self, awaits: bool) {
         self.awaits_catalog.store(awaits, Ordering::Relaxed);
     }
 }
@@ -90,7 +90,7 @@ fn backoff() -> ExponentialBackoff {
 
 impl Admission {
     /// Lets in so many sessions. `in_turns` says that statements run one at a time.
-    pub fn new(
+    pub(crate) fn new(
         limit: usize,
         in_turns: bool,
         pressure: Pressure,

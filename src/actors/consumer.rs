@@ -24,8 +24,8 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
 
-pub use self::commits::CommitNow;
-pub use self::parts::{ConsumerParts, Downstream};
+pub(crate) use self::commits::CommitNow;
+pub(crate) use self::parts::{ConsumerParts, Downstream};
 use super::load::Load;
 use super::messages::{Fatal, ReadOn, StallProbed, Stop};
 use super::overview::Overview;
@@ -42,7 +42,7 @@ use crate::source::dead_letters::DeadLetters;
 use crate::source::{Chunk, Committer, Event, Resume, Source, SourceError, SourceNames};
 
 /// Reads the source.
-pub struct Consumer {
+pub(crate) struct Consumer {
     feed: Feed,
     /// What the feed asks for; empty while it is not asked anything.
     actions: Vec<FeedAction>,
@@ -84,7 +84,7 @@ const UNACCOUNTED: usize = 64;
 
 impl Consumer {
     /// A consumer that has not begun to read.
-    pub fn new(parts: ConsumerParts) -> Self {
+    pub(crate) fn new(parts: ConsumerParts) -> Self {
         let settings = FeedSettings {
             replay: parts.settings.clone(),
             input: if parts.committer.is_some() { InputKind::Topic } else { InputKind::Files },

@@ -12,11 +12,11 @@ use crate::replay::session::waits::Waits;
 
 /// The threads whose event loops carry the replay. Cheap to clone: all are the same list.
 #[derive(Debug, Clone, Default)]
-pub struct Threads(Arc<Mutex<Vec<RuntimeMetrics>>>);
+pub(crate) struct Threads(Arc<Mutex<Vec<RuntimeMetrics>>>);
 
 impl Threads {
     /// Adds the thread that this is called on, in its event loop.
-    pub fn add_this(&self) {
+    pub(crate) fn add_this(&self) {
         let mut threads = self.0.lock();
         threads.push(Handle::current().metrics());
     }
@@ -30,7 +30,7 @@ impl Threads {
 
 /// Looks at what the replay is bound by.
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     threads: Threads,
     began: Instant,
     bottleneck: Bottleneck,
@@ -38,13 +38,13 @@ pub struct Load {
 
 impl Load {
     /// Nothing looked at yet, of a replay that began then.
-    pub fn new(threads: Threads, began: Instant) -> Self {
+    pub(crate) fn new(threads: Threads, began: Instant) -> Self {
         Self { threads, began, bottleneck: Bottleneck::default() }
     }
 
     /// Looks once more. `empty` is for how long no statement has been in flight so far, `waits` what
     /// statements have waited for so far. Returns who the last minute was bound by.
-    pub fn look(&mut self, empty: Duration, waits: Waits) -> Shares {
+    pub(crate) fn look(&mut self, empty: Duration, waits: Waits) -> Shares {
         let at = Moment::after(self.began.elapsed());
         self.bottleneck.take(Sample { at, busy: self.threads.busy(), empty, waits });
         self.bottleneck.shares()

@@ -17,53 +17,53 @@ use crate::sql::AlteredLogins;
 /// Consumer → supervisor: what came, in the order of the log.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Deliver(pub Vec<Delivery>);
+pub(crate) struct Deliver(pub Vec<Delivery>);
 
 /// Consumer → supervisor: the source's server ended all its sessions.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct CloseAll;
+pub(crate) struct CloseAll;
 
 /// Consumer → supervisor → sequencer: nothing more will be read.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct InputEnded;
+pub(crate) struct InputEnded;
 
 /// Daemon → supervisor: finish what runs, drop what has not started, roll back and disconnect.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub(crate) struct Drain;
 
 /// Consumer → supervisor: these partitions go to another process. Finish what runs of their sessions,
 /// hand back what has not started, roll back and disconnect.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RevokePartitions(pub Vec<i32>);
+pub(crate) struct RevokePartitions(pub Vec<i32>);
 
 /// Consumer → supervisor: cut off what still runs of these partitions' sessions.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Abort(pub Vec<i32>);
+pub(crate) struct Abort(pub Vec<i32>);
 
 /// Daemon → consumer: read no more, and commit what is settled when the sessions have ended.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Stop;
+pub(crate) struct Stop;
 
 /// Supervisor → session: there is something in its queue, or to be seen to.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Wake;
+pub(crate) struct Wake;
 
 /// Supervisor → session: this statement was amended while it ran; cancel it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Cancel(pub Seq);
+pub(crate) struct Cancel(pub Seq);
 
 /// Supervisor, sequencer or admission → session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub enum Turn {
+pub(crate) enum Turn {
     /// It may start its statements up to this place.
     Start(Seq),
     /// It may start this statement ahead of its turn, if it has not had it meanwhile.
@@ -106,7 +106,7 @@ pub enum Turn {
 /// unfinished and change what it finds.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct AskLogIn {
+pub(crate) struct AskLogIn {
     /// The session.
     pub session: SessionId,
     /// Whether the target has refused it.
@@ -117,7 +117,7 @@ pub struct AskLogIn {
 /// first.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct AskChange {
+pub(crate) struct AskChange {
     /// The session.
     pub session: SessionId,
     /// The statement.
@@ -130,7 +130,7 @@ pub struct AskChange {
 /// a database. On the source nobody was. The server waits some seconds for that.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct VacateDatabase {
+pub(crate) struct VacateDatabase {
     /// The database.
     pub database: String,
     /// The session.
@@ -143,12 +143,12 @@ pub struct VacateDatabase {
 /// Session → supervisor, while log-ins wait, or changes of them: statements have ended, or a log-in.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct StatementsEnded;
+pub(crate) struct StatementsEnded;
 
 /// Session → admission: it would have a connection.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AcquireConnection {
+pub(crate) struct AcquireConnection {
     /// The session.
     pub session: SessionId,
     /// The place of the statement that it is for; `None`: if there is one to spare.
@@ -162,17 +162,17 @@ pub struct AcquireConnection {
 /// Session → admission: its connection is closed, or it needs none any more.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct ReleaseConnection(pub SessionId);
+pub(crate) struct ReleaseConnection(pub SessionId);
 
 /// Session → admission: it can't close its connection now.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct KeepConnection(pub SessionId);
+pub(crate) struct KeepConnection(pub SessionId);
 
 /// Session → admission, while others wait: it has nothing under way now.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct BecameIdle {
+pub(crate) struct BecameIdle {
     /// Whether that is because it has just been let in.
     pub connected: bool,
 }
@@ -180,7 +180,7 @@ pub struct BecameIdle {
 /// Session → admission: the server had no connection left.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The session.
     pub session: SessionId,
     /// What the server said.
@@ -190,7 +190,7 @@ pub struct Refused {
 /// Session → sequencer: may this statement start?
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Ask {
+pub(crate) struct Ask {
     /// The statement.
     pub seq: Seq,
     /// Its session.
@@ -200,7 +200,7 @@ pub struct Ask {
 /// Session → sequencer: a statement that was to be withdrawn is undone and held, or can't be.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Withdrawn {
+pub(crate) struct Withdrawn {
     /// The statement.
     pub start: Start,
     /// Whether it is held, to run again when it may.
@@ -211,23 +211,23 @@ pub struct Withdrawn {
 /// end that stands behind it in the log?
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct AskEarlyEnd(pub Start);
+pub(crate) struct AskEarlyEnd(pub Start);
 
 /// Session → sequencer: this statement's turn is over.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Finished(pub Seq);
+pub(crate) struct Finished(pub Seq);
 
 /// Consumer → sequencer: the statements that sessions are about to get, in the order of the log,
 /// each with who its session is on the target. In conflict order alone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Arrived(pub Vec<(Arc<Work>, Arc<Login>)>);
+pub(crate) struct Arrived(pub Vec<(Arc<Work>, Arc<Login>)>);
 
 /// Session → sequencer: its connection is closed, and what it had open is rolled back.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Left {
+pub(crate) struct Left {
     /// The session.
     pub session: SessionId,
     /// Whether the source's session has ended, or goes on in another process.
@@ -237,7 +237,7 @@ pub struct Left {
 /// Session → sequencer: it has a connection.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Connected {
+pub(crate) struct Connected {
     /// The session.
     pub session: SessionId,
     /// The process id of its backend on the target.
@@ -253,7 +253,7 @@ pub struct Connected {
 /// Session → sequencer: it has none any more.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Disconnected(pub SessionId);
+pub(crate) struct Disconnected(pub SessionId);
 
 /// Session → consumer.
 impl Message for SessionProgress {
@@ -264,18 +264,18 @@ impl Message for SessionProgress {
 /// even past the bound on what is in flight.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct ReadOn;
+pub(crate) struct ReadOn;
 
 /// Consumer → sequencer: there is no room for more and nothing has finished for a while. Is it that
 /// everything in flight waits for something that has not been read?
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct BreakStall;
+pub(crate) struct BreakStall;
 
 /// Consumer → supervisor → sequencer: nothing has ended for long. What does everybody wait for?
 #[derive(Clone, Message)]
 #[rtype(result = "()")]
-pub struct ProbeStall {
+pub(crate) struct ProbeStall {
     /// Which probe it is.
     pub probe: u64,
     /// Whether nothing more will be read.
@@ -287,16 +287,16 @@ pub struct ProbeStall {
 /// Supervisor → session: where does it stand?
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "SessionWaitState")]
-pub struct AskWaitState;
+pub(crate) struct AskWaitState;
 
 /// Where a session stands, as far as it knows itself.
 #[derive(Debug, Clone, MessageResponse)]
-pub struct SessionWaitState(pub Waiter);
+pub(crate) struct SessionWaitState(pub Waiter);
 
 /// Supervisor → sequencer: where the sessions stand, for it to say who holds up whom.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct WaitStates {
+pub(crate) struct WaitStates {
     /// Why they were asked.
     pub probe: ProbeStall,
     /// The sessions that have a connection or something to do.
@@ -306,7 +306,7 @@ pub struct WaitStates {
 /// Sequencer → consumer: the chains of waits that nothing ends by itself.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct StallProbed {
+pub(crate) struct StallProbed {
     /// By which probe.
     pub probe: u64,
     /// The chains.
@@ -316,12 +316,12 @@ pub struct StallProbed {
 /// Consumer → supervisor → sequencer: the heads of chains of waits are given up.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct GiveUpHeads(pub Vec<Remedy>);
+pub(crate) struct GiveUpHeads(pub Vec<Remedy>);
 
 /// Session → supervisor: its actor has ended.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Gone {
+pub(crate) struct Gone {
     /// The session.
     pub session: SessionId,
     /// Which of the actors that the session has had.
@@ -333,7 +333,7 @@ pub struct Gone {
 /// Session → supervisor, supervisor → daemon: the replay can't go on.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub enum Fatal {
+pub(crate) enum Fatal {
     /// The target refuses every connection for a reason that will not pass.
     TargetRefused(String),
     /// A statement failed where the source's had not, and the user wants to stop at that.

@@ -3,14 +3,14 @@
 //! Messages go down, consumer → supervisor → session → sequencer; what goes back up goes through a
 //! [`Recipient`](actix::Recipient), so that no actor knows who listens above it.
 
-pub mod admission;
-pub mod consumer;
-pub mod load;
-pub mod messages;
-pub mod overview;
-pub mod panic_guard;
-pub mod sequencer;
-pub mod session;
+pub(crate) mod admission;
+pub(crate) mod consumer;
+pub(crate) mod load;
+pub(crate) mod messages;
+pub(crate) mod overview;
+pub(crate) mod panic_guard;
+pub(crate) mod sequencer;
+pub(crate) mod session;
 mod spin;
-pub mod supervisor;
-pub mod target_reachability;
+pub(crate) mod supervisor;
+pub(crate) mod target_reachability;

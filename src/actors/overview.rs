@@ -17,7 +17,7 @@ use crate::replay::session::waits::Waits;
 
 /// The numbers of the moment. A std mutex, held for an assignment.
 #[derive(Debug, Default)]
-pub struct Overview {
+pub(crate) struct Overview {
     numbers: Mutex<Numbers>,
 }
 
@@ -39,7 +39,7 @@ struct Numbers {
 impl Overview {
     /// How many sessions are in each state (in the order of [`SessionState`]) and how many
     /// connections are open.
-    pub fn sessions(&self, states: &[usize], connections: usize) {
+    pub(crate) fn sessions(&self, states: &[usize], connections: usize) {
         let pairs = SessionState::ALL.iter().zip(states);
         for (state, &sessions) in pairs.clone() {
             metrics::sessions(*state, sessions);
@@ -51,19 +51,19 @@ impl Overview {
     }
 
     /// A stall was broken.
-    pub fn stall_broken(&self, how: StallBreak) {
+    pub(crate) fn stall_broken(&self, how: StallBreak) {
         metrics::stall_broken(how);
         *self.numbers().stalls.entry(how.label()).or_default() += 1;
     }
 
     /// Nothing goes on.
-    pub fn stands_still(&self, report: StallReport) {
+    pub(crate) fn stands_still(&self, report: StallReport) {
         metrics::stalled(true);
         self.numbers().stall = Some(report);
     }
 
     /// It goes on again.
-    pub fn goes_on(&self) {
+    pub(crate) fn goes_on(&self) {
         metrics::stalled(false);
         if let Some(stall) = &mut self.numbers().stall {
             stall.is_over = true;
@@ -71,39 +71,39 @@ impl Overview {
     }
 
     /// The last standstill that was told.
-    pub fn stall(&self) -> Option<StallReport> {
+    pub(crate) fn stall(&self) -> Option<StallReport> {
         self.numbers().stall.clone()
     }
 
     /// The stalls broken so far, by how.
-    pub fn stalls_broken(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn stalls_broken(&self) -> BTreeMap<&'static str, u64> {
         self.numbers().stalls.clone()
     }
 
     /// The shapes of statements that cost the conflict order the most, the worst first.
-    pub fn costly(&self, shapes: Vec<TopFallback>) {
+    pub(crate) fn costly(&self, shapes: Vec<TopFallback>) {
         self.numbers().costly = shapes;
     }
 
     /// Statements have waited since the last time.
-    pub fn waited(&self, waits: &Waits) {
+    pub(crate) fn waited(&self, waits: &Waits) {
         metrics::waited(waits);
         self.numbers().waits.add_all(waits);
     }
 
     /// What statements have waited for so far.
-    pub fn waits(&self) -> Waits {
+    pub(crate) fn waits(&self) -> Waits {
         self.numbers().waits
     }
 
     /// Who the last minute was bound by.
-    pub fn bound(&self, shares: Shares) {
+    pub(crate) fn bound(&self, shares: Shares) {
         metrics::bottleneck(shares);
         self.numbers().bound = Some(shares);
     }
 
     /// How far the partitions are, and how far the replay is behind the source.
-    pub fn lag(&self, partitions: Vec<PartitionProgress>, behind: Duration) {
+    pub(crate) fn lag(&self, partitions: Vec<PartitionProgress>, behind: Duration) {
         partitions.iter().for_each(metrics::partition);
         metrics::replay_lag(behind);
         let mut numbers = self.numbers();
@@ -112,7 +112,7 @@ impl Overview {
     }
 
     /// The report's part of it.
-    pub fn lag_of_report(&self) -> Lag {
+    pub(crate) fn lag_of_report(&self) -> Lag {
         let numbers = self.numbers();
         Lag {
             behind_source_seconds: numbers.behind.map(|behind| behind.as_secs_f64()),
@@ -121,18 +121,18 @@ impl Overview {
     }
 
     /// How many statements are handed to sessions and not finished.
-    pub fn in_flight(&self, statements: usize) {
+    pub(crate) fn in_flight(&self, statements: usize) {
         metrics::STATEMENTS_IN_FLIGHT.set(statements as f64);
         self.numbers().in_flight = statements;
     }
 
     /// How much there is to read of a source that ends.
-    pub fn extent(&self, extent: Extent) {
+    pub(crate) fn extent(&self, extent: Extent) {
         self.numbers().extent = Some(extent);
     }
 
     /// Where the replay is, so long after its start.
-    pub fn sample(&self, tally: &Tally, at: Duration) -> Sample {
+    pub(crate) fn sample(&self, tally: &Tally, at: Duration) -> Sample {
         let numbers = self.numbers();
         let lag =
             numbers.partitions.iter().map(PartitionProgress::lag).reduce(|sum, lag| sum + lag);
@@ -155,13 +155,13 @@ impl Overview {
     }
 
     /// How many sessions there are.
-    pub fn count_sessions(&self) -> Sessions {
+    pub(crate) fn count_sessions(&self) -> Sessions {
         let numbers = self.numbers();
         Sessions { states: numbers.sessions.clone(), connections: numbers.connections }
     }
 
     /// What costs the conflict order the most concurrency, for the report.
-    pub fn costly_of_report(&self) -> Vec<CostlyShape> {
+    pub(crate) fn costly_of_report(&self) -> Vec<CostlyShape> {
         let numbers = self.numbers();
         let costly =
             numbers.costly.iter().map(|TopFallback { shape, widening, count }| CostlyShape {

@@ -7,14 +7,14 @@ use super::messages::Fatal;
 /// Held by an actor: tells when it goes down with a panic. actix does not: the address closes, and
 /// whoever sent it something waits.
 #[derive(Debug)]
-pub struct PanicGuard {
+pub(crate) struct PanicGuard {
     name: &'static str,
     fatal: Recipient<Fatal>,
 }
 
 impl PanicGuard {
     /// For the actor of this name.
-    pub fn new(name: &'static str, fatal: Recipient<Fatal>) -> Self {
+    pub(crate) fn new(name: &'static str, fatal: Recipient<Fatal>) -> Self {
         Self { name, fatal }
     }
 }

@@ -39,7 +39,7 @@ use crate::replay::session::SessionCell;
 use crate::replay::settings::Login;
 
 /// Gives turns, and frees statements that wait for the locks of sessions without one.
-pub struct Sequencer {
+pub(crate) struct Sequencer {
     dispatcher: Dispatcher,
     /// What the dispatcher asks for; empty while it is not asked anything.
     actions: Vec<DispatchAction>,
@@ -58,7 +58,7 @@ pub struct Sequencer {
 
 /// What the sequencer is given.
 #[derive(Clone)]
-pub struct SequencerSettings {
+pub(crate) struct SequencerSettings {
     /// How turns are given.
     pub dispatch: DispatchSettings,
     /// The server that is replayed on.
@@ -119,7 +119,7 @@ impl Connection {
 
 impl Sequencer {
     /// A sequencer of nothing yet.
-    pub fn new(
+    pub(crate) fn new(
         settings: SequencerSettings,
         backends: Arc<Backends>,
         health: Health,

@@ -27,7 +27,7 @@ use actix::prelude::*;
 use tracing::warn;
 
 use self::answers::Answers;
-pub use self::deps::SessionDeps;
+pub(crate) use self::deps::SessionDeps;
 use super::messages::{
     Ask, AskEarlyEnd, BecameIdle, Cancel, Gone, ReleaseConnection, Turn, Wake, Withdrawn,
 };
@@ -44,7 +44,7 @@ use crate::replay::settings::Login;
 use crate::replay::work::{Seq, Work};
 
 /// One session of the source.
-pub struct SessionActor {
+pub(crate) struct SessionActor {
     id: SessionId,
     /// Which of the session's actors this is.
     number: u64,
@@ -72,7 +72,7 @@ const TIMER_GRAIN: Duration = Duration::from_millis(1);
 
 impl SessionActor {
     /// An actor around a session's decisions; `number` is what [`Gone`] calls it.
-    pub fn new(
+    pub(crate) fn new(
         id: SessionId,
         number: u64,
         login: Arc<Login>,

@@ -23,7 +23,7 @@ struct Awake {
 
 /// Keeps this thread's event loop polling instead of sleeping for at least as long as `spin` from
 /// `now` on. To be called in an actor; zero changes nothing.
-pub fn stay_awake(now: Instant, spin: Duration) {
+pub(super) fn stay_awake(now: Instant, spin: Duration) {
     if spin.is_zero() {
         return;
     }

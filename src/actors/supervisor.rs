@@ -16,7 +16,7 @@ use foldhash::HashMap;
 use tokio::sync::oneshot;
 use tracing::warn;
 
-pub use log_ins::LogInGate;
+pub(crate) use log_ins::LogInGate;
 
 use super::messages::{
     Abort, Cancel, CloseAll, Deliver, Drain, Gone, InputEnded, RevokePartitions, Turn, Wake,
@@ -41,7 +41,7 @@ use crate::replay::settings::Login;
 
 /// What the supervisor is told.
 #[derive(Clone)]
-pub struct SupervisorSettings {
+pub(crate) struct SupervisorSettings {
     /// How sessions are replayed.
     pub sessions: SessionSettings,
     /// After how long without a record a session is given up; `None`: never.
@@ -49,7 +49,7 @@ pub struct SupervisorSettings {
 }
 
 /// Owns the sessions.
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     sessions: HashMap<SessionId, Entry>,
     settings: SupervisorSettings,
     around: SessionDeps,
@@ -84,7 +84,7 @@ struct Entry {
 
 impl Supervisor {
     /// A supervisor of nothing yet; `around` is what its sessions share.
-    pub fn new(
+    pub(crate) fn new(
         settings: SupervisorSettings,
         around: SessionDeps,
         arbiters: Vec<ArbiterHandle>,

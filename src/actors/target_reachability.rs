@@ -11,7 +11,7 @@ use crate::health::{Condition, Health};
 
 /// What everybody who connects to the target knows together.
 #[derive(Debug)]
-pub struct TargetReachability {
+pub(crate) struct TargetReachability {
     /// A std mutex, held for a few assignments.
     silence: Mutex<Option<Silence>>,
     /// Whether anybody was ever let in.
@@ -34,7 +34,7 @@ struct Silence {
 
 impl TargetReachability {
     /// Nobody has tried yet.
-    pub fn new(health: Health) -> Self {
+    pub(crate) fn new(health: Health) -> Self {
         Self {
             silence: Mutex::default(),
             ever_reached: AtomicBool::new(false),
@@ -44,7 +44,7 @@ impl TargetReachability {
     }
 
     /// An attempt to connect has failed, and is repeated.
-    pub fn failed(&self, error: &dyn Display) {
+    pub(crate) fn failed(&self, error: &dyn Display) {
         let failure = error.to_string();
         self.health.target(Condition::Disconnected(failure.clone()));
         let mut silence = self.silence();
@@ -67,12 +67,12 @@ impl TargetReachability {
     }
 
     /// Why the last attempt failed, where the target has not answered since.
-    pub fn last_failure(&self) -> Option<String> {
+    pub(crate) fn last_failure(&self) -> Option<String> {
         self.silence().as_ref().map(|silence| silence.last_failure.clone())
     }
 
     /// The target answers, be it that it does not let this one in.
-    pub fn answered(&self) {
+    pub(crate) fn answered(&self) {
         self.health.target(Condition::Connected);
         if let Some(Silence { since, attempts, .. }) = self.silence().take() {
             info!(after = ?since.elapsed(), attempts, "the target is there again");
@@ -80,7 +80,7 @@ impl TargetReachability {
     }
 
     /// The way to the target and back took so long.
-    pub fn took(&self, round_trip: Duration) {
+    pub(crate) fn took(&self, round_trip: Duration) {
         let took = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX).max(1);
         let shorter = |known: u64| (known == 0 || took < known).then_some(took);
         // Where it is not shorter, nothing changes.
@@ -88,18 +88,18 @@ impl TargetReachability {
     }
 
     /// The shortest way to the target and back so far; zero before the first was measured.
-    pub fn round_trip(&self) -> Duration {
+    pub(crate) fn round_trip(&self) -> Duration {
         Duration::from_micros(self.round_trip.load(Ordering::Relaxed))
     }
 
     /// Somebody was let in.
-    pub fn reached(&self) {
+    pub(crate) fn reached(&self) {
         self.ever_reached.store(true, Ordering::Relaxed);
         self.answered();
     }
 
     /// Whether anybody was ever let in: until then a refusal for good ends the replay.
-    pub fn was_ever_reached(&self) -> bool {
+    pub(crate) fn was_ever_reached(&self) -> bool {
         self.ever_reached.load(Ordering::Relaxed)
     }
 

@@ -20,7 +20,7 @@ const RECORDS: usize = 1500;
 /// # Errors
 ///
 /// [`FileError::Io`].
-pub fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), FileError> {
+pub(super) fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), FileError> {
     let (names, reordered) = (files.names(), files.reordered);
     let mut seen = FilesSeen { names, reordered, ..FilesSeen::default() };
     let mut sample = Vec::new();

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 /// What a connection string, or a service of `pg_service.conf`, says, by libpq's keywords.
 #[derive(Default, Clone, PartialEq, Eq)]
-pub struct Conninfo(BTreeMap<&'static str, String>);
+pub(crate) struct Conninfo(BTreeMap<&'static str, String>);
 
 /// The keywords that mean here what they mean to libpq.
 const USED: [&str; 31] = [
@@ -83,7 +83,7 @@ const SCHEMES: [&str; 2] = ["postgresql://", "postgres://"];
 
 impl Conninfo {
     /// Takes a connection string apart.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let mut info = Self::default();
         match SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) {
@@ -94,12 +94,12 @@ impl Conninfo {
     }
 
     /// What it says of a keyword. Nothing and an empty value are the same, as to libpq.
-    pub fn get(&self, keyword: &str) -> Option<&str> {
+    pub(crate) fn get(&self, keyword: &str) -> Option<&str> {
         self.0.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Sets a keyword, unless it is not known or not supported.
-    pub fn set(&mut self, keyword: &str, value: String) -> Result<(), String> {
+    pub(crate) fn set(&mut self, keyword: &str, value: String) -> Result<(), String> {
         let known = |list: &[&'static str]| list.iter().copied().find(|known| *known == keyword);
         if let Some(keyword) = known(&USED) {
             self.0.insert(keyword, value);
@@ -117,7 +117,7 @@ impl Conninfo {
     }
 
     /// Whether it holds something that must not be shown.
-    pub fn holds_secret(&self) -> bool {
+    pub(crate) fn holds_secret(&self) -> bool {
         self.get("password").is_some()
     }
 
@@ -244,7 +244,7 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// A connection string as it may be shown: as `keyword=value`, with secrets blanked.
-pub fn redacted(text: &str) -> String {
+pub(crate) fn redacted(text: &str) -> String {
     let Ok(info) = Conninfo::parse(text) else { return "***".to_owned() };
     let shown = |(keyword, value): (&&str, &String)| {
         let value = if *keyword == "password" { "***" } else { value };

@@ -214,7 +214,7 @@ pub struct OperationOptions {
 }
 
 /// A port for all servers, or one for each.
-pub type Ports = Vec<u16>;
+pub(crate) type Ports = Vec<u16>;
 
 fn ports(text: &str) -> Result<Ports, String> {
     let port = |text: &str| match text.trim() {

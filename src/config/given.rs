@@ -21,7 +21,7 @@ pub(super) struct GivenSettings(BTreeMap<String, Given<Vec<OsString>>>);
 
 impl GivenSettings {
     /// Looks every flag up.
-    pub fn gather(connection: &ConnectionLookup<'_>) -> Self {
+    pub(super) fn gather(connection: &ConnectionLookup<'_>) -> Self {
         let mut all = BTreeMap::new();
         for flag in declarations().get_arguments() {
             let Some(long) = flag.get_long() else { continue };
@@ -35,13 +35,13 @@ impl GivenSettings {
     }
 
     /// Where the value of a flag came from, if it was given.
-    pub fn origin(&self, flag: &str) -> Option<&Origin> {
+    pub(super) fn origin(&self, flag: &str) -> Option<&Origin> {
         self.0.get(flag).map(|given| &given.origin)
     }
 
     /// Of two settings that exclude each other leaves the one that takes precedence (typed, in the
     /// environment, in the file), with a warning about the other; an error where neither does.
-    pub fn exclude(
+    pub(super) fn exclude(
         &mut self,
         first: &str,
         second: &str,
@@ -63,14 +63,14 @@ impl GivenSettings {
     }
 
     /// Of two settings that say the same leaves the one that takes precedence, of equals the first.
-    pub fn choose(&mut self, first: &str, second: &str) {
+    pub(super) fn choose(&mut self, first: &str, second: &str) {
         let (Some(a), Some(b)) = (self.origin(first), self.origin(second)) else { return };
         let unused = if b.rank() > a.rank() { first } else { second };
         self.0.remove(unused);
     }
 
     /// Leaves out what can't be said together with a flag, if that is given.
-    pub fn leave_out_what_excludes(&mut self, flag: &str) {
+    pub(super) fn leave_out_what_excludes(&mut self, flag: &str) {
         let declarations = declarations();
         if self.origin(flag).is_none() {
             return;
@@ -84,7 +84,7 @@ impl GivenSettings {
     }
 
     /// What all of it means by the declarations.
-    pub fn read(&self) -> Result<Settings, ConfigError> {
+    pub(super) fn read(&self) -> Result<Settings, ConfigError> {
         let arguments = self.0.iter().flat_map(|(flag, given)| {
             given.value.iter().map(move |value| {
                 let mut argument = OsString::from(format!("--{flag}="));

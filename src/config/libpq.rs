@@ -25,17 +25,17 @@ pub(super) struct Keyword {
 
 impl Keyword {
     /// A keyword that only a connection string, a service or libpq's variable sets.
-    pub const fn plain(name: &'static str, variable: &'static str) -> Self {
+    pub(super) const fn plain(name: &'static str, variable: &'static str) -> Self {
         Self { name, flag: None, variable: Some(variable) }
     }
 
     /// A keyword that libpq has no variable for.
-    pub const fn bare(name: &'static str) -> Self {
+    pub(super) const fn bare(name: &'static str) -> Self {
         Self { name, flag: None, variable: None }
     }
 
     /// The keyword that a flag sets.
-    pub fn of(flag: &str) -> Option<Self> {
+    pub(super) fn of(flag: &str) -> Option<Self> {
         let (name, flag, variable) = *FLAGS.iter().find(|(_, of, _)| *of == flag)?;
         Some(Self { name, flag: Some(flag), variable: Some(variable) })
     }
@@ -67,7 +67,7 @@ pub(super) struct ConnectionLookup<'a> {
 
 impl<'a> ConnectionLookup<'a> {
     /// Takes the connection string apart, and reads the service that is named.
-    pub fn new(look: &'a Lookup<'a>) -> Result<Self, ConfigError> {
+    pub(super) fn new(look: &'a Lookup<'a>) -> Result<Self, ConfigError> {
         let invalid =
             |origin: &Origin, reason| ConfigError::Invalid { origin: origin.clone(), reason };
         let target = match look.value("target") {
@@ -89,13 +89,13 @@ impl<'a> ConnectionLookup<'a> {
     }
 
     /// The value of a keyword that has a flag of its own.
-    pub fn value(&self, keyword: Keyword) -> Option<Given<Vec<OsString>>> {
+    pub(super) fn value(&self, keyword: Keyword) -> Option<Given<Vec<OsString>>> {
         let typed = keyword.flag.and_then(|flag| self.look.typed(flag));
         typed.or_else(|| self.text(keyword).map(|text| text.map(|text| vec![text.into()])))
     }
 
     /// What a keyword without a flag of its own comes to.
-    pub fn one<T>(
+    pub(super) fn one<T>(
         &self,
         keyword: Keyword,
         parse: fn(&str) -> Result<T, String>,
@@ -108,14 +108,14 @@ impl<'a> ConnectionLookup<'a> {
     }
 
     /// What `--target` says of a keyword.
-    pub fn in_target(&self, name: &'static str) -> Option<Given<String>> {
+    pub(super) fn in_target(&self, name: &'static str) -> Option<Given<String>> {
         let Given { value, origin } = self.target.as_ref()?;
         let origin = Origin::Keyword { keyword: name, target: Box::new(origin.clone()) };
         Some(Given { value: value.get(name)?.to_owned(), origin })
     }
 
     /// What is said of a keyword in the first place that says something, but for its flag.
-    pub fn text(&self, keyword: Keyword) -> Option<Given<String>> {
+    pub(super) fn text(&self, keyword: Keyword) -> Option<Given<String>> {
         let by_level = |level: Level| {
             self.in_target(keyword.name).filter(|given| {
                 matches!(&given.origin, Origin::Keyword { target, .. } if Level::of(target) == level)

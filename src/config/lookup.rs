@@ -93,7 +93,7 @@ pub(super) struct Given<T> {
 
 impl<T> Given<T> {
     /// What it comes to.
-    pub fn map<U>(self, meaning: impl FnOnce(T) -> U) -> Given<U> {
+    pub(super) fn map<U>(self, meaning: impl FnOnce(T) -> U) -> Given<U> {
         Given { value: meaning(self.value), origin: self.origin }
     }
 }
@@ -134,7 +134,11 @@ impl Lookup<'_> {
     /// The values of a flag: as typed, or else from its variables, or else from the file. An empty
     /// variable counts as not set, as in libpq. With a `separator` the flag is repeatable: a variable,
     /// or a single text in the file, holds several values between separators.
-    pub fn values(&self, flag: &str, separator: Option<char>) -> Option<Given<Vec<OsString>>> {
+    pub(super) fn values(
+        &self,
+        flag: &str,
+        separator: Option<char>,
+    ) -> Option<Given<Vec<OsString>>> {
         if let Some(typed) = self.typed(flag) {
             return Some(typed);
         }
@@ -152,33 +156,33 @@ impl Lookup<'_> {
     }
 
     /// The one value of a flag.
-    pub fn value(&self, flag: &str) -> Option<Given<OsString>> {
+    pub(super) fn value(&self, flag: &str) -> Option<Given<OsString>> {
         let Given { value, origin } = self.values(flag, None)?;
         value.into_iter().next_back().map(|value| Given { value, origin })
     }
 
     /// What was typed.
-    pub fn typed(&self, flag: &str) -> Option<Given<Vec<OsString>>> {
+    pub(super) fn typed(&self, flag: &str) -> Option<Given<Vec<OsString>>> {
         let value = self.typed.get(flag)?.to_vec();
         Some(Given { value, origin: Origin::Flag(flag.to_owned()) })
     }
 
     /// The first of a flag's variables, but for libpq's, that is set and not empty.
-    pub fn own_variables(&self, flag: &str) -> Option<Given<String>> {
+    pub(super) fn own_variables(&self, flag: &str) -> Option<Given<String>> {
         let older = OLDER.iter().find(|(of, _)| *of == flag).map(|(_, name)| *name);
         let own = self.given_by(&variable(flag), flag);
         own.or_else(|| older.and_then(|name| self.given_by(name, flag)))
     }
 
     /// What a variable says in the place of a flag.
-    pub fn given_by(&self, name: &str, flag: &str) -> Option<Given<String>> {
+    pub(super) fn given_by(&self, name: &str, flag: &str) -> Option<Given<String>> {
         let value = self.variable(name)?;
         let origin = Origin::Variable { name: name.to_owned(), flag: flag.to_owned() };
         Some(Given { value, origin })
     }
 
     /// What a variable says, if it is set and not empty.
-    pub fn variable(&self, name: &str) -> Option<String> {
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name).filter(|text| !text.is_empty())
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Reporting {
 }
 
 impl Reporting {
-    pub fn new(config: &Config, telemetry: &Telemetry) -> Self {
+    pub(super) fn new(config: &Config, telemetry: &Telemetry) -> Self {
         let frame = Report {
             version: report::VERSION,
             kreplay: VERSION.to_owned(),
@@ -45,7 +45,7 @@ impl Reporting {
     }
 
     /// How things stand.
-    pub fn report(&self) -> Report {
+    pub(super) fn report(&self) -> Report {
         let Telemetry { tally, shapes, overview, .. } = &self.telemetry;
         let tally = tally.lock().clone();
         let shapes = shapes.lock();

@@ -166,8 +166,6 @@ mod tests {
         assert!(fed(start));
         // Half of the watchdog's time and the actors' patience are over at the same moment.
         assert!(!fed(start + Health::PATIENCE + seconds(1)));
-        health.left(crate::health::MonitoredActor::Sequencer);
-        assert!(fed(start + Health::PATIENCE + seconds(2)));
     }
 
     #[test]

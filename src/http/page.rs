@@ -41,7 +41,7 @@ fn policy_of_the_files() -> String {
 
 /// How things stand while a replay runs: what a report has no place for. None of it may be secret.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Now {
+pub(crate) struct Now {
     /// Whether records are read and statements can be sent.
     pub ready: bool,
     /// Why not.
@@ -74,7 +74,7 @@ impl Now {
 
 /// How many sessions there are.
 #[derive(Debug, Clone, Default)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     /// By their state.
     pub states: Vec<(&'static str, usize)>,
     /// Connections to the target that are open.
@@ -92,7 +92,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// The page, served or as a file of its own.
-    pub fn page(&self) -> serde_json::Result<String> {
+    pub(super) fn page(&self) -> serde_json::Result<String> {
         // Only in strings of the JSON is there a `<`: neither `</script` nor `<!--` is left.
         let data = serde_json::to_string(self)?.replace('<', "\\u003c");
         let policy = match self.now {
@@ -142,7 +142,7 @@ impl Shown {
 /// # Errors
 ///
 /// None that is known: a report can be written as JSON.
-pub fn file(report: &Report) -> serde_json::Result<String> {
+pub(crate) fn file(report: &Report) -> serde_json::Result<String> {
     Shown { report: report.clone(), now: None }.page()
 }
 

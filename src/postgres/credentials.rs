@@ -29,7 +29,7 @@ pub(super) struct Key<'a> {
 impl PasswordFile {
     /// Reads `given`, or `$PGPASSFILE`, or `~/.pgpass`. A file that is not there holds nothing; so
     /// does one that can't be used, with a warning.
-    pub fn load(given: Option<&Path>) -> Self {
+    pub(super) fn load(given: Option<&Path>) -> Self {
         let path = given.map(Path::to_owned).or_else(default_path);
         match path.as_deref().map(read) {
             None => Self::default(),
@@ -46,7 +46,7 @@ impl PasswordFile {
     }
 
     /// The password of the first line that matches.
-    pub fn find(&self, key: Key<'_>) -> Option<SecretString> {
+    pub(super) fn find(&self, key: Key<'_>) -> Option<SecretString> {
         find(&self.0, key).map(SecretString::from)
     }
 }

@@ -8,7 +8,7 @@ use super::transport::{Encryption, Endpoint, Network};
 impl Network {
     /// Connects to the first server that can be reached and is what is wanted, in libpq's order:
     /// every address of every host. A server that refuses the log-in ends the search.
-    pub async fn connect_to_first<T>(
+    pub(super) async fn connect_to_first<T>(
         &self,
         connect: impl AsyncFn(&Endpoint, Encryption, TargetSessionAttrs) -> Result<T, ConnectError>,
     ) -> Result<T, ConnectError> {

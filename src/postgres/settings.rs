@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use secrecy::SecretString;
 
 /// Where the target is and how to log in to it: everything but the session's own user, database
-/// and application name, which stand in [`Login`].
+/// and application name, which stand in [`Login`](crate::replay::settings::Login).
 #[derive(Debug, Clone)]
 pub struct TargetSettings {
     /// The servers to try, in this order.

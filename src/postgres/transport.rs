@@ -57,18 +57,18 @@ pub(super) enum Encryption {
 }
 
 impl Network {
-    pub fn new(settings: TargetSettings) -> Result<Self, TargetError> {
+    pub(super) fn new(settings: TargetSettings) -> Result<Self, TargetError> {
         let tls = tls::connector(&settings)?;
         Ok(Self { settings, tls })
     }
 
     /// What was set.
-    pub fn settings(&self) -> &TargetSettings {
+    pub(super) fn settings(&self) -> &TargetSettings {
         &self.settings
     }
 
     /// Runs `opening`, at `host`, for as long as opening a connection may take.
-    pub async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         host: &Host,
         opening: impl Future<Output = Result<T, ConnectError>>,
@@ -83,7 +83,7 @@ impl Network {
     }
 
     /// Looks a host's addresses up.
-    pub async fn endpoints(&self, host: &Host) -> Result<Vec<Endpoint>, ConnectError> {
+    pub(super) async fn endpoints(&self, host: &Host) -> Result<Vec<Endpoint>, ConnectError> {
         let endpoint = |socket| Endpoint { host: host.clone(), socket };
         if let Some(address) = host.address {
             return Ok(vec![endpoint(Some(SocketAddr::new(address, host.port)))]);
@@ -104,7 +104,7 @@ impl Network {
     }
 
     /// Opens a stream and, where that is due, encrypts it.
-    pub async fn open(
+    pub(super) async fn open(
         &self,
         endpoint: &Endpoint,
         encryption: Encryption,
@@ -128,7 +128,11 @@ impl Network {
 
     /// Asks the server to cancel what the backend of `key` is running. Gives once the server has
     /// passed that on to the backend, which it says by closing the connection.
-    pub async fn cancel(&self, endpoint: &Endpoint, key: BackendKey) -> Result<(), ConnectError> {
+    pub(super) async fn cancel(
+        &self,
+        endpoint: &Endpoint,
+        key: BackendKey,
+    ) -> Result<(), ConnectError> {
         self.in_time(&endpoint.host, async {
             let (encryption, _) = self.settings.sslmode.encryptions();
             let mut stream = self.open(endpoint, encryption).await?;

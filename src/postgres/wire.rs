@@ -55,14 +55,14 @@ enum Served {
 }
 
 impl<S> Wire<S> {
-    pub fn new(stream: S, exchange: SharedExchange) -> Self {
+    pub(super) fn new(stream: S, exchange: SharedExchange) -> Self {
         Self { stream, exchange, incoming: Incoming::default() }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Serves the exchange for as long as the connection lasts.
-    pub async fn serve(mut self) {
+    pub(super) async fn serve(mut self) {
         let served = match poll_fn(|cx| self.poll_serve(cx)).await {
             Ok(Served::Closed) => return,
             Ok(Served::Leaves) => {
@@ -177,12 +177,12 @@ impl<S> Clone for LoginStream<S> {
 }
 
 impl<S> LoginStream<S> {
-    pub fn on(wire: Wire<S>) -> Self {
+    pub(super) fn on(wire: Wire<S>) -> Self {
         Self(Rc::new(RefCell::new(Some(wire))))
     }
 
     /// The wire, which no clone has from now on; `None` if it was taken before.
-    pub fn into_wire(self) -> Option<Wire<S>> {
+    pub(super) fn into_wire(self) -> Option<Wire<S>> {
         self.0.take()
     }
 

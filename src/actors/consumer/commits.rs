@@ -57,7 +57,7 @@ impl Consumer {
 /// Daemon → consumer: commit what is settled, now.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct CommitNow;
+pub(crate) struct CommitNow;
 
 impl Handler<CommitNow> for Consumer {
     type Result = ResponseFuture<()>;

@@ -23,7 +23,7 @@ use crate::source::{Committer, Source, SourceNames};
 
 /// Where statements go; nowhere in a dry run.
 #[derive(Clone)]
-pub struct Downstream {
+pub(crate) struct Downstream {
     /// Who owns the sessions.
     pub supervisor: Addr<Supervisor>,
     /// Who knows what statements wait for.
@@ -33,7 +33,7 @@ pub struct Downstream {
 }
 
 /// What the consumer is given.
-pub struct ConsumerParts {
+pub(crate) struct ConsumerParts {
     /// What is read.
     pub source: Source,
     /// What it is called in messages: `topic orders`, or the file's name for a partition.

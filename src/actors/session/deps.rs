@@ -25,7 +25,7 @@ use crate::replay::work::Work;
 
 /// What all sessions share.
 #[derive(Clone)]
-pub struct SessionDeps {
+pub(crate) struct SessionDeps {
     /// The server that is replayed on.
     pub target: Target,
     /// Which backend serves which session.
@@ -75,7 +75,7 @@ pub struct SessionDeps {
 impl SessionDeps {
     /// Tells everybody of statements that will not be run. What goes to another process is not
     /// settled: the other one begins with it.
-    pub fn give_back(&self, works: Vec<Arc<Work>>, fate: Fate) {
+    pub(crate) fn give_back(&self, works: Vec<Arc<Work>>, fate: Fate) {
         if works.is_empty() {
             return;
         }

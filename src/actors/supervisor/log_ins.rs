@@ -17,19 +17,19 @@ use crate::sql::AlteredLogins;
 /// Whether log-ins have to be asked for, and whether some wait. Read by every session after every
 /// statement; so long as nothing changes what log-ins find, nobody is told anything.
 #[derive(Debug, Clone, Default)]
-pub struct LogInGate {
+pub(crate) struct LogInGate {
     is_guarded: Arc<AtomicBool>,
     has_waiting: Arc<AtomicBool>,
 }
 
 impl LogInGate {
     /// Whether a statement that has been read may change what a log-in finds.
-    pub fn is_guarded(&self) -> bool {
+    pub(crate) fn is_guarded(&self) -> bool {
         self.is_guarded.load(Ordering::Relaxed)
     }
 
     /// Whether a log-in waits for statements, or a change for log-ins.
-    pub fn has_waiting(&self) -> bool {
+    pub(crate) fn has_waiting(&self) -> bool {
         self.has_waiting.load(Ordering::Relaxed)
     }
 }

@@ -72,7 +72,7 @@ struct UnderWay {
 impl Exchange {
     /// Adds a request, to be written behind those that were added before. It is answered for even
     /// where the connection has ended.
-    pub fn ask(&mut self, request: Request<'_>, rows: ResultRows) {
+    pub(crate) fn ask(&mut self, request: Request<'_>, rows: ResultRows) {
         if let Some(lost) = &self.end {
             self.answers.push_back(Err(lost.clone()));
             self.wake_reader();
@@ -89,7 +89,7 @@ impl Exchange {
     }
 
     /// Takes the next answer.
-    pub fn poll_answer(&mut self, cx: &Context<'_>) -> Poll<Result<Reply, Lost>> {
+    pub(crate) fn poll_answer(&mut self, cx: &Context<'_>) -> Poll<Result<Reply, Lost>> {
         if let Some(answer) = self.answers.pop_front() {
             return Poll::Ready(answer);
         }
@@ -102,7 +102,7 @@ impl Exchange {
     }
 
     /// The wire's task is the one to be woken when there is something to write.
-    pub fn written_by(&mut self, cx: &Context<'_>) {
+    pub(crate) fn written_by(&mut self, cx: &Context<'_>) {
         note(&mut self.writer, cx);
     }
 
@@ -113,7 +113,7 @@ impl Exchange {
     }
 
     /// What has not been written is written now.
-    pub fn writes(&mut self, now: Instant) {
+    pub(crate) fn writes(&mut self, now: Instant) {
         let unwritten = self.under_way.iter_mut().rev();
         for request in unwritten.take_while(|request| request.written.is_none()) {
             request.written = Some(now);
@@ -121,12 +121,12 @@ impl Exchange {
     }
 
     /// How many requests have not been answered.
-    pub fn unanswered(&self) -> usize {
+    pub(crate) fn unanswered(&self) -> usize {
         self.under_way.len()
     }
 
     /// Nothing more will be asked: when everything has been answered, the connection ends.
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.leaving = true;
         if let Some(writer) = &self.writer {
             writer.wake_by_ref();
@@ -134,22 +134,22 @@ impl Exchange {
     }
 
     /// Whether nothing more will be asked and everything has been answered.
-    pub fn may_leave(&self) -> bool {
+    pub(crate) fn may_leave(&self) -> bool {
         self.leaving && self.under_way.is_empty()
     }
 
     /// Whether the request that is being answered is of the extended protocol.
-    pub fn is_extended(&self) -> bool {
+    pub(crate) fn is_extended(&self) -> bool {
         self.under_way.front().is_some_and(|request| request.extended)
     }
 
     /// Whether the request that is being answered leaves its implicit transaction open.
-    pub fn stays_open(&self) -> bool {
+    pub(crate) fn stays_open(&self) -> bool {
         self.under_way.front().is_some_and(|request| request.completions.is_some())
     }
 
     /// A message of the request that is being answered was completed. Whether that answers it.
-    pub fn completed(&mut self) -> bool {
+    pub(crate) fn completed(&mut self) -> bool {
         let request = self.under_way.front_mut();
         let Some(left) = request.and_then(|request| request.completions.as_mut()) else {
             return false;
@@ -159,12 +159,12 @@ impl Exchange {
     }
 
     /// Whether the rows of the request that is being answered are kept.
-    pub fn keeps_rows(&self) -> bool {
+    pub(crate) fn keeps_rows(&self) -> bool {
         self.under_way.front().is_some_and(|request| request.rows == ResultRows::Keep)
     }
 
     /// The server is through with the oldest request, as was read at `now`. `false` if there is none.
-    pub fn answer(&mut self, reply: Reply, now: Instant) -> bool {
+    pub(crate) fn answer(&mut self, reply: Reply, now: Instant) -> bool {
         let Some(request) = self.under_way.pop_front() else { return false };
         self.status = reply.status;
         let began = request.written.max(self.last_read).unwrap_or(now);
@@ -180,7 +180,7 @@ impl Exchange {
     }
 
     /// The read at hand, of `now`, is through: hands over what it answered.
-    pub fn hand_over(&mut self, now: Instant) {
+    pub(crate) fn hand_over(&mut self, now: Instant) {
         if self.fresh == 0 {
             return;
         }
@@ -197,13 +197,13 @@ impl Exchange {
     }
 
     /// Notes an error after which the server closes the connection.
-    pub fn note_fatal(&mut self, error: ServerError) {
+    pub(crate) fn note_fatal(&mut self, error: ServerError) {
         self.fatal = Some(Arc::new(error));
     }
 
     /// Ends it: everything under way is lost. Only the first reason counts, which is the nearest
     /// to the cause.
-    pub fn end(&mut self, reason: &str) {
+    pub(crate) fn end(&mut self, reason: &str) {
         if self.end.is_none() {
             let lost = Lost::new(reason, self.fatal.take());
             self.answers.extend(self.under_way.drain(..).map(|_| Err(lost.clone())));
@@ -213,7 +213,7 @@ impl Exchange {
     }
 
     /// Why the connection ended, if it did.
-    pub fn ended(&self) -> Option<&Lost> {
+    pub(crate) fn ended(&self) -> Option<&Lost> {
         self.end.as_ref()
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum CopyIn {
 
 impl CopyIn {
     /// Writes what gets out of it.
-    pub fn refuse(self, outgoing: &mut BytesMut) -> io::Result<()> {
+    pub(super) fn refuse(self, outgoing: &mut BytesMut) -> io::Result<()> {
         frontend::copy_fail("COPY data is not in the log", outgoing)?;
         if self == Self::Extended {
             frontend::sync(outgoing);
@@ -62,7 +62,7 @@ pub(super) struct Incoming {
 impl Incoming {
     /// Reads `bytes` while logging in: takes the backend's key from them and leaves the rest to
     /// tokio-postgres. Gives how many bytes belong to the log-in, once its ReadyForQuery has come.
-    pub fn read_login(
+    pub(super) fn read_login(
         &mut self,
         bytes: &[u8],
         exchange: &mut Exchange,
@@ -86,7 +86,7 @@ impl Incoming {
     /// Reads the next `bytes` of the stream, which were there at `now`, and answers the requests that
     /// came to their end. Gives how to get out of a COPY FROM STDIN, if the server now waits for its
     /// data.
-    pub fn read(
+    pub(super) fn read(
         &mut self,
         bytes: &[u8],
         now: Instant,

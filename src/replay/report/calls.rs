@@ -38,7 +38,7 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Notes one. `sample` is asked for if it is worth to be shown.
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         call: &Call,
         round_trip: Option<Duration>,
@@ -84,7 +84,7 @@ impl Calls {
     }
 
     /// Adds the calls of another shape. Their durations can't be compared any more.
-    pub fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.calls += other.calls;
         self.source.merge(&other.source);
         self.target.merge(&other.target);
@@ -99,17 +99,17 @@ impl Calls {
     }
 
     /// The total time on the target.
-    pub fn total(&self) -> Duration {
+    pub(super) fn total(&self) -> Duration {
         self.target.total()
     }
 
     /// How many ended otherwise than on the source.
-    pub fn changed(&self) -> u64 {
+    pub(super) fn changed(&self) -> u64 {
         self.outcomes.changed()
     }
 
     /// What the report says of them, the shape itself left open.
-    pub fn summary(&self) -> QueryShape {
+    pub(super) fn summary(&self) -> QueryShape {
         let Judgement { change, verdict, why } = self.judge();
         QueryShape {
             calls: self.calls,

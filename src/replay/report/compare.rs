@@ -53,7 +53,7 @@ impl Default for Ratios {
 
 impl Ratios {
     /// Notes a call. Without a round trip, nothing is known of the least that the target took.
-    pub fn add(&mut self, source: Duration, target: Took, round_trip: Option<Duration>) {
+    pub(super) fn add(&mut self, source: Duration, target: Took, round_trip: Option<Duration>) {
         // The log's own resolution; a statement of no duration has less than that.
         let scale = ONE / nanos(source).max(500) as f64;
         // Saturates, as `as` does.
@@ -65,12 +65,12 @@ impl Ratios {
     }
 
     /// How many calls have both durations.
-    pub fn calls(&self) -> u64 {
+    pub(super) fn calls(&self) -> u64 {
         self.at_most.len()
     }
 
     /// What they tell.
-    pub fn judge(&self) -> Judgement {
+    pub(super) fn judge(&self) -> Judgement {
         if self.calls() < LEAST_CALLS {
             return Judgement::cannot_tell(None, "fewer than 30 calls with both durations");
         }
@@ -124,7 +124,7 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub fn cannot_tell(change: Option<Change>, why: &str) -> Self {
+    pub(super) fn cannot_tell(change: Option<Change>, why: &str) -> Self {
         Self { change, verdict: Verdict::CannotTell, why: why.to_owned() }
     }
 }

@@ -36,36 +36,36 @@ impl Default for Distribution {
 }
 
 impl Distribution {
-    pub fn add(&mut self, took: Duration) {
+    pub(super) fn add(&mut self, took: Duration) {
         record(&mut self.histogram, nanos(took) / 1000);
         self.total = self.total.saturating_add(took);
         self.longest = self.longest.max(took);
     }
 
     /// Adds all that another holds.
-    pub fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         // Fails where the sum can't be resized to hold the other's values: it resizes itself.
         let _ = self.histogram.add(&other.histogram);
         self.total = self.total.saturating_add(other.total);
         self.longest = self.longest.max(other.longest);
     }
 
-    pub fn calls(&self) -> u64 {
+    pub(super) fn calls(&self) -> u64 {
         self.histogram.len()
     }
 
-    pub fn total(&self) -> Duration {
+    pub(super) fn total(&self) -> Duration {
         self.total
     }
 
     /// So much of the calls took at most this long.
-    pub fn quantile(&self, quantile: f64) -> Duration {
+    pub(super) fn quantile(&self, quantile: f64) -> Duration {
         let value = self.histogram.value_at_quantile(quantile);
         // A histogram's value stands for all that are counted with it.
         Duration::from_micros(value).min(self.longest)
     }
 
-    pub fn summary(&self) -> Durations {
+    pub(super) fn summary(&self) -> Durations {
         Durations {
             calls: self.calls(),
             total_ms: ms(self.total),

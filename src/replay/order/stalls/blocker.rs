@@ -8,7 +8,7 @@ use crate::replay::work::Seq;
 
 /// Who holds a lock that statements wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blocker {
+pub(super) enum Blocker {
     /// A replayed session.
     Session {
         /// Which.

@@ -8,12 +8,12 @@ use smallvec::{SmallVec, smallvec};
 use super::oid;
 
 /// Types by OID, the most likely first. Behind `text` stand those that hardly any value like this has.
-pub type Candidates = SmallVec<[u32; 8]>;
+pub(super) type Candidates = SmallVec<[u32; 8]>;
 
 /// The types that a parameter with this value may have had; for a NULL the server's choice is the first.
 ///
 /// `ranges`: the statement works with ranges, so that what can be one or a JSON array is a range.
-pub fn candidates(value: Option<&str>, ranges: bool) -> Candidates {
+pub(super) fn candidates(value: Option<&str>, ranges: bool) -> Candidates {
     let Some(value) = value else { return of_null() };
     let mut candidates = match value.as_bytes() {
         b"t" | b"f" => smallvec![oid::BOOL],
@@ -72,7 +72,7 @@ fn unlikely(value: &str) -> Candidates {
 }
 
 /// Whether a value can be of this type, as far as its text tells.
-pub fn fits(oid: u32, value: Option<&str>) -> bool {
+pub(super) fn fits(oid: u32, value: Option<&str>) -> bool {
     match (oid, value) {
         (oid::VOID, value) => value.is_none(),
         (oid::UNKNOWN | oid::TEXT, _) | (_, None) => true,
@@ -82,7 +82,7 @@ pub fn fits(oid: u32, value: Option<&str>) -> bool {
 }
 
 /// The type that fits this value and, as far as can be told, those that were of the type before.
-pub fn widened(oid: u32, value: Option<&str>) -> u32 {
+pub(super) fn widened(oid: u32, value: Option<&str>) -> u32 {
     let wider: &[u32] = match oid {
         // Nothing but NULLs was of it.
         oid::VOID => return candidates(value, true).first().copied().unwrap_or(oid::TEXT),

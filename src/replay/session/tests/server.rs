@@ -13,7 +13,7 @@ use crate::sql::prepared_name;
 /// can't be parsed without types, `unparsable` never. What
 /// [`Server::clashes`] with others fails so many times before it does what it says.
 #[derive(Debug, Default)]
-pub struct Server {
+pub(super) struct Server {
     /// The effects of committed transactions.
     pub committed: Vec<u64>,
     /// The effects of all inserts that ran, which drew from a sequence.
@@ -39,7 +39,7 @@ type Failed = (SqlState, bool);
 
 impl Server {
     /// The connection ends: what was not committed is gone.
-    pub fn disconnect(&mut self) {
+    pub(super) fn disconnect(&mut self) {
         *self = Self {
             committed: std::mem::take(&mut self.committed),
             drawn: std::mem::take(&mut self.drawn),
@@ -49,17 +49,17 @@ impl Server {
     }
 
     /// This statement fails so many times before it does what it says.
-    pub fn clashes(&mut self, sql: &str, code: &str, times: usize) {
+    pub(super) fn clashes(&mut self, sql: &str, code: &str, times: usize) {
         self.clashes.insert(sql.to_owned(), (state(code), times));
     }
 
     /// What this text gives has changed: who has it prepared is refused.
-    pub fn stale(&mut self, sql: &str) {
+    pub(super) fn stale(&mut self, sql: &str) {
         let prepared = self.prepared.iter().filter(|(_, text)| *text == sql);
         self.stale.extend(prepared.map(|(name, _)| name.clone()));
     }
 
-    pub fn answer(&mut self, request: &Request) -> Answer {
+    pub(super) fn answer(&mut self, request: &Request) -> Answer {
         let (result, stays_open) = match request {
             Request::Sync => (Ok(()), false),
             Request::Pipelined { request, syncs } => {
