@@ -259,5 +259,4 @@ fn end_in_cr_lf(chunk: &mut Chunk) {
 }
 
 #[cfg(test)]
-#[path = "files_tests.rs"]
 mod tests;

@@ -238,5 +238,4 @@ fn timestamp(column: &[u8]) -> Option<()> {
 }
 
 #[cfg(test)]
-#[path = "split_tests.rs"]
 mod tests;

@@ -1,0 +1,47 @@
+
+use super::*;
+use crate::replay::report::{Change, Durations, Outcomes, Verdicts};
+
+fn shape(query: &str, target_ms: f64) -> QueryShape {
+    let durations = |p50_ms| Durations { calls: 40, p50_ms, ..Durations::default() };
+    QueryShape {
+        query: Some(query.to_owned()),
+        calls: 40,
+        source: durations(1.25),
+        target: durations(target_ms),
+        change: Some(Change { ratio: target_ms / 1.25, low: 0.9, high: 9.0 }),
+        ..QueryShape::default()
+    }
+}
+
+#[test]
+fn lines_are_aligned_and_cut_to_the_width() {
+    let long = "SELECT ä ".repeat(20);
+    let report = Report {
+        shapes: vec![
+            QueryShape { verdict: Verdict::Degraded, ..shape("SELECT v FROM t", 12_345.0) },
+            shape(&long, 120.4),
+        ],
+        verdicts: Verdicts { degraded: 1, cannot_tell: 1, ..Verdicts::default() },
+        ..Report::default()
+    };
+    let shown = "\
+query shapes  2: 1 degraded, 0 improved, 0 the same, 1 that can't be told
+  verdict        calls source p50 target p50   ratio changed  query
+  degraded          40   1.250 ms       12 s 9876.00       0  SELECT v FROM t
+  cannot tell       40   1.250 ms     120 ms   96.32       0  SELECT ä SELECT ä SELECT ä SELECT ä S…
+";
+    assert_eq!(report.table(), shown);
+    assert!(shown.lines().all(|line| line.chars().count() <= WIDTH));
+    assert_eq!(Report::default().table(), "");
+}
+
+#[test]
+fn what_changed_is_shown_however_short_it_takes() {
+    let mut shapes: Vec<_> = (0..30).map(|n| shape(&format!("top_{n}"), 10.0)).collect();
+    shapes[20].verdict = Verdict::Degraded;
+    shapes[25].outcomes = Outcomes { new_error: 2, ..Outcomes::default() };
+    let table = Report { shapes, ..Report::default() }.table();
+    let shown: Vec<&str> = table.lines().filter_map(|line| line.split("top_").nth(1)).collect();
+    assert_eq!(shown, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "20", "25"]);
+}
