@@ -185,6 +185,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_literal_may_go_on_in_another_line() {
+        let mut known = Known::default();
+        for sql in [
+            "select 'a' ; ",
+            "select 'a' ; ",
+            "select 'a'\n'b; c' ; ",
+            "select $$a$$\n'b' ; ",
+            "select $$a$$\n'b' ; ",
+            "select e'a' ; ",
+            "select e'a' ; ",
+            "select e'a'-- c\n'\\'; c' ; ",
+        ] {
+            assert_eq!(known.outline(sql), read(sql), "{sql}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]

@@ -1,5 +1,6 @@
 //! PostgreSQL's lexical rules, as far as cutting and recognizing statements needs them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A lexical unit, as far as cutting and recognizing statements needs it.
@@ -9,7 +10,8 @@ pub(crate) enum Token {
     Word,
     /// `"identifier"`.
     Quoted,
-    /// A string constant of any kind, dollar quotes included.
+    /// A string constant of any kind, dollar quotes included; with all its parts, where it goes on in
+    /// another line.
     Text,
     /// A number.
     Number,
@@ -18,6 +20,28 @@ pub(crate) enum Token {
     Close,
     /// Operators, parameters, dots, commas…
     Other,
+}
+
+/// How a quote within a constant is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum QuoteWithin {
+    /// Doubled.
+    Doubled,
+    /// Doubled, or behind a backslash, which may stand before anything: `E'\''`.
+    Escaped,
+    /// It has none, being of digits: `B'01'`.
+    Never,
+}
+
+impl QuoteWithin {
+    /// In a string constant that begins like this.
+    fn of(constant: &[u8]) -> Self {
+        match constant.first() {
+            Some(b'e' | b'E') => Self::Escaped,
+            Some(b'b' | b'B' | b'x' | b'X') => Self::Never,
+            _ => Self::Doubled,
+        }
+    }
 }
 
 /// The tokens of a text, blanks and comments left out.
@@ -44,20 +68,58 @@ impl<'a> Lexer<'a> {
         self.bytes().get(self.at + ahead).copied().unwrap_or(0)
     }
 
-    /// Moves behind the closing `quote`, which stands doubled where it is meant. An unclosed
-    /// constant reaches to the end.
-    fn close(&mut self, quote: u8, backslash_escapes: bool) {
+    /// Moves behind the closing `quote`. An unclosed constant reaches to the end.
+    fn close(&mut self, quote: u8, within: QuoteWithin) {
         let bytes = self.bytes();
-        let stops = |byte: u8| byte == quote || (byte == b'\\' && backslash_escapes);
+        let (escapes, doubles) = (within == QuoteWithin::Escaped, within != QuoteWithin::Never);
+        let stops = |byte: u8| byte == quote || (byte == b'\\' && escapes);
         // Most constants are short: a plain loop beats a call of memchr.
         while let Some(found) = bytes[self.at..].iter().position(|&byte| stops(byte)) {
             self.at += found + 1;
-            if bytes[self.at - 1] == quote && self.peek(0) != quote {
+            if bytes[self.at - 1] == quote && !(doubles && self.peek(0) == quote) {
                 return;
             }
             self.at = (self.at + 1).min(bytes.len());
         }
         self.at = bytes.len();
+    }
+
+    /// At the first quote of a string constant: moves behind its last.
+    fn constant(&mut self, within: QuoteWithin) -> Token {
+        while let Some((_, next)) = self.part(within) {
+            self.at = next;
+        }
+        Token::Text
+    }
+
+    /// At the first quote of a part of a string constant: moves behind its last. Returns what stands
+    /// between the two and where the next part begins, if there is one.
+    fn part(&mut self, within: QuoteWithin) -> Option<(&'a str, usize)> {
+        self.at += 1;
+        let start = self.at;
+        self.close(b'\'', within);
+        let next = self.next_part()?;
+        Some((&self.sql[start..self.at - 1], next))
+    }
+
+    /// Where a string constant goes on that has come to a quote: at another one behind a line feed, if
+    /// nothing but blanks and `--` comments stand between them (`quotecontinue` in `scan.l`).
+    fn next_part(&self) -> Option<usize> {
+        let bytes = self.bytes();
+        let (mut at, mut breaks_line) = (self.at, false);
+        loop {
+            match *bytes.get(at)? {
+                b'\'' if breaks_line => return Some(at),
+                b'\n' | b'\r' => breaks_line = true,
+                b' ' | b'\t' | 0x0b | 0x0c => {}
+                b'-' if bytes.get(at + 1) == Some(&b'-') => {
+                    at += memchr::memchr2(b'\n', b'\r', &bytes[at..])?;
+                    breaks_line = true;
+                }
+                _ => return None,
+            }
+            at += 1;
+        }
     }
 
     fn block_comment(&mut self) {
@@ -108,6 +170,26 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// A string constant in one part: `'a'` and `'b'` in two lines are `'ab'`.
+pub fn joined_parts(constant: &str) -> Cow<'_, str> {
+    // Most have but one.
+    let breaks_line = memchr::memchr2(b'\n', b'\r', constant.as_bytes()).is_some();
+    let first = constant.find('\'').filter(|_| breaks_line && !constant.starts_with('$'));
+    let Some(first) = first else { return constant.into() };
+    let within = QuoteWithin::of(constant.as_bytes());
+    let mut lexer = Lexer::from(constant, first);
+    let mut joined = String::new();
+    let mut last = first;
+    while let Some((part, next)) = lexer.part(within) {
+        joined.push_str(part);
+        (lexer.at, last) = (next, next);
+    }
+    if last == first {
+        return constant.into();
+    }
+    format!("{}{joined}{}", &constant[..=first], &constant[last + 1..]).into()
+}
+
 const fn is_word_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
@@ -149,14 +231,10 @@ impl Iterator for Lexer<'_> {
                     self.block_comment();
                     continue;
                 }
-                b'\'' => {
-                    self.at += 1;
-                    self.close(b'\'', false);
-                    Token::Text
-                }
+                b'\'' => self.constant(QuoteWithin::Doubled),
                 b'"' => {
                     self.at += 1;
-                    self.close(b'"', false);
+                    self.close(b'"', QuoteWithin::Doubled);
                     Token::Quoted
                 }
                 b'$' => self.dollar(),
@@ -182,21 +260,17 @@ impl Iterator for Lexer<'_> {
                     self.word();
                     let word = &self.bytes()[start..self.at];
                     match (word, self.peek(0)) {
-                        ([b'e' | b'E'], b'\'') => {
-                            self.at += 1;
-                            self.close(b'\'', true);
-                            Token::Text
+                        ([b'e' | b'E' | b'b' | b'B' | b'x' | b'X' | b'n' | b'N'], b'\'') => {
+                            self.constant(QuoteWithin::of(word))
                         }
-                        ([b'b' | b'B' | b'x' | b'X' | b'n' | b'N'], b'\'') => {
+                        ([b'u' | b'U'], b'&') if self.peek(1) == b'\'' => {
                             self.at += 1;
-                            self.close(b'\'', false);
-                            Token::Text
+                            self.constant(QuoteWithin::Doubled)
                         }
-                        ([b'u' | b'U'], b'&') if matches!(self.peek(1), b'\'' | b'"') => {
-                            let quote = self.peek(1);
+                        ([b'u' | b'U'], b'&') if self.peek(1) == b'"' => {
                             self.at += 2;
-                            self.close(quote, false);
-                            if quote == b'"' { Token::Quoted } else { Token::Text }
+                            self.close(b'"', QuoteWithin::Doubled);
+                            Token::Quoted
                         }
                         _ => Token::Word,
                     }

@@ -24,6 +24,7 @@ mod words;
 
 pub use command::{Command, Part};
 pub use database_changes::{DatabaseChange, NewEncoding, database_changes};
+pub use lexer::joined_parts;
 pub use login_changes::{AlteredLogins, altered_logins, vacated_database};
 pub use outline::{Outline, exports_snapshot};
 pub use read_only::{kept_read_only, names_setting};

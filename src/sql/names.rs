@@ -1,6 +1,6 @@
 //! Names and constants as PostgreSQL's scanner reads them.
 
-use super::lexer::Token;
+use super::lexer::{Token, joined_parts};
 
 /// The name that a token is, or the text of a constant; `None` where it is neither, or has escapes that
 /// mean something else than one character.
@@ -10,7 +10,10 @@ pub(super) fn name(token: Token, text: &str) -> Option<String> {
         Token::Quoted | Token::Text => {}
         _ => return None,
     }
-    let quote = if token == Token::Quoted { '"' } else { '\'' };
+    let (quote, text) = match token {
+        Token::Quoted => ('"', text.into()),
+        _ => ('\'', joined_parts(text)),
+    };
     let (prefix, inner) = text.strip_suffix(quote)?.split_once(quote)?;
     let inner =
         inner.replace(if quote == '"' { "\"\"" } else { "''" }, quote.encode_utf8(&mut [0; 4]));
@@ -69,6 +72,9 @@ mod tests {
             ("u&\"a\\\\b\"", Some("a\\b")),
             ("U&\"\\00\"", None),
             ("'it''s'", Some("it's")),
+            ("'it'\n'''s'", Some("it's")),
+            ("E'a\\'b'-- c\n'\\'c'", Some("a'b'c")),
+            ("U&'LAT' \r 'IN\\0031'", Some("LATIN1")),
             ("E'LATIN1'", Some("LATIN1")),
             ("e'a\\'b\\u00e9'", Some("a'bé")),
             ("E'\\x41'", None),

@@ -3,7 +3,7 @@
 //! `default_transaction_read_only` is a default: any session may set it back. A replay that must not
 //! write sends those statements without that.
 
-use super::lexer::{Lexer, Token};
+use super::lexer::{Lexer, Token, joined_parts};
 use super::{Command, Outline};
 
 const SETTING: &str = "transaction_read_only";
@@ -68,7 +68,7 @@ fn changes_setting(text: &str) -> bool {
     }
     // A DO block, set_config: the name stands in a constant.
     (first_is("do") || first_is("select") || first_is("with"))
-        && tokens.any(|(token, word)| token == Token::Text && names_setting(word))
+        && tokens.any(|(token, word)| token == Token::Text && names_setting(&joined_parts(word)))
 }
 
 #[cfg(test)]
@@ -110,6 +110,7 @@ mod tests {
             ("set \"default_transaction_read_only\" = off", ""),
             ("set a = 1; set transaction_read_only = 0; select 2", "set a = 1; ; select 2"),
             ("select set_config('default_transaction_read_only', 'off', false)", ""),
+            ("select set_config('default_trans'\n'action_read_only', 'off', false)", ""),
             ("do $$begin set default_transaction_read_only = off; end$$", ""),
         ] {
             assert_eq!(kept(sql).as_deref(), Some(expected), "{sql}");

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::lexer::{Lexer, Token};
+use super::lexer::{Lexer, Token, joined_parts};
 use super::{Command, identifier};
 
 /// A change of one setting that outlives its statement, or of all.
@@ -268,9 +268,10 @@ fn set_config<'a>(statement: &str, parameters: &[Option<Box<str>>]) -> Vec<Setti
 
 /// Whether a text may be code that sets something.
 fn sets_within(text: &str) -> bool {
+    let text = joined_parts(text);
+    let inner = text.trim_matches(['$', '\'']);
     text.len() > 8
-        && Lexer::new(text.trim_matches(['$', '\''])).any(|(token, range)| {
-            let inner = text.trim_matches(['$', '\'']);
+        && Lexer::new(inner).any(|(token, range)| {
             let word = &inner[range];
             token == Token::Word
                 && (word.eq_ignore_ascii_case("set_config") || word.eq_ignore_ascii_case("set"))
@@ -351,6 +352,7 @@ fn is_neutral_type(name: &str) -> bool {
 
 /// The value of a string constant without escapes. What a backslash means, a setting of the session says.
 fn constant(text: &str) -> Option<String> {
+    let text = joined_parts(text);
     let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
     if inner.contains('\\') {
         return None;
@@ -427,7 +429,7 @@ pub fn custom_names(statement: &str, parameters: &[Option<Box<str>>]) -> Vec<Str
                 text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$')))
                     .for_each(&mut add);
             }
-            Token::Text => add(text.trim_matches(['\'', '$'])),
+            Token::Text => add(joined_parts(text).trim_matches(['\'', '$'])),
             _ => {}
         }
     }

@@ -36,10 +36,7 @@ impl Shape {
             }
             self.holds_several |= ended;
             if range.start > end && !self.is_empty {
-                // A line feed joins two strings to one, where the second has no prefix.
-                let is_plain_text = token == Token::Text && sql[range.start..].starts_with('\'');
-                let is_broken = is_plain_text && sql[end..range.start].contains(['\n', '\r']);
-                hasher.blank(is_broken);
+                hasher.blank();
             }
             self.is_empty = false;
             end = range.end;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Command;
 use super::Outline;
-use super::lexer::{Lexer, Token};
+use super::lexer::{Lexer, Token, joined_parts};
 
 /// A transaction's virtual id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,16 +80,14 @@ fn import(sql: &str, statement: Range<usize>) -> Option<SnapshotImport> {
     if !(word("transaction") && word("snapshot")) {
         return None;
     }
-    let mut identifier = Some(String::new());
-    let mut literal: Option<Range<usize>> = None;
-    for (token, range) in tokens {
-        // A literal may go on in the next line.
-        let piece = (token == Token::Text).then(|| plain_text(&text[range.clone()])).flatten();
-        identifier = identifier.zip(piece).map(|(identifier, piece)| identifier + piece);
-        literal = Some(literal.map_or(range.clone(), |literal| literal.start..range.end));
-    }
-    let identifier = identifier.unwrap_or_default();
-    Some(SnapshotImport { identifier, literal: literal?, statement })
+    let (token, first) = tokens.next()?;
+    // A literal's own escape character may stand behind it: UESCAPE.
+    let end = tokens.last().map(|(_, range)| range.end);
+    let literal = first.start..end.unwrap_or(first.end);
+    let is_whole = token == Token::Text && end.is_none();
+    let constant = joined_parts(&text[first]);
+    let identifier = plain_text(&constant).filter(|_| is_whole).unwrap_or_default().to_owned();
+    Some(SnapshotImport { identifier, literal, statement })
 }
 
 /// What a string constant holds, if nothing in it is escaped: no identifier needs that.
@@ -141,6 +139,7 @@ mod tests {
             "set transaction snapshot $x$00000003-0000001E-1$x$",
             "set transaction snapshot U&'00000003-0000001E-1'",
             "set transaction snapshot '00000003-'\n'0000001E-1'",
+            "set transaction snapshot E'00000003-' -- c\n '0000001E-1'",
         ] {
             let imports = imports(sql);
             assert_eq!(imports.len(), 1, "{sql}");
@@ -167,6 +166,9 @@ mod tests {
         }
         let escaped = imports(r"set transaction snapshot E'\x30'");
         assert_eq!(escaped[0].identifier, "");
+        let own = "set transaction snapshot U&'!0030' UESCAPE '!'";
+        let SnapshotImport { identifier, literal, .. } = &imports(own)[0];
+        assert_eq!((identifier.as_str(), &own[literal.clone()]), ("", "U&'!0030' UESCAPE '!'"));
     }
 
     #[test]

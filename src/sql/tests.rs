@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use super::lexer::Lexer;
+use super::shape::Shape;
 use super::*;
 
 fn commands(sql: &str) -> Vec<Command> {
@@ -14,6 +16,7 @@ fn texts(sql: &str) -> Vec<&str> {
 fn a_string_is_cut_only_at_semicolons_that_end_a_statement() {
     assert_eq!(texts("select 1; select ';'"), ["select 1", "select ';'"]);
     assert_eq!(texts("select E'\\';' ; b"), ["select E'\\';'", "b"]);
+    assert_eq!(texts("select E'a'\n'\\';' ; b"), ["select E'a'\n'\\';'", "b"]);
     assert_eq!(texts("do $$ a; b $$; c"), ["do $$ a; b $$", "c"]);
     assert_eq!(texts("do $x$ $$;$x $x$; c"), ["do $x$ $$;$x $x$", "c"]);
     assert_eq!(texts("/* ; /* ; */ ; */ a; -- ;\nb"), ["a", "b"]);
@@ -178,6 +181,87 @@ fn a_colon_that_no_sql_has_tells_a_name_from_a_text() {
     assert!(has_stray_colon("r: select 'a: b'"));
     for sql in ["select 'a: b'", "select $$a: b$$ -- c: d", "select a[1: 2], b:: int", ""] {
         assert!(!has_stray_colon(sql), "{sql}");
+    }
+}
+
+// ---- Constants that go on in another line ----
+
+/// Two constants of every kind, and what may stand between them.
+fn pairs_of_constants() -> impl Iterator<Item = String> {
+    const CONSTANTS: [&str; 13] = [
+        "'a'", "''", "'a''b'", "E'a'", "e'\\''", "B'1'", "x'1F'", "N'a'", "U&'a'", "u&\"a\"",
+        "\"a\"", "$$a$$", "$x$'$x$",
+    ];
+    const GAPS: [&str; 12] = [
+        "",
+        " ",
+        "\t\x0c",
+        "\n",
+        "\r",
+        " \n\t",
+        "-- c\n",
+        "\n-- c\r\n",
+        " -- it's\n -- c\n ",
+        "/*\n*/",
+        "\n/* c */",
+        "/* c */\n",
+    ];
+    let gaps = CONSTANTS.iter().flat_map(|first| GAPS.iter().map(move |gap| (first, gap)));
+    gaps.flat_map(|(first, gap)| {
+        CONSTANTS.iter().map(move |second| format!("{first}{gap}{second}"))
+    })
+}
+
+#[test]
+fn constants_are_joined_where_the_servers_own_scanner_joins_them() {
+    use pg_query::protobuf::Token;
+    let is_counted = |token: &i32| {
+        // `N'a'` is a keyword and a constant there.
+        let others = [Token::SqlComment, Token::CComment, Token::Nchar];
+        !others.iter().any(|other| *other as i32 == *token)
+    };
+    for sql in pairs_of_constants() {
+        let scanned = pg_query::scan(&sql).expect("it can be scanned").tokens;
+        let theirs = scanned.iter().filter(|token| is_counted(&token.token)).count();
+        assert_eq!(Lexer::new(&sql).count(), theirs, "{sql:?}");
+    }
+}
+
+#[test]
+fn a_constant_in_several_parts_means_what_it_means_in_one() {
+    for (constant, joined) in [
+        ("'a'\n'b'", "'ab'"),
+        ("'it'-- it's\n'''s'\n''", "'it''s'"),
+        ("E'\\''\r'\\'b'", "E'\\'\\'b'"),
+        ("U&'\\00'\n'61'", "U&'\\0061'"),
+        ("'a\nb'", "'a\nb'"),
+        ("$$a'\n'b$$", "$$a'\n'b$$"),
+        ("'a'\n'b", "'ab"),
+        ("'a\n", "'a\n"),
+    ] {
+        assert_eq!(joined_parts(constant), joined, "{constant:?}");
+    }
+}
+
+#[test]
+fn two_texts_have_one_shape_only_if_their_constants_are_joined_alike() {
+    let hash = |sql: &str| {
+        let mut shape = Shape::default();
+        shape.read(sql);
+        shape.hash()
+    };
+    let one = hash("SELECT 'a' FROM t");
+    for sql in
+        ["SELECT 'a'\n'b' FROM t", "SELECT E'a' -- c\n 'b\\'c'\n'' FROM t", "SELECT $$a$$ FROM t"]
+    {
+        assert_eq!(hash(sql), one, "{sql:?}");
+    }
+    let two = hash("SELECT $$a$$ 'b' FROM t");
+    assert_ne!(one, two);
+    for sql in
+        ["SELECT $$a$$\n'b' FROM t", "SELECT 'a'\nE'b' FROM t", "SELECT 'a' /*\n*/ 'b' FROM t"]
+    {
+        assert_eq!(hash(sql), two, "{sql:?}");
     }
 }
 

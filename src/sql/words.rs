@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::lexer::Token;
+use super::lexer::{Token, joined_parts};
 use super::{Command, Part, Verb};
 use super::{login_changes, read_only};
 
@@ -215,8 +215,9 @@ impl StatementWords {
                 self.lifts_read_only |= read_only::names_setting(text);
             }
             Token::Text if self.looks_into_texts() => {
-                self.lifts_read_only |= read_only::names_setting(text);
-                self.body_changes_logins |= self.does && login_changes::are_in(text);
+                let text = joined_parts(text);
+                self.lifts_read_only |= read_only::names_setting(&text);
+                self.body_changes_logins |= self.does && login_changes::are_in(&text);
                 self.names_settings |= self.does;
             }
             _ => {}

@@ -14,7 +14,6 @@ const STRING: u8 = 1;
 const NUMBER: u8 = 2;
 const OTHER: u8 = 3;
 const BLANK: u8 = 4;
-const LINE_BREAK: u8 = 5;
 
 impl Default for ShapeHasher {
     fn default() -> Self {
@@ -38,8 +37,8 @@ impl ShapeHasher {
 
     /// The tokens before and behind do not touch.
     #[inline]
-    pub(crate) fn blank(&mut self, breaks_line: bool) {
-        self.0.write_u8(if breaks_line { LINE_BREAK } else { BLANK });
+    pub(crate) fn blank(&mut self) {
+        self.0.write_u8(BLANK);
     }
 
     /// The hash.

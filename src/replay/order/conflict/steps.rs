@@ -84,7 +84,8 @@ fn is_undoing(text: &str) -> bool {
 
 /// The transaction's identifier, which is a string: as it is written, so that case tells two apart.
 fn identifier(text: &str) -> Box<str> {
-    let word = sql::last_token(text);
+    let word = sql::joined_parts(sql::last_token(text));
+    let word = &*word;
     let quoted = word.strip_prefix(['e', 'E']).unwrap_or(word);
     if let Some(string) = quoted.strip_prefix('\'').and_then(|it| it.strip_suffix('\'')) {
         return string.replace("''", "'").into();

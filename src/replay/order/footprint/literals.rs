@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::computation::Computation;
-use crate::sql::lexer::{Lexer, Token};
+use crate::sql;
+use crate::sql::lexer::Lexer;
 
 /// What a key column, a function's argument or a setting is given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,6 +81,13 @@ impl<'a> Call<'a> {
 
 /// What a literal stands for.
 fn unquoted(literal: &str) -> Option<Cow<'_, str>> {
+    match sql::joined_parts(literal) {
+        Cow::Borrowed(literal) => unquoted_part(literal),
+        Cow::Owned(joined) => unquoted_part(&joined).map(|text| text.into_owned().into()),
+    }
+}
+
+fn unquoted_part(literal: &str) -> Option<Cow<'_, str>> {
     let inner = |start: usize| literal.get(start..literal.len().checked_sub(1)?);
     match literal.as_bytes() {
         [b'\'', .., b'\''] => {
@@ -146,11 +154,6 @@ pub(super) fn literal_at(sql: &str, literals: &[Range<usize>], location: i32) ->
             "(" => {}
             _ => return None,
         }
-    }
-    // A string goes on behind a line feed.
-    let mut rest = Lexer::new(&sql[range.end..]);
-    if matches!(rest.next(), Some((Token::Text, _))) {
-        return None;
     }
     Some(Value::Literal { index, is_negative })
 }

@@ -36,6 +36,7 @@ fn a_prepared_transaction_is_known_by_its_identifier_however_that_is_written() {
         ("PREPARE TRANSACTION 'Order 7' ; -- done", "Order 7"),
         ("prepare transaction 'it''s'", "it's"),
         ("prepare transaction e'x'", "x"),
+        ("prepare transaction 'Order'-- c\n' 7'", "Order 7"),
         ("prepare transaction $$x$$", "x"),
         ("prepare transaction $gid$It's$gid$", "It's"),
     ] {
