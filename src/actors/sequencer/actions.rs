@@ -132,7 +132,7 @@ impl Sequencer {
         match answer {
             Ok((observer, snapshot)) => {
                 self.observer.keep(observer);
-                self.decide(ctx, |dispatcher, round| dispatcher.probed(&snapshot, round));
+                self.decide(ctx, |dispatcher, round| dispatcher.probed(snapshot, round));
             }
             Err(error) => {
                 self.observer.lost();

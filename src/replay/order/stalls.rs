@@ -308,10 +308,10 @@ impl LockStalls {
         Some(self.failed_probes).filter(|times| times.is_power_of_two())
     }
 
-    /// The target has answered. Returns what is done about it.
+    /// The target has answered. Returns what is done about it, and leaves in the answer what still holds.
     pub fn probed(
         &mut self,
-        answer: &LockSnapshot,
+        answer: &mut LockSnapshot,
         now: Duration,
         view: &impl StallView,
     ) -> Vec<StallAction> {
@@ -342,7 +342,7 @@ impl LockStalls {
 
     fn actions(
         &mut self,
-        answer: &LockSnapshot,
+        answer: &mut LockSnapshot,
         waited: Duration,
         view: &impl StallView,
     ) -> Vec<StallAction> {
@@ -352,6 +352,7 @@ impl LockStalls {
             false => order.takes_turns(),
         };
         let sessions = Connected::new(view.sessions(answer.prepared()));
+        answer.keep_waits(|backend, before| sessions.still_waits(backend, before));
         let runs = |start: &Start| sessions.of(start.session).is_some_and(|it| it.activity.running);
         let waiting = Waiting {
             waited,

@@ -212,6 +212,8 @@ impl Session {
             || *mode != ReplayMode::Simple && self.parses_by_name(work)
             // It is to be canceled, and must not take what follows with it.
             || end.source.is_transient() && matches!(mode, ReplayMode::Simple | ReplayMode::Extended)
+            // Nobody's lock is freed for it: its wait is not to be taken for that of one before it.
+            || matches!(mode, ReplayMode::DrawOnly { .. })
             // What it means for those behind it is known when it has ended.
             || matches!(end.source, SourceEnd::Failed(code)
                 if work.statement.fails_beyond_log(code) || has_stale_plan(&work.statement, code))

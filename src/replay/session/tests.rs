@@ -755,6 +755,20 @@ fn a_statement_that_is_to_be_undone_stalls_nobody() {
 }
 
 #[test]
+fn a_statement_that_is_to_be_undone_is_not_taken_for_one_before_it() {
+    let mut replay = Replay::new(settings());
+    replay.simple("begin", ok());
+    replay.simple("insert into t values (1)", failed("55P03"));
+    replay.simple("rollback", ok());
+    replay.send();
+    assert_eq!(replay.log, ["begin"], "the server works on nothing else");
+    replay.answer();
+    replay.send();
+    assert!(replay.session.is_limited());
+    assert_eq!(replay.ran(), ["begin", "limits;insert into t values (1);raise", "rollback"]);
+}
+
+#[test]
 fn a_statement_that_is_about_to_be_canceled_stalls_nobody() {
     for (after_ms, code, is_limited) in
         [(20.0, "57014", true), (3_600_000.0, "57014", false), (20.0, "23505", false)]

@@ -61,10 +61,10 @@ impl Dispatcher {
     }
 
     /// The target has answered.
-    pub fn probed(&mut self, answer: &LockSnapshot, round: &mut Round<'_>) {
+    pub fn probed(&mut self, mut answer: LockSnapshot, round: &mut Round<'_>) {
         let Self { order, stalls, input_ended, .. } = self;
         let view = View { order, sessions: round.sessions, input_ended: *input_ended };
-        let actions = stalls.probed(answer, round.now, &view);
+        let actions = stalls.probed(&mut answer, round.now, &view);
         for action in actions {
             self.break_by(action, answer.locks(), round);
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::OnTarget;
 use super::blocker::{Blocker, StallAction, Waiting, against};
-use super::locks::{LockSnapshot, PREPARED};
+use super::locks::{Activity, LockSnapshot, PREPARED};
 use super::out_of_turn::{Ahead, OutOfTurnStart, overtaking};
 use crate::pglog::SessionId;
 use crate::replay::order::Start;
@@ -31,6 +31,13 @@ impl Connected {
 
     pub(super) fn of(&self, session: SessionId) -> Option<&OnTarget> {
         self.served_by(*self.sessions.get(&session)?)
+    }
+
+    /// Whether a backend that waited for a lock waits still, and until that is freed. `before`: what its
+    /// session was about when the target was asked.
+    pub(super) fn still_waits(&self, backend: i32, before: Option<Activity>) -> bool {
+        let served = self.served_by(backend);
+        served.is_some_and(|it| it.activity.has_run_since(before) && !it.is_limited)
     }
 
     /// Who finishes one of the prepared transactions in question, and first.

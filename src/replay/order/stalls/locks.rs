@@ -25,6 +25,12 @@ impl Activity {
     pub fn has_rested_since(self, before: Option<Self>) -> bool {
         !self.running && before == Some(self)
     }
+
+    /// Whether the session had a request under way at `before` and has got no answer since: what waited then
+    /// waits still.
+    pub fn has_run_since(self, before: Option<Self>) -> bool {
+        self.running && before == Some(self)
+    }
 }
 
 /// Who waits for whose locks: backends, and [`PREPARED`] for a prepared transaction.
@@ -106,6 +112,12 @@ impl LockSnapshot {
     /// This backend waits for those, if for any.
     pub fn note(&mut self, waiter: i32, blockers: Vec<i32>) {
         self.locks.note(waiter, blockers);
+    }
+
+    /// Leaves out what backends wait for that do not stand as they stood when the target was asked.
+    pub(super) fn keep_waits(&mut self, stands: impl Fn(i32, Option<Activity>) -> bool) {
+        let before = &self.probe.before;
+        self.locks.waits.retain(|waiter, _| stands(*waiter, before.get(waiter).copied()));
     }
 
     /// Who waits for whose locks, as far as the target was asked.

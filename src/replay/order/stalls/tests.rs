@@ -148,8 +148,8 @@ fn probes(
             && let Some(probe) = stalls.due(ms(at), replay)
         {
             probes.push((at, probe.waiters.clone()));
-            let answer = LockSnapshot::of(probe);
-            assert_eq!(stalls.probed(&answer, ms(at), replay), []);
+            let mut answer = LockSnapshot::of(probe);
+            assert_eq!(stalls.probed(&mut answer, ms(at), replay), []);
         }
     }
     probes
@@ -174,8 +174,8 @@ fn answer(stalls: &mut LockStalls, replay: &Replay, waits: &[(i32, i32)]) -> Loc
 /// What is done where backends are found that wait for others.
 fn done(replay: &Replay, waits: &[(i32, i32)]) -> Vec<StallAction> {
     let mut stalls = stalls();
-    let answer = answer(&mut stalls, replay, waits);
-    stalls.probed(&answer, ms(120), replay)
+    let mut answer = answer(&mut stalls, replay, waits);
+    stalls.probed(&mut answer, ms(120), replay)
 }
 
 // ---- When the target is asked ----
@@ -283,8 +283,8 @@ fn a_stall_that_was_broken_is_followed_by_another_look_soon() {
     let mut stalls = stalls();
     stalls.watch(ms(0));
     probes(&mut stalls, 0..90, &replay);
-    let answer = answer(&mut stalls, &replay, &[(1, 2)]);
-    assert_eq!(stalls.probed(&answer, ms(200), &replay), [StallAction::EndEarly(start(2, 4))]);
+    let mut answer = answer(&mut stalls, &replay, &[(1, 2)]);
+    assert_eq!(stalls.probed(&mut answer, ms(200), &replay), [StallAction::EndEarly(start(2, 4))]);
     assert_eq!(stalls.next_check(), Some(ms(205)));
 }
 
@@ -298,7 +298,7 @@ fn one_question_is_asked_at_a_time() {
     assert_eq!(stalls.next_check(), None, "the answer decides when to ask again");
     assert_eq!(stalls.due(ms(10), &replay), None);
     assert_eq!(stalls.no_progress(ms(10), &replay), None);
-    stalls.probed(&LockSnapshot::of(probe), ms(12), &replay);
+    stalls.probed(&mut LockSnapshot::of(probe), ms(12), &replay);
     assert!(stalls.no_progress(ms(13), &replay).is_some());
 }
 
@@ -323,7 +323,7 @@ fn a_target_that_can_not_be_asked_is_reported_ever_less_often() {
     }
     assert_eq!(reported, [1, 2, 4, 8, 16]);
     let probe = stalls.due(ms(90_000), &replay).expect("it is due");
-    stalls.probed(&LockSnapshot::of(probe), ms(90_000), &replay);
+    stalls.probed(&mut LockSnapshot::of(probe), ms(90_000), &replay);
     assert!(stalls.due(ms(99_000), &replay).is_some());
     assert_eq!(stalls.probe_failed(ms(99_000)), Some(1), "it had answered");
 }
@@ -367,36 +367,59 @@ fn who_holds_the_lock_without_a_next_record_is_read_on_for_and_given_up_in_the_e
     let ended = Replay { no_more: true, ..replay() };
     assert_eq!(done(&ended, &[(1, 2)]), [StallAction::GiveUp(id(2))]);
     let mut stalls = stalls();
-    let answer = answer(&mut stalls, &replay(), &[(1, 2)]);
+    let mut answer = answer(&mut stalls, &replay(), &[(1, 2)]);
     let long = ms(120) + PATIENCE;
-    assert_eq!(stalls.probed(&answer, long, &replay()), [StallAction::GiveUp(id(2))]);
+    assert_eq!(stalls.probed(&mut answer, long, &replay()), [StallAction::GiveUp(id(2))]);
 }
 
 #[test]
 fn an_answer_is_of_no_use_once_the_turn_has_gone_on() {
     let replay = Replay::serial(3).runs(1, 3).rests(2, NextOf::End(Seq(9)));
     let mut stalls = stalls();
-    let answer = answer(&mut stalls, &replay, &[(1, 2)]);
+    let mut answer = answer(&mut stalls, &replay, &[(1, 2)]);
     stalls.note_turn(Seq(4), true, ms(118));
     let replay = Replay { turn: Some(Seq(4)), ..replay };
-    assert_eq!(stalls.probed(&answer, ms(120), &replay), []);
+    assert_eq!(stalls.probed(&mut answer, ms(120), &replay), []);
 }
 
 #[test]
 fn a_session_that_has_moved_since_the_target_was_asked_is_left_alone() {
     let mut replay = Replay::conflict().runs(1, 3).rests(2, NextOf::End(Seq(9)));
     let mut stalls = stalls();
-    let answer = answer(&mut stalls, &replay, &[(1, 2)]);
+    let mut answer = answer(&mut stalls, &replay, &[(1, 2)]);
     replay.of(2).activity.answers += 1;
-    assert_eq!(stalls.probed(&answer, ms(120), &replay), []);
+    assert_eq!(stalls.probed(&mut answer, ms(120), &replay), []);
     let mut stalls = self::stalls();
     let asked = Replay::conflict().runs(1, 3);
-    let answer = self::answer(&mut stalls, &asked, &[(1, 2)]);
+    let mut answer = self::answer(&mut stalls, &asked, &[(1, 2)]);
     assert_eq!(
-        stalls.probed(&answer, ms(120), &asked.rests(2, NextOf::End(Seq(9)))),
+        stalls.probed(&mut answer, ms(120), &asked.rests(2, NextOf::End(Seq(9)))),
         [],
         "it was not connected then"
     );
+}
+
+#[test]
+fn nobody_is_freed_for_a_wait_that_is_over_when_the_target_has_answered() {
+    for order in [|| Replay::serial(3), Replay::conflict] {
+        let mut replay = order().runs(1, 3).rests(2, NextOf::End(Seq(9)));
+        let mut stalls = stalls();
+        let mut answer = answer(&mut stalls, &replay, &[(1, 2)]);
+        replay.of(1).activity.answers += 1;
+        assert_eq!(stalls.probed(&mut answer, ms(120), &replay), []);
+        assert!(!answer.locks().waits(1));
+    }
+}
+
+#[test]
+fn nobody_is_freed_for_a_wait_that_ends_by_itself() {
+    let mut replay = Replay::conflict().runs(1, 3).runs(2, 4).rests(3, NextOf::End(Seq(9)));
+    let waits = [(1, 2), (2, 3)];
+    assert_eq!(done(&replay, &waits), [StallAction::EndEarly(start(3, 9))]);
+    let mut stalls = stalls();
+    let mut answer = answer(&mut stalls, &replay, &waits);
+    replay.of(2).is_limited = true;
+    assert_eq!(stalls.probed(&mut answer, ms(120), &replay), [], "nor for those behind it");
 }
 
 #[test]
@@ -407,7 +430,7 @@ fn in_session_order_nothing_waits_for_a_turn() {
     let probe = stalls.no_progress(ms(50), &replay).expect("nothing ends");
     let mut answer = LockSnapshot::of(probe);
     answer.note(1, vec![2, 3]);
-    assert_eq!(stalls.probed(&answer, ms(60), &replay), [StallAction::ReadOn]);
+    assert_eq!(stalls.probed(&mut answer, ms(60), &replay), [StallAction::ReadOn]);
 }
 
 #[test]
@@ -417,17 +440,17 @@ fn at_a_standstill_in_serial_order_turns_are_left_to_the_look_at_the_turn() {
     let probe = stalls.no_progress(ms(50), &replay).expect("nothing ends");
     let mut answer = LockSnapshot::of(probe);
     answer.note(1, vec![2]);
-    assert_eq!(stalls.probed(&answer, ms(60), &replay), []);
+    assert_eq!(stalls.probed(&mut answer, ms(60), &replay), []);
 }
 
 #[test]
 fn a_foreign_backend_is_reported_once() {
     let replay = Replay::serial(3).runs(1, 3);
     let mut stalls = stalls();
-    let found = answer(&mut stalls, &replay, &[(1, 77)]);
-    assert_eq!(stalls.probed(&found, ms(120), &replay), [StallAction::ReportForeign(77)]);
-    let found = answer(&mut stalls, &replay, &[(1, 78)]);
-    assert_eq!(stalls.probed(&found, ms(140), &replay), []);
+    let mut found = answer(&mut stalls, &replay, &[(1, 77)]);
+    assert_eq!(stalls.probed(&mut found, ms(120), &replay), [StallAction::ReportForeign(77)]);
+    let mut found = answer(&mut stalls, &replay, &[(1, 78)]);
+    assert_eq!(stalls.probed(&mut found, ms(140), &replay), []);
 }
 
 #[test]
@@ -440,7 +463,7 @@ fn who_finishes_a_prepared_transaction_goes_on_and_of_several_the_first_in_the_l
     let mut stalls = stalls();
     let mut answer = answer(&mut stalls, &replay, &[(1, PREPARED)]);
     answer.note_prepared(vec!["x".to_owned()]);
-    assert_eq!(stalls.probed(&answer, ms(120), &replay), [StallAction::Advance(start(3, 11))]);
+    assert_eq!(stalls.probed(&mut answer, ms(120), &replay), [StallAction::Advance(start(3, 11))]);
 }
 
 #[test]
@@ -455,9 +478,9 @@ fn behind_a_prepared_transaction_that_nobody_is_known_to_finish_the_next_in_the_
     let found = done(&started, &[(1, PREPARED), (2, PREPARED)]);
     assert_eq!(found, [], "it has been started, and waits for the same");
     let mut stalls = stalls();
-    let answer = answer(&mut stalls, &replay, &[(1, PREPARED)]);
+    let mut answer = answer(&mut stalls, &replay, &[(1, PREPARED)]);
     stalls.note_finished();
-    assert_eq!(stalls.probed(&answer, ms(120), &replay), [], "that may have been its end");
+    assert_eq!(stalls.probed(&mut answer, ms(120), &replay), [], "that may have been its end");
 }
 
 #[test]
@@ -499,5 +522,5 @@ fn in_serial_order_the_first_in_the_log_of_several_holders_goes_on_and_the_other
     let mut stalls = stalls();
     let mut answer = answer(&mut stalls, &replay, &[]);
     answer.note(1, vec![2, 5]);
-    assert_eq!(stalls.probed(&answer, ms(120), &replay), [StallAction::EndEarly(start(5, 8))]);
+    assert_eq!(stalls.probed(&mut answer, ms(120), &replay), [StallAction::EndEarly(start(5, 8))]);
 }

@@ -48,7 +48,7 @@ impl Replay {
         };
         let mut answer = LockSnapshot::of(probe);
         answer.note(2, vec![1]);
-        self.decide(|dispatcher, round| dispatcher.probed(&answer, round));
+        self.decide(|dispatcher, round| dispatcher.probed(answer, round));
         self.done()
     }
 }

@@ -18,6 +18,16 @@ fn a_session_rests_if_it_runs_nothing_and_has_got_no_answer_since() {
 }
 
 #[test]
+fn a_session_has_run_if_it_has_a_request_under_way_and_has_got_no_answer_since() {
+    let moved = Activity { answers: 4, ..RUNNING };
+    assert!(RUNNING.has_run_since(Some(RUNNING)));
+    assert!(!moved.has_run_since(Some(RUNNING)), "the wait may have been that statement's");
+    assert!(!RUNNING.has_run_since(Some(RESTING)));
+    assert!(!RESTING.has_run_since(Some(RESTING)), "it waits for nothing");
+    assert!(!RUNNING.has_run_since(None), "it was not connected then");
+}
+
+#[test]
 fn blockers_that_run_are_asked_about_in_turn_and_each_only_once() {
     let before = [(1, RUNNING), (2, RUNNING), (3, RUNNING), (4, RESTING)];
     let mut snapshot = LockSnapshot::of(Probe {

@@ -399,7 +399,7 @@ impl<'a> Replay<'a> {
             answer.note(backend(self.log[*at].session), vec![blocker]);
         }
         answer.note_prepared(gids);
-        let actions = locks.probed(&answer, Duration::ZERO, self);
+        let actions = locks.probed(&mut answer, Duration::ZERO, self);
         self.locks = locks;
         for action in actions {
             match action {
