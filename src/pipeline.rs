@@ -157,6 +157,18 @@ async fn reach(config: &Config, health: &Health) -> Result<Reached, StartFailure
     Ok(Reached { target, probe, outage })
 }
 
+/// What those downstream of the consumer share.
+struct Shared {
+    target: Target,
+    outage: Arc<TargetReachability>,
+    backends: Arc<Backends>,
+    pressure: Pressure,
+    /// Who can log in, once that is known.
+    known_login: Arc<OnceLock<Arc<Login>>>,
+    /// Tells that nobody may be on that one's database for a while.
+    vacated: Arc<Notify>,
+}
+
 /// What all actors are started with.
 struct Starting<'a> {
     config: &'a Config,
@@ -212,89 +224,46 @@ impl Starting<'_> {
     fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Measuring) {
         let Reached { target, probe, outage } = reached;
         let settings = &self.config.replay;
-        let pressure = Pressure::default();
-        let backends = Arc::new(Backends::default());
-        let known_login: Arc<OnceLock<Arc<Login>>> = Arc::default();
-        if let Some(login) = &probe.login {
-            known_login.get_or_init(|| Arc::new(login.clone()));
-        }
-        let vacated: Arc<Notify> = Arc::default();
+        let shared = Shared {
+            target,
+            outage,
+            backends: Arc::default(),
+            pressure: Pressure::default(),
+            known_login: Arc::new(
+                probe.login.clone().map(Arc::new).map_or_else(OnceLock::new, Into::into),
+            ),
+            vacated: Arc::default(),
+        };
         let measuring = round_trip::measure(
-            target.clone(),
-            known_login.clone(),
-            pressure.clone(),
-            vacated.clone(),
+            shared.target.clone(),
+            shared.known_login.clone(),
+            shared.pressure.clone(),
+            shared.vacated.clone(),
             self.telemetry.shapes.clone(),
-            outage.clone(),
+            shared.outage.clone(),
         );
-        let sequencer = Sequencer::new(
-            SequencerSettings {
-                dispatch: DispatchSettings {
-                    order: settings.order,
-                    is_paced: settings.pace().is_some(),
-                    stall_check: settings.stall_check,
-                    patience: settings.patience_with_silence(),
-                },
-                target: target.clone(),
-                observer: probe.login,
-                pressure: pressure.clone(),
-                outage: outage.clone(),
-                read_on: consumer.clone().recipient(),
-            },
-            backends.clone(),
-            self.telemetry.health.clone(),
-            self.telemetry.overview.clone(),
-            self.guard("sequencer"),
-        )
-        .start();
-        let limit = settings.max_sessions.unwrap_or(probe.max_sessions);
-        let one_by_one = settings.order.runs_one_at_a_time();
+        let sequencer = self.sequencer(&shared, probe.login, consumer);
         let admission = Admission::new(
-            limit,
-            one_by_one,
-            pressure.clone(),
+            settings.max_sessions.unwrap_or(probe.max_sessions),
+            settings.order.runs_one_at_a_time(),
+            shared.pressure.clone(),
             self.telemetry.health.clone(),
             self.guard("admission"),
         )
         .start();
+        let backends = shared.backends.clone();
         let context = Context::<Supervisor>::new();
-        let supervisor = context.address();
-        let takes_turns = settings.order.takes_turns();
-        let sessions = SessionDeps {
-            target,
-            backends: backends.clone(),
-            snapshots: Arc::default(),
-            sequencer: sequencer.clone(),
-            progress: consumer.clone().recipient(),
-            admission,
-            pressure,
-            gone: supervisor.clone().recipient(),
-            log_ins: supervisor.clone().recipient(),
-            changes: supervisor.clone().recipient(),
-            vacate: supervisor.clone().recipient(),
-            log_in_gate: LogInGate::default(),
-            ended: supervisor.recipient(),
-            known_login,
-            known_login_vacated: vacated,
-            fatal: self.fatal.clone(),
-            outage,
-            statements: metrics::Statements::new(),
-            takes_turns,
-            spin: settings.spin,
-            began: self.began,
-            paced: settings.pace().is_some(),
-        };
         let supervisor = Supervisor::new(
             SupervisorSettings {
                 sessions: SessionSettings {
                     depth: settings.pipeline,
-                    takes_turns,
+                    takes_turns: settings.order.takes_turns(),
                     replay_cancels: settings.replay_cancels,
                     read_only: self.config.target.read_only,
                 },
                 idle_timeout: settings.idle_timeout,
             },
-            sessions,
+            self.session_deps(shared, &sequencer, admission, consumer, &context.address()),
             self.session_threads(),
             self.telemetry.health.clone(),
             self.telemetry.overview.clone(),
@@ -302,6 +271,70 @@ impl Starting<'_> {
         );
         let downstream = Downstream { supervisor: context.run(supervisor), sequencer, backends };
         (downstream, measuring)
+    }
+
+    fn sequencer(
+        &self,
+        shared: &Shared,
+        observer: Option<Login>,
+        consumer: &Addr<Consumer>,
+    ) -> Addr<Sequencer> {
+        let settings = &self.config.replay;
+        Sequencer::new(
+            SequencerSettings {
+                dispatch: DispatchSettings {
+                    order: settings.order,
+                    is_paced: settings.pace().is_some(),
+                    stall_check: settings.stall_check,
+                    patience: settings.patience_with_silence(),
+                },
+                target: shared.target.clone(),
+                observer,
+                pressure: shared.pressure.clone(),
+                outage: shared.outage.clone(),
+                read_on: consumer.clone().recipient(),
+            },
+            shared.backends.clone(),
+            self.telemetry.health.clone(),
+            self.telemetry.overview.clone(),
+            self.guard("sequencer"),
+        )
+        .start()
+    }
+
+    fn session_deps(
+        &self,
+        shared: Shared,
+        sequencer: &Addr<Sequencer>,
+        admission: Addr<Admission>,
+        consumer: &Addr<Consumer>,
+        supervisor: &Addr<Supervisor>,
+    ) -> SessionDeps {
+        let settings = &self.config.replay;
+        SessionDeps {
+            target: shared.target,
+            backends: shared.backends,
+            snapshots: Arc::default(),
+            sequencer: sequencer.clone(),
+            progress: consumer.clone().recipient(),
+            admission,
+            pressure: shared.pressure,
+            gone: supervisor.clone().recipient(),
+            log_ins: supervisor.clone().recipient(),
+            changes: supervisor.clone().recipient(),
+            vacate: supervisor.clone().recipient(),
+            log_in_gate: LogInGate::default(),
+            ended: supervisor.clone().recipient(),
+            known_login: shared.known_login,
+            known_login_vacated: shared.vacated,
+            fatal: self.fatal.clone(),
+            outage: shared.outage,
+            statements: metrics::Statements::new(),
+            takes_turns: settings.order.takes_turns(),
+            spin: settings.spin,
+            began: self.began,
+            paced: settings.pace().is_some(),
+        }
     }
 
     fn guard(&self, actor: &'static str) -> PanicGuard {

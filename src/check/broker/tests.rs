@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn partition(number: i32, low: i64, start: i64, high: i64) -> PartitionSeen {

@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn finding(area: Area, level: Level, what: &str, remedy: Option<&str>) -> Finding {

@@ -1,4 +1,3 @@
-
 use super::*;
 
 /// The page without its escapes and fonts.

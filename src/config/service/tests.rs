@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::cli::Typed;
 use crate::config::ConfigFile;

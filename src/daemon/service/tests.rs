@@ -1,4 +1,3 @@
-
 use super::*;
 
 const WATCHDOG: Duration = Duration::from_secs(60);

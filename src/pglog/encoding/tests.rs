@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn named(name: &str) -> Encoding {

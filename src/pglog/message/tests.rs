@@ -1,4 +1,3 @@
-
 use super::*;
 use LogEvent::{
     BackendCrash, BareDuration, Bind, Execute, Fastpath, Fetch, Other, Parse, Plan, Statement,

@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn ms(text: &str) -> i64 {

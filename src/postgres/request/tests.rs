@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn written(request: Request<'_>) -> Vec<u8> {

@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn header(width: usize) -> String {

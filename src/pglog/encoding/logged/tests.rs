@@ -1,4 +1,3 @@
-
 use super::*;
 
 /// What databases `a` and `b` are taken to have after these records of one session, each with its

@@ -1,4 +1,3 @@
-
 use super::*;
 
 /// What grows in one second.

@@ -1,4 +1,3 @@
-
 use super::*;
 
 const UNIQUE: SqlState = SqlState(*b"23505");

@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn at(seconds: u64) -> Sample {

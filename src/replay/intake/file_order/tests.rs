@@ -1,4 +1,3 @@
-
 use super::*;
 
 const A: u32 = 1;

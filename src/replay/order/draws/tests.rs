@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn draws(sql: &str) -> Draws {

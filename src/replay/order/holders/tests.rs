@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::replay::order::wait_chain::Place;
 use crate::replay::work::Position;

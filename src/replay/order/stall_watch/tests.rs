@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::replay::order::Start;
 use crate::replay::order::wait_chain::{Link, Place, WaitState};

@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::replay::report::{Change, Durations, Outcomes, Verdicts};
 

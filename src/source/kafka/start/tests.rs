@@ -1,4 +1,3 @@
-
 use super::*;
 
 const COMMITTED: Partition = Partition { number: 3, committed: Some(50), low: 10, high: 100 };

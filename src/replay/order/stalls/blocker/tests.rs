@@ -1,4 +1,3 @@
-
 use super::*;
 
 const A: SessionId = SessionId { start: 1, pid: 1 };
