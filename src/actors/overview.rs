@@ -15,7 +15,7 @@ use crate::replay::order::stalls::StallBreak;
 use crate::replay::report::{CostlyShape, Lag, StallReport};
 use crate::replay::session::waits::Waits;
 
-/// The numbers of the moment. A std mutex, held for an assignment.
+/// The numbers of the moment. A lock that is held for an assignment.
 #[derive(Debug, Default)]
 pub(crate) struct Overview {
     numbers: Mutex<Numbers>,

@@ -12,7 +12,7 @@ use crate::health::{Condition, Health};
 /// What everybody who connects to the target knows together.
 #[derive(Debug)]
 pub(crate) struct TargetReachability {
-    /// A std mutex, held for a few assignments.
+    /// A lock that is held for a few assignments.
     silence: Mutex<Option<Silence>>,
     /// Whether anybody was ever let in.
     ever_reached: AtomicBool,

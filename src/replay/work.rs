@@ -46,7 +46,7 @@ pub struct Work {
     /// Before when it must not start; `None`: at once.
     pub due: Option<Moment>,
     /// How it ended on the source. A later record may tell, while the session already works on it;
-    /// a std mutex, held for a copy.
+    /// a lock that is held for a copy.
     end: Mutex<End>,
     /// Whether its outcome has been told: a statement that is run again is not counted again.
     reported: AtomicBool,

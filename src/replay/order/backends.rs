@@ -9,7 +9,7 @@ use crate::pglog::SessionId;
 use crate::sql::{self, Signal};
 
 /// The open connections by both process ids. Shared by the sessions, of which one may signal
-/// another; a std mutex, held for a look-up.
+/// another; a lock that is held for a look-up.
 #[derive(Debug, Default)]
 pub struct Backends {
     maps: Mutex<Maps>,
