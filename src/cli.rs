@@ -8,6 +8,7 @@ pub(crate) mod settings;
 pub(crate) mod tests;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -119,8 +120,14 @@ pub fn completions(shell: Shell) -> String {
 }
 
 /// What was typed: each setting's flag, by its long name, and its values, in the order of `--help`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Typed(Vec<(String, Vec<OsString>)>);
+
+impl fmt::Debug for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Typed").field(&self.shown()).finish()
+    }
+}
 
 impl Typed {
     fn of(matches: &ArgMatches) -> Self {

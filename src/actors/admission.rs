@@ -271,7 +271,8 @@ impl Handler<Refused> for Admission {
         }
         if !self.backing_off {
             self.backing_off = true;
-            let after = self.backoff.next().unwrap_or(LONGEST_BACKOFF);
+            // The jitter comes on top of what the builder bounds.
+            let after = self.backoff.next().unwrap_or(LONGEST_BACKOFF).min(LONGEST_BACKOFF);
             ctx.run_later(after, |actor, _| {
                 actor.backing_off = false;
                 actor.permits.retry();

@@ -116,9 +116,10 @@ impl Conninfo {
         }
     }
 
-    /// Whether it holds something that must not be shown.
+    /// Whether it holds something that must not be shown: of two passwords the last one counts, be it
+    /// empty, and the first is a secret all the same.
     pub(crate) fn holds_secret(&self) -> bool {
-        self.get("password").is_some()
+        self.0.contains_key("password")
     }
 
     /// What follows `postgres://`.

@@ -221,6 +221,9 @@ fn ports(text: &str) -> Result<Ports, String> {
         "" => Ok(DEFAULT_PORT),
         text => port(text),
     };
+    if text.trim().is_empty() {
+        return Err("expected a port".to_owned());
+    }
     text.split(',').map(port).collect()
 }
 

@@ -53,6 +53,8 @@ enum Kind {
     Number,
     /// A number, or text with a unit or a word.
     Quantity,
+    /// A number, or several in a text.
+    Ports,
     /// A number, text, or TOML's own date and time.
     Moment,
     List,
@@ -65,7 +67,8 @@ impl Kind {
         }
         match flag.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
             Some("BOOL") => Self::Switch,
-            Some("N" | "PORT" | "MS" | "SECONDS") => Self::Number,
+            Some("N" | "MS" | "SECONDS") => Self::Number,
+            Some("PORT") => Self::Ports,
             Some("DURATION" | "SIZE" | "FACTOR|max") => Self::Quantity,
             Some("UNIXTIME" | "WHERE") => Self::Moment,
             _ => Self::Text,
@@ -77,6 +80,7 @@ impl Kind {
             Self::Text => "expected text in quotes",
             Self::Switch => "expected true or false, without quotes",
             Self::Number => "expected a number, without quotes",
+            Self::Ports => "expected a number, without quotes, or several as \"5433,5434\"",
             Self::Quantity => "expected text in quotes, as \"60s\", or a number",
             Self::Moment => "expected a time, as 2025-11-23T00:00:00Z, or Unix seconds",
             Self::List => "expected a list of texts, as [\"a\", \"b\"]",
@@ -93,10 +97,12 @@ impl Kind {
             (Self::Text | Self::Quantity | Self::Moment | Self::List, DeValue::String(text)) => {
                 text.clone().into_owned()
             }
+            (Self::Ports, DeValue::String(text)) if text.contains(',') => text.clone().into_owned(),
             (Self::Switch, DeValue::Boolean(switch)) => switch.to_string(),
-            (Self::Number | Self::Quantity | Self::Moment, DeValue::Integer(number)) => {
-                i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()
-            }
+            (
+                Self::Number | Self::Ports | Self::Quantity | Self::Moment,
+                DeValue::Integer(number),
+            ) => i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string(),
             (Self::Quantity | Self::Moment, DeValue::Float(number)) => number.as_str().to_owned(),
             (Self::Moment, DeValue::Datetime(moment)) => moment.to_string(),
             _ => return None,

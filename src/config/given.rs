@@ -109,6 +109,9 @@ impl GivenSettings {
         let origin = self.origin(flag).cloned().unwrap_or_else(|| Origin::Flag(flag.to_owned()));
         let reason = match (error.source(), error.get(ContextKind::ValidValue)) {
             (Some(reason), _) => reason.to_string(),
+            (None, Some(ContextValue::Strings(names))) if names.is_empty() => {
+                "expected a value".to_owned()
+            }
             (None, Some(ContextValue::Strings(names))) => {
                 format!("expected one of {}", names.join(", "))
             }

@@ -185,6 +185,7 @@ fn a_pace_is_kept_where_a_factor_is_given() {
 fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
     for (line, flag, right) in [
         ("-P x", "--db-port", "1 to 65535"),
+        ("-P=", "--db-port", "expected a port"),
         ("-P 70000", "--db-port", "1 to 65535"),
         ("-i -2", "--ignore-error-seconds", "-1 for ever"),
         ("-c x", "--skip-count", "whole number"),

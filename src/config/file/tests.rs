@@ -43,6 +43,7 @@ fn resolve(
 fn values_of_every_kind_become_what_would_be_typed() {
     assert_eq!(value("order = 'conflict'", "order"), one("conflict"));
     assert_eq!(value("db-port = 5433", "db-port"), one("5433"));
+    assert_eq!(value("db-port = '5433,5434'", "db-port"), one("5433,5434"));
     assert_eq!(value("max-in-flight = 20_000", "max-in-flight"), one("20000"));
     assert_eq!(value("ignore-error-seconds = -1", "ignore-error-seconds"), one("-1"));
     assert_eq!(value("reset = true", "reset"), one("true"));
@@ -107,6 +108,7 @@ fn a_value_that_the_flag_would_refuse_is_told_with_its_line_and_the_flag() {
     for (text, right) in [
         ("order = 'parallel'", "expected one of conflict, serial, session"),
         ("db-port = 70000", "1 to 65535"),
+        ("report = ''", "expected a value"),
         ("idle-timeout = 5", "with its unit"),
         ("after = 2025-11-23T00:00:00", "RFC 3339"),
         ("map-db = ['ab']", "the name on the source"),
