@@ -117,7 +117,7 @@ pub trait StallView {
     /// The sessions with a connection. Where they finish one of these prepared transactions, they say so.
     fn sessions(&self, prepared: &[String]) -> Vec<OnTarget>;
 
-    /// Whether nothing more will be read.
+    /// Whether nothing more will get a place in the order.
     fn no_more(&self) -> bool;
 }
 

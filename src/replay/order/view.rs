@@ -34,6 +34,9 @@ pub trait OrderView {
     /// Whether a statement waits for this other one, directly or through others.
     fn waits_for(&self, seq: Seq, other: Seq) -> bool;
 
+    /// Whether the end of this prepared transaction has a place in the order and has not finished.
+    fn is_prepared_end_ahead(&self, gid: &str) -> bool;
+
     /// The prepared transactions that a statement waits for in the end, and whose end has not been read.
     fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str>;
 
@@ -93,6 +96,10 @@ impl OrderView for Order {
             Self::Conflict(turns) => turns.conflict_order().waits_for(seq, other),
             Self::Serial(..) | Self::Session => seq > other,
         }
+    }
+
+    fn is_prepared_end_ahead(&self, gid: &str) -> bool {
+        self.conflict_order().is_some_and(|order| order.is_prepared_end_ahead(gid))
     }
 
     fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {

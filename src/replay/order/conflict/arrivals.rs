@@ -155,7 +155,12 @@ impl Arrivals {
 
     /// Whether statements wait, and none may start before more has been read (rule 4).
     pub fn is_stuck(&self) -> bool {
-        self.order.is_stuck() && self.held.is_empty()
+        self.order.is_stuck() && !self.is_holding()
+    }
+
+    /// Whether statements have been read that have no place in the order yet.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// How often footprints were widened, by reason.

@@ -110,6 +110,11 @@ impl ConflictOrder {
         seq > self.newest || prepare.is_some_and(|prepare| self.is_unfinished(prepare))
     }
 
+    /// Whether the end of this prepared transaction has arrived and not finished.
+    pub fn is_prepared_end_ahead(&self, gid: &str) -> bool {
+        self.two_phase.is_end_ahead(gid)
+    }
+
     /// The prepared transactions that a statement waits for in the end, and whose end has not been read.
     pub fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {
         let mut met = HashSet::default();

@@ -248,6 +248,22 @@ fn a_prepared_transaction_holds_its_rows_until_any_session_finishes_it() {
 }
 
 #[test]
+fn the_end_of_a_prepared_transaction_is_ahead_from_its_arrival_until_it_has_finished() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    told.steps(1, Step::Prepare("x".into()));
+    let end = |name: &str| Step::FinishPrepared { name: name.into(), undone: true };
+    let other = told.steps(2, end("y"));
+    assert!(!told.order.is_prepared_end_ahead("x"));
+    assert!(told.order.is_prepared_end_ahead("y"), "it was prepared before the log begins");
+    let last = told.steps(3, end("x"));
+    assert!(told.order.is_prepared_end_ahead("x"));
+    (1..=last).for_each(|seq| told.finish(seq));
+    let is_ahead = |name| told.order.is_prepared_end_ahead(name);
+    assert!(other < last && !is_ahead("x") && !is_ahead("y"));
+}
+
+#[test]
 fn what_a_prepared_transaction_wrote_is_read_behind_its_end() {
     let mut told = Told::default();
     told.steps(1, Step::Begin);

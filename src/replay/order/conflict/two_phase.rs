@@ -1,4 +1,4 @@
-//! Which PREPARE TRANSACTION the end of a prepared transaction needs.
+//! Which PREPARE TRANSACTION the end of a prepared transaction needs, and which ends there will be.
 
 use foldhash::HashMap;
 
@@ -10,8 +10,17 @@ use crate::replay::work::Seq;
 pub(super) struct TwoPhase {
     /// What was prepared last under a name, and is not finished by anything that has arrived.
     prepares: HashMap<Box<str>, Seq>,
-    /// By the statement that finishes it, the one that prepares it.
-    finishes: HashMap<Seq, Seq>,
+    /// By the statement that finishes it.
+    ends: HashMap<Seq, End>,
+}
+
+/// The end of a prepared transaction.
+#[derive(Debug)]
+struct End {
+    /// Under which name it was prepared.
+    name: Box<str>,
+    /// The statement that prepares it, if that has arrived.
+    prepare: Option<Seq>,
 }
 
 impl TwoPhase {
@@ -23,9 +32,8 @@ impl TwoPhase {
                     self.prepares.insert(name.clone(), arrival.seq);
                 }
                 Step::FinishPrepared { name, .. } if !arrival.failed => {
-                    if let Some(prepare) = self.prepares.remove(name) {
-                        self.finishes.insert(arrival.seq, prepare);
-                    }
+                    let prepare = self.prepares.remove(name);
+                    self.ends.insert(arrival.seq, End { name: name.clone(), prepare });
                 }
                 _ => {}
             }
@@ -34,11 +42,16 @@ impl TwoPhase {
 
     /// A statement has finished.
     pub(super) fn finish(&mut self, seq: Seq) {
-        self.finishes.remove(&seq);
+        self.ends.remove(&seq);
     }
 
     /// What prepares the transaction that this statement finishes.
     pub(super) fn prepare_of(&self, seq: Seq) -> Option<Seq> {
-        self.finishes.get(&seq).copied()
+        self.ends.get(&seq)?.prepare
+    }
+
+    /// Whether a statement that has not finished finishes what was prepared under this name.
+    pub(super) fn is_end_ahead(&self, name: &str) -> bool {
+        self.ends.values().any(|end| &*end.name == name)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::conflict::Arrivals;
 use super::super::stalls::{LockSnapshot, Locks, OnTarget, StallAction, StallBreak, StallView};
 use super::super::view::OrderView;
 use super::super::{Order, Start};
@@ -24,7 +25,8 @@ impl StallView for View<'_> {
     }
 
     fn no_more(&self) -> bool {
-        self.input_ended
+        // What waits for a catalog is still to come, as the order sees it.
+        self.input_ended && !self.order.arrivals().is_some_and(Arrivals::is_holding)
     }
 }
 

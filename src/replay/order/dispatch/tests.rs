@@ -1,7 +1,7 @@
 //! What follows when things happen in a replay whose sessions and target are made up.
 
 use super::super::conflict::arrivals::tests::{catalog, login, work};
-use super::super::stalls::{Activity, LockSnapshot, NextOf, StallBreak};
+use super::super::stalls::{Activity, LockSnapshot, NextOf, PREPARED, StallBreak};
 use super::*;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::replay::work::{End, Position};

@@ -48,6 +48,10 @@ impl OrderView for Order {
         false
     }
 
+    fn is_prepared_end_ahead(&self, _: &str) -> bool {
+        false
+    }
+
     fn prepared_awaited_by(&self, _: Seq) -> Vec<&str> {
         self.prepared.clone()
     }

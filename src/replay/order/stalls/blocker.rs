@@ -23,6 +23,9 @@ pub(super) enum Blocker {
     Prepared {
         /// Whether no statement has finished since before the target was asked.
         still: bool,
+        /// Whether its end is there and nobody has to be let ahead for it: it is under way, or its
+        /// session gets a connection.
+        is_end_ahead: bool,
     },
     /// A connection that is not ours.
     ForeignBackend(i32),
@@ -70,7 +73,7 @@ pub(super) struct Waiting {
     pub(super) waited: Duration,
     /// How long a blocker without a next statement is waited for.
     pub(super) patience: Duration,
-    /// Whether nothing more will be read.
+    /// Whether nothing more will get a place in the order.
     pub(super) no_more: bool,
     /// The first statement in the order that waits for its turn.
     pub(super) first_waiting: Option<Start>,
@@ -93,14 +96,14 @@ pub(super) fn against(blocker: Blocker, waiting: &Waiting) -> Option<StallAction
     match blocker {
         Blocker::Session { rests: false, .. }
         | Blocker::Session { next: NextOf::Later, .. }
-        | Blocker::Prepared { still: false } => None,
+        | Blocker::Prepared { still: false, .. } => None,
         Blocker::Session { session, next: NextOf::End(seq), .. } => {
             Some(StallAction::EndEarly(Start { session, seq }))
         }
         Blocker::Session { session, next: NextOf::Statement(seq), .. } => {
             Some(StallAction::Advance(Start { session, seq }))
         }
-        Blocker::Session { next: NextOf::Nothing, .. } | Blocker::Prepared { still: true }
+        Blocker::Session { next: NextOf::Nothing, .. } | Blocker::Prepared { .. }
             if waiting.may_be_read() =>
         {
             Some(StallAction::ReadOn)
@@ -108,8 +111,9 @@ pub(super) fn against(blocker: Blocker, waiting: &Waiting) -> Option<StallAction
         Blocker::Session { session, next: NextOf::Nothing, .. } => {
             Some(StallAction::GiveUp(session))
         }
+        Blocker::Prepared { is_end_ahead: true, .. } => None,
         // One further on in the order may hold the key.
-        Blocker::Prepared { still: true } => waiting.first_waiting.map(StallAction::Advance),
+        Blocker::Prepared { .. } => waiting.first_waiting.map(StallAction::Advance),
         Blocker::ForeignBackend(backend) => Some(StallAction::ReportForeign(backend)),
     }
 }

@@ -97,11 +97,17 @@ impl<O: OrderView> Found<'_, O> {
                 let rests = it.activity.has_rested_since(before);
                 Blocker::Session { session: it.session, rests, next: it.next }
             }
-            None if backend == PREPARED => {
-                Blocker::Prepared { still: self.answer.probe.finished == self.finished }
-            }
+            None if backend == PREPARED => Blocker::Prepared {
+                still: self.answer.probe.finished == self.finished,
+                is_end_ahead: self.is_prepared_end_ahead(),
+            },
             None => Blocker::ForeignBackend(backend),
         }
+    }
+
+    /// Whether something finishes one of the prepared transactions that are waited for.
+    fn is_prepared_end_ahead(&self) -> bool {
+        self.answer.prepared().iter().any(|gid| self.order.is_prepared_end_ahead(gid))
     }
 
     /// A statement that could start ahead of its turn, since these wait for this backend.

@@ -28,6 +28,8 @@ struct Replay {
     first_waiting: Option<Start>,
     held: Option<Seq>,
     awaited: HashMap<Seq, Vec<Awaited>>,
+    /// The prepared transactions that something in the order finishes.
+    ends_ahead: Vec<&'static str>,
     sessions: Vec<OnTarget>,
     no_more: bool,
 }
@@ -105,6 +107,10 @@ impl OrderView for Replay {
 
     fn waits_for(&self, seq: Seq, other: Seq) -> bool {
         self.turn.is_some() && seq > other
+    }
+
+    fn is_prepared_end_ahead(&self, gid: &str) -> bool {
+        self.ends_ahead.contains(&gid)
     }
 
     fn prepared_awaited_by(&self, _: Seq) -> Vec<&str> {
@@ -481,6 +487,28 @@ fn behind_a_prepared_transaction_that_nobody_is_known_to_finish_the_next_in_the_
     let mut answer = answer(&mut stalls, &replay, &[(1, PREPARED)]);
     stalls.note_finished();
     assert_eq!(stalls.probed(&mut answer, ms(120), &replay), [], "that may have been its end");
+}
+
+#[test]
+fn behind_a_prepared_transaction_whose_end_gets_a_connection_or_is_under_way_nothing_starts() {
+    for order in [|| Replay::serial(3), Replay::conflict] {
+        let finisher_runs = order().runs(4, 2);
+        for replay in [order(), finisher_runs] {
+            let mut replay = replay.runs(1, 3).rests(2, NextOf::Statement(Seq(5)));
+            (replay.first_waiting, replay.no_more) = (Some(start(2, 5)), true);
+            let found = |replay: &Replay| {
+                let mut stalls = stalls();
+                let mut answer = answer(&mut stalls, replay, &[(1, PREPARED)]);
+                answer.note_prepared(vec!["x".to_owned()]);
+                stalls.probed(&mut answer, ms(120), replay)
+            };
+            assert_eq!(found(&replay), [StallAction::Advance(start(2, 5))]);
+            replay.ends_ahead = vec!["x"];
+            assert_eq!(found(&replay), []);
+            replay.ends_ahead = vec!["y"];
+            assert_eq!(found(&replay), [StallAction::Advance(start(2, 5))], "of another one");
+        }
+    }
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn waiting(update_took_ms: f64) -> Replay {
 impl Replay {
     /// Checks for stalls until the target is asked, and answers that session 2 waits for session 1.
     fn probed(&mut self) -> Vec<DispatchAction> {
+        self.probed_and_told(|answer| answer.note(2, vec![1]))
+    }
+
+    /// The same, with this answer.
+    fn probed_and_told(&mut self, tell: impl Fn(&mut LockSnapshot)) -> Vec<DispatchAction> {
         let probe = loop {
             self.now = self.dispatcher.next_check().expect("stalls are looked for");
             self.decide(|dispatcher, round| dispatcher.check_stall(Duration::ZERO, round));
@@ -47,7 +52,7 @@ impl Replay {
             }
         };
         let mut answer = LockSnapshot::of(probe);
-        answer.note(2, vec![1]);
+        tell(&mut answer);
         self.decide(|dispatcher, round| dispatcher.probed(answer, round));
         self.done()
     }
@@ -151,6 +156,32 @@ fn its_failure_counts_where_no_end_may_free_it() {
         replay.decide(|dispatcher, round| dispatcher.ask_early_end(start(2, 3), round));
         assert_eq!(replay.done(), [DispatchAction::AcceptFailure(start(2, 3))]);
     }
+}
+
+#[test]
+fn the_end_of_a_prepared_transaction_is_waited_for_though_its_place_waits_for_a_catalog() {
+    let update = "update t set b = 1 where a = 1";
+    let mut replay = replay(CONFLICT, &[(2, update), (3, update)]);
+    replay.connect(2).running = Some(work(2, 2, update));
+    replay.connect(3).head = Some(work(3, 3, update));
+    let commit = vec![(work(4, 4, "commit prepared 'x'"), login("e"))];
+    replay.decide(|dispatcher, round| dispatcher.arrive(commit, round));
+    replay.decide(Dispatcher::input_ended);
+    replay.done();
+    let waits_for_x = |replay: &mut Replay| {
+        replay.probed_and_told(|answer| {
+            answer.note(2, vec![PREPARED]);
+            answer.note_prepared(vec!["x".to_owned()]);
+        })
+    };
+    assert_eq!(waits_for_x(&mut replay), [DispatchAction::ReadOn]);
+    replay.decide(|dispatcher, round| dispatcher.go_without_catalogs(["e"], round));
+    replay.done();
+    assert_eq!(waits_for_x(&mut replay), [], "its session gets a connection");
+    replay.finish(4);
+    replay.done();
+    let ahead = DispatchAction::RunAhead(start(3, 3), StallBreak::EarlyAdvance);
+    assert_eq!(waits_for_x(&mut replay), [ahead], "that was the end of another one");
 }
 
 #[test]

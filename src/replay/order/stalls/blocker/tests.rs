@@ -46,14 +46,21 @@ fn a_blocker_without_a_record_left_is_read_on_for_and_given_up_in_the_end() {
 fn a_prepared_transaction_without_a_known_finisher_is_read_on_for_and_then_the_next_starts() {
     let prepared = |still, waited, no_more| {
         let waiting = Waiting { first_waiting: Some(HEAD), ..waiting(waited, no_more) };
-        against(Blocker::Prepared { still }, &waiting)
+        against(Blocker::Prepared { still, is_end_ahead: false }, &waiting)
     };
     assert_eq!(prepared(true, SHORT, false), Some(StallAction::ReadOn));
     assert_eq!(prepared(true, SHORT, true), Some(StallAction::Advance(HEAD)));
     assert_eq!(prepared(true, LONG, false), Some(StallAction::Advance(HEAD)));
     assert_eq!(prepared(false, LONG, true), None, "what has finished may have been its end");
-    let nobody = against(Blocker::Prepared { still: true }, &waiting(LONG, true));
-    assert_eq!(nobody, None);
+    let unfinished = Blocker::Prepared { still: true, is_end_ahead: false };
+    assert_eq!(against(unfinished, &waiting(LONG, true)), None, "nobody waits for a turn");
+}
+
+#[test]
+fn the_end_of_a_prepared_transaction_that_is_on_its_way_is_waited_for() {
+    let waiting = Waiting { first_waiting: Some(HEAD), ..waiting(LONG, true) };
+    let ahead = Blocker::Prepared { still: true, is_end_ahead: true };
+    assert_eq!(against(ahead, &waiting), None);
 }
 
 #[test]

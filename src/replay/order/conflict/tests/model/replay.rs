@@ -548,6 +548,10 @@ impl OrderView for Replay<'_> {
         self.order.waits_for(seq, other)
     }
 
+    fn is_prepared_end_ahead(&self, gid: &str) -> bool {
+        self.order.is_prepared_end_ahead(gid)
+    }
+
     fn prepared_awaited_by(&self, seq: Seq) -> Vec<&str> {
         self.order.prepared_awaited_by(seq)
     }
@@ -592,7 +596,7 @@ impl StallView for Replay<'_> {
     }
 
     fn no_more(&self) -> bool {
-        self.read == self.log.len()
+        self.arrived == self.log.len()
     }
 }
 
