@@ -118,6 +118,19 @@ pub struct Failure {
 }
 
 impl Statement {
+    /// One that the log tells no more of.
+    #[cfg(test)]
+    pub(crate) fn new(sql: &str, protocol: Protocol) -> Self {
+        Self {
+            sql: sql.into(),
+            protocol,
+            outline: Outline::of(sql),
+            duration_ms: None,
+            exporter: None,
+            logged_ms: 0,
+        }
+    }
+
     /// The values of its parameters as text; none in the simple protocol.
     pub fn parameters(&self) -> &[Option<Box<str>>] {
         match &self.protocol {

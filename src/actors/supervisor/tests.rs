@@ -15,7 +15,6 @@ use crate::replay::order::backends::Backends;
 use crate::replay::order::dispatch::DispatchSettings;
 use crate::replay::settings;
 use crate::replay::work::{End, Position, Seq, Work};
-use crate::sql::Outline;
 
 const SESSION: SessionId = SessionId { start: 1, pid: 1 };
 
@@ -151,14 +150,7 @@ fn serve(
 }
 
 fn work(seq: u64, sql: &str) -> Delivery {
-    let statement = Statement {
-        sql: sql.into(),
-        protocol: Protocol::Simple,
-        outline: Outline::of(sql),
-        duration_ms: None,
-        exporter: None,
-        logged_ms: 0,
-    };
+    let statement = Statement::new(sql, Protocol::Simple);
     let at = Position { partition: 0, offset: seq as i64, line: 0 };
     let end = End { source: SourceEnd::Succeeded, ..End::default() };
     let login = Login { user: "u".into(), database: "d".into(), application_name: "a".into() };

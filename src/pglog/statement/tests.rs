@@ -3,14 +3,7 @@ use super::*;
 #[test]
 fn a_routine_and_what_is_done_concurrently_may_commit_midway() {
     let may = |sql: &str| {
-        let statement = Statement {
-            exporter: None,
-            sql: sql.into(),
-            protocol: Protocol::Simple,
-            duration_ms: None,
-            logged_ms: 0,
-            outline: Outline::of(sql),
-        };
+        let statement = Statement::new(sql, Protocol::Simple);
         statement.may_commit_midway()
     };
     for sql in [

@@ -28,14 +28,7 @@ pub(in crate::replay::session) fn work(
     end: End,
 ) -> Arc<Work> {
     let at = Position { partition: 0, offset: i64::try_from(seq).expect("small"), line: 0 };
-    let statement = Statement {
-        sql: sql.into(),
-        protocol,
-        outline: Outline::of(sql),
-        duration_ms: None,
-        exporter: None,
-        logged_ms: 0,
-    };
+    let statement = Statement::new(sql, protocol);
     Arc::new(Work::new(Seq(seq), at, SessionId::default(), statement, end))
 }
 

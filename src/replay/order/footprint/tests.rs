@@ -17,7 +17,6 @@ use crate::pglog::SessionId;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement, SyncEnd};
 use crate::replay::settings::Login;
 use crate::replay::work::{End, Position, Seq, Work};
-use crate::sql::Outline;
 
 const SESSION: SessionId = SessionId { start: 1, pid: 1 };
 
@@ -32,14 +31,7 @@ fn login() -> Login {
 }
 
 fn work(session: SessionId, sql: &str, protocol: Protocol, source: SourceEnd) -> Work {
-    let statement = Statement {
-        sql: sql.into(),
-        protocol,
-        outline: Outline::of(sql),
-        duration_ms: None,
-        exporter: None,
-        logged_ms: 0,
-    };
+    let statement = Statement::new(sql, protocol);
     let end = End { source, sync: SyncEnd::Synced, ..End::default() };
     let at = Position { partition: 0, offset: 0, line: 0 };
     Work::new(Seq(1), at, session, statement, end)

@@ -14,14 +14,7 @@ fn statement(sql: &str, parameters: &[&str]) -> Statement {
             prepared_anew: false,
         },
     };
-    Statement {
-        sql: sql.into(),
-        protocol,
-        outline: Outline::of(sql),
-        duration_ms: None,
-        exporter: None,
-        logged_ms: 0,
-    }
+    Statement::new(sql, protocol)
 }
 
 fn ran(context: &mut Context, sql: &str) {

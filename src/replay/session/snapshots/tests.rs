@@ -17,14 +17,7 @@ fn rewrite(snapshots: &Snapshots, sql: &str) -> (String, usize) {
 
 fn import(identifier: &str) -> Arc<Work> {
     let sql = format!("set transaction snapshot '{identifier}'");
-    let statement = Statement {
-        outline: Outline::of(&sql),
-        sql: sql.into(),
-        protocol: Protocol::Simple,
-        duration_ms: None,
-        exporter: None,
-        logged_ms: 0,
-    };
+    let statement = Statement::new(&sql, Protocol::Simple);
     let at = Position { partition: 0, offset: 0, line: 0 };
     let session = SessionId { start: 2, pid: 2 };
     Arc::new(Work::new(Seq(1), at, session, statement, End::default()))

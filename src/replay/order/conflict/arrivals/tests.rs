@@ -4,18 +4,10 @@ use crate::replay::order::footprint::catalog::{
     ColumnRow, IndexRow, RelationRow, Rows, SettingRow,
 };
 use crate::replay::work::{End, Position};
-use crate::sql::Outline;
 
 /// A statement of the session with this process id.
 pub(in crate::replay::order) fn work(seq: u64, pid: u32, sql: &str) -> Arc<Work> {
-    let statement = Statement {
-        exporter: None,
-        sql: sql.into(),
-        protocol: Protocol::Simple,
-        duration_ms: None,
-        logged_ms: 0,
-        outline: Outline::of(sql),
-    };
+    let statement = Statement::new(sql, Protocol::Simple);
     let session = SessionId { start: 1, pid };
     let at = Position { partition: 0, offset: 0, line: 0 };
     Arc::new(Work::new(Seq(seq), at, session, statement, End::default()))
