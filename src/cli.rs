@@ -125,7 +125,7 @@ pub(crate) struct Typed(Vec<(String, Vec<OsString>)>);
 
 impl fmt::Debug for Typed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Typed").field(&self.shown()).finish()
+        f.debug_tuple("Typed").field(&self.redacted()).finish()
     }
 }
 
@@ -150,7 +150,7 @@ impl Typed {
 
     /// The command line put together again from what clap understood, every secret blanked: only
     /// there is it certain which characters were a secret (`-spsecret`, `--db-password=secret`).
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn redacted(&self) -> String {
         let mut line = String::from("kreplay");
         for (flag, value) in
             self.0.iter().flat_map(|(flag, values)| values.iter().map(move |it| (flag, it)))

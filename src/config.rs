@@ -8,10 +8,10 @@
 //! wherever it comes from (`given`).
 
 mod file;
-mod given;
 mod libpq;
 mod lookup;
 mod service;
+mod sourced;
 mod start;
 mod target;
 #[cfg(test)]
@@ -25,10 +25,10 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 pub use self::file::ConfigFile;
-use self::given::GivenSettings;
 use self::libpq::ConnectionLookup;
 pub use self::lookup::Origin;
-use self::lookup::{Environment, Given, Lookup};
+use self::lookup::{Environment, Lookup, Sourced};
+use self::sourced::SourcedSettings;
 pub use self::start::{DEFAULT_LISTEN, Listen};
 use crate::cli::Cli;
 use crate::cli::settings::{OperationOptions, Settings, SourceOptions};
@@ -110,7 +110,7 @@ pub struct Config {
     pub log: LogSettings,
     /// What the user should know at the start, each a whole sentence.
     pub warnings: Vec<String>,
-    shown: String,
+    redacted: String,
 }
 
 /// How much is logged, and how it looks.
@@ -151,7 +151,7 @@ impl Config {
     pub fn resolve(cli: Cli, environment: Environment<'_>) -> Result<Self, ConfigError> {
         let look = Lookup { typed: &cli.typed, environment, file: &ConfigFile::default() };
         let file = match look.value("config") {
-            Some(Given { value: path, origin }) => ConfigFile::read(Path::new(&path), origin)?,
+            Some(Sourced { value: path, origin }) => ConfigFile::read(Path::new(&path), origin)?,
             None => ConfigFile::default(),
         };
         Self::resolve_with(cli, environment, &file)
@@ -167,7 +167,7 @@ impl Config {
         let look = Lookup { typed: &cli.typed, environment, file };
         let mut warnings = Vec::from_iter(file.warning());
         let connection = ConnectionLookup::new(&look)?;
-        let mut given = GivenSettings::gather(&connection);
+        let mut given = SourcedSettings::gather(&connection);
         settle(&mut given, &mut warnings)?;
         let Settings { source, mut target, replay, errors, operation } = given.read()?;
 
@@ -216,18 +216,18 @@ impl Config {
             status_interval: operation.status_interval,
             log: operation.log,
             warnings,
-            shown: cli.typed.shown(),
+            redacted: cli.typed.redacted(),
         })
     }
 
     /// The command line as it may be logged: every secret in it is blanked.
-    pub fn shown_command_line(&self) -> &str {
-        &self.shown
+    pub fn redacted_command_line(&self) -> &str {
+        &self.redacted
     }
 }
 
 /// Of settings that exclude each other leaves one.
-fn settle(given: &mut GivenSettings, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
+fn settle(given: &mut SourcedSettings, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
     given.exclude("topic", "input", "give one of them", warnings)?;
     given.leave_out_what_excludes("input");
     let remedy = "the first replays everything to one, the second each to its own";
@@ -238,7 +238,7 @@ fn settle(given: &mut GivenSettings, warnings: &mut Vec<String>) -> Result<(), C
 }
 
 fn source_settings(
-    given: &GivenSettings,
+    given: &SourcedSettings,
     options: SourceOptions,
     after_unix_ms: Option<i64>,
 ) -> Result<SourceSettings, ConfigError> {
@@ -262,13 +262,13 @@ fn source_settings(
 /// librdkafka's settings, but for those that have a flag of their own. Those that restarts depend on
 /// are for the source to refuse.
 fn properties(
-    given: &GivenSettings,
+    given: &SourcedSettings,
     properties: Vec<String>,
 ) -> Result<Vec<Property>, ConfigError> {
     let Some(origin) = given.origin("kafka-property") else { return Ok(Vec::new()) };
     let read = |property: String| {
         let invalid = |reason: String| ConfigError::Invalid { origin: origin.clone(), reason };
-        // The text is not shown: it may well be a password.
+        // The text is not redacted: it may well be a password.
         let (key, value) = property
             .split_once('=')
             .map(|(key, value)| (key.trim(), value))
@@ -287,7 +287,7 @@ fn properties(
 
 /// The renamings by the source's name, none of which may go two ways.
 fn renamed(
-    given: &GivenSettings,
+    given: &SourcedSettings,
     flag: &str,
     renamings: Vec<Renaming>,
 ) -> Result<BTreeMap<String, String>, ConfigError> {

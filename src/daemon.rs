@@ -123,7 +123,7 @@ fn exit_of(fatal: Fatal) -> (Exit, String) {
             Exit::Unexpected,
             format!(
                 "the {name} failed: a defect of kreplay, see the log; nothing is lost, \
-                 and the next start goes on where this one was"
+                 and the next start continues where this one was"
             ),
         ),
         Fatal::Source(error) => (source_exit(&error), error.to_string()),
@@ -166,7 +166,7 @@ fn ended_well(config: &Config, report: &Report) -> (Exit, Option<String>) {
 
 /// Prints the version at the start of a log, and what the user should know.
 pub fn log_startup(config: &Config) {
-    info!("kreplay {VERSION}: {}", config.shown_command_line());
+    info!("kreplay {VERSION}: {}", config.redacted_command_line());
     for warning in &config.warnings {
         warn!("{warning}");
     }

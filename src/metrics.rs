@@ -152,7 +152,7 @@ metrics! {
     CONSUMER_POSITION: Gauge, "kreplay_consumer_position", ["partition"], Count,
         "The offset that is read next.";
     CONSUMER_COMMITTED_OFFSET: Gauge, "kreplay_consumer_committed_offset", ["partition"], Count,
-        "The offset that a restart goes on from.";
+        "The offset that a restart continues from.";
     CONSUMER_LOW_WATERMARK: Gauge, "kreplay_consumer_low_watermark", ["partition"], Count,
         "The oldest offset that the partition still holds.";
     CONSUMER_HIGH_WATERMARK: Gauge, "kreplay_consumer_high_watermark", ["partition"], Count,
@@ -198,7 +198,7 @@ metrics! {
     LATE_FAILURES: Counter, "kreplay_late_failures_total", [], Count,
         "Statements that had succeeded when the log told that they failed on the source (log_statement logs a statement when it starts).";
     SILENT_ROLLBACKS: Counter, "kreplay_silent_rollbacks_total", [], Count,
-        "Transactions rolled back because their session was silent for --idle-timeout or held up others; they are run again if it goes on.";
+        "Transactions rolled back because their session was silent for --idle-timeout or held up others; they are run again if it continues.";
     KEPT_IDLE: Counter, "kreplay_idle_connections_kept_total", [], Count,
         "Times that a session silent for --idle-timeout kept its connection, since it had temporary objects, session-level advisory locks or cursors WITH HOLD.";
     IN_FLIGHT_LIMIT_OVERRIDES: Counter, "kreplay_in_flight_limit_overrides_total", [], Count,

@@ -84,7 +84,7 @@ impl From<SourceError> for StartFailure {
 struct Reached {
     target: Target,
     probe: Probe,
-    outage: Arc<TargetReachability>,
+    reachability: Arc<TargetReachability>,
 }
 
 impl Pipeline {
@@ -152,15 +152,15 @@ impl Pipeline {
 async fn reach(config: &Config, health: &Health) -> Result<Reached, StartFailure> {
     let target = Target::new(config.target.clone())
         .map_err(|error| StartFailure::Target(error.to_string()))?;
-    let outage = Arc::new(TargetReachability::new(health.clone()));
-    let probe = probe::probe_in_time(&target, config, &outage).await?;
-    Ok(Reached { target, probe, outage })
+    let reachability = Arc::new(TargetReachability::new(health.clone()));
+    let probe = probe::probe_in_time(&target, config, &reachability).await?;
+    Ok(Reached { target, probe, reachability })
 }
 
 /// What those downstream of the consumer share.
 struct Shared {
     target: Target,
-    outage: Arc<TargetReachability>,
+    reachability: Arc<TargetReachability>,
     backends: Arc<Backends>,
     pressure: Pressure,
     /// Who can log in, once that is known.
@@ -222,11 +222,11 @@ impl Starting<'_> {
 
     /// Starts what replays, and what measures the way to the target beside it.
     fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Measuring) {
-        let Reached { target, probe, outage } = reached;
+        let Reached { target, probe, reachability } = reached;
         let settings = &self.config.replay;
         let shared = Shared {
             target,
-            outage,
+            reachability,
             backends: Arc::default(),
             pressure: Pressure::default(),
             known_login: Arc::new(
@@ -240,7 +240,7 @@ impl Starting<'_> {
             shared.pressure.clone(),
             shared.vacated.clone(),
             self.telemetry.shapes.clone(),
-            shared.outage.clone(),
+            shared.reachability.clone(),
         );
         let sequencer = self.sequencer(&shared, probe.login, consumer);
         let admission = Admission::new(
@@ -291,7 +291,7 @@ impl Starting<'_> {
                 target: shared.target.clone(),
                 observer,
                 pressure: shared.pressure.clone(),
-                outage: shared.outage.clone(),
+                reachability: shared.reachability.clone(),
                 read_on: consumer.clone().recipient(),
             },
             shared.backends.clone(),
@@ -328,7 +328,7 @@ impl Starting<'_> {
             known_login: shared.known_login,
             known_login_vacated: shared.vacated,
             fatal: self.fatal.clone(),
-            outage: shared.outage,
+            reachability: shared.reachability,
             statements: metrics::Statements::new(),
             takes_turns: settings.order.takes_turns(),
             spin: settings.spin,

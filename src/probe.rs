@@ -37,12 +37,13 @@ pub(crate) struct Probe {
 pub(crate) async fn probe_in_time(
     target: &Target,
     config: &Config,
-    outage: &TargetReachability,
+    reachability: &TargetReachability,
 ) -> Result<Probe, ProbeError> {
-    let probing = probe(target, config, outage);
+    let probing = probe(target, config, reachability);
     let Some(limit) = config.connect_timeout else { return probing.await };
     tokio::time::timeout(limit, probing).await.unwrap_or_else(|_| {
-        let why = outage.last_failure().map_or_else(String::new, |failure| format!(": {failure}"));
+        let why =
+            reachability.last_failure().map_or_else(String::new, |failure| format!(": {failure}"));
         Err(ProbeError::Target(format!(
             "the target {} could not be reached within {limit:?} (--connect-timeout){why}",
             target.address()
@@ -54,7 +55,7 @@ pub(crate) async fn probe_in_time(
 async fn probe(
     target: &Target,
     config: &Config,
-    outage: &TargetReachability,
+    reachability: &TargetReachability,
 ) -> Result<Probe, ProbeError> {
     let identity = &config.replay.identity;
     let login = Login {
@@ -65,11 +66,11 @@ async fn probe(
     let observer = loop {
         match target.observe(&login).await {
             Ok(observer) => {
-                outage.reached();
+                reachability.reached();
                 break Some(observer);
             }
             Err(error) if !error.is_permanent() => {
-                outage.failed(&error);
+                reachability.failed(&error);
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) if is_final(&error, config) => {
@@ -81,7 +82,7 @@ async fn probe(
                     its locks (-u and -d, else postgres): that waits for the first session, and text is \
                     read as UTF-8 whatever its database is in: {error}"
                 );
-                outage.answered();
+                reachability.answered();
                 break None;
             }
         }

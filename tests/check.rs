@@ -104,7 +104,7 @@ fn where_all_is_well_every_line_is_ok_and_nothing_has_changed() {
     let replayed = replay().arg("--until-end").run().well();
     assert_eq!(replayed.count("/outcomes/new_error"), 0, "{replayed}");
     assert_eq!(target.query("select count(*) from t"), "40");
-    has(&replay().check().run(), "ok", "goes on where it stopped; 0 records to read");
+    has(&replay().check().run(), "ok", "continues where it stopped; 0 records to read");
 }
 
 #[test]

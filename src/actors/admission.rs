@@ -34,7 +34,7 @@ pub(crate) struct Admission {
     exceeded: u64,
     refused: u64,
     health: Health,
-    _vital: PanicGuard,
+    _panic_guard: PanicGuard,
 }
 
 struct Member {
@@ -95,7 +95,7 @@ impl Admission {
         in_turns: bool,
         pressure: Pressure,
         health: Health,
-        vital: PanicGuard,
+        panic_guard: PanicGuard,
     ) -> Self {
         Self {
             permits: Permits::new(limit, in_turns),
@@ -108,7 +108,7 @@ impl Admission {
             exceeded: 0,
             refused: 0,
             health,
-            _vital: vital,
+            _panic_guard: panic_guard,
         }
     }
 

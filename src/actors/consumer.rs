@@ -73,7 +73,7 @@ pub(crate) struct Consumer {
     bytes_read: u64,
     /// The broker is being asked where the partitions end.
     look_at_ends: Option<tokio::task::JoinHandle<()>>,
-    _vital: PanicGuard,
+    _panic_guard: PanicGuard,
 }
 
 /// How often a bar can move.
@@ -95,7 +95,7 @@ impl Consumer {
         Self {
             feed: Feed::new(settings, parts.reader, parts.began.elapsed()),
             actions: Vec::new(),
-            _vital: PanicGuard::new("consumer", parts.fatal.clone()),
+            _panic_guard: PanicGuard::new("consumer", parts.fatal.clone()),
             source: Some(parts.source),
             names: Arc::new(parts.names),
             committer: parts.committer,

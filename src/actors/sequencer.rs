@@ -53,7 +53,7 @@ pub(crate) struct Sequencer {
     settings: SequencerSettings,
     health: Health,
     overview: Arc<Overview>,
-    _vital: PanicGuard,
+    _panic_guard: PanicGuard,
 }
 
 /// What the sequencer is given.
@@ -68,7 +68,7 @@ pub(crate) struct SequencerSettings {
     /// Who must know when everything waits for a catalog.
     pub pressure: Pressure,
     /// Who knows how far away the target is.
-    pub outage: Arc<TargetReachability>,
+    pub reachability: Arc<TargetReachability>,
     /// Who reads on when everything waits for what has not been read.
     pub read_on: Recipient<ReadOn>,
 }
@@ -124,7 +124,7 @@ impl Sequencer {
         backends: Arc<Backends>,
         health: Health,
         overview: Arc<Overview>,
-        vital: PanicGuard,
+        panic_guard: PanicGuard,
     ) -> Self {
         Self {
             dispatcher: Dispatcher::new(settings.dispatch),
@@ -138,7 +138,7 @@ impl Sequencer {
             settings,
             health,
             overview,
-            _vital: vital,
+            _panic_guard: panic_guard,
         }
     }
 
@@ -171,7 +171,7 @@ impl Sequencer {
         let after = check.saturating_sub(self.now());
         let timer = ctx.run_later(after, |actor, ctx| {
             actor.timer = None;
-            let round_trip = actor.settings.outage.round_trip();
+            let round_trip = actor.settings.reachability.round_trip();
             actor.decide(ctx, |dispatcher, round| dispatcher.check_stall(round_trip, round));
         });
         self.timer = Some((check, timer));

@@ -52,7 +52,7 @@ pub(crate) struct SupervisorSettings {
 pub(crate) struct Supervisor {
     sessions: HashMap<SessionId, Entry>,
     settings: SupervisorSettings,
-    around: SessionDeps,
+    deps: SessionDeps,
     log_ins: LogIns,
     warned_of_put_off: bool,
     findings: Arc<Findings>,
@@ -67,7 +67,7 @@ pub(crate) struct Supervisor {
     handed_over: Vec<(Vec<i32>, oneshot::Sender<()>)>,
     health: Health,
     overview: Arc<Overview>,
-    _vital: PanicGuard,
+    _panic_guard: PanicGuard,
 }
 
 struct Entry {
@@ -83,19 +83,19 @@ struct Entry {
 }
 
 impl Supervisor {
-    /// A supervisor of nothing yet; `around` is what its sessions share.
+    /// A supervisor of nothing yet; `deps` is what its sessions share.
     pub(crate) fn new(
         settings: SupervisorSettings,
-        around: SessionDeps,
+        deps: SessionDeps,
         arbiters: Vec<ArbiterHandle>,
         health: Health,
         overview: Arc<Overview>,
-        vital: PanicGuard,
+        panic_guard: PanicGuard,
     ) -> Self {
         Self {
             sessions: HashMap::default(),
             settings,
-            around,
+            deps,
             log_ins: LogIns::default(),
             warned_of_put_off: false,
             findings: Arc::default(),
@@ -107,7 +107,7 @@ impl Supervisor {
             handed_over: Vec::new(),
             health,
             overview,
-            _vital: vital,
+            _panic_guard: panic_guard,
         }
     }
 
@@ -126,13 +126,13 @@ impl Supervisor {
         entry.last_record = now;
         entry.given_up = false;
         let mut state = entry.cell.inbox();
-        state.advance_to(Moment::after(now.saturating_duration_since(self.around.began)));
+        state.advance_to(Moment::after(now.saturating_duration_since(self.deps.began)));
         match event {
             SessionEvent::Open(_) => return,
             SessionEvent::Remember(statement) => return state.remember(&statement),
             SessionEvent::Work(work) => {
                 if work.statement.outline.imports_snapshot {
-                    self.around.snapshots.await_import(&work);
+                    self.deps.snapshots.await_import(&work);
                 }
                 state.push(work);
             }
@@ -182,11 +182,11 @@ impl Supervisor {
     }
 
     fn start(&mut self, session: SessionId, partition: i32, login: Arc<Login>, cell: SessionCell) {
-        let around = self.around.clone();
+        let deps = self.deps.clone();
         let (actor_login, actor_cell) = (login.clone(), cell.clone());
         self.actors += 1;
         let number = self.actors;
-        let actor = move || SessionActor::new(session, number, actor_login, actor_cell, around);
+        let actor = move || SessionActor::new(session, number, actor_login, actor_cell, deps);
         let address = match self.arbiters.get(self.next_arbiter) {
             Some(arbiter) => SessionActor::start_in_arbiter(arbiter, |_| actor()),
             None => actor().start(),
@@ -208,7 +208,7 @@ impl Supervisor {
     fn sweep(&mut self) {
         self.health.beat(MonitoredActor::Supervisor);
         let idle_timeout = self.settings.idle_timeout;
-        let now = Moment::after(self.around.began.elapsed());
+        let now = Moment::after(self.deps.began.elapsed());
         let mut waits = Waits::default();
         let mut states = [0usize; SessionState::ALL.len()];
         let mut forgettable = Forgettable::default();
@@ -243,7 +243,7 @@ impl Supervisor {
             entry.address.do_send(Wake);
         }
         self.overview.waited(&waits);
-        let connections = self.around.backends.len();
+        let connections = self.deps.backends.len();
         self.overview.sessions(&states, connections);
         self.let_log_in(true);
     }
@@ -332,7 +332,7 @@ impl Handler<InputEnded> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ended: InputEnded, _: &mut Self::Context) {
-        self.around.sequencer.do_send(ended);
+        self.deps.sequencer.do_send(ended);
     }
 }
 
@@ -353,7 +353,7 @@ impl Handler<Gone> for Supervisor {
         if panicked {
             metrics::RESTARTS.add(1);
             warn!(%session, "its actor panicked, which is a defect of kreplay: please report what \
-                stands above this line. A new one goes on with what was not settled");
+                is above this line. A new one continues with what was not settled");
         }
         self.log_ins.forget(session);
         if panicked || busy {
@@ -378,7 +378,7 @@ impl Handler<RevokePartitions> for Supervisor {
             let works = state.drop_queue();
             state.close(Closing::Revoked);
             drop(state);
-            self.around.give_back(works, Fate::Filtered(Filtered::HandedOver));
+            self.deps.give_back(works, Fate::Filtered(Filtered::HandedOver));
             entry.address.do_send(Wake);
         }
         let (done, handed_over) = oneshot::channel();

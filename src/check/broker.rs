@@ -12,7 +12,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use crate::check::findings::broker::{KafkaSeen, PartitionSeen, Refusal, TopicSeen, TopicSettings};
+use crate::check::findings::broker::{
+    KafkaFacts, PartitionFacts, Refusal, TopicFacts, TopicSettings,
+};
 use crate::check::findings::sample::Sampled;
 use crate::source::kafka::context::Context;
 use crate::source::kafka::lookup::{self, Found};
@@ -40,7 +42,7 @@ const LEAST: i64 = 25;
 /// What was seen of Kafka, with a sample of the topic.
 pub struct Inspection {
     /// The brokers, the topic, the group.
-    pub seen: KafkaSeen,
+    pub facts: KafkaFacts,
     /// Records of the topic.
     pub sample: Vec<Sampled>,
     /// Whether fewer of them came in time than there are.
@@ -52,7 +54,7 @@ pub async fn inspect(settings: &KafkaSettings) -> Inspection {
     // Ends of partitions are told.
     let settings = Arc::new(KafkaSettings { until_end: true, ..settings.clone() });
     let protocol = settings.properties.iter().rev().find(|it| it.key == "security.protocol");
-    let mut seen = KafkaSeen {
+    let mut facts = KafkaFacts {
         brokers: settings.brokers.join(","),
         protocol: protocol.map_or_else(|| "PLAINTEXT".into(), |it| it.value().to_uppercase()),
         topic: settings.topic.clone(),
@@ -60,7 +62,7 @@ pub async fn inspect(settings: &KafkaSettings) -> Inspection {
         reached: Err(Refusal::UnknownTopic),
     };
     let (mut sample, mut cut_short) = (Vec::new(), false);
-    seen.reached = match look(&settings).await {
+    facts.reached = match look(&settings).await {
         Ok((mut topic, client)) => {
             if let Ok(partitions) = &mut topic.partitions {
                 (sample, cut_short) = take_sample(&client, &settings, partitions).await;
@@ -69,12 +71,12 @@ pub async fn inspect(settings: &KafkaSettings) -> Inspection {
         }
         Err(refusal) => Err(refusal),
     };
-    Inspection { seen, sample, cut_short }
+    Inspection { facts, sample, cut_short }
 }
 
 async fn look(
     settings: &Arc<KafkaSettings>,
-) -> Result<(TopicSeen, Arc<StreamConsumer<Context>>), Refusal> {
+) -> Result<(TopicFacts, Arc<StreamConsumer<Context>>), Refusal> {
     let client = Arc::new(client::consumer(settings).map_err(refusal)?);
     let partitions = reach(&client, settings).await?;
     let ask = {
@@ -86,7 +88,7 @@ async fn look(
         }
     };
     let (cluster, brokers) = blocking(ask).await;
-    let topic = TopicSeen {
+    let topic = TopicFacts {
         cluster,
         brokers,
         settings: topic_settings(settings).await,
@@ -191,7 +193,7 @@ async fn offsets(
     client: &Arc<StreamConsumer<Context>>,
     settings: &Arc<KafkaSettings>,
     partitions: i32,
-) -> Result<Vec<PartitionSeen>, String> {
+) -> Result<Vec<PartitionFacts>, String> {
     let mut last = String::new();
     for _ in 0..TRIES {
         let numbers = (0..partitions).collect();
@@ -205,7 +207,7 @@ async fn offsets(
     Err(last)
 }
 
-fn begin(found: Found, settings: &KafkaSettings) -> PartitionSeen {
+fn begin(found: Found, settings: &KafkaSettings) -> PartitionFacts {
     let Found { partition, committed, low, high, since } = found;
     let committed = committed.filter(|_| !settings.reset).map(|(offset, _)| offset);
     let fresh = match settings.start {
@@ -217,7 +219,7 @@ fn begin(found: Found, settings: &KafkaSettings) -> PartitionSeen {
     // Where the replay would stop, the sample begins with what is there.
     let (start, gap) = start_offset(of, fresh, OnGap::Continue)
         .map_or_else(|gap| (low, Some(gap)), |start| (start.offset, start.gap));
-    PartitionSeen {
+    PartitionFacts {
         number: partition,
         low,
         high,
@@ -234,11 +236,11 @@ fn begin(found: Found, settings: &KafkaSettings) -> PartitionSeen {
 type Range = (i64, i64);
 
 /// The ranges of each stretch by partition: where the replay begins, and the end.
-fn ranges(partitions: &[PartitionSeen]) -> [BTreeMap<i32, Range>; 2] {
+fn ranges(partitions: &[PartitionFacts]) -> [BTreeMap<i32, Range>; 2] {
     let share = |records: i64| (records / partitions.len().max(1) as i64).max(LEAST);
     let mut stretches = [BTreeMap::new(), BTreeMap::new()];
     for partition in partitions {
-        let PartitionSeen { number, low, high, start, .. } = *partition;
+        let PartitionFacts { number, low, high, start, .. } = *partition;
         // A replay that begins at the end has records all the same, of yesterday.
         let start =
             if start == high { low.max(high - share(FIRST) - share(NEWEST)) } else { start };
@@ -261,7 +263,7 @@ fn ranges(partitions: &[PartitionSeen]) -> [BTreeMap<i32, Range>; 2] {
 async fn take_sample(
     client: &StreamConsumer<Context>,
     settings: &KafkaSettings,
-    partitions: &mut [PartitionSeen],
+    partitions: &mut [PartitionFacts],
 ) -> (Vec<Sampled>, bool) {
     let deadline = Instant::now() + SAMPLING;
     let mut sample = Vec::new();

@@ -21,9 +21,9 @@ use strum::{Display, VariantArray};
 
 use crate::replay::pace::Pace;
 use crate::replay::settings::{Filters, Identity};
-use broker::KafkaSeen;
+use broker::KafkaFacts;
 use sample::Sample;
-use target::TargetSeen;
+use target::TargetFacts;
 
 /// What a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Display, VariantArray)]
@@ -100,7 +100,7 @@ impl Section {
 
 /// What the replay is asked to be, as far as the check judges by it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Asked {
+pub struct CheckPlan {
     /// As whom and to which database sessions are replayed.
     pub identity: Identity,
     /// What is left out.
@@ -119,16 +119,16 @@ pub struct Asked {
 
 /// Where the log comes from, as it was seen.
 #[derive(Debug)]
-pub enum InputSeen {
+pub enum InputFacts {
     /// A topic.
-    Kafka(Box<KafkaSeen>),
+    Kafka(Box<KafkaFacts>),
     /// Files.
-    Files(Result<FilesSeen, String>),
+    Files(Result<FilesFacts, String>),
 }
 
 /// Files, as they were seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FilesSeen {
+pub struct FilesFacts {
     /// What they are called, in the order in which they are read.
     pub names: Vec<String>,
     /// Whether that is another order than the one in which they were given.
@@ -141,51 +141,51 @@ pub struct FilesSeen {
 
 /// All that was seen.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Facts {
     /// Our clock, in Unix milliseconds.
     pub now_ms: i64,
     /// Where the log comes from.
-    pub input: InputSeen,
+    pub input: InputFacts,
     /// Records of it; `None` where none could be read.
     pub sample: Option<Sample>,
     /// The target; `None` under `--dry-run`.
-    pub target: Option<TargetSeen>,
+    pub target: Option<TargetFacts>,
 }
 
 /// Judges what was seen.
-pub fn findings(seen: &Seen, asked: &Asked) -> Vec<Finding> {
+pub fn findings(facts: &Facts, plan: &CheckPlan) -> Vec<Finding> {
     let mut input = Section::of(Area::Input);
-    let live = match &seen.input {
-        InputSeen::Kafka(kafka) => {
-            broker::judge(kafka, seen.now_ms, asked, &mut input);
+    let live = match &facts.input {
+        InputFacts::Kafka(kafka) => {
+            broker::judge(kafka, facts.now_ms, plan, &mut input);
             true
         }
-        InputSeen::Files(files) => {
+        InputFacts::Files(files) => {
             judge_files(files, &mut input);
             false
         }
     };
     let mut found = input.findings;
-    if let Some(sample) = seen.sample.as_ref().filter(|sample| sample.records > 0) {
+    if let Some(sample) = facts.sample.as_ref().filter(|sample| sample.records > 0) {
         let mut records = Section::of(Area::Records);
         records::judge(sample, &mut records);
         spread::judge(sample, &mut records);
-        records::judge_names(sample, asked, &mut records);
+        records::judge_names(sample, plan, &mut records);
         let mut source = Section::of(Area::Source);
         logging::judge(sample, &mut source);
         let mut clock = Section::of(Area::Clock);
-        clock::judge(sample, seen.now_ms, live, asked, &mut clock);
+        clock::judge(sample, facts.now_ms, live, plan, &mut clock);
         found.extend([records, source, clock].into_iter().flat_map(|lines| lines.findings));
     }
-    if let Some(target) = &seen.target {
+    if let Some(target) = &facts.target {
         let mut lines = Section::of(Area::Target);
-        target::judge(target, seen.sample.as_ref(), asked, &mut lines);
+        target::judge(target, facts.sample.as_ref(), plan, &mut lines);
         found.extend(lines.findings);
     }
     found
 }
 
-fn judge_files(files: &Result<FilesSeen, String>, lines: &mut Section) {
+fn judge_files(files: &Result<FilesFacts, String>, lines: &mut Section) {
     match files {
         Err(reason) => lines.error(
             reason.clone(),

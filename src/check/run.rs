@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::check::findings::sample::{Sample, Sampled};
-use crate::check::findings::target::{LoginSeen, Refused, ServerSeen, TargetSeen, Why};
-use crate::check::findings::{Area, Asked, Finding, InputSeen, Level, Seen, findings};
+use crate::check::findings::target::{LoginFacts, Refused, ServerFacts, TargetFacts, Why};
+use crate::check::findings::{Area, CheckPlan, Facts, Finding, InputFacts, Level, findings};
 use crate::config::Config;
 use crate::pglog::{Encodings, RecordReader};
 use crate::postgres::{Target, TargetSettings};
@@ -27,7 +27,7 @@ const LOGINS_AT_ONCE: usize = 5;
 
 /// Looks at the input and the target.
 pub async fn run(config: &Config) -> Report {
-    let asked = asked(config);
+    let plan = plan(config);
     let (input, records, cut_short) = look_at_input(config).await;
     let (mut target, encodings) = match config.replay.dry_run {
         true => (None, Encodings::default()),
@@ -38,11 +38,11 @@ pub async fn run(config: &Config) -> Report {
     };
     let sample = (!records.is_empty()).then(|| Sample {
         cut_short,
-        files: matches!(input, InputSeen::Files(_)),
+        files: matches!(input, InputFacts::Files(_)),
         ..read(config, encodings, &input, &records)
     });
-    if let Some(seen) = &mut target {
-        log_in(config, sample.as_ref(), seen).await;
+    if let Some(facts) = &mut target {
+        log_in(config, sample.as_ref(), facts).await;
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
@@ -52,12 +52,12 @@ pub async fn run(config: &Config) -> Report {
         what: warning.clone(),
         remedy: None,
     });
-    let found = findings(&Seen { now_ms, input, sample, target }, &asked);
+    let found = findings(&Facts { now_ms, input, sample, target }, &plan);
     Report(warnings.chain(found).collect())
 }
 
-fn asked(config: &Config) -> Asked {
-    Asked {
+fn plan(config: &Config) -> CheckPlan {
+    CheckPlan {
         identity: config.replay.identity.clone(),
         filters: config.replay.filters.clone(),
         pace: config.replay.pace(),
@@ -70,29 +70,29 @@ fn asked(config: &Config) -> Asked {
 
 // ---- The input ----
 
-async fn look_at_input(config: &Config) -> (InputSeen, Vec<Sampled>, bool) {
+async fn look_at_input(config: &Config) -> (InputFacts, Vec<Sampled>, bool) {
     match &config.source {
         SourceSettings::Kafka(settings) => {
-            let broker::Inspection { seen, sample, cut_short } = broker::inspect(settings).await;
-            (InputSeen::Kafka(Box::new(seen)), sample, cut_short)
+            let broker::Inspection { facts, sample, cut_short } = broker::inspect(settings).await;
+            (InputFacts::Kafka(Box::new(facts)), sample, cut_short)
         }
         SourceSettings::Files(paths) => {
             let (paths, format) = (paths.clone(), config.replay.format);
             let look = move || sample::of_files(&LogFiles::find(&paths, format)?);
             let taken = tokio::task::spawn_blocking(look).await;
             match taken.expect("a sample does not panic") {
-                Ok((seen, sample)) => (InputSeen::Files(Ok(seen)), sample, false),
-                Err(error) => (InputSeen::Files(Err(error.to_string())), Vec::new(), false),
+                Ok((facts, sample)) => (InputFacts::Files(Ok(facts)), sample, false),
+                Err(error) => (InputFacts::Files(Err(error.to_string())), Vec::new(), false),
             }
         }
     }
 }
 
-fn read(config: &Config, encodings: Encodings, input: &InputSeen, records: &[Sampled]) -> Sample {
+fn read(config: &Config, encodings: Encodings, input: &InputFacts, records: &[Sampled]) -> Sample {
     let mut reader = RecordReader::new(config.replay.format, encodings);
     let name = |sampled: &Sampled| match input {
-        InputSeen::Files(Ok(seen)) => {
-            let name = usize::try_from(sampled.partition).ok().and_then(|it| seen.names.get(it));
+        InputFacts::Files(Ok(facts)) => {
+            let name = usize::try_from(sampled.partition).ok().and_then(|it| facts.names.get(it));
             format!("{} byte {}", name.map_or("?", String::as_str), sampled.offset)
         }
         _ => format!("partition {} offset {}", sampled.partition, sampled.offset),
@@ -104,16 +104,16 @@ fn read(config: &Config, encodings: Encodings, input: &InputSeen, records: &[Sam
 // ---- The target ----
 
 /// Looks at the target as kreplay does when it starts, and tells the source's encodings by it.
-async fn look_at_target(config: &Config) -> (TargetSeen, Encodings) {
-    let mut seen = TargetSeen { reserved: RESERVED_CONNECTIONS, ..TargetSeen::default() };
+async fn look_at_target(config: &Config) -> (TargetFacts, Encodings) {
+    let mut facts = TargetFacts { reserved: RESERVED_CONNECTIONS, ..TargetFacts::default() };
     let target = match target_of(config) {
         Ok(target) => target,
         Err(refused) => {
-            seen.server = Some(Err(refused));
-            return (seen, Encodings::default());
+            facts.server = Some(Err(refused));
+            return (facts, Encodings::default());
         }
     };
-    seen.address = target.address();
+    facts.address = target.address();
     let identity = &config.replay.identity;
     let login = login(
         identity.one_user().unwrap_or("postgres"),
@@ -123,15 +123,15 @@ async fn look_at_target(config: &Config) -> (TargetSeen, Encodings) {
     match look_as(&target, &login).await {
         Ok(server) => {
             encodings = identity.encodings(&server.databases).0;
-            seen.server = Some(Ok(server));
+            facts.server = Some(Ok(server));
         }
         Err(refused) => {
-            seen.observer =
+            facts.observer =
                 Some((format!("{} on {}", login.user, login.database), refused.clone()));
-            seen.server = Some(Err(refused));
+            facts.server = Some(Err(refused));
         }
     }
-    (seen, encodings)
+    (facts, encodings)
 }
 
 fn target_of(config: &Config) -> Result<Target, Refused> {
@@ -144,7 +144,7 @@ fn login(user: &str, database: &str) -> Login {
     Login { user: user.to_owned(), database: database.to_owned(), application_name }
 }
 
-async fn look_as(target: &Target, login: &Login) -> Result<ServerSeen, Refused> {
+async fn look_as(target: &Target, login: &Login) -> Result<ServerFacts, Refused> {
     let look = async {
         let observer = target.observe(login).await.map_err(|error| Refused::from(&error))?;
         target::server(&observer).await.map_err(|error| Refused::from(&error))
@@ -161,35 +161,35 @@ async fn in_time<T>(look: impl Future<Output = Result<T, Refused>>) -> Result<T,
 }
 
 /// Tries the log-ins of the sample's sessions.
-async fn log_in(config: &Config, sample: Option<&Sample>, seen: &mut TargetSeen) {
+async fn log_in(config: &Config, sample: Option<&Sample>, facts: &mut TargetFacts) {
     let no_use = |refused: &Refused| matches!(refused.why, Why::Unreachable | Why::Tls);
-    if matches!(&seen.server, Some(Err(refused)) if no_use(refused)) {
+    if matches!(&facts.server, Some(Err(refused)) if no_use(refused)) {
         return;
     }
     let Ok(postgres) = target_of(config) else { return };
     let none = BTreeMap::new();
     let mut logins: Vec<_> = sample.map_or(&none, |sample| &sample.logins).iter().collect();
     logins.sort_by_key(|(_, statements)| std::cmp::Reverse(**statements));
-    seen.untried = logins.len().saturating_sub(LOGINS);
+    facts.untried = logins.len().saturating_sub(LOGINS);
     logins.truncate(LOGINS);
     let logins: Vec<Login> =
         logins.into_iter().map(|((user, database), _)| login(user, database)).collect();
     for some in logins.chunks(LOGINS_AT_ONCE) {
         let tries = some.iter().map(|login| async {
             let tried = in_time(async { Ok(target::try_login(&postgres, login).await) }).await;
-            tried.unwrap_or_else(|refused| LoginSeen {
+            tried.unwrap_or_else(|refused| LoginFacts {
                 user: login.user.clone(),
                 database: login.database.clone(),
                 outcome: Err(refused),
             })
         });
-        seen.logins.extend(join_all(tries).await);
+        facts.logins.extend(join_all(tries).await);
     }
     // As the replay does: whoever is let in first looks at the target for all.
-    let first = seen.logins.iter().find(|login| login.outcome.is_ok());
-    if let (Some(Err(_)), Some(first)) = (&seen.server, first)
+    let first = facts.logins.iter().find(|login| login.outcome.is_ok());
+    if let (Some(Err(_)), Some(first)) = (&facts.server, first)
         && let Ok(server) = look_as(&postgres, &login(&first.user, &first.database)).await
     {
-        seen.server = Some(Ok(server));
+        facts.server = Some(Ok(server));
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::check::findings::FilesSeen;
+use crate::check::findings::FilesFacts;
 use crate::check::findings::sample::Sampled;
 use crate::source::files::FileError;
 use crate::source::files::{LogFile, LogFiles, first_start};
@@ -20,16 +20,16 @@ const RECORDS: usize = 1500;
 /// # Errors
 ///
 /// [`FileError::Io`].
-pub(super) fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), FileError> {
+pub(super) fn of_files(files: &LogFiles) -> Result<(FilesFacts, Vec<Sampled>), FileError> {
     let (names, reordered) = (files.names(), files.reordered);
-    let mut seen = FilesSeen { names, reordered, ..FilesSeen::default() };
+    let mut facts = FilesFacts { names, reordered, ..FilesFacts::default() };
     let mut sample = Vec::new();
     for (index, file) in files.files.iter().enumerate() {
         let Some(length) = file.length else {
-            seen.streams.push(file.name());
+            facts.streams.push(file.name());
             continue;
         };
-        seen.bytes += length;
+        facts.bytes += length;
         let partition = i32::try_from(index).expect("no command line names 2^31 files");
         let of_file = of_file(partition, file, length);
         sample.extend(of_file.map_err(|source| {
@@ -38,7 +38,7 @@ pub(super) fn of_files(files: &LogFiles) -> Result<(FilesSeen, Vec<Sampled>), Fi
         })?);
     }
     sample.sort_by_key(|sampled| (sampled.stretch, sampled.partition, sampled.offset));
-    Ok((seen, sample))
+    Ok((facts, sample))
 }
 
 fn of_file(partition: i32, file: &LogFile, length: u64) -> io::Result<Vec<Sampled>> {

@@ -1,24 +1,24 @@
 //! What `kreplay check` asks the target. Nothing here writes.
 
-use crate::check::findings::target::{LoginSeen, Refused, ServerSeen, SessionSeen, Why};
+use crate::check::findings::target::{LoginFacts, Refused, ServerFacts, SessionFacts, Why};
 use crate::postgres::{ConnectError, ObserveError, Observer, Target};
 use crate::replay::settings::Login;
 
 /// Logs in as a session would, has a look and leaves.
-pub(super) async fn try_login(target: &Target, login: &Login) -> LoginSeen {
+pub(super) async fn try_login(target: &Target, login: &Login) -> LoginFacts {
     let outcome = match target.observe(login).await {
         Ok(observer) => session(&observer).await.map_err(|error| Refused::from(&error)),
         Err(error) => Err(Refused::from(&error)),
     };
-    LoginSeen { user: login.user.clone(), database: login.database.clone(), outcome }
+    LoginFacts { user: login.user.clone(), database: login.database.clone(), outcome }
 }
 
 /// What the server is, as far as a replay has to know.
-pub(super) async fn server(observer: &Observer) -> Result<ServerSeen, ObserveError> {
+pub(super) async fn server(observer: &Observer) -> Result<ServerFacts, ObserveError> {
     let row = observer.client().query_one(SERVER, &[]).await?;
     let roles = observer.client().query(ROLES, &[]).await?;
     let in_use: i64 = row.try_get("in_use")?;
-    Ok(ServerSeen {
+    Ok(ServerFacts {
         version: observer.server_version().await?,
         tls: row.try_get("tls")?,
         in_recovery: row.try_get("in_recovery")?,
@@ -31,11 +31,11 @@ pub(super) async fn server(observer: &Observer) -> Result<ServerSeen, ObserveErr
 }
 
 /// What a session finds that logs in as this one.
-async fn session(observer: &Observer) -> Result<SessionSeen, ObserveError> {
+async fn session(observer: &Observer) -> Result<SessionFacts, ObserveError> {
     let tables: i64 = observer.client().query_one(TABLES, &[]).await?.try_get(0)?;
     let limits = observer.client().query(LIMITS, &[]).await?;
     let read_only = "SELECT pg_catalog.current_setting('default_transaction_read_only')::bool";
-    Ok(SessionSeen {
+    Ok(SessionFacts {
         tables: tables.unsigned_abs(),
         limits: limits
             .iter()

@@ -64,7 +64,7 @@ pub struct SourceOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_value = "false", default_missing_value = "true", value_parser = switch)]
     pub until_end: bool,
-    /// The consumer group: a restart goes on from the offsets that it has committed
+    /// The consumer group: a restart continues from the offsets that it has committed
     /// [default: kreplay_TOPIC]
     #[arg(long, value_name = "NAME", conflicts_with = "input")]
     pub group_id: Option<String>,

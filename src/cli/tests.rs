@@ -142,6 +142,6 @@ fn the_documentation_has_every_exit_code() {
 fn of_two_passwords_both_are_secrets_although_the_last_one_counts() {
     let target = "host=db password=hunter2 password=";
     let shown = Cli::read(["kreplay", "--target", target].map(Into::into)).expect("arguments");
-    let shown = format!("{} {:?}", shown.typed.shown(), shown.typed);
+    let shown = format!("{} {:?}", shown.typed.redacted(), shown.typed);
     assert!(shown.contains("host=db") && !shown.contains("hunter2"), "{shown}");
 }

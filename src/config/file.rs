@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, CommandFactory as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::lookup::Given;
+use super::lookup::Sourced;
 use super::{ConfigError, Origin};
 use crate::cli::{Cli, holds_secret};
 
@@ -165,10 +165,10 @@ impl ConfigFile {
     }
 
     /// What is said of a flag, and where.
-    pub(super) fn get(&self, flag: &str) -> Option<Given<Value>> {
+    pub(super) fn get(&self, flag: &str) -> Option<Sourced<Value>> {
         let Setting { line, value } = self.settings.get(flag)?.clone();
         let origin = Origin::File { path: self.path.clone(), line, flag: flag.to_owned() };
-        Some(Given { value, origin })
+        Some(Sourced { value, origin })
     }
 
     /// What the user should know of a file that holds secrets.

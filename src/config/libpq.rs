@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 
 use super::file::Value;
-use super::lookup::{Given, Lookup, Origin};
+use super::lookup::{Lookup, Origin, Sourced};
 use super::{ConfigError, service};
 use crate::cli::conninfo::Conninfo;
 
@@ -61,7 +61,7 @@ const SERVICE_FILE: Keyword = Keyword::plain("servicefile", "PGSERVICEFILE");
 pub(super) struct ConnectionLookup<'a> {
     /// For what is none of libpq's keywords.
     pub look: &'a Lookup<'a>,
-    target: Option<Given<Conninfo>>,
+    target: Option<Sourced<Conninfo>>,
     service: Option<(String, Conninfo)>,
 }
 
@@ -71,15 +71,15 @@ impl<'a> ConnectionLookup<'a> {
         let invalid =
             |origin: &Origin, reason| ConfigError::Invalid { origin: origin.clone(), reason };
         let target = match look.value("target") {
-            Some(Given { value, origin }) => {
+            Some(Sourced { value, origin }) => {
                 let value = Conninfo::parse(&value.to_string_lossy())
                     .map_err(|reason| invalid(&origin, reason))?;
-                Some(Given { value, origin })
+                Some(Sourced { value, origin })
             }
             None => None,
         };
         let mut lookup = Self { look, target, service: None };
-        if let Some(Given { value: service, origin }) = lookup.text(SERVICE) {
+        if let Some(Sourced { value: service, origin }) = lookup.text(SERVICE) {
             let file = lookup.text(SERVICE_FILE).map(|given| given.value);
             let found = service::find(look, &service, file.as_deref())
                 .map_err(|reason| invalid(&origin, reason))?;
@@ -89,7 +89,7 @@ impl<'a> ConnectionLookup<'a> {
     }
 
     /// The value of a keyword that has a flag of its own.
-    pub(super) fn value(&self, keyword: Keyword) -> Option<Given<Vec<OsString>>> {
+    pub(super) fn value(&self, keyword: Keyword) -> Option<Sourced<Vec<OsString>>> {
         let typed = keyword.flag.and_then(|flag| self.look.typed(flag));
         typed.or_else(|| self.text(keyword).map(|text| text.map(|text| vec![text.into()])))
     }
@@ -99,32 +99,32 @@ impl<'a> ConnectionLookup<'a> {
         &self,
         keyword: Keyword,
         parse: fn(&str) -> Result<T, String>,
-    ) -> Result<Option<Given<T>>, ConfigError> {
-        let Some(Given { value, origin }) = self.text(keyword) else { return Ok(None) };
+    ) -> Result<Option<Sourced<T>>, ConfigError> {
+        let Some(Sourced { value, origin }) = self.text(keyword) else { return Ok(None) };
         match parse(&value) {
-            Ok(value) => Ok(Some(Given { value, origin })),
+            Ok(value) => Ok(Some(Sourced { value, origin })),
             Err(reason) => Err(ConfigError::Invalid { origin, reason }),
         }
     }
 
     /// What `--target` says of a keyword.
-    pub(super) fn in_target(&self, name: &'static str) -> Option<Given<String>> {
-        let Given { value, origin } = self.target.as_ref()?;
+    pub(super) fn in_target(&self, name: &'static str) -> Option<Sourced<String>> {
+        let Sourced { value, origin } = self.target.as_ref()?;
         let origin = Origin::Keyword { keyword: name, target: Box::new(origin.clone()) };
-        Some(Given { value: value.get(name)?.to_owned(), origin })
+        Some(Sourced { value: value.get(name)?.to_owned(), origin })
     }
 
     /// What is said of a keyword in the first place that says something, but for its flag.
-    pub(super) fn text(&self, keyword: Keyword) -> Option<Given<String>> {
+    pub(super) fn text(&self, keyword: Keyword) -> Option<Sourced<String>> {
         let by_level = |level: Level| {
             self.in_target(keyword.name).filter(|given| {
                 matches!(&given.origin, Origin::Keyword { target, .. } if Level::of(target) == level)
             })
         };
         let in_file = |flag| match self.look.file.get(flag)? {
-            Given { value: Value::One(value), origin } => Some(Given { value, origin }),
+            Sourced { value: Value::One(value), origin } => Some(Sourced { value, origin }),
             // The file knows which flags take a list.
-            Given { value: Value::List(_), .. } => None,
+            Sourced { value: Value::List(_), .. } => None,
         };
         let libpqs = |name| self.look.given_by(name, keyword.flag.unwrap_or("target"));
         let said = by_level(Level::CommandLine)
@@ -137,10 +137,10 @@ impl<'a> ConnectionLookup<'a> {
         said.map(|given| given.map(|text| text.trim().to_owned()))
     }
 
-    fn in_service(&self, name: &'static str) -> Option<Given<String>> {
+    fn in_service(&self, name: &'static str) -> Option<Sourced<String>> {
         let (service, info) = self.service.as_ref()?;
         let origin = Origin::Service { keyword: name, service: service.clone() };
-        Some(Given { value: info.get(name)?.to_owned(), origin })
+        Some(Sourced { value: info.get(name)?.to_owned(), origin })
     }
 }
 

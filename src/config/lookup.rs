@@ -86,15 +86,15 @@ impl fmt::Display for Origin {
 
 /// A value that somebody gave, and how.
 #[derive(Clone)]
-pub(super) struct Given<T> {
+pub(super) struct Sourced<T> {
     pub value: T,
     pub origin: Origin,
 }
 
-impl<T> Given<T> {
+impl<T> Sourced<T> {
     /// What it comes to.
-    pub(super) fn map<U>(self, meaning: impl FnOnce(T) -> U) -> Given<U> {
-        Given { value: meaning(self.value), origin: self.origin }
+    pub(super) fn map<U>(self, meaning: impl FnOnce(T) -> U) -> Sourced<U> {
+        Sourced { value: meaning(self.value), origin: self.origin }
     }
 }
 
@@ -138,7 +138,7 @@ impl Lookup<'_> {
         &self,
         flag: &str,
         separator: Option<char>,
-    ) -> Option<Given<Vec<OsString>>> {
+    ) -> Option<Sourced<Vec<OsString>>> {
         if let Some(typed) = self.typed(flag) {
             return Some(typed);
         }
@@ -156,29 +156,29 @@ impl Lookup<'_> {
     }
 
     /// The one value of a flag.
-    pub(super) fn value(&self, flag: &str) -> Option<Given<OsString>> {
-        let Given { value, origin } = self.values(flag, None)?;
-        value.into_iter().next_back().map(|value| Given { value, origin })
+    pub(super) fn value(&self, flag: &str) -> Option<Sourced<OsString>> {
+        let Sourced { value, origin } = self.values(flag, None)?;
+        value.into_iter().next_back().map(|value| Sourced { value, origin })
     }
 
     /// What was typed.
-    pub(super) fn typed(&self, flag: &str) -> Option<Given<Vec<OsString>>> {
+    pub(super) fn typed(&self, flag: &str) -> Option<Sourced<Vec<OsString>>> {
         let value = self.typed.get(flag)?.to_vec();
-        Some(Given { value, origin: Origin::Flag(flag.to_owned()) })
+        Some(Sourced { value, origin: Origin::Flag(flag.to_owned()) })
     }
 
     /// The first of a flag's variables, but for libpq's, that is set and not empty.
-    pub(super) fn own_variables(&self, flag: &str) -> Option<Given<String>> {
+    pub(super) fn own_variables(&self, flag: &str) -> Option<Sourced<String>> {
         let older = OLDER.iter().find(|(of, _)| *of == flag).map(|(_, name)| *name);
         let own = self.given_by(&variable(flag), flag);
         own.or_else(|| older.and_then(|name| self.given_by(name, flag)))
     }
 
     /// What a variable says in the place of a flag.
-    pub(super) fn given_by(&self, name: &str, flag: &str) -> Option<Given<String>> {
+    pub(super) fn given_by(&self, name: &str, flag: &str) -> Option<Sourced<String>> {
         let value = self.variable(name)?;
         let origin = Origin::Variable { name: name.to_owned(), flag: flag.to_owned() };
-        Some(Given { value, origin })
+        Some(Sourced { value, origin })
     }
 
     /// What a variable says, if it is set and not empty.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use strum::VariantNames as _;
 
 use super::ConfigError;
-use super::given::GivenSettings;
 use super::libpq::{ConnectionLookup, Keyword};
-use super::lookup::{Given, Origin};
+use super::lookup::{Origin, Sourced};
+use super::sourced::SourcedSettings;
 use crate::cli::settings::TargetOptions;
 use crate::flag_values::switch;
 use crate::postgres::{
@@ -48,7 +48,7 @@ const UNUSED_VARIABLES: [(&str, &str); 4] = [
 /// describe it.
 pub(super) fn settings(
     connection: &ConnectionLookup<'_>,
-    given: &GivenSettings,
+    given: &SourcedSettings,
     options: TargetOptions,
     warnings: &mut Vec<String>,
 ) -> Result<TargetSettings, ConfigError> {
@@ -59,7 +59,7 @@ pub(super) fn settings(
     let (sslmode, sslrootcert) = trust(connection, given, options.sslmode, options.sslrootcert)?;
     let direct_tls = connection.one(SSLNEGOTIATION, negotiation)?;
     let direct_tls = direct_tls.filter(|given| given.value);
-    if let Some(Given { origin, .. }) = &direct_tls
+    if let Some(Sourced { origin, .. }) = &direct_tls
         && matches!(sslmode, SslMode::Disable | SslMode::Allow | SslMode::Prefer)
     {
         let reason = "direct needs an sslmode of require, verify-ca or verify-full".to_owned();
@@ -110,7 +110,7 @@ fn value_or<T>(
 /// The servers to try: as in libpq one port for all, or one for each.
 fn hosts(
     connection: &ConnectionLookup<'_>,
-    given: &GivenSettings,
+    given: &SourcedSettings,
     names: Option<&str>,
     ports: &[u16],
 ) -> Result<Vec<Host>, ConfigError> {
@@ -147,7 +147,7 @@ fn hosts(
 /// Whether to use TLS, and whom to trust.
 fn trust(
     connection: &ConnectionLookup<'_>,
-    given: &GivenSettings,
+    given: &SourcedSettings,
     sslmode: Option<SslMode>,
     sslrootcert: Option<PathBuf>,
 ) -> Result<(SslMode, RootCertificates), ConfigError> {
@@ -172,7 +172,7 @@ fn trust(
 /// The certificate that the client shows. In its default place it need not be there.
 fn certificate(
     connection: &ConnectionLookup<'_>,
-    given: &GivenSettings,
+    given: &SourcedSettings,
     sslcert: Option<PathBuf>,
     sslkey: Option<PathBuf>,
 ) -> Result<ClientCertificate, ConfigError> {
@@ -218,7 +218,7 @@ fn tls_versions(connection: &ConnectionLookup<'_>) -> Result<TlsVersions, Config
 
 fn warn_of_password(
     connection: &ConnectionLookup<'_>,
-    given: &GivenSettings,
+    given: &SourcedSettings,
     warnings: &mut Vec<String>,
 ) {
     let typed = match given.origin("db-password") {
@@ -240,7 +240,7 @@ fn warn_of_unused(connection: &ConnectionLookup<'_>, warnings: &mut Vec<String>)
         ("application_name", "each session keeps its own"),
         ("client_encoding", "kreplay chooses it"),
     ] {
-        if let Some(Given { origin, .. }) = connection.in_target(keyword) {
+        if let Some(Sourced { origin, .. }) = connection.in_target(keyword) {
             warnings.push(format!("{origin} has no effect: {instead}."));
         }
     }

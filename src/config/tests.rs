@@ -197,7 +197,7 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--workers 0", "--workers", "from 1"),
         ("--speed 0", "--speed", "factor above 0"),
         ("--spin 50", "--spin", "unit"),
-        ("--spin 1s", "--spin", "10ms at the most"),
+        ("--spin 1s", "--spin", "10ms at most"),
         ("--map-db ab", "--map-db", "="),
         ("--sslmode always", "--sslmode", "prefer"),
         ("--dead-letter topic:", "--dead-letter", "name"),
@@ -486,8 +486,8 @@ fn no_secret_is_shown_however_it_was_given() {
         "--kafka-property=sasl.oauthbearer.client.secret=hunter2",
     ] {
         let config = config(line, &[]);
-        assert!(!config.shown_command_line().contains(SECRET), "{line}: {}", config.shown);
-        assert!(config.shown_command_line().contains("***"), "{line}: {}", config.shown);
+        assert!(!config.redacted_command_line().contains(SECRET), "{line}: {}", config.redacted);
+        assert!(config.redacted_command_line().contains("***"), "{line}: {}", config.redacted);
         assert!(!format!("{config:?}").contains(SECRET), "{line}: {config:?}");
         assert!(!config.warnings.concat().contains(SECRET), "{line}");
     }
@@ -510,7 +510,7 @@ fn a_password_on_the_command_line_is_warned_about_once() {
 fn the_command_line_is_shown_with_long_names_and_all_that_is_no_secret() {
     let config = config("-b a:1,b:2 -s -X security.protocol=SSL --idle-timeout 2m", &[]);
     assert_eq!(
-        config.shown_command_line(),
+        config.redacted_command_line(),
         "kreplay --topic=log --brokers=a:1 --brokers=b:2 \
          --kafka-property=security.protocol=SSL --skip-selects=true --idle-timeout=2m"
     );

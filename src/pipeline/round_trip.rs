@@ -35,7 +35,7 @@ pub(super) fn measure(
     pressure: Pressure,
     vacated: Arc<Notify>,
     shapes: Arc<Mutex<Shapes>>,
-    outage: Arc<TargetReachability>,
+    reachability: Arc<TargetReachability>,
 ) -> Measuring {
     Measuring(actix_rt::spawn(async move {
         let mut measured = 0;
@@ -68,7 +68,7 @@ pub(super) fn measure(
                 Ok(reply) => {
                     let mut shapes = shapes.lock();
                     shapes.round_trip(reply.took.at_most);
-                    outage.took(reply.took.at_most);
+                    reachability.took(reply.took.at_most);
                     measured += 1;
                 }
                 Err(lost) => {

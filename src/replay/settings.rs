@@ -323,7 +323,7 @@ fn renamed<'a>(
 fn spin(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         spin if spin > LONGEST_SPIN => Err(format!(
-            "expected {LONGEST_SPIN:?} at the most; an answer that takes longer can be slept for"
+            "expected {LONGEST_SPIN:?} at most; an answer that takes longer can be slept for"
         )),
         spin => Ok(spin),
     }

@@ -196,7 +196,7 @@ pub enum Event {
     /// Partitions that it reads no longer. They go to another member of the consumer group when
     /// the source is asked for the next event: until then their offsets can still be committed.
     Revoked(Vec<i32>),
-    /// Records that were to come next are gone; `--on-gap continue` goes on from the oldest.
+    /// Records that were to come next are gone; `--on-gap continue` continues from the oldest.
     Lost(Gap),
     /// A partition of which nothing more will come: `--until-end` is through with it.
     PartitionEof(i32),

@@ -46,7 +46,7 @@ async fn a_topic_that_ends_with_an_aborted_transaction_ends_too() {
     let topic = broker.topic("aborted", 1);
     broker.produce_in_transactions(&topic, 0, &[(&["a"], true), (&["no", "no"], false)]);
     let mut reader = Reader::connect(until_end(&topic)).await;
-    assert_eq!(reader.all().await, [seen(0, 0, "a")]);
+    assert_eq!(reader.all().await, [facts(0, 0, "a")]);
 }
 
 #[tokio::test]

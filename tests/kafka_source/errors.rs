@@ -71,15 +71,15 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
         for text in [error.to_string(), format!("{error:?}")] {
             assert!(!text.contains("hunter2"), "{text}");
         }
-        let Inspection { seen: refused, .. } = inspect(&with(mechanism, "hunter2")).await;
+        let Inspection { facts: refused, .. } = inspect(&with(mechanism, "hunter2")).await;
         assert!(matches!(refused.reached, Err(Refusal::Authentication(_))), "{refused:?}");
         assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
         let looked = inspect(&with(mechanism, "app-secret")).await;
-        let topic = looked.seen.reached.expect("the right password");
+        let topic = looked.facts.reached.expect("the right password");
         assert!(topic.settings.is_ok() && topic.members.is_ok(), "{topic:?}");
         assert_eq!(looked.sample[0].payload, b"a");
         let mut reader = Reader::connect(with(mechanism, "app-secret")).await;
-        assert_eq!(reader.records(1).await, [seen(0, 0, "a")]);
+        assert_eq!(reader.records(1).await, [facts(0, 0, "a")]);
     }
     // Over TLS, with a certificate authority that we don't know and then with the right one.
     let tls = |properties: &[(&str, &str)]| KafkaSettings {
@@ -95,7 +95,7 @@ async fn a_wrong_password_is_an_error_at_once_and_is_not_in_its_text() {
     assert!(matches!(error, TopicError::Authentication { .. }), "{error}");
     let authority = broker.certificates().join("ca.pem").display().to_string();
     let mut reader = Reader::connect(tls(&[("ssl.ca.location", &authority)])).await;
-    assert_eq!(reader.records(1).await, [seen(0, 0, "a")]);
+    assert_eq!(reader.records(1).await, [facts(0, 0, "a")]);
 }
 
 #[tokio::test]

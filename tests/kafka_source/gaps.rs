@@ -34,7 +34,7 @@ async fn told_to_continue_it_goes_on_from_the_oldest_and_counts_what_was_lost() 
     commit_as_earlier_run(&settings, 3, "m").await;
     broker.delete_records(&topic, 0, 8);
     let mut reader = Reader::connect(settings).await;
-    assert_eq!(reader.records(2).await, [seen(0, 8, "8"), seen(0, 9, "9")]);
+    assert_eq!(reader.records(2).await, [facts(0, 8, "8"), facts(0, 9, "9")]);
     assert_eq!(reader.lost, [Gap { partition: 0, wanted: 3, oldest: 8, end: 10 }]);
     assert_eq!(reader.lost[0].lost(), 5);
     let resumed = Resume { partition: 0, offset: Some(8), metadata: String::new() };
@@ -83,8 +83,8 @@ async fn told_to_continue_it_also_does_so_while_it_runs() {
     let mut reader = overtaken(&unique("overtaken"), OnGap::Continue).await;
     let mut records = reader.records(6).await.to_vec();
     records.sort();
-    let mut expected: Vec<_> = (25..30).map(|n| seen(0, n, &n.to_string())).collect();
-    expected.push(seen(1, 10, "other"));
+    let mut expected: Vec<_> = (25..30).map(|n| facts(0, n, &n.to_string())).collect();
+    expected.push(facts(1, 10, "other"));
     assert_eq!(records, expected);
     assert_eq!(reader.lost, [Gap { partition: 0, wanted: 10, oldest: 25, end: 30 }]);
 }

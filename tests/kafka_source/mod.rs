@@ -40,7 +40,7 @@ struct Seen {
     payload: String,
 }
 
-fn seen(partition: i32, offset: i64, payload: &str) -> Seen {
+fn facts(partition: i32, offset: i64, payload: &str) -> Seen {
     Seen { partition, offset, payload: payload.to_owned() }
 }
 

@@ -28,7 +28,7 @@ async fn a_tombstone_comes_as_an_empty_payload() {
     let topic = broker.topic("tombstone", 1);
     broker.produce(&topic, 0, [Record::from("a"), Record::tombstone(), Record::from("b")]);
     let mut reader = Reader::connect(settings(broker, &topic)).await;
-    let expected = [seen(0, 0, "a"), seen(0, 1, ""), seen(0, 2, "b")];
+    let expected = [facts(0, 0, "a"), facts(0, 1, ""), facts(0, 2, "b")];
     assert_eq!(reader.records(3).await, expected);
 }
 
@@ -122,7 +122,7 @@ async fn a_partition_that_is_held_back_waits_and_loses_nothing() {
     assert!(reader.records(1010).await.iter().all(|record| record.partition == 1));
     reader.source.hold_back(&[]).expect("released");
     let records = &reader.records(2010).await[1010..];
-    let expected: Vec<_> = (0..1000).map(|n| seen(0, n, &n.to_string())).collect();
+    let expected: Vec<_> = (0..1000).map(|n| facts(0, n, &n.to_string())).collect();
     assert_eq!(records, expected);
 }
 
@@ -185,7 +185,7 @@ async fn second_member_takes_over(properties: &[(&str, &str)]) {
         second.assigned,
         [Resume { partition: taken, offset: Some(7), metadata: "seven".into() }]
     );
-    let expected = [seen(taken, 7, "7"), seen(taken, 8, "8"), seen(taken, 9, "9")];
+    let expected = [facts(taken, 7, "7"), facts(taken, 8, "8"), facts(taken, 9, "9")];
     assert_eq!(second.records(3).await, expected);
 }
 
@@ -200,7 +200,7 @@ async fn a_partition_that_is_added_is_read_from_its_first_record() {
     reader.assigned().await;
     broker.grow_topic(&topic, 2);
     broker.produce(&topic, 1, ["new"]);
-    assert_eq!(reader.records(1).await, [seen(1, 0, "new")]);
+    assert_eq!(reader.records(1).await, [facts(1, 0, "new")]);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn the_next_run_goes_on_at_the_commit_and_gets_its_metadata_back() {
     let mut second = Reader::connect(settings).await;
     assert_eq!(second.assigned().await, [resume(Some(6), metadata)]);
     second.records(4).await;
-    assert_eq!(second.records[0], seen(0, 6, "6"));
+    assert_eq!(second.records[0], facts(0, 6, "6"));
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_new_group_that_asks_for_the_latest_gets_what_is_written_from_then_on(
         Reader::connect(KafkaSettings { start: Start::Latest, ..settings(broker, &topic) }).await;
     assert_eq!(reader.assigned().await, [resume(None, "")]);
     broker.produce(&topic, 0, ["new"]);
-    assert_eq!(reader.records(1).await, [seen(0, 10, "new")]);
+    assert_eq!(reader.records(1).await, [facts(0, 10, "new")]);
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_run_that_ended_before_its_first_commit_does_not_move_the_start() {
     }
     broker.produce(&topic, 0, ["meanwhile"]);
     let mut second = Reader::connect(settings).await;
-    assert_eq!(second.records(1).await, [seen(0, 10, "meanwhile")]);
+    assert_eq!(second.records(1).await, [facts(0, 10, "meanwhile")]);
 }
 
 #[tokio::test]
@@ -87,10 +87,10 @@ async fn a_new_group_that_asks_for_a_time_begins_with_the_first_record_since() {
     broker.produce(&topic, 1, [record(0)]);
     let at = Start::At(base + DAY);
     let mut reader = Reader::connect(KafkaSettings { start: at, ..settings(broker, &topic) }).await;
-    assert_eq!(reader.records(2).await, [seen(0, 1, "day 1"), seen(0, 2, "day 2")]);
+    assert_eq!(reader.records(2).await, [facts(0, 1, "day 1"), facts(0, 2, "day 2")]);
     // Partition 1 holds nothing that young: it begins with its next record.
     broker.produce(&topic, 1, [record(9)]);
-    assert_eq!(reader.records(3).await[2], seen(1, 1, "day 9"));
+    assert_eq!(reader.records(3).await[2], facts(1, 1, "day 9"));
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_committed_offset_wins_over_the_start_that_is_asked_for() {
     let settings = KafkaSettings { start: Start::Latest, ..settings(broker, &topic) };
     commit_as_earlier_run(&settings, 8, "").await;
     let mut reader = Reader::connect(settings).await;
-    assert_eq!(reader.records(2).await[0], seen(0, 8, "8"));
+    assert_eq!(reader.records(2).await[0], facts(0, 8, "8"));
 }
 
 #[tokio::test]
@@ -113,5 +113,5 @@ async fn reset_forgets_the_committed_offset() {
     commit_as_earlier_run(&settings, 8, "old").await;
     let mut reader = Reader::connect(settings).await;
     assert_eq!(reader.assigned().await, [resume(None, "")]);
-    assert_eq!(reader.records(10).await[0], seen(0, 0, "0"));
+    assert_eq!(reader.records(10).await[0], facts(0, 0, "0"));
 }

@@ -169,7 +169,7 @@ fn a_catalog_that_can_not_be_read_for_a_lock_is_not_waited_for() {
     let mut running = replay(&server, "conflict", &log);
     let line = running.wait_for_line("the replay stands still");
     assert!(line.contains("held up by the reading of the catalog of database app"), "{line}");
-    running.wait_for_line("the replay goes on");
+    running.wait_for_line("the replay continues");
     let finished = running.wait().well();
     assert_eq!(finished.report["stalls_broken"], json!({"given_up": 1}), "{finished}");
     stranger.lets_go();

@@ -36,7 +36,7 @@ impl Consumer {
             }
             FeedAction::ReportStall(stall) => self.report_stall(&stall),
             FeedAction::StallOver => {
-                info!("the replay goes on");
+                info!("the replay continues");
                 self.overview.goes_on();
             }
             FeedAction::CloseAll => self.supervise(CloseAll),

@@ -129,14 +129,14 @@ impl SessionActor {
             Ok(connection) => actor.connected(connection, ctx),
             Err(error) if error.is_permanent() => actor.refused(&error, ctx),
             Err(error) if error.is_full() => {
-                actor.deps.outage.answered();
+                actor.deps.reachability.answered();
                 actor.setup.found_none_left();
                 let (session, error) = (actor.id, error.to_string());
                 actor.deps.admission.do_send(Refused { session, error });
                 actor.pump(ctx);
             }
             Err(error) => {
-                actor.deps.outage.failed(&error);
+                actor.deps.reachability.failed(&error);
                 Self::connect_later(actor.setup.retries_after(), ctx);
                 actor.pump(ctx);
             }
@@ -149,7 +149,7 @@ impl SessionActor {
     }
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
-        self.deps.outage.reached();
+        self.deps.reachability.reached();
         self.deps.known_login.get_or_init(|| self.login.clone());
         let backend = connection.backend_pid();
         self.deps.backends.connected(self.id, backend);
@@ -183,7 +183,7 @@ impl SessionActor {
             self.give_up_refused(error);
         } else {
             debug!(session = %self.id, "refused ahead of its turn: {error}");
-            self.deps.outage.answered();
+            self.deps.reachability.answered();
             self.return_permit();
             if refusal == Refusal::AheadOfTurn {
                 self.ask_log_in(true);
@@ -196,7 +196,7 @@ impl SessionActor {
         let returns = self.session().logs_in_again();
         let works = self.session_now().drop_queue();
         // A session that has nothing to replay may well be one that the source refused too.
-        if !works.is_empty() && !self.deps.outage.was_ever_reached() {
+        if !works.is_empty() && !self.deps.reachability.was_ever_reached() {
             self.deps.fatal.do_send(Fatal::TargetRefused(error.to_string()));
         }
         let statements = works.len();
@@ -367,7 +367,7 @@ impl SessionActor {
                 metrics::SILENT_ROLLBACKS.add(1);
                 info!(session = %self.id, statements,
                     "rolled back a transaction that its source left open for --idle-timeout; it is \
-                    run again if it goes on");
+                    run again if it continues");
             }
             Leave::Evicted { .. } => info!(session = %self.id, statements,
                 "rolled back an open transaction, to be run again: the target has no connection \

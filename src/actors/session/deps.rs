@@ -55,7 +55,7 @@ pub(crate) struct SessionDeps {
     /// Who hears that the replay can't go on.
     pub fatal: Recipient<Fatal>,
     /// Whether the target can be reached.
-    pub outage: Arc<TargetReachability>,
+    pub reachability: Arc<TargetReachability>,
     /// Who can log in, as the first session to do so shows.
     pub known_login: Arc<OnceLock<Arc<Login>>>,
     /// Tells whoever is connected as that one, beside the sessions, that nobody may be to its database.

@@ -38,7 +38,7 @@ impl Supervisor {
     /// Before the session gets the statement, and before any log-in that comes behind it.
     pub(super) fn note_login_change(&mut self, work: &Work) {
         self.log_ins.note_change(work.seq, work.session);
-        self.around.log_in_gate.is_guarded.store(true, Ordering::Relaxed);
+        self.deps.log_in_gate.is_guarded.store(true, Ordering::Relaxed);
     }
 
     /// Lets sessions log in that need not wait any longer; with `retry` also those that were refused.
@@ -46,7 +46,7 @@ impl Supervisor {
         if !self.log_ins.has_waiting() {
             return;
         }
-        let gate = &self.around.log_in_gate;
+        let gate = &self.deps.log_in_gate;
         // Before it looks: a session tells when a statement ends behind that.
         gate.has_waiting.store(true, Ordering::Relaxed);
         let sessions = &self.sessions;
@@ -64,7 +64,7 @@ impl Supervisor {
             }
         }
         self.let_change(retry);
-        let gate = &self.around.log_in_gate;
+        let gate = &self.deps.log_in_gate;
         gate.has_waiting.store(self.log_ins.has_waiting(), Ordering::Relaxed);
         gate.is_guarded.store(self.log_ins.has_changes(), Ordering::Relaxed);
     }
@@ -171,11 +171,11 @@ impl Handler<VacateDatabase> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, vacate: VacateDatabase, _: &mut Self::Context) {
-        let known = self.around.known_login.get();
+        let known = self.deps.known_login.get();
         if known.is_some_and(|login| login.database == vacate.database) {
-            self.around.known_login_vacated.notify_one();
+            self.deps.known_login_vacated.notify_one();
         }
-        self.around.sequencer.do_send(vacate.clone());
+        self.deps.sequencer.do_send(vacate.clone());
         let VacateDatabase { database, session, succeeded } = vacate;
         for (other, entry) in &mut self.sessions {
             // Whoever has something to do keeps its connection, and gets it done.

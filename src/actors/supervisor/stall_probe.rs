@@ -39,12 +39,12 @@ impl Handler<ProbeStall> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, probe: ProbeStall, ctx: &mut Self::Context) {
-        let around = &self.around;
-        if self.draining || around.outage.last_failure().is_some() {
+        let deps = &self.deps;
+        if self.draining || deps.reachability.last_failure().is_some() {
             // That the target is away is told elsewhere.
             return;
         }
-        let sequencer = around.sequencer.clone();
+        let sequencer = deps.sequencer.clone();
         let matters = |entry: &&Entry| {
             let state = entry.cell.inbox();
             state.is_busy() || state.is_connected() || state.is_log_in_awaited()
@@ -86,6 +86,6 @@ impl Handler<GiveUpHeads> for Supervisor {
                 Remedy::None | Remedy::GoWithoutCatalog(_) => {}
             }
         }
-        self.around.sequencer.do_send(GiveUpHeads(remedies));
+        self.deps.sequencer.do_send(GiveUpHeads(remedies));
     }
 }

@@ -198,7 +198,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
             target: target.clone(),
             observer: None,
             pressure: pressure.clone(),
-            outage: Arc::new(TargetReachability::new(health.clone())),
+            reachability: Arc::new(TargetReachability::new(health.clone())),
             read_on: upwards.clone().recipient(),
         },
         backends.clone(),
@@ -209,8 +209,9 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let sequencer = sequencer.start();
     let context = Context::<Supervisor>::new();
     let supervisor = context.address();
-    let vital = PanicGuard::new("admission", fatal.clone());
-    let admission = Admission::new(10, false, pressure.clone(), health.clone(), vital).start();
+    let panic_guard = PanicGuard::new("admission", fatal.clone());
+    let admission =
+        Admission::new(10, false, pressure.clone(), health.clone(), panic_guard).start();
     let sessions = SessionDeps {
         known_login: Arc::default(),
         known_login_vacated: Arc::default(),
@@ -226,7 +227,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         log_in_gate: LogInGate::default(),
         ended: supervisor.clone().recipient(),
         fatal: fatal.clone(),
-        outage: Arc::new(TargetReachability::new(health.clone())),
+        reachability: Arc::new(TargetReachability::new(health.clone())),
         admission,
         pressure,
         statements: metrics::Statements::new(),

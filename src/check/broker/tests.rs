@@ -1,8 +1,8 @@
 use super::*;
 
-fn partition(number: i32, low: i64, start: i64, high: i64) -> PartitionSeen {
+fn partition(number: i32, low: i64, start: i64, high: i64) -> PartitionFacts {
     let (committed, gap, start_ms) = (false, None, None);
-    PartitionSeen { number, low, high, committed, start, gap, start_ms }
+    PartitionFacts { number, low, high, committed, start, gap, start_ms }
 }
 
 #[test]

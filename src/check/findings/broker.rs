@@ -1,11 +1,11 @@
 //! What was seen of Kafka: the cluster, the topic, the consumer group.
 
-use super::{Asked, Section, counted, span};
+use super::{CheckPlan, Section, counted, span};
 use crate::display::bytes;
 
 /// Kafka, as it was seen.
 #[derive(Debug)]
-pub struct KafkaSeen {
+pub struct KafkaFacts {
     /// The brokers that were asked.
     pub brokers: String,
     /// `security.protocol`.
@@ -15,7 +15,7 @@ pub struct KafkaSeen {
     /// The consumer group.
     pub group: String,
     /// What they said, or why nothing.
-    pub reached: Result<TopicSeen, Refusal>,
+    pub reached: Result<TopicFacts, Refusal>,
 }
 
 /// Why nothing can be read from Kafka. The texts are librdkafka's and hold no secret.
@@ -35,7 +35,7 @@ pub enum Refusal {
 
 /// A cluster that answered, and its topic. What could not be asked holds the reason.
 #[derive(Debug)]
-pub struct TopicSeen {
+pub struct TopicFacts {
     /// The cluster's id, if it tells.
     pub cluster: Option<String>,
     /// How many brokers it has.
@@ -45,7 +45,7 @@ pub struct TopicSeen {
     /// Members of the consumer group that read at this moment, by client id and host.
     pub members: Result<Vec<String>, String>,
     /// The partitions.
-    pub partitions: Result<Vec<PartitionSeen>, String>,
+    pub partitions: Result<Vec<PartitionFacts>, String>,
 }
 
 /// The settings of a topic that matter here.
@@ -65,7 +65,7 @@ pub struct TopicSettings {
 
 /// A partition, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartitionSeen {
+pub struct PartitionFacts {
     /// Its number.
     pub number: i32,
     /// The oldest offset that it holds.
@@ -86,25 +86,25 @@ pub struct PartitionSeen {
 const ROOM_FOR_A_RECORD: i64 = 5_000_000;
 const DAY_MS: i64 = 86_400_000;
 
-pub(super) fn judge(seen: &KafkaSeen, now_ms: i64, asked: &Asked, lines: &mut Section) {
-    let topic = match &seen.reached {
+pub(super) fn judge(facts: &KafkaFacts, now_ms: i64, plan: &CheckPlan, lines: &mut Section) {
+    let topic = match &facts.reached {
         Ok(topic) => topic,
-        Err(refusal) => return refused(seen, refusal, lines),
+        Err(refusal) => return refused(facts, refusal, lines),
     };
     let cluster = topic.cluster.as_deref().unwrap_or("without an id");
     lines.ok(format!(
         "Kafka answers at {}: cluster {cluster}, {}, {}",
-        seen.brokers,
+        facts.brokers,
         counted(topic.brokers as u64, "broker"),
-        seen.protocol
+        facts.protocol
     ));
     match &topic.partitions {
         Ok(partitions) => {
-            size(seen, partitions, lines);
-            places(seen, partitions, asked, lines);
+            size(facts, partitions, lines);
+            places(facts, partitions, plan, lines);
         }
         Err(reason) => lines.error(
-            format!("the offsets of topic {} can't be asked for: {reason}", seen.topic),
+            format!("the offsets of topic {} can't be asked for: {reason}", facts.topic),
             "check the cluster's health (leaders of the topic and of __consumer_offsets), and that \
              this user may read the topic and the group",
         ),
@@ -124,7 +124,7 @@ pub(super) fn judge(seen: &KafkaSeen, now_ms: i64, asked: &Asked, lines: &mut Se
             });
         }
         Err(reason) => lines.warning(
-            format!("the settings of topic {} can't be seen: {reason}", seen.topic),
+            format!("the settings of topic {} can't be seen: {reason}", facts.topic),
             "let this user DESCRIBE_CONFIGS the topic, or have a look yourself: retention.ms, \
              cleanup.policy, max.message.bytes",
         ),
@@ -135,21 +135,21 @@ pub(super) fn judge(seen: &KafkaSeen, now_ms: i64, asked: &Asked, lines: &mut Se
             format!(
                 "{} of group {} at this moment: {}",
                 counted(members.len() as u64, "member"),
-                seen.group,
+                facts.group,
                 super::listed(members.iter().map(String::as_str))
             ),
             "stop it, or give another --group-id: members share the partitions, and keep no order \
              between them",
         ),
         Err(reason) => lines.warning(
-            format!("the members of group {} can't be seen: {reason}", seen.group),
+            format!("the members of group {} can't be seen: {reason}", facts.group),
             "let this user DESCRIBE the group, and make sure that no other kreplay uses it",
         ),
     }
 }
 
-fn refused(seen: &KafkaSeen, refusal: &Refusal, lines: &mut Section) {
-    let KafkaSeen { brokers, topic, group, .. } = seen;
+fn refused(facts: &KafkaFacts, refusal: &Refusal, lines: &mut Section) {
+    let KafkaFacts { brokers, topic, group, .. } = facts;
     match refusal {
         Refusal::Unreachable(reason) => lines.error(
             format!("no Kafka broker answers at {brokers}: {reason}"),
@@ -175,11 +175,11 @@ fn refused(seen: &KafkaSeen, refusal: &Refusal, lines: &mut Section) {
     }
 }
 
-fn size(seen: &KafkaSeen, partitions: &[PartitionSeen], lines: &mut Section) {
+fn size(facts: &KafkaFacts, partitions: &[PartitionFacts], lines: &mut Section) {
     let held: i64 = partitions.iter().map(|partition| partition.high - partition.low).sum();
     if held == 0 {
         lines.warning(
-            format!("topic {} holds no record", seen.topic),
+            format!("topic {} holds no record", facts.topic),
             "start the shipper and check again; if it runs, look at its log and at the topic that \
              it writes to",
         );
@@ -187,24 +187,29 @@ fn size(seen: &KafkaSeen, partitions: &[PartitionSeen], lines: &mut Section) {
     }
     lines.ok(format!(
         "topic {} has {} with {}",
-        seen.topic,
+        facts.topic,
         counted(partitions.len() as u64, "partition"),
         counted(held.unsigned_abs(), "record")
     ));
 }
 
 /// Where a replay would begin.
-fn places(seen: &KafkaSeen, partitions: &[PartitionSeen], asked: &Asked, lines: &mut Section) {
+fn places(
+    facts: &KafkaFacts,
+    partitions: &[PartitionFacts],
+    plan: &CheckPlan,
+    lines: &mut Section,
+) {
     let mut gap_free = true;
     for gap in partitions.iter().filter_map(|partition| partition.gap.as_ref()) {
         gap_free = false;
-        let what = format!("group {}: {gap}", seen.group);
-        if asked.skips_gaps {
-            lines.warning(what, "the replay goes on from the oldest record and lacks these");
+        let what = format!("group {}: {gap}", facts.group);
+        if plan.skips_gaps {
+            lines.warning(what, "the replay continues from the oldest record and lacks these");
         } else {
             lines.error(
                 what,
-                "--on-gap continue goes on from the oldest record without these; --reset, or another \
+                "--on-gap continue continues from the oldest record without these; --reset, or another \
                  --group-id, with the data of that moment, begins anew",
             );
         }
@@ -216,20 +221,21 @@ fn places(seen: &KafkaSeen, partitions: &[PartitionSeen], asked: &Asked, lines: 
         return;
     }
     if committed {
-        lines.ok(format!("group {} goes on where it stopped; {to_read} to read", seen.group));
+        lines.ok(format!("group {} continues where it stopped; {to_read} to read", facts.group));
     } else {
         let from = match partitions {
             _ if partitions.iter().all(|it| it.start == it.low) => "the oldest record",
             _ if partitions.iter().all(|it| it.start == it.high) => "the next record written",
             _ => "a record in the middle",
         };
-        lines.ok(format!("a replay as group {} begins with {from}; {to_read} to read", seen.group));
+        lines
+            .ok(format!("a replay as group {} begins with {from}; {to_read} to read", facts.group));
     }
 }
 
 fn retention(
     settings: &TopicSettings,
-    partitions: &[PartitionSeen],
+    partitions: &[PartitionFacts],
     now_ms: i64,
     lines: &mut Section,
 ) {

@@ -1,14 +1,20 @@
 //! Times: how far behind the source the log comes, and whether the clocks agree.
 
 use super::sample::Sample;
-use super::{Asked, Section, span};
+use super::{CheckPlan, Section, span};
 
 /// A clock that is off by less is as good as right here.
 const TOLERANCE_MS: i64 = 1000;
 /// A log with a younger record is live.
 const LIVE_MS: i64 = 10 * 60_000;
 
-pub(super) fn judge(sample: &Sample, now_ms: i64, live: bool, asked: &Asked, lines: &mut Section) {
+pub(super) fn judge(
+    sample: &Sample,
+    now_ms: i64,
+    live: bool,
+    plan: &CheckPlan,
+    lines: &mut Section,
+) {
     let Some(newest) = sample.newest else { return };
     let age = now_ms - newest.log_ms;
     if age < -TOLERANCE_MS {
@@ -40,11 +46,11 @@ pub(super) fn judge(sample: &Sample, now_ms: i64, live: bool, asked: &Asked, lin
                 .ok(format!("records come to Kafka {} after they were logged", span(delay.max(0))));
         }
     }
-    let Some(pace) = asked.pace.filter(|_| live && age < LIVE_MS) else { return };
+    let Some(pace) = plan.pace.filter(|_| live && age < LIVE_MS) else { return };
     // A statement begins its duration before its record is written.
     let longest = sample.logging.durations_ms.map_or(0.0, |(_, longest)| longest) as i64;
     let late = highest(&sample.delays_ms).max(0);
-    let needed = late + asked.lookahead_ms + longest;
+    let needed = late + plan.lookahead_ms + longest;
     let given = i64::try_from(pace.playout_delay.as_millis()).unwrap_or(i64::MAX);
     if given < needed {
         lines.warning(

@@ -1,7 +1,7 @@
 //! Whether the records can be read, and whose they are.
 
 use super::sample::Sample;
-use super::{Asked, Section, counted, listed};
+use super::{CheckPlan, Section, counted, listed};
 use crate::display::grouped;
 
 pub(super) fn judge(sample: &Sample, lines: &mut Section) {
@@ -80,14 +80,14 @@ fn has(statements: u64) -> String {
 }
 
 /// Whose sessions they are, against `--source-db`, `--map-db`, `--map-user`.
-pub(super) fn judge_names(sample: &Sample, asked: &Asked, lines: &mut Section) {
-    let wanted = &asked.filters.source_databases;
-    let seen = |name: &str| sample.databases.contains(name);
+pub(super) fn judge_names(sample: &Sample, plan: &CheckPlan, lines: &mut Section) {
+    let wanted = &plan.filters.source_databases;
+    let facts = |name: &str| sample.databases.contains(name);
     if sample.databases.is_empty() {
         return;
     }
     let all = listed(sample.databases.iter().map(String::as_str));
-    if !wanted.is_empty() && !wanted.iter().any(|name| seen(name)) {
+    if !wanted.is_empty() && !wanted.iter().any(|name| facts(name)) {
         lines.error(
             format!("no record is of --source-db {}; the sample has {all}", wanted.join(", ")),
             "correct --source-db: names are compared letter by letter",
@@ -112,14 +112,14 @@ pub(super) fn judge_names(sample: &Sample, asked: &Asked, lines: &mut Section) {
             );
         }
     };
-    let absent = wanted.iter().map(String::as_str).filter(|name| !seen(name));
+    let absent = wanted.iter().map(String::as_str).filter(|name| !facts(name));
     unseen("--source-db", absent.collect(), lines);
-    let renamed = asked.identity.renamed_databases().filter(|name| !seen(name));
+    let renamed = plan.identity.renamed_databases().filter(|name| !facts(name));
     unseen("--map-db", renamed.collect(), lines);
-    let renamed = asked.identity.renamed_users().filter(|name| !sample.users.contains(*name));
+    let renamed = plan.identity.renamed_users().filter(|name| !sample.users.contains(*name));
     unseen("--map-user", renamed.collect(), lines);
     let several = sample.databases.len() > 1 && wanted.is_empty();
-    if several && asked.identity.one_database().is_some() {
+    if several && plan.identity.one_database().is_some() {
         lines.warning(
             format!("the sessions of {all} are all replayed to one database (-d)"),
             "pick one with --source-db, or leave -d out so that each goes to its own",

@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 
 use super::sample::Sample;
-use super::{Asked, Section, counted, listed};
+use super::{CheckPlan, Section, counted, listed};
 
 /// The target, as it was seen.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct TargetSeen {
+pub struct TargetFacts {
     /// Where it is.
     pub address: String,
     /// What it told of itself; or why nobody was let in.
-    pub server: Option<Result<ServerSeen, Refused>>,
+    pub server: Option<Result<ServerFacts, Refused>>,
     /// Whom kreplay looks at it as, and why that is refused, if it is.
     pub observer: Option<(String, Refused)>,
     /// The log-ins that the sample's sessions need, those with most statements first.
-    pub logins: Vec<LoginSeen>,
+    pub logins: Vec<LoginFacts>,
     /// How many more there are, which were not tried.
     pub untried: usize,
     /// Connections that kreplay leaves to others.
@@ -57,7 +57,7 @@ pub enum Why {
 
 /// A server, as it was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServerSeen {
+pub struct ServerFacts {
     /// As a number: 180006.
     pub version: u32,
     /// Whether the connection is encrypted.
@@ -78,18 +78,18 @@ pub struct ServerSeen {
 
 /// A user and a database that sessions are replayed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoginSeen {
+pub struct LoginFacts {
     /// The role.
     pub user: String,
     /// The database.
     pub database: String,
     /// What was found there, or why the log-in failed.
-    pub outcome: Result<SessionSeen, Refused>,
+    pub outcome: Result<SessionFacts, Refused>,
 }
 
 /// What a session finds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SessionSeen {
+pub struct SessionFacts {
     /// Tables in the database that are not PostgreSQL's own.
     pub tables: u64,
     /// Settings that end statements, transactions or sessions, with their values.
@@ -99,20 +99,20 @@ pub struct SessionSeen {
 }
 
 pub(super) fn judge(
-    seen: &TargetSeen,
+    facts: &TargetFacts,
     sample: Option<&Sample>,
-    asked: &Asked,
+    plan: &CheckPlan,
     lines: &mut Section,
 ) {
-    let server = match &seen.server {
+    let server = match &facts.server {
         Some(Ok(server)) => server,
-        Some(Err(refused)) => return no_way_in(seen, refused, asked, lines),
+        Some(Err(refused)) => return no_way_in(facts, refused, plan, lines),
         None => return,
     };
     let (major, minor) = (server.version / 10_000, server.version % 10_000);
     lines.ok(format!(
         "PostgreSQL {major}.{minor} answers at {}, {} TLS",
-        seen.address,
+        facts.address,
         if server.tls { "with" } else { "without" }
     ));
     if let Some(least) = sample.and_then(|sample| sample.version.least).filter(|it| *it > major) {
@@ -121,7 +121,7 @@ pub(super) fn judge(
             "expect errors for what the older version does not know",
         );
     }
-    if server.in_recovery && asked.read_only {
+    if server.in_recovery && plan.read_only {
         lines.ok("it is a replica, and --read-only");
     } else if server.in_recovery {
         lines.error(
@@ -129,21 +129,21 @@ pub(super) fn judge(
             "give --db-host the primary, or promote this one; --read-only replays what only reads",
         );
     }
-    logins(seen, server, lines);
-    databases(seen, server, lines);
-    limits(seen, asked, lines);
-    connections(seen, server, sample, asked, lines);
+    logins(facts, server, lines);
+    databases(facts, server, lines);
+    limits(facts, plan, lines);
+    connections(facts, server, sample, plan, lines);
     rights(server, lines);
 }
 
 /// Nobody was let in at all.
-fn no_way_in(seen: &TargetSeen, refused: &Refused, asked: &Asked, lines: &mut Section) {
-    if seen.logins.is_empty() {
-        let user = asked.identity.one_user().unwrap_or("postgres");
-        let database = asked.identity.one_database().unwrap_or("postgres");
+fn no_way_in(facts: &TargetFacts, refused: &Refused, plan: &CheckPlan, lines: &mut Section) {
+    if facts.logins.is_empty() {
+        let user = plan.identity.one_user().unwrap_or("postgres");
+        let database = plan.identity.one_database().unwrap_or("postgres");
         lines.error(refused.words.clone(), remedy(refused.why, user, database));
     }
-    for login in &seen.logins {
+    for login in &facts.logins {
         if let Err(refused) = &login.outcome {
             let remedy = remedy(refused.why, &login.user, &login.database);
             lines.error(refused.words.clone(), remedy);
@@ -184,9 +184,9 @@ fn remedy(why: Why, user: &str, database: &str) -> String {
     }
 }
 
-fn logins(seen: &TargetSeen, server: &ServerSeen, lines: &mut Section) {
+fn logins(facts: &TargetFacts, server: &ServerFacts, lines: &mut Section) {
     let mut well = Vec::new();
-    for login in &seen.logins {
+    for login in &facts.logins {
         let refused = match &login.outcome {
             Ok(_) => {
                 well.push(format!("{} on {}", login.user, login.database));
@@ -210,16 +210,16 @@ fn logins(seen: &TargetSeen, server: &ServerSeen, lines: &mut Section) {
             listed(well.iter().map(String::as_str))
         ));
     }
-    if seen.untried > 0 {
+    if facts.untried > 0 {
         lines.warning(
             format!(
                 "{} of users and databases were not tried",
-                counted(seen.untried as u64, "pair")
+                counted(facts.untried as u64, "pair")
             ),
             "pick databases with --source-db, or replay everything as one user (-u)",
         );
     }
-    if let Some((name, refused)) = &seen.observer {
+    if let Some((name, refused)) = &facts.observer {
         lines.warning(
             format!("kreplay can't look at the target as {name}: {}", refused.words),
             "it will look as the first session that logs in; let postgres in, or give -u and -d",
@@ -228,9 +228,9 @@ fn logins(seen: &TargetSeen, server: &ServerSeen, lines: &mut Section) {
 }
 
 /// The databases that sessions are replayed to.
-fn databases(seen: &TargetSeen, server: &ServerSeen, lines: &mut Section) {
+fn databases(facts: &TargetFacts, server: &ServerFacts, lines: &mut Section) {
     let mut tables: BTreeMap<&str, u64> = BTreeMap::new();
-    for login in &seen.logins {
+    for login in &facts.logins {
         if let Ok(session) = &login.outcome {
             tables.insert(&login.database, session.tables);
         }
@@ -269,15 +269,15 @@ fn databases(seen: &TargetSeen, server: &ServerSeen, lines: &mut Section) {
 }
 
 /// Settings that end what the source did not end.
-fn limits(seen: &TargetSeen, asked: &Asked, lines: &mut Section) {
+fn limits(facts: &TargetFacts, plan: &CheckPlan, lines: &mut Section) {
     let mut limits: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     let mut read_only = Vec::new();
-    for login in &seen.logins {
+    for login in &facts.logins {
         let Ok(session) = &login.outcome else { continue };
         for (name, value) in &session.limits {
             limits.entry((name, value)).or_default().push(&login.user);
         }
-        if session.read_only && !asked.read_only {
+        if session.read_only && !plan.read_only {
             read_only.push(login.user.as_str());
         }
     }
@@ -304,16 +304,16 @@ fn limits(seen: &TargetSeen, asked: &Asked, lines: &mut Section) {
 }
 
 fn connections(
-    seen: &TargetSeen,
-    server: &ServerSeen,
+    facts: &TargetFacts,
+    server: &ServerFacts,
     sample: Option<&Sample>,
-    asked: &Asked,
+    plan: &CheckPlan,
     lines: &mut Section,
 ) {
     let free = server.connections.saturating_sub(server.in_use);
-    let room = server.connections.saturating_sub(seen.reserved).max(1);
+    let room = server.connections.saturating_sub(facts.reserved).max(1);
     let remedy = "raise the target's max_connections to the source's and ten more";
-    if let Some(limit) = asked.max_sessions.filter(|limit| *limit > free) {
+    if let Some(limit) = plan.max_sessions.filter(|limit| *limit > free) {
         lines.warning(
             format!(
                 "--max-sessions {limit} is more than the target has left: {free} of {}",
@@ -323,7 +323,7 @@ fn connections(
         );
         return;
     }
-    let room = asked.max_sessions.unwrap_or(room);
+    let room = plan.max_sessions.unwrap_or(room);
     let at_once = sample.map_or(0, |sample| sample.at_once);
     if at_once > room.min(free) {
         lines.warning(
@@ -343,7 +343,7 @@ fn connections(
     }
 }
 
-fn rights(server: &ServerSeen, lines: &mut Section) {
+fn rights(server: &ServerFacts, lines: &mut Section) {
     if server.sees_blockers {
         lines.ok("kreplay may ask who blocks whom (pg_blocking_pids)");
     } else {

@@ -4,9 +4,9 @@ mod broker;
 mod log;
 mod target;
 
-use super::broker::{KafkaSeen, PartitionSeen, TopicSeen, TopicSettings};
+use super::broker::{KafkaFacts, PartitionFacts, TopicFacts, TopicSettings};
 use super::sample::{Sample, Sampled};
-use super::target::{LoginSeen, ServerSeen, SessionSeen, TargetSeen};
+use super::target::{LoginFacts, ServerFacts, SessionFacts, TargetFacts};
 use strum::VariantArray as _;
 
 use super::*;
@@ -16,16 +16,16 @@ use crate::pglog::{Encodings, Format, RecordReader};
 const NOW_MS: i64 = 1_795_361_400_000;
 
 /// Everything is as it should be.
-fn well() -> Seen {
-    Seen {
+fn well() -> Facts {
+    Facts {
         now_ms: NOW_MS,
-        input: InputSeen::Kafka(Box::new(kafka())),
+        input: InputFacts::Kafka(Box::new(kafka())),
         sample: Some(log(&session("6b0308e2.10", &["begin", "select 1", "commit"]))),
         target: Some(server()),
     }
 }
 
-fn kafka() -> KafkaSeen {
+fn kafka() -> KafkaFacts {
     let settings = TopicSettings {
         retention_ms: 7 * 86_400_000,
         retention_bytes: -1,
@@ -33,7 +33,7 @@ fn kafka() -> KafkaSeen {
         max_message_bytes: 5_242_880,
         broker_time: false,
     };
-    let partition = PartitionSeen {
+    let partition = PartitionFacts {
         number: 0,
         low: 100,
         high: 1100,
@@ -42,12 +42,12 @@ fn kafka() -> KafkaSeen {
         gap: None,
         start_ms: Some(NOW_MS - 3_600_000),
     };
-    KafkaSeen {
+    KafkaFacts {
         brokers: "kafka1:9092".into(),
         protocol: "SASL_SSL".into(),
         topic: "pg".into(),
         group: "kreplay_pg".into(),
-        reached: Ok(TopicSeen {
+        reached: Ok(TopicFacts {
             cluster: Some("abc".into()),
             brokers: 3,
             settings: Ok(settings),
@@ -57,8 +57,8 @@ fn kafka() -> KafkaSeen {
     }
 }
 
-fn server() -> TargetSeen {
-    let server = ServerSeen {
+fn server() -> TargetFacts {
+    let server = ServerFacts {
         version: 180_006,
         tls: true,
         in_recovery: false,
@@ -68,11 +68,11 @@ fn server() -> TargetSeen {
         databases: vec![("app".into(), "UTF8".into()), ("shop".into(), "UTF8".into())],
         roles: vec!["postgres".into(), "app".into()],
     };
-    TargetSeen {
+    TargetFacts {
         address: "test18:5432".into(),
         server: Some(Ok(server)),
         observer: None,
-        logins: vec![login("app", "app", Ok(SessionSeen { tables: 12, ..Default::default() }))],
+        logins: vec![login("app", "app", Ok(SessionFacts { tables: 12, ..Default::default() }))],
         untried: 0,
         reserved: 5,
     }
@@ -81,9 +81,9 @@ fn server() -> TargetSeen {
 fn login(
     user: &str,
     database: &str,
-    outcome: Result<SessionSeen, super::target::Refused>,
-) -> LoginSeen {
-    LoginSeen { user: user.into(), database: database.into(), outcome }
+    outcome: Result<SessionFacts, super::target::Refused>,
+) -> LoginFacts {
+    LoginFacts { user: user.into(), database: database.into(), outcome }
 }
 
 // ---- Logs ----
@@ -178,28 +178,28 @@ fn log(records: &[Record]) -> Sample {
 }
 
 /// All is well but the log.
-fn with_sample(sample: Sample) -> Seen {
-    Seen { sample: Some(sample), ..well() }
+fn with_sample(sample: Sample) -> Facts {
+    Facts { sample: Some(sample), ..well() }
 }
 
-fn with_log(records: &[Record]) -> Seen {
+fn with_log(records: &[Record]) -> Facts {
     with_sample(log(records))
 }
 
 // ---- What is found ----
 
 /// The findings of a level, with their remedies.
-fn at(level: Level, seen: &Seen, asked: &Asked) -> Vec<String> {
-    let found = findings(seen, asked).into_iter().filter(|finding| finding.level == level);
+fn at(level: Level, facts: &Facts, plan: &CheckPlan) -> Vec<String> {
+    let found = findings(facts, plan).into_iter().filter(|finding| finding.level == level);
     found.map(|it| format!("{} -> {}", it.what, it.remedy.unwrap_or_default())).collect()
 }
 
 /// Checks that this and nothing else is wrong, whatever its place in the list.
 #[track_caller]
-fn only(level: Level, seen: &Seen, asked: &Asked, what: &str, remedy: &str) {
+fn only(level: Level, facts: &Facts, plan: &CheckPlan, what: &str, remedy: &str) {
     let found: Vec<String> = [Level::Warning, Level::Error]
         .into_iter()
-        .flat_map(|level| at(level, seen, asked).into_iter().map(move |it| (level, it)))
+        .flat_map(|level| at(level, facts, plan).into_iter().map(move |it| (level, it)))
         .map(|(level, finding)| format!("{}: {finding}", level))
         .collect();
     assert_eq!(found.len(), 1, "{found:#?}");
@@ -212,24 +212,24 @@ fn only(level: Level, seen: &Seen, asked: &Asked, what: &str, remedy: &str) {
 }
 
 #[track_caller]
-fn warns(seen: &Seen, what: &str, remedy: &str) {
-    only(Level::Warning, seen, &Asked::default(), what, remedy);
+fn warns(facts: &Facts, what: &str, remedy: &str) {
+    only(Level::Warning, facts, &CheckPlan::default(), what, remedy);
 }
 
 #[track_caller]
-fn fails(seen: &Seen, what: &str, remedy: &str) {
-    only(Level::Error, seen, &Asked::default(), what, remedy);
+fn fails(facts: &Facts, what: &str, remedy: &str) {
+    only(Level::Error, facts, &CheckPlan::default(), what, remedy);
 }
 
 #[track_caller]
-fn says(seen: &Seen, asked: &Asked, what: &str) {
-    let found = at(Level::Ok, seen, asked);
+fn says(facts: &Facts, plan: &CheckPlan, what: &str) {
+    let found = at(Level::Ok, facts, plan);
     assert!(found.iter().any(|finding| finding.contains(what)), "{what:?} in {found:#?}");
 }
 
 #[test]
 fn where_all_is_well_nothing_needs_a_remedy() {
-    let found = findings(&well(), &Asked::default());
+    let found = findings(&well(), &CheckPlan::default());
     assert!(found.iter().all(|it| it.level == Level::Ok && it.remedy.is_none()), "{found:#?}");
     for area in &Area::VARIANTS[1..] {
         assert!(found.iter().any(|finding| finding.area == *area), "{area:?} in {found:#?}");
@@ -248,7 +248,7 @@ fn no_finding_quotes_a_statement_or_a_parameter() {
     let mut torn = sample[1].clone();
     torn.payload.truncate(torn.payload.len() - 60);
     sample.push(torn);
-    let found = findings(&with_sample(read(&sample, &Filters::default())), &Asked::default());
+    let found = findings(&with_sample(read(&sample, &Filters::default())), &CheckPlan::default());
     assert!(found.iter().any(|finding| finding.level == Level::Error));
     assert!(!format!("{found:?}").contains("hunter2"), "{found:#?}");
 }

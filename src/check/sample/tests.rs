@@ -20,7 +20,7 @@ fn file(records: std::ops::Range<usize>) -> tempfile::NamedTempFile {
     file
 }
 
-fn sample_of(paths: &[&Path]) -> Result<(FilesSeen, Vec<Sampled>), FileError> {
+fn sample_of(paths: &[&Path]) -> Result<(FilesFacts, Vec<Sampled>), FileError> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
     of_files(&LogFiles::find(&paths, Format::Auto)?)
 }
@@ -34,8 +34,8 @@ fn numbers(sample: &[Sampled], stretch: usize) -> Vec<String> {
 #[test]
 fn a_small_file_is_sampled_whole() {
     let small = file(0..100);
-    let (seen, sample) = sample_of(&[small.path()]).expect("a sample");
-    assert_eq!((seen.names.len(), seen.streams.len()), (1, 0));
+    let (facts, sample) = sample_of(&[small.path()]).expect("a sample");
+    assert_eq!((facts.names.len(), facts.streams.len()), (1, 0));
     assert_eq!(numbers(&sample, 0), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_eq!(sample.len(), 100);
 }
@@ -51,8 +51,8 @@ fn of_a_large_file_the_beginning_and_the_end_are_sampled_record_by_record() {
 
 #[test]
 fn what_can_be_read_only_once_is_not_opened() {
-    let (seen, sample) = sample_of(&[Path::new("-"), Path::new("/dev/null")]).expect("a look");
-    assert_eq!(seen.streams, ["standard input", "/dev/null"]);
+    let (facts, sample) = sample_of(&[Path::new("-"), Path::new("/dev/null")]).expect("a look");
+    assert_eq!(facts.streams, ["standard input", "/dev/null"]);
     assert!(sample.is_empty());
     sample_of(&[Path::new("/nowhere.csv")]).expect_err("no such file");
 }

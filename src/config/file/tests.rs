@@ -112,7 +112,7 @@ fn a_value_that_the_flag_would_refuse_is_told_with_its_line_and_the_flag() {
         ("idle-timeout = 5", "with its unit"),
         ("after = 2025-11-23T00:00:00", "RFC 3339"),
         ("map-db = ['ab']", "the name on the source"),
-        ("spin = '1s'", "10ms at the most"),
+        ("spin = '1s'", "10ms at most"),
         ("kafka-property = ['group.id=x']", "--group-id"),
         ("log = 'kreplay=loud'", "a level"),
     ] {

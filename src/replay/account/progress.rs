@@ -18,7 +18,7 @@ pub struct PartitionProgress {
     pub partition: i32,
     /// The offset that is read next.
     pub position: i64,
-    /// The offset that a restart goes on from, where one was committed.
+    /// The offset that a restart continues from, where one was committed.
     pub committed: Option<i64>,
     /// The oldest offset that the partition holds.
     pub low_watermark: i64,

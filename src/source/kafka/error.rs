@@ -33,7 +33,7 @@ pub enum TopicError {
         reason: String,
     },
     /// The records that come next are no longer (or not yet) in the topic.
-    #[error("topic {topic}, {gap}; `--on-gap continue` goes on from the oldest record")]
+    #[error("topic {topic}, {gap}; `--on-gap continue` continues from the oldest record")]
     Gap {
         /// The topic's name.
         topic: String,

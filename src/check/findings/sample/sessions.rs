@@ -24,7 +24,7 @@ struct Session {
     partition: i32,
     log: SessionLog,
     lines: LineSequence,
-    seen: Option<Span>,
+    facts: Option<Span>,
     /// It had begun before its first record here.
     joined: bool,
     ended: bool,
@@ -65,7 +65,7 @@ impl Sessions {
 
         let session = self.sessions.entry((sampled.stretch, record.session)).or_default();
         let line = session.lines.observe(record.line);
-        if session.seen.is_none() {
+        if session.facts.is_none() {
             session.partition = sampled.partition;
             // `connection received` (not looked at here), `authenticated`, `authorized`.
             session.joined = record.line > 3;
@@ -75,7 +75,7 @@ impl Sessions {
             }
             session.in_block = (!session.joined).then_some(false);
         }
-        session.seen = Some(Span::with(session.seen, ms));
+        session.facts = Some(Span::with(session.facts, ms));
         if matches!(line, Line::Repeat | Line::Early) {
             let this = RecordEffect::NoEffect(NoEffect::Noise);
             return (line, Reading { previous: PriorUpdate::Open, this });
@@ -100,14 +100,14 @@ impl Sessions {
         sample.sessions = self.homes.len();
         let mut by_stretch: BTreeMap<usize, Vec<Span>> = BTreeMap::new();
         for ((stretch, _), session) in &self.sessions {
-            let (Some(seen), Some(all)) =
-                (session.seen, self.stretches.get(&(*stretch, session.partition)))
+            let (Some(facts), Some(all)) =
+                (session.facts, self.stretches.get(&(*stretch, session.partition)))
             else {
                 continue;
             };
             by_stretch.entry(*stretch).or_default().push(Span {
-                from: if session.joined { all.from } else { seen.from },
-                to: if session.ended { seen.to } else { all.to },
+                from: if session.joined { all.from } else { facts.from },
+                to: if session.ended { facts.to } else { all.to },
             });
         }
         sample.at_once = by_stretch.into_values().map(at_once).max().unwrap_or_default();

@@ -31,7 +31,7 @@ fn said(message: &str) -> Record {
 fn what_records_look_like_is_told() {
     says(
         &well(),
-        &Asked::default(),
+        &CheckPlan::default(),
         "5 of 5 records in the sample can be read: csvlog of 26 columns",
     );
     let mut sample = sampled(&well_logged());
@@ -40,10 +40,10 @@ fn what_records_look_like_is_told() {
         serde_json::Value::from(String::from_utf8(sample[2].payload.clone()).expect("UTF-8"))
     )
     .into_bytes();
-    let seen = with_sample(read(&sample, &Filters::default()));
+    let facts = with_sample(read(&sample, &Filters::default()));
     says(
-        &seen,
-        &Asked::default(),
+        &facts,
+        &CheckPlan::default(),
         "csvlog of 26 columns (4), csvlog of 26 columns in JSON objects (1)",
     );
 }
@@ -61,13 +61,13 @@ fn records_that_can_not_be_read_are_told_with_the_first_place_and_the_remedy() {
         Sampled { payload: payload.collect(), offset, ..Sampled::default() }
     };
     sample.extend([torn(400, 7), torn(500, 8)]);
-    let seen = with_sample(read(&sample, &Filters::default()));
-    fails(&seen, "2 records can't be read (torn); the first one, offset 7: ", "startmsg.regex");
+    let facts = with_sample(read(&sample, &Filters::default()));
+    fails(&facts, "2 records can't be read (torn); the first one, offset 7: ", "startmsg.regex");
 
     let mut sample = sampled(&well_logged());
     sample.push(torn(8096, 9));
-    let seen = with_sample(read(&sample, &Filters::default()));
-    fails(&seen, "1 record can't be read (torn)", "maxMessageSize");
+    let facts = with_sample(read(&sample, &Filters::default()));
+    fails(&facts, "1 record can't be read (torn)", "maxMessageSize");
 
     let mut sample = sampled(&well_logged());
     sample.push(Sampled::default());
@@ -76,8 +76,8 @@ fn records_that_can_not_be_read_are_told_with_the_first_place_and_the_remedy() {
 
 #[test]
 fn line_feeds_that_a_shipper_has_escaped_are_known_by_their_place() {
-    let seen = with_log(&session(SESSION, &["select 1,\\n  2", "select '\\n'"]));
-    fails(&seen, "1 statement has a backslash where SQL has none", "escapeLF");
+    let facts = with_log(&session(SESSION, &["select 1,\\n  2", "select '\\n'"]));
+    fails(&facts, "1 statement has a backslash where SQL has none", "escapeLF");
 }
 
 #[test]
@@ -86,19 +86,19 @@ fn records_missing_in_the_middle_of_a_session_are_counted() {
     records.remove(2);
     warns(&with_log(&records), "1 record is missing in the middle of sessions", "every record");
     let twice: Vec<Record> = well_logged().into_iter().flat_map(|it| [it.clone(), it]).collect();
-    says(&with_log(&twice), &Asked::default(), "5 records came twice");
+    says(&with_log(&twice), &CheckPlan::default(), "5 records came twice");
 }
 
 #[test]
 fn the_rows_of_a_copy_are_missed() {
-    let seen = with_log(&session(SESSION, &["copy t from stdin"]));
-    warns(&seen, "1 statement has COPY … FROM STDIN", "INSERT");
+    let facts = with_log(&session(SESSION, &["copy t from stdin"]));
+    warns(&facts, "1 statement has COPY … FROM STDIN", "INSERT");
 }
 
 // ---- Several partitions ----
 
 /// Two sessions on two partitions.
-fn two_partitions(change: impl Fn(usize, &mut Sampled)) -> Seen {
+fn two_partitions(change: impl Fn(usize, &mut Sampled)) -> Facts {
     let mut sample = sampled(&well_logged());
     let other = sampled(&session("6b0308e2.11", &["select 1"]));
     sample.extend(other.into_iter().map(|it| Sampled { partition: 1, ..it }));
@@ -109,10 +109,10 @@ fn two_partitions(change: impl Fn(usize, &mut Sampled)) -> Seen {
 #[test]
 fn partitions_merge_exactly_where_every_record_tells_its_place() {
     let placed = |number: usize, it: &mut Sampled| it.place = Some(format!("{number}"));
-    let seen = two_partitions(placed);
-    says(&seen, &Asked::default(), "merged exactly");
-    says(&seen, &Asked::default(), "sessions are whole on one partition");
-    assert_eq!(at(Level::Warning, &seen, &Asked::default()), [""; 0]);
+    let facts = two_partitions(placed);
+    says(&facts, &CheckPlan::default(), "merged exactly");
+    says(&facts, &CheckPlan::default(), "sessions are whole on one partition");
+    assert_eq!(at(Level::Warning, &facts, &CheckPlan::default()), [""; 0]);
     let some = two_partitions(|number, it| {
         if number > 2 {
             placed(number, it)
@@ -123,10 +123,10 @@ fn partitions_merge_exactly_where_every_record_tells_its_place() {
 
 #[test]
 fn one_partition_needs_no_key() {
-    says(&well(), &Asked::default(), "every record's key is its session");
+    says(&well(), &CheckPlan::default(), "every record's key is its session");
     let mut sample = sampled(&well_logged());
     sample.iter_mut().for_each(|it| it.key = None);
-    let found = findings(&with_sample(read(&sample, &Filters::default())), &Asked::default());
+    let found = findings(&with_sample(read(&sample, &Filters::default())), &CheckPlan::default());
     assert!(found.iter().all(|it| it.level == Level::Ok && !it.what.contains("key")), "{found:#?}");
 }
 
@@ -158,12 +158,12 @@ fn files_have_an_order() {
     sample.extend(sampled(&before).into_iter().map(|it| Sampled { partition: 1, ..it }));
     sample.iter_mut().for_each(|it| (it.key, it.broker_ms) = (None, None));
     let sample = Sample { files: true, ..read(&sample, &Filters::default()) };
-    let input = InputSeen::Files(Ok(FilesSeen {
+    let input = InputFacts::Files(Ok(FilesFacts {
         names: vec!["a".into(), "b".into()],
-        ..FilesSeen::default()
+        ..FilesFacts::default()
     }));
     fails(
-        &Seen { input, ..with_sample(sample) },
+        &Facts { input, ..with_sample(sample) },
         "file 1 of --input begins later than file 2",
         "order",
     );
@@ -173,21 +173,21 @@ fn files_have_an_order() {
 
 #[test]
 fn names_on_the_command_line_are_looked_for_in_the_log() {
-    let asked = |databases: &[&str], maps: &[&str], users: &[&str]| {
+    let plan = |databases: &[&str], maps: &[&str], users: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|it| ((*it).into(), "x".into())).collect();
         let source_databases = databases.iter().map(|it| (*it).into()).collect();
-        Asked {
+        CheckPlan {
             filters: Filters { source_databases, ..Filters::default() },
             identity: Identity {
                 databases: names(maps),
                 users: names(users),
                 ..Identity::default()
             },
-            ..Asked::default()
+            ..CheckPlan::default()
         }
     };
-    says(&well(), &Asked::default(), "1 session of app on app (psql)");
-    let wrong = asked(&["App"], &[], &[]);
+    says(&well(), &CheckPlan::default(), "1 session of app on app (psql)");
+    let wrong = plan(&["App"], &[], &[]);
     only(
         Level::Error,
         &well(),
@@ -195,10 +195,10 @@ fn names_on_the_command_line_are_looked_for_in_the_log() {
         "no record is of --source-db App; the sample has app",
         "letter",
     );
-    let one = asked(&["app", "shop"], &[], &[]);
+    let one = plan(&["app", "shop"], &[], &[]);
     only(Level::Warning, &well(), &one, "--source-db shop: none such", "misspelt");
-    only(Level::Warning, &well(), &asked(&[], &["a"], &[]), "--map-db a", "misspelt");
-    only(Level::Warning, &well(), &asked(&[], &[], &["b"]), "--map-user b", "misspelt");
+    only(Level::Warning, &well(), &plan(&[], &["a"], &[]), "--map-db a", "misspelt");
+    only(Level::Warning, &well(), &plan(&[], &[], &["b"]), "--map-user b", "misspelt");
 }
 
 #[test]
@@ -208,11 +208,11 @@ fn several_databases_in_one_are_a_mistake() {
     other.iter_mut().for_each(|record| record.database = "shop");
     records.extend(other);
     let identity = Identity { one_database: Some("app".into()), ..Identity::default() };
-    let asked = Asked { identity, ..Asked::default() };
+    let plan = CheckPlan { identity, ..CheckPlan::default() };
     only(
         Level::Warning,
         &with_log(&records),
-        &asked,
+        &plan,
         "app, shop are all replayed to one",
         "--source-db",
     );
@@ -234,7 +234,11 @@ fn databases_that_are_left_out_need_no_log_in() {
 
 #[test]
 fn statements_are_logged_at_their_end_or_at_their_start() {
-    says(&well(), &Asked::default(), "logged when they end, with their duration: 3 in the sample");
+    says(
+        &well(),
+        &CheckPlan::default(),
+        "logged when they end, with their duration: 3 in the sample",
+    );
     let start = with_log(&each(30, |_| vec![said("statement: select 1")]));
     warns(
         &start,
@@ -249,15 +253,15 @@ fn statements_are_logged_at_their_end_or_at_their_start() {
     });
     says(
         &with_log(&ddl),
-        &Asked::default(),
+        &CheckPlan::default(),
         "logged when they end: 29 in the sample; 1 when they start",
     );
 }
 
 #[test]
 fn durations_alone_are_no_statements() {
-    let seen = with_log(&each(30, |_| vec![said("duration: 0.1 ms")]));
-    fails(&seen, "30 durations without a text", "in place of log_duration");
+    let facts = with_log(&each(30, |_| vec![said("duration: 0.1 ms")]));
+    fails(&facts, "30 durations without a text", "in place of log_duration");
     warns(
         &with_log(&session(SESSION, &[])),
         "no statement in the sample",
@@ -269,7 +273,7 @@ fn durations_alone_are_no_statements() {
 fn a_threshold_shows_in_the_shortest_duration() {
     let slow = |_| vec![said("duration: 5.100 ms  statement: select 1")];
     warns(&with_log(&each(30, slow)), "less than 5 ms", "log_min_duration_statement = 0");
-    assert_eq!(at(Level::Warning, &with_log(&each(3, slow)), &Asked::default()), [""; 0]);
+    assert_eq!(at(Level::Warning, &with_log(&each(3, slow)), &CheckPlan::default()), [""; 0]);
 }
 
 #[test]
@@ -280,7 +284,7 @@ fn a_sample_shows_in_transactions_without_ends() {
     warns(&with_log(&each(9, commits)), "9 of 9 transactions", "sample");
     // Pools roll back in case there is something.
     let resets = |_| vec![said("duration: 0.1 ms  statement: rollback")];
-    assert_eq!(at(Level::Warning, &with_log(&each(9, resets)), &Asked::default()), [""; 0]);
+    assert_eq!(at(Level::Warning, &with_log(&each(9, resets)), &CheckPlan::default()), [""; 0]);
 }
 
 #[test]
@@ -294,7 +298,7 @@ fn a_session_that_was_joined_midway_is_no_sample() {
 
 #[test]
 fn connections_and_their_ends_should_be_logged() {
-    says(&well(), &Asked::default(), "connections and their ends are logged");
+    says(&well(), &CheckPlan::default(), "connections and their ends are logged");
     let mut unannounced = session(SESSION, &["select 1"]);
     unannounced.remove(0);
     unannounced.iter_mut().for_each(|record| record.line -= 2);
@@ -309,7 +313,7 @@ fn connections_and_their_ends_should_be_logged() {
     warns(&with_log(&endless), "25 sessions began and none ended", "log_disconnections");
     let mut midway = session(SESSION, &["select 1"])[1..2].to_vec();
     midway[0].line = 77;
-    says(&with_log(&midway), &Asked::default(), "no session begins in the sample");
+    says(&with_log(&midway), &CheckPlan::default(), "no session begins in the sample");
 }
 
 fn executed(detail: &str) -> Record {
@@ -320,8 +324,8 @@ fn executed(detail: &str) -> Record {
 
 #[test]
 fn parameters_have_to_be_there_and_whole() {
-    let seen = with_log(&each(2, |_| vec![executed("parameters: $1 = 'abc'")]));
-    says(&seen, &Asked::default(), "parameters are logged, with 2 statements");
+    let facts = with_log(&each(2, |_| vec![executed("parameters: $1 = 'abc'")]));
+    says(&facts, &CheckPlan::default(), "parameters are logged, with 2 statements");
     let none = with_log(&each(2, |_| vec![executed("")]));
     fails(&none, "2 statements without (all of) their parameters", "log_parameter_max_length = -1");
     let cut = with_log(&each(3, |n| {
@@ -336,7 +340,7 @@ fn parameters_have_to_be_there_and_whole() {
             "parameters: $1 = 'longer than that'"
         })]
     }));
-    assert_eq!(at(Level::Warning, &dots, &Asked::default()), [""; 0]);
+    assert_eq!(at(Level::Warning, &dots, &CheckPlan::default()), [""; 0]);
 }
 
 #[test]
@@ -344,8 +348,8 @@ fn failed_statements_need_their_parameters_too() {
     let mut failed = said("division by zero");
     (failed.severity, failed.sqlstate) = ("ERROR", "22012");
     failed.query = "select 1/$1".into();
-    let seen = with_log(&each(1, |_| vec![failed.clone()]));
-    let warnings = at(Level::Warning, &seen, &Asked::default());
+    let facts = with_log(&each(1, |_| vec![failed.clone()]));
+    let warnings = at(Level::Warning, &facts, &CheckPlan::default());
     assert!(
         warnings.iter().any(|it| it.starts_with("1 of 1 failed statement can't be run again")
             && it.contains("log_parameter_max_length_on_error = -1")),
@@ -372,11 +376,11 @@ fn the_source_s_version_shows_in_columns_and_words() {
     assert_eq!(version(&well_logged()), Version { least: Some(14), most: None });
     let before_17 = each(1, |_| vec![executed("parameters: $1 = 'a'")]);
     assert_eq!(version(&before_17), Version { least: Some(14), most: Some(16) });
-    says(&with_log(&before_17), &Asked::default(), "the source is PostgreSQL 14 to 16");
+    says(&with_log(&before_17), &CheckPlan::default(), "the source is PostgreSQL 14 to 16");
     let after_17 = each(1, |_| vec![executed("Parameters: $1 = 'a'")]);
     assert_eq!(version(&after_17), Version { least: Some(17), most: None });
     let starting = each(1, |_| vec![said("starting PostgreSQL 15.20 (Debian 15.20-1) on x86_64")]);
-    says(&with_log(&starting), &Asked::default(), "the source is PostgreSQL 15");
+    says(&with_log(&starting), &CheckPlan::default(), "the source is PostgreSQL 15");
 }
 
 #[test]
@@ -404,30 +408,30 @@ fn sessions_that_live_at_the_same_moment_are_counted() {
 
 #[test]
 fn a_clock_that_is_ahead_is_told() {
-    says(&well(), &Asked::default(), "the newest record was logged 1.0 s ago");
-    says(&well(), &Asked::default(), "records come to Kafka 20 ms after they were logged");
-    warns(&Seen { now_ms: NOW_MS - 3_600_000, ..well() }, "in the future", "clocks");
+    says(&well(), &CheckPlan::default(), "the newest record was logged 1.0 s ago");
+    says(&well(), &CheckPlan::default(), "records come to Kafka 20 ms after they were logged");
+    warns(&Facts { now_ms: NOW_MS - 3_600_000, ..well() }, "in the future", "clocks");
     let mut sample = sampled(&well_logged());
     sample.iter_mut().for_each(|it| it.broker_ms = it.broker_ms.map(|ms| ms - 5000));
-    let seen = with_sample(read(&sample, &Filters::default()));
-    warns(&seen, "5.0 s before they were logged", "log_timezone");
+    let facts = with_sample(read(&sample, &Filters::default()));
+    warns(&facts, "5.0 s before they were logged", "log_timezone");
     says(
-        &Seen { now_ms: NOW_MS + 7_200_000, ..well() },
-        &Asked::default(),
+        &Facts { now_ms: NOW_MS + 7_200_000, ..well() },
+        &CheckPlan::default(),
         "logged 2h 00m ago: the source is silent",
     );
 }
 
 #[test]
 fn a_paced_replay_of_a_live_topic_needs_a_playout_delay() {
-    let asked = |delay| Asked {
+    let plan = |delay| CheckPlan {
         pace: Some(Pace { speed: 1.0, playout_delay: Duration::from_millis(delay) }),
         lookahead_ms: 100,
-        ..Asked::default()
+        ..CheckPlan::default()
     };
-    only(Level::Warning, &well(), &asked(0), "up to 120 ms after", "--playout-delay 1s or more");
-    says(&well(), &asked(1000), "--playout-delay 1.0 s covers");
+    only(Level::Warning, &well(), &plan(0), "up to 120 ms after", "--playout-delay 1s or more");
+    says(&well(), &plan(1000), "--playout-delay 1.0 s covers");
     // What is there already need not be waited for.
-    let old = Seen { now_ms: NOW_MS + 7_200_000, ..well() };
-    assert_eq!(at(Level::Warning, &old, &asked(0)), [""; 0]);
+    let old = Facts { now_ms: NOW_MS + 7_200_000, ..well() };
+    assert_eq!(at(Level::Warning, &old, &plan(0)), [""; 0]);
 }

@@ -1,6 +1,6 @@
 //! The target.
 
-use super::super::target::{Refused, ServerSeen, SessionSeen, TargetSeen, Why};
+use super::super::target::{Refused, ServerFacts, SessionFacts, TargetFacts, Why};
 use super::*;
 
 fn refused(why: Why) -> Refused {
@@ -8,31 +8,31 @@ fn refused(why: Why) -> Refused {
 }
 
 /// All is well but the target.
-fn with(change: impl FnOnce(&mut TargetSeen)) -> Seen {
+fn with(change: impl FnOnce(&mut TargetFacts)) -> Facts {
     let mut target = server();
     change(&mut target);
-    Seen { target: Some(target), ..well() }
+    Facts { target: Some(target), ..well() }
 }
 
-fn with_server(change: impl FnOnce(&mut ServerSeen)) -> Seen {
+fn with_server(change: impl FnOnce(&mut ServerFacts)) -> Facts {
     with(|target| match &mut target.server {
         Some(Ok(server)) => change(server),
         _ => unreachable!("it answers"),
     })
 }
 
-fn with_session(session: SessionSeen) -> Seen {
+fn with_session(session: SessionFacts) -> Facts {
     with(|target| target.logins[0].outcome = Ok(session))
 }
 
 #[test]
 fn a_target_is_named_with_its_version_and_encryption() {
-    says(&well(), &Asked::default(), "PostgreSQL 18.6 answers at test18:5432, with TLS");
-    says(&well(), &Asked::default(), "the sample's sessions can log in: app on app");
-    says(&well(), &Asked::default(), "databases with data: app (UTF8, 12 tables)");
-    says(&with_server(|it| it.tls = false), &Asked::default(), "without TLS");
-    let dry = Seen { target: None, ..well() };
-    assert!(findings(&dry, &Asked::default()).iter().all(|it| it.area != Area::Target));
+    says(&well(), &CheckPlan::default(), "PostgreSQL 18.6 answers at test18:5432, with TLS");
+    says(&well(), &CheckPlan::default(), "the sample's sessions can log in: app on app");
+    says(&well(), &CheckPlan::default(), "databases with data: app (UTF8, 12 tables)");
+    says(&with_server(|it| it.tls = false), &CheckPlan::default(), "without TLS");
+    let dry = Facts { target: None, ..well() };
+    assert!(findings(&dry, &CheckPlan::default()).iter().all(|it| it.area != Area::Target));
 }
 
 #[test]
@@ -48,28 +48,28 @@ fn a_target_that_lets_nobody_in_is_an_error_with_the_remedy_for_it() {
         (Why::NoPrivilege, "GRANT CONNECT"),
         (Why::Other, "the target's log"),
     ] {
-        let seen = with(|target| {
+        let facts = with(|target| {
             target.server = Some(Err(refused(why)));
             target.logins.clear();
         });
-        fails(&seen, &format!("the words for {why:?}"), remedy);
+        fails(&facts, &format!("the words for {why:?}"), remedy);
     }
 }
 
 #[test]
 fn where_nobody_is_let_in_each_session_s_reason_is_told_once() {
-    let seen = with(|target| {
+    let facts = with(|target| {
         target.server = Some(Err(refused(Why::Password)));
         target.logins = vec![login("ann", "shop", Err(refused(Why::NoPassword)))];
     });
-    fails(&seen, "the words for NoPassword", "the password of ann");
+    fails(&facts, "the words for NoPassword", "the password of ann");
 }
 
 #[test]
 fn a_session_that_can_not_log_in_is_named_with_the_remedy() {
     let fails_as = |user: &str, database: &str, why, what: &str, remedy: &str| {
-        let seen = with(|target| target.logins.push(login(user, database, Err(refused(why)))));
-        fails(&seen, what, remedy);
+        let facts = with(|target| target.logins.push(login(user, database, Err(refused(why)))));
+        fails(&facts, what, remedy);
     };
     fails_as("app", "app", Why::Password, "the words for Password", "password of app");
     fails_as("app", "x", Why::NoDatabase, "NoDatabase", "--map-db x=NAME");
@@ -112,25 +112,25 @@ fn an_older_target_does_not_know_everything() {
 fn a_replica_refuses_writes() {
     let replica = with_server(|it| it.in_recovery = true);
     fails(&replica, "it is a replica", "primary");
-    let asked = Asked { read_only: true, ..Asked::default() };
-    assert_eq!(at(Level::Error, &replica, &asked), [""; 0]);
-    let session = SessionSeen { tables: 1, read_only: true, ..SessionSeen::default() };
+    let plan = CheckPlan { read_only: true, ..CheckPlan::default() };
+    assert_eq!(at(Level::Error, &replica, &plan), [""; 0]);
+    let session = SessionFacts { tables: 1, read_only: true, ..SessionFacts::default() };
     let read_only = with_session(session);
     fails(&read_only, "default_transaction_read_only is on for app", "--read-only");
-    assert_eq!(at(Level::Error, &read_only, &asked), [""; 0]);
+    assert_eq!(at(Level::Error, &read_only, &plan), [""; 0]);
 }
 
 #[test]
 fn timeouts_of_the_target_end_what_the_source_did_not() {
     let limits = vec![("statement_timeout".to_owned(), "5s".to_owned())];
-    let seen = with_session(SessionSeen { tables: 1, limits, ..SessionSeen::default() });
-    warns(&seen, "statement_timeout is 5s for app", "PGOPTIONS='-c statement_timeout=0'");
+    let facts = with_session(SessionFacts { tables: 1, limits, ..SessionFacts::default() });
+    warns(&facts, "statement_timeout is 5s for app", "PGOPTIONS='-c statement_timeout=0'");
 }
 
 #[test]
 fn an_empty_database_lacks_the_data_of_the_log_s_beginning() {
-    let seen = with_session(SessionSeen::default());
-    warns(&seen, "the database app has no table", "Prepare the target");
+    let facts = with_session(SessionFacts::default());
+    warns(&facts, "the database app has no table", "Prepare the target");
 }
 
 #[test]
@@ -140,13 +140,13 @@ fn an_encoding_that_can_not_be_read_is_an_error() {
 
 #[test]
 fn sessions_need_connections() {
-    says(&well(), &Asked::default(), "92 connections for 1 session");
+    says(&well(), &CheckPlan::default(), "92 connections for 1 session");
     let few = with_server(|it| it.connections = 5);
-    says(&few, &Asked::default(), "1 connection for 1 session");
+    says(&few, &CheckPlan::default(), "1 connection for 1 session");
     let taken = with_server(|it| it.in_use = 97);
     warns(&taken, "1 session at once in the sample, and 0 connections", "max_connections");
-    let asked = Asked { max_sessions: Some(96), ..Asked::default() };
-    only(Level::Warning, &well(), &asked, "--max-sessions 96 is more than", "lower --max-sessions");
+    let plan = CheckPlan { max_sessions: Some(96), ..CheckPlan::default() };
+    only(Level::Warning, &well(), &plan, "--max-sessions 96 is more than", "lower --max-sessions");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Statements on their way into the conflict order: what each touches, by the catalog of its database.
 //!
 //! A database's first catalog is waited for. Later ones are not: behind a change of the schema, each
-//! statement is a barrier until the catalog has been read again, so that the replay goes on as in
+//! statement is a barrier until the catalog has been read again, so that the replay continues as in
 //! serial order meanwhile. What the old catalog says of a statement's rows still counts beside that.
 
 use std::collections::VecDeque;

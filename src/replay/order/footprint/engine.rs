@@ -323,7 +323,7 @@ impl Shapes {
                     for argument in arguments {
                         values.push(argument.as_ref().map_or(Read::Unknown, |it| call.read(it)));
                     }
-                    let given = Parameters::Given(&values);
+                    let given = Parameters::Execute(&values);
                     footprint.join(self.text(session, &prepared, given, fails));
                 }
                 _ if fails => {}

@@ -39,7 +39,7 @@ pub(super) enum Parameters<'a> {
     /// As the log tells them.
     Bound(&'a [Option<Box<str>>]),
     /// As an EXECUTE gives them.
-    Given(&'a [Read<'a>]),
+    Execute(&'a [Read<'a>]),
 }
 
 /// One statement of a known shape.
@@ -62,7 +62,7 @@ impl<'a> Call<'a> {
                     Some(None) => Read::Null,
                     None => Read::Unknown,
                 },
-                Parameters::Given(values) => {
+                Parameters::Execute(values) => {
                     values.get(number.wrapping_sub(1)).cloned().unwrap_or(Read::Unknown)
                 }
             },

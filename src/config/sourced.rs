@@ -13,13 +13,13 @@ use clap::{Arg, ArgAction, Args as _, Command, FromArgMatches as _};
 
 use super::ConfigError;
 use super::libpq::{ConnectionLookup, Keyword};
-use super::lookup::{Given, Origin};
+use super::lookup::{Origin, Sourced};
 use crate::cli::settings::Settings;
 
 /// What is given for each flag, from the place that takes precedence.
-pub(super) struct GivenSettings(BTreeMap<String, Given<Vec<OsString>>>);
+pub(super) struct SourcedSettings(BTreeMap<String, Sourced<Vec<OsString>>>);
 
-impl GivenSettings {
+impl SourcedSettings {
     /// Looks every flag up.
     pub(super) fn gather(connection: &ConnectionLookup<'_>) -> Self {
         let mut all = BTreeMap::new();
