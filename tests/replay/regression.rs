@@ -14,14 +14,14 @@ const SET_UP: &str = r#"
     vacuum analyze;
 "#;
 
-/// `hunter2` and 77123… are literals, and one a comment, that nobody may be shown.
+/// `hunter2` and 991771230… are literals, and one a comment, that nobody may be shown.
 const SCRIPT: &str = r#"
 \set k random(1, 100000)
 SELECT v FROM t WHERE k = :k;
 SELECT sum((SELECT v FROM t WHERE w = i)) FROM generate_series(:k, :k + 39) i; -- hunter2
 INSERT INTO h VALUES (:k, 'hunter2');
-SELECT k FROM gone WHERE k IN (:k, 77123, 77124);
-SELECT k FROM gone WHERE k IN (:k, 77123, 77124, 77125);
+SELECT k FROM gone WHERE k IN (:k, 991771233, 991771234);
+SELECT k FROM gone WHERE k IN (:k, 991771233, 991771234, 991771235);
 SELECT k FROM "</script><script>alert(1)</script><!--" WHERE k = :k;
 UPDATE t SET v = v + 1 WHERE k = :k;
 "#;

@@ -115,9 +115,9 @@ const LONG: &str = r"
 \set id random(1, 9000000000000000)
 BEGIN;
 INSERT INTO log VALUES (:id, 1);
-\sleep 40 ms
+\sleep 10 ms
 INSERT INTO log VALUES (:id, 2);
-\sleep 40 ms
+\sleep 10 ms
 INSERT INTO log VALUES (:id, 3);
 COMMIT;
 INSERT INTO single VALUES (:id);
