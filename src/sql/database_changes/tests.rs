@@ -1,4 +1,3 @@
-
 use super::{DatabaseChange, NewEncoding, database_changes};
 
 fn created(database: &str, encoding: Option<&str>, template: &str) -> DatabaseChange {

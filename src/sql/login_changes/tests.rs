@@ -1,4 +1,3 @@
-
 use super::{AlteredLogins, altered_logins, vacated_database};
 use crate::sql::Outline;
 

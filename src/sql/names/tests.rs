@@ -1,4 +1,3 @@
-
 use super::name;
 use crate::sql::lexer::Lexer;
 

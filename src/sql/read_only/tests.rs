@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn kept(sql: &str) -> Option<String> {

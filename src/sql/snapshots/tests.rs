@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn imports(sql: &str) -> Vec<SnapshotImport> {

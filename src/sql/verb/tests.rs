@@ -1,4 +1,3 @@
-
 use super::Verb;
 use crate::sql::Outline;
 

@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::replay::order::footprint::catalog::{FunctionRow, RelationRow, Volatility};
 
