@@ -1,6 +1,6 @@
 //! Whether the process is alive, and whether it is ready.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,32 +73,32 @@ impl Health {
 
     /// The source is so from now on.
     pub(crate) fn source(&self, condition: Condition) {
-        self.state().source = condition;
+        self.state.lock().source = condition;
     }
 
     /// The target is so from now on.
     pub(crate) fn target(&self, condition: Condition) {
-        self.state().target = condition;
+        self.state.lock().target = condition;
     }
 
     /// The process stops: it is ready for nothing more.
     pub(crate) fn drain(&self) {
-        self.state().draining = true;
+        self.state.lock().draining = true;
     }
 
     /// Whether the process stops.
     pub(crate) fn is_draining(&self) -> bool {
-        self.state().draining
+        self.state.lock().draining
     }
 
     /// The actor lives; from the first beat on it has to go on beating.
     pub(crate) fn beat(&self, actor: MonitoredActor) {
-        self.state().beats.insert(actor, Instant::now());
+        self.state.lock().beats.insert(actor, Instant::now());
     }
 
     /// Whether every actor answers at this moment; otherwise which does not.
     pub(crate) fn alive(&self, now: Instant) -> Result<(), String> {
-        for (actor, beat) in &self.state().beats {
+        for (actor, beat) in &self.state.lock().beats {
             let silent = now.saturating_duration_since(*beat);
             if silent > Self::PATIENCE {
                 return Err(format!("{actor}: silent for {} s", silent.as_secs()));
@@ -109,7 +109,7 @@ impl Health {
 
     /// Whether records are read and statements can be sent; otherwise why not.
     pub(crate) fn ready(&self) -> Result<(), String> {
-        let state = self.state();
+        let state = self.state.lock();
         if state.draining {
             return Err("stopping".into());
         }
@@ -123,12 +123,7 @@ impl Health {
 
     /// How the source and the target are.
     pub(crate) fn conditions(&self) -> (Condition, Condition) {
-        let state = self.state();
+        let state = self.state.lock();
         (state.source.clone(), state.target.clone())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Whole values are assigned: a panic elsewhere leaves nothing half done in here.
-        self.state.lock()
     }
 }

@@ -224,14 +224,13 @@ impl Starting<'_> {
     fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Measuring) {
         let Reached { target, probe, reachability } = reached;
         let settings = &self.config.replay;
+        let known_login = probe.login.clone().map(Arc::new);
         let shared = Shared {
             target,
             reachability,
             backends: Arc::default(),
             pressure: Pressure::default(),
-            known_login: Arc::new(
-                probe.login.clone().map(Arc::new).map_or_else(OnceLock::new, Into::into),
-            ),
+            known_login: Arc::new(known_login.map(OnceLock::from).unwrap_or_default()),
             vacated: Arc::default(),
         };
         let measuring = round_trip::measure(

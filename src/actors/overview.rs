@@ -1,6 +1,6 @@
 //! What the status page shows of the actors, written by them now and then.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Overview {
             metrics::sessions(*state, sessions);
         }
         metrics::CONNECTIONS.set(connections as f64);
-        let mut numbers = self.numbers();
+        let mut numbers = self.numbers.lock();
         numbers.sessions = pairs.map(|(state, &sessions)| (state.label(), sessions)).collect();
         numbers.connections = connections;
     }
@@ -53,67 +53,67 @@ impl Overview {
     /// A stall was broken.
     pub(crate) fn stall_broken(&self, how: StallBreak) {
         metrics::stall_broken(how);
-        *self.numbers().stalls.entry(how.label()).or_default() += 1;
+        *self.numbers.lock().stalls.entry(how.label()).or_default() += 1;
     }
 
     /// Nothing goes on.
     pub(crate) fn stands_still(&self, report: StallReport) {
         metrics::stalled(true);
-        self.numbers().stall = Some(report);
+        self.numbers.lock().stall = Some(report);
     }
 
     /// It goes on again.
     pub(crate) fn goes_on(&self) {
         metrics::stalled(false);
-        if let Some(stall) = &mut self.numbers().stall {
+        if let Some(stall) = &mut self.numbers.lock().stall {
             stall.is_over = true;
         }
     }
 
     /// The last standstill that was told.
     pub(crate) fn stall(&self) -> Option<StallReport> {
-        self.numbers().stall.clone()
+        self.numbers.lock().stall.clone()
     }
 
     /// The stalls broken so far, by how.
     pub(crate) fn stalls_broken(&self) -> BTreeMap<&'static str, u64> {
-        self.numbers().stalls.clone()
+        self.numbers.lock().stalls.clone()
     }
 
     /// The shapes of statements that cost the conflict order the most, the worst first.
     pub(crate) fn costly(&self, shapes: Vec<TopFallback>) {
-        self.numbers().costly = shapes;
+        self.numbers.lock().costly = shapes;
     }
 
     /// Statements have waited since the last time.
     pub(crate) fn waited(&self, waits: &Waits) {
         metrics::waited(waits);
-        self.numbers().waits.add_all(waits);
+        self.numbers.lock().waits.add_all(waits);
     }
 
     /// What statements have waited for so far.
     pub(crate) fn waits(&self) -> Waits {
-        self.numbers().waits
+        self.numbers.lock().waits
     }
 
     /// Who the last minute was bound by.
     pub(crate) fn bound(&self, shares: Shares) {
         metrics::bottleneck(shares);
-        self.numbers().bound = Some(shares);
+        self.numbers.lock().bound = Some(shares);
     }
 
     /// How far the partitions are, and how far the replay is behind the source.
     pub(crate) fn lag(&self, partitions: Vec<PartitionProgress>, behind: Duration) {
         partitions.iter().for_each(metrics::partition);
         metrics::replay_lag(behind);
-        let mut numbers = self.numbers();
+        let mut numbers = self.numbers.lock();
         numbers.partitions = partitions;
         numbers.behind = Some(behind);
     }
 
     /// The report's part of it.
     pub(crate) fn lag_of_report(&self) -> Lag {
-        let numbers = self.numbers();
+        let numbers = self.numbers.lock();
         Lag {
             behind_source_seconds: numbers.behind.map(|behind| behind.as_secs_f64()),
             partitions: numbers.partitions.clone(),
@@ -123,17 +123,17 @@ impl Overview {
     /// How many statements are handed to sessions and not finished.
     pub(crate) fn in_flight(&self, statements: usize) {
         metrics::STATEMENTS_IN_FLIGHT.set(statements as f64);
-        self.numbers().in_flight = statements;
+        self.numbers.lock().in_flight = statements;
     }
 
     /// How much there is to read of a source that ends.
     pub(crate) fn extent(&self, extent: Extent) {
-        self.numbers().extent = Some(extent);
+        self.numbers.lock().extent = Some(extent);
     }
 
     /// Where the replay is, so long after its start.
     pub(crate) fn sample(&self, tally: &Tally, at: Duration) -> Sample {
-        let numbers = self.numbers();
+        let numbers = self.numbers.lock();
         let lag =
             numbers.partitions.iter().map(PartitionProgress::lag).reduce(|sum, lag| sum + lag);
         let new_errors = tally.outcomes.get(Outcome::NewError.label());
@@ -156,13 +156,13 @@ impl Overview {
 
     /// How many sessions there are.
     pub(crate) fn count_sessions(&self) -> Sessions {
-        let numbers = self.numbers();
+        let numbers = self.numbers.lock();
         Sessions { states: numbers.sessions.clone(), connections: numbers.connections }
     }
 
     /// What costs the conflict order the most concurrency, for the report.
     pub(crate) fn costly_of_report(&self) -> Vec<CostlyShape> {
-        let numbers = self.numbers();
+        let numbers = self.numbers.lock();
         let costly =
             numbers.costly.iter().map(|TopFallback { shape, widening, count }| CostlyShape {
                 shape: shape.clone(),
@@ -171,9 +171,5 @@ impl Overview {
                 times: *count,
             });
         costly.collect()
-    }
-
-    fn numbers(&self) -> MutexGuard<'_, Numbers> {
-        self.numbers.lock()
     }
 }

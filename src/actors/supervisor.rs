@@ -138,7 +138,7 @@ impl Supervisor {
             }
             SessionEvent::Close(code) => state.close(Closing::Source(code)),
             SessionEvent::Amend(amendment) => match state.amend(amendment) {
-                Amended::Noted => return,
+                Amended::Nothing => return,
                 Amended::Cancel(seq) => return entry.address.do_send(Cancel(seq)),
                 Amended::Wake => {}
                 Amended::Abort => metrics::LATE_FAILURES.add(1),

@@ -1,6 +1,6 @@
 //! Whether the target can be reached: told when that changes, and ever less often while it can't.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ impl TargetReachability {
     pub(crate) fn failed(&self, error: &dyn Display) {
         let failure = error.to_string();
         self.health.target(Condition::Disconnected(failure.clone()));
-        let mut silence = self.silence();
+        let mut silence = self.silence.lock();
         let silence = silence.get_or_insert_with(|| Silence {
             since: Instant::now(),
             attempts: 0,
@@ -68,13 +68,13 @@ impl TargetReachability {
 
     /// Why the last attempt failed, where the target has not answered since.
     pub(crate) fn last_failure(&self) -> Option<String> {
-        self.silence().as_ref().map(|silence| silence.last_failure.clone())
+        self.silence.lock().as_ref().map(|silence| silence.last_failure.clone())
     }
 
     /// The target answers, be it that it does not let this one in.
     pub(crate) fn answered(&self) {
         self.health.target(Condition::Connected);
-        if let Some(Silence { since, attempts, .. }) = self.silence().take() {
+        if let Some(Silence { since, attempts, .. }) = self.silence.lock().take() {
             info!(after = ?since.elapsed(), attempts, "the target is there again");
         }
     }
@@ -101,10 +101,6 @@ impl TargetReachability {
     /// Whether anybody was ever let in: until then a refusal for good ends the replay.
     pub(crate) fn was_ever_reached(&self) -> bool {
         self.ever_reached.load(Ordering::Relaxed)
-    }
-
-    fn silence(&self) -> MutexGuard<'_, Option<Silence>> {
-        self.silence.lock()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which backend of the target serves which session of the source.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 
 use foldhash::HashSet;
@@ -25,14 +25,14 @@ struct Maps {
 impl Backends {
     /// The session is served by this backend of the target from now on.
     pub fn connected(&self, session: SessionId, target_pid: i32) {
-        let mut maps = self.maps();
+        let mut maps = self.maps.lock();
         maps.target.insert(session.pid, target_pid);
         maps.session.insert(target_pid, session);
     }
 
     /// The backend is gone.
     pub fn disconnected(&self, session: SessionId, target_pid: i32) {
-        let mut maps = self.maps();
+        let mut maps = self.maps.lock();
         maps.session.remove(&target_pid);
         if maps.target.get(&session.pid) == Some(&target_pid) {
             maps.target.remove(&session.pid);
@@ -41,17 +41,17 @@ impl Backends {
 
     /// The session that a backend of the target serves.
     pub fn session(&self, target_pid: i32) -> Option<SessionId> {
-        self.maps().session.get(&target_pid).copied()
+        self.maps.lock().session.get(&target_pid).copied()
     }
 
     /// The sessions that are connected.
     pub fn sessions(&self) -> HashSet<SessionId> {
-        self.maps().session.values().copied().collect()
+        self.maps.lock().session.values().copied().collect()
     }
 
     /// How many connections are open.
     pub fn len(&self) -> usize {
-        self.maps().session.len()
+        self.maps.lock().session.len()
     }
 
     /// Whether no connection is open.
@@ -63,7 +63,7 @@ impl Backends {
     /// `pg_terminate_backend`; `None` where one of them names no replayed session: sent as it is, it
     /// would hit a stranger.
     pub fn rewrite_backend_pids(&self, sql: &str) -> Option<String> {
-        let maps = self.maps();
+        let maps = self.maps.lock();
         let mut rewritten = String::with_capacity(sql.len() + 8);
         let mut copied = 0;
         for signal in sql::signals(sql) {
@@ -80,10 +80,6 @@ impl Backends {
         }
         rewritten.push_str(&sql[copied..]);
         Some(rewritten)
-    }
-
-    fn maps(&self) -> MutexGuard<'_, Maps> {
-        self.maps.lock()
     }
 }
 

@@ -19,7 +19,7 @@ const ATTEMPTS: u8 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amended {
     /// Nothing to do: the statement has not started, or ended as the source's did.
-    Noted,
+    Nothing,
     /// The statement still runs and would not end like the source's: cancel it.
     Cancel(Seq),
     /// The session has something to do for it: ask for its next step.
@@ -49,12 +49,12 @@ pub struct Interrupted {
 impl Session {
     /// A record tells more of the session's newest statement.
     pub fn amend(&mut self, amendment: Amendment) -> Amended {
-        let Some(work) = self.newest.clone() else { return Amended::Noted };
+        let Some(work) = self.newest.clone() else { return Amended::Nothing };
         work.amend(amendment);
         let suspended_transaction =
             self.suspended_transaction.last().is_some_and(|last| Arc::ptr_eq(last, &work));
         if self.is_to_run(&work) || suspended_transaction {
-            return Amended::Noted;
+            return Amended::Nothing;
         }
         let under_way =
             |sent: &Sent| matches!(&sent.role, Role::Whole(w, _) if Arc::ptr_eq(w, &work));
@@ -67,7 +67,7 @@ impl Session {
                 Amended::Wake
             }
             (_, SourceEnd::Failed(_) | SourceEnd::Terminated) if running => {
-                if source.is_transient() { Amended::Cancel(work.seq) } else { Amended::Noted }
+                if source.is_transient() { Amended::Cancel(work.seq) } else { Amended::Nothing }
             }
             (_, SourceEnd::Failed(code)) if self.newest_succeeded => {
                 if self.connection.status != Status::InTransaction {
@@ -77,7 +77,7 @@ impl Session {
                 Amended::Abort
             }
             (_, SourceEnd::Terminated) if self.newest_succeeded => Amended::TooLate,
-            _ => Amended::Noted,
+            _ => Amended::Nothing,
         }
     }
 

@@ -8,7 +8,7 @@
 //! - `guess`: which types a value may have;
 //! - `search`: which of them are tried, and in which order.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -143,7 +143,7 @@ impl KnownTypes {
 
     /// What this text was accepted with, or is sent with since nothing helps; `None`: to be found out.
     pub fn get(&self, sql: &str) -> Option<ParamTyping> {
-        match self.lock().get(&hash(sql))? {
+        match self.known.lock().get(&hash(sql))? {
             Known::Typing(typing) => Some(typing.clone()),
             Known::Refused(times) => (*times >= Self::SEARCHES).then(ParamTyping::default),
         }
@@ -156,7 +156,7 @@ impl KnownTypes {
 
     /// This text was not accepted with any types.
     pub fn refused(&self, sql: &str) {
-        let times = match self.lock().get(&hash(sql)) {
+        let times = match self.known.lock().get(&hash(sql)) {
             Some(Known::Refused(times)) => times.saturating_add(1),
             _ => 1,
         };
@@ -165,21 +165,17 @@ impl KnownTypes {
 
     /// This text was refused with the types that are known of it. Returns whether they are forgotten.
     pub fn forget(&self, sql: &str) -> bool {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         let hash = hash(sql);
         matches!(known.get(&hash), Some(Known::Typing(_))) && known.remove(&hash).is_some()
     }
 
     fn insert(&self, sql: &str, what: Known) {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         if known.len() >= Self::KEPT {
             known.clear();
         }
         known.insert(hash(sql), what);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
-        self.known.lock()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which snapshot of the target stands for which that the source exported.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -52,7 +52,7 @@ impl Snapshots {
         by: VirtualTransaction,
         values: impl IntoIterator<Item = &'v str>,
     ) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for target in values {
             // The same transaction has exported as many on both sides.
             if let Some(number) = snapshot_number(target) {
@@ -64,18 +64,18 @@ impl Snapshots {
 
     /// The transaction has ended, and what it exported is gone.
     pub fn end(&self, by: VirtualTransaction) {
-        self.state().exported.retain(|_, exported| exported.by != by);
+        self.state.lock().exported.retain(|_, exported| exported.by != by);
     }
 
     /// The session's connection is gone, or its transaction rolled back to be run again, and with it
     /// what it exported.
     pub fn forget(&self, session: SessionId) {
-        self.state().exported.retain(|_, exported| exported.session != session);
+        self.state.lock().exported.retain(|_, exported| exported.session != session);
     }
 
     /// The target does not have the snapshots any more that this text asks to see.
     pub fn forget_imports_of(&self, sql: &str, outline: &Outline) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for import in snapshot_imports(sql, outline) {
             state.exported.remove(import.identifier.as_str());
         }
@@ -83,7 +83,7 @@ impl Snapshots {
 
     /// A statement was read that asks to see a snapshot.
     pub fn await_import(&self, work: &Arc<Work>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for import in snapshot_imports(&work.statement.sql, &work.statement.outline) {
             let waiting = state.awaited.entry(import.identifier.into()).or_default();
             waiting.push(Arc::downgrade(work));
@@ -92,7 +92,7 @@ impl Snapshots {
 
     /// A statement that asks to see a snapshot has been run, or never will be.
     pub fn import_ended(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.awaited.retain(|_, waiting| {
             waiting.retain(|work| work.upgrade().is_some_and(|work| !work.is_reported()));
             !waiting.is_empty()
@@ -103,7 +103,7 @@ impl Snapshots {
     /// Whether a statement that was read is still to see a snapshot of this session. If so, `waker`
     /// is woken when that may have changed.
     pub fn is_awaited(&self, session: SessionId, waker: &Waker) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let awaited = state.exported.iter().any(|(identifier, exported)| {
             exported.session == session
                 && state.awaited.get(identifier).is_some_and(|waiting| {
@@ -121,7 +121,7 @@ impl Snapshots {
     /// The text with the target's identifiers in its `SET TRANSACTION SNAPSHOT`, and without those
     /// statements for which the target has none.
     pub fn rewrite(&self, sql: &str, outline: &Outline) -> Rewritten {
-        let state = self.state();
+        let state = self.state.lock();
         let mut rewritten = Rewritten { sql: String::with_capacity(sql.len()), left_out: 0 };
         let mut copied = 0;
         for SnapshotImport { identifier, literal, statement } in snapshot_imports(sql, outline) {
@@ -136,10 +136,6 @@ impl Snapshots {
         }
         rewritten.sql.push_str(&sql[copied..]);
         rewritten
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 

@@ -494,7 +494,7 @@ fn an_implicit_transaction_whose_last_statement_is_left_out_ends_all_the_same() 
     // Known before it runs,
     let mut replay = Replay::new(settings());
     replay.extended("insert 1", ok().joined());
-    assert_eq!(replay.session.amend(Amendment::Synced), Amended::Noted);
+    assert_eq!(replay.session.amend(Amendment::Synced), Amended::Nothing);
     replay.run();
     assert_eq!(replay.server.committed, [1]);
     // and after it has run.
@@ -896,7 +896,7 @@ fn what_is_told_before_a_statement_runs_decides_how_it_is_run() {
     let mut replay = Replay::new(settings());
     replay.simple("insert 1", End::default());
     let failure = Failure { code: state("57014"), after_ms: None, part: None };
-    assert_eq!(replay.session.amend(Amendment::Failed(failure)), Amended::Noted);
+    assert_eq!(replay.session.amend(Amendment::Failed(failure)), Amended::Nothing);
     assert_eq!(replay.ran(), ["raise"]);
 }
 
@@ -911,7 +911,7 @@ fn what_runs_and_would_not_have_ended_well_is_canceled() {
     let mut replay = Replay::new(settings());
     replay.simple("fail 23505", End::default());
     replay.send();
-    assert_eq!(replay.session.amend(late("23505")), Amended::Noted);
+    assert_eq!(replay.session.amend(late("23505")), Amended::Nothing);
     let mut replay = Replay::new(settings());
     replay.simple("insert 1", End::default());
     replay.send();
@@ -941,7 +941,7 @@ fn a_failure_that_is_told_late_of_what_failed_here_too_is_no_news() {
     let mut replay = Replay::new(settings());
     replay.simple("fail 23505", End::default());
     replay.run();
-    assert_eq!(replay.session.amend(Amendment::Failed(failure("23505"))), Amended::Noted);
+    assert_eq!(replay.session.amend(Amendment::Failed(failure("23505"))), Amended::Nothing);
     replay.simple("insert 1", End::default());
     replay.run();
     assert_eq!(replay.session.amend(Amendment::Failed(failure("23505"))), Amended::TooLate);

@@ -1,6 +1,6 @@
 //! What librdkafka calls back. All of it runs inside a poll of the consumer, on its thread.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -88,24 +88,20 @@ impl ReportedError {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
-}
-
 impl Context {
     /// The next change of the assignment.
     pub(crate) fn next_rebalance(&self) -> Option<Rebalance> {
-        locked(&self.rebalances).pop_front()
+        self.rebalances.lock().pop_front()
     }
 
     /// The error that was reported last, once.
     pub(crate) fn take_trouble(&self) -> Option<ReportedError> {
-        locked(&self.trouble).take()
+        self.trouble.lock().take()
     }
 
     /// The offset that a partition's fetcher had come to when statistics were last taken.
     pub(crate) fn fetched(&self, partition: i32) -> Option<i64> {
-        locked(&self.fetched).get(&partition).copied()
+        self.fetched.lock().get(&partition).copied()
     }
 
     /// From now on every rebalance is answered at once.
@@ -128,7 +124,7 @@ impl Context {
 
     /// Logs a warning, at most every ten seconds for one `subject`.
     pub(crate) fn warn(&self, subject: &str, text: &str) {
-        match locked(&self.throttle).pass(subject, Instant::now()) {
+        match self.throttle.lock().pass(subject, Instant::now()) {
             Some(0) => warn!("{text}"),
             Some(repeated) => warn!(repeated, "{text}"),
             None => {}
@@ -137,7 +133,7 @@ impl Context {
 
     /// Logs again what was last reported of a broker, since that is still so; whether there is anything.
     pub(crate) fn remind(&self) -> bool {
-        let report = locked(&self.last_report).clone();
+        let report = self.last_report.lock().clone();
         if let Some((subject, text)) = &report {
             self.warn(subject, text);
         }
@@ -177,8 +173,8 @@ impl ClientContext for Context {
         let broker = reason.split(": ").next().unwrap_or_default();
         let (subject, text) = (format!("{broker} {code:?}"), format!("Kafka: {reason}"));
         self.warn(&subject, &text);
-        *locked(&self.last_report) = Some((subject, text));
-        *locked(&self.trouble) = Some(ReportedError { code, reason: reason.to_owned() });
+        *self.last_report.lock() = Some((subject, text));
+        *self.trouble.lock() = Some(ReportedError { code, reason: reason.to_owned() });
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
@@ -214,7 +210,7 @@ impl ConsumerContext for Context {
         };
         debug!(?rebalance, "the consumer group changed");
         if !closing {
-            locked(&self.rebalances).push_back(rebalance);
+            self.rebalances.lock().push_back(rebalance);
         }
     }
 }
@@ -274,7 +270,7 @@ struct PartitionStatistics {
 
 impl Context {
     fn take_statistics(&self, statistics: Statistics) {
-        let mut fetched = locked(&self.fetched);
+        let mut fetched = self.fetched.lock();
         self.positions.with(|positions| {
             for topic in statistics.topics.values() {
                 for (partition, known) in &topic.partitions {

@@ -32,6 +32,6 @@ fn nothing_is_kept_of_sessions_that_are_disconnected_whichever_had_a_process_id_
     backends.disconnected(sessions[0], 77);
     assert_eq!(backends.sessions(), [sessions[1]].into_iter().collect());
     backends.disconnected(sessions[1], 78);
-    let maps = backends.maps();
+    let maps = backends.maps.lock();
     assert!(maps.target.is_empty() && maps.session.is_empty());
 }

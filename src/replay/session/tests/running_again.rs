@@ -258,7 +258,7 @@ fn a_failure_that_is_told_while_a_victim_is_undone_is_met_when_it_is_run_again()
     replay.answer();
     replay.answer();
     let failure = Failure { code: state("57014"), after_ms: None, part: None };
-    assert_eq!(replay.session.amend(Amendment::Failed(failure)), Amended::Noted);
+    assert_eq!(replay.session.amend(Amendment::Failed(failure)), Amended::Nothing);
     replay.run();
     assert_eq!(replay.results(), ["ok", "57014"]);
     assert!(replay.retried.len() == 1 && replay.session.in_transaction());
