@@ -169,7 +169,7 @@ impl Exchange {
         self.status = reply.status;
         let began = request.written.max(self.last_read).unwrap_or(now);
         let at_most = now.saturating_duration_since(began);
-        let took = Took { at_most, together: 1 };
+        let took = Took { at_most, together: 1, on_server: None };
         self.answers.push_back(Ok(Reply {
             took,
             foreign_encoding: self.foreign_encoding,

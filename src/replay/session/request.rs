@@ -34,6 +34,9 @@ pub struct Took {
     /// How many answers came in one read and share this time between them: how much of it each took
     /// can't be told.
     pub together: u32,
+    /// The server's own figure, taken where its log takes that of a statement: the sum of what it says
+    /// for the Parse, Bind and Execute. `None` where it says none.
+    pub on_server: Option<Duration>,
 }
 
 impl Took {

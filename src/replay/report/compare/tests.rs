@@ -47,7 +47,11 @@ impl Simulated {
             let target = work * self.factor * (self.spread * normal(&mut rng)).exp();
             let at_most = us(target + way(&mut rng));
             let logged = Duration::from_micros(us(source).as_micros() as u64);
-            ratios.add(logged, Took { at_most, together: 1 }, Some(us(measured[95])));
+            ratios.add(
+                logged,
+                Took { at_most, together: 1, on_server: None },
+                Some(us(measured[95])),
+            );
         }
         ratios.judge()
     }
@@ -119,7 +123,7 @@ fn answers_that_came_together_and_an_unknown_round_trip_prove_no_degradation() {
     let judge = |together, round_trip| {
         let mut ratios = Ratios::default();
         for _ in 0..100 {
-            let took = Took { at_most: slow, together };
+            let took = Took { at_most: slow, together, on_server: None };
             ratios.add(Duration::from_micros(100), took, round_trip);
         }
         ratios.judge()
@@ -138,7 +142,7 @@ fn a_few_calls_that_waited_for_a_lock_do_not_make_a_shape_slower() {
     let mut ratios = Ratios::default();
     for call in 0..100 {
         let ms = if call % 4 == 0 { 1000 } else { 10 };
-        let took = Took { at_most: Duration::from_millis(ms), together: 1 };
+        let took = Took { at_most: Duration::from_millis(ms), together: 1, on_server: None };
         ratios.add(Duration::from_millis(10), took, Some(Duration::from_micros(50)));
     }
     assert_eq!(ratios.judge().verdict, Verdict::Same);

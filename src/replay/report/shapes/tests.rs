@@ -25,7 +25,8 @@ fn work(sql: &str, source_ms: Option<f64>) -> Arc<Work> {
 
 /// Runs a text that took so long on each side.
 fn run(shapes: &mut Shapes, sql: &str, source_ms: f64, target_ms: f64) {
-    let took = Took { at_most: Duration::from_secs_f64(target_ms / 1e3), together: 1 };
+    let took =
+        Took { at_most: Duration::from_secs_f64(target_ms / 1e3), together: 1, on_server: None };
     let ended = Ended {
         source: SourceEnd::Succeeded,
         target: Ok(()),
@@ -39,7 +40,7 @@ fn run(shapes: &mut Shapes, sql: &str, source_ms: f64, target_ms: f64) {
 }
 
 fn fail(shapes: &mut Shapes, sql: &str, source: SourceEnd, target: Result<(), SqlState>) {
-    let took = Some(Took { at_most: Duration::from_millis(1), together: 1 });
+    let took = Some(Took { at_most: Duration::from_millis(1), together: 1, on_server: None });
     let ended =
         Ended { source, target, guessed: false, may_have_drawn: false, beyond_log: false, took };
     let outcome = Outcome::of(ended);
