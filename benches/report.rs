@@ -31,7 +31,7 @@ fn work(number: u64, sql: &str) -> Arc<Work> {
 
 fn account(shapes: &mut Shapes, work: &Work) {
     let at_most = Duration::from_micros(40 + work.seq.0 % 89 * 10);
-    let took = Some(Took { at_most, together: 1 });
+    let took = Some(Took { at_most, together: 1, on_server: None });
     let ended = Ended {
         source: SourceEnd::Succeeded,
         target: Ok(()),
