@@ -4,11 +4,15 @@
 //! No literal, parameter or comment of any statement is in it.
 //!
 //! - `shapes`: the account that it is made from, in bounded memory.
-//! - `compare`: when a shape became slower, and when that can't be told.
+//! - `judgement`: when a shape became slower, and when that can't be told;
+//! - `factor`: what all shapes have in common;
+//! - `discovery`: which of many findings to believe.
 
 mod calls;
-pub mod compare;
+pub mod discovery;
 mod durations;
+pub mod factor;
+pub mod judgement;
 mod shapes;
 mod stall;
 mod table;

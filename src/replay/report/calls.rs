@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::compare::{Judgement, LEAST_CALLS, Ratios};
 use super::durations::{Distribution, ms};
+use super::judgement::{Judgement, LEAST_CALLS, Ratios};
 use super::{Errors, Outcomes, QueryShape, Sample};
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use super::calls::{Call, Calls};
-use super::compare::{CHANGE, CONFIDENCE, LEAST_CALLS, TEST};
 use super::durations::{Distribution, ms};
+use super::judgement::{CHANGE, CONFIDENCE, LEAST_CALLS, TEST};
 use super::{Method, QueryShape, RoundTrip, Sample, Verdicts};
 use crate::label::Label as _;
 use crate::pglog::statement::SourceEnd;

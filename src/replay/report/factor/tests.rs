@@ -1,0 +1,103 @@
+use fastrand::Rng;
+use proptest::prelude::*;
+
+use super::*;
+
+fn of(ratios: &[f64]) -> Option<Factor> {
+    let weighted: Vec<_> = ratios.iter().map(|&ratio| (ratio, 1.0)).collect();
+    weighted_of(&weighted)
+}
+
+fn weighted_of(shapes: &[(f64, f64)]) -> Option<Factor> {
+    let shape = |&(ratio, weight): &(f64, f64)| ShapeRatio { log_ratio: ratio.ln(), weight };
+    Factor::of(&shapes.iter().map(shape).collect::<Vec<_>>())
+}
+
+fn is_about(value: f64, wanted: f64) -> bool {
+    (value / wanted - 1.0).abs() < 1e-9
+}
+
+#[test]
+fn one_shape_or_two_have_no_factor_and_three_have_the_one_between() {
+    assert_eq!(of(&[]), None);
+    assert_eq!(of(&[2.0]), None);
+    assert_eq!(of(&[2.0, 0.8]), None);
+    assert_eq!(of(&[2.0, 0.8, f64::NAN]), None);
+    assert_eq!(weighted_of(&[(2.0, 1.0), (0.8, 1.0), (0.9, 0.0)]), None);
+    let three = of(&[2.0, 0.8, 0.81]).unwrap();
+    assert!(is_about(three.ratio, 0.81), "{three:?}");
+    assert!(is_about(three.low, 0.8) && is_about(three.high, 2.0), "{three:?}");
+    assert!(three.spread < 0.02 && three.shapes == 3, "{three:?}");
+    // Between the second and the third of four.
+    assert!(is_about(of(&[0.5, 0.8, 0.8, 3.0]).unwrap().ratio, 0.8));
+    assert!(is_about(of(&[0.5, 0.8, 0.9, 3.0]).unwrap().ratio, (0.8_f64 * 0.9).sqrt()));
+}
+
+#[test]
+fn a_few_that_changed_do_not_move_it() {
+    let unchanged = [0.79, 0.8, 0.8, 0.81, 0.82, 0.78, 0.8];
+    let factor = of(&[&unchanged[..], &[100.0, 1.6, 1.5, 0.1]].concat()).unwrap();
+    assert!(factor.ratio > 0.79 && factor.ratio < 0.82, "{factor:?}");
+    assert!(factor.low >= 0.78 && factor.high <= 1.6 && factor.spread < 0.05, "{factor:?}");
+}
+
+#[test]
+fn a_shape_that_takes_most_of_the_time_does_not_decide_alone() {
+    let mut shapes = vec![(1.0, 1.0); 20];
+    shapes.push((3.0, 1e6));
+    assert!(is_about(weighted_of(&shapes).unwrap().ratio, 1.0));
+    // Two and a half such do: they have a fifth each of what counts.
+    shapes.extend([(3.0, 1e6), (3.0, 1e6)]);
+    assert!(is_about(weighted_of(&shapes).unwrap().ratio, 3.0));
+    // Of three, each is a third.
+    let heavy = [(3.0, 1e9), (1.0, 2.0), (1.01, 1.0)];
+    assert!(is_about(weighted_of(&heavy).unwrap().ratio, 1.01));
+}
+
+#[test]
+fn weights_count_within_their_limit() {
+    // 12 of 20 for the first ten shapes.
+    let mut shapes = vec![(0.5, 1.2); 10];
+    shapes.extend([(1.0, 0.8); 10]);
+    assert!(is_about(weighted_of(&shapes).unwrap().ratio, 0.5));
+}
+
+#[test]
+fn its_interval_holds_the_machines_factor_as_often_as_is_claimed() {
+    let mut rng = Rng::with_seed(5);
+    let mut normal = || (0..12).map(|_| rng.f64()).sum::<f64>() - 6.0;
+    let (runs, mut missed, mut spread) = (1000, 0, 0.0);
+    for _ in 0..runs {
+        let shapes: Vec<_> =
+            (0..40).map(|n| (0.8 * (0.05 * normal()).exp(), 1.0 + f64::from(n % 5))).collect();
+        let factor = weighted_of(&shapes).unwrap();
+        missed += u32::from(factor.low > 0.8 || factor.high < 0.8);
+        spread += factor.spread / f64::from(runs);
+    }
+    assert!(missed < runs * 75 / 1000, "{missed} of {runs}");
+    assert!((0.045..0.055).contains(&spread), "{spread}");
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_the_shapes_does_not_matter(
+        shapes in proptest::collection::vec((0.01_f64..100.0, 0.001_f64..1000.0), 0..60),
+        seed: u64,
+    ) {
+        let mut mixed = shapes.clone();
+        Rng::with_seed(seed).shuffle(&mut mixed);
+        prop_assert_eq!(weighted_of(&shapes), weighted_of(&mixed));
+    }
+
+    #[test]
+    fn it_scales_with_the_ratios_and_its_spread_does_not(
+        shapes in proptest::collection::vec((0.01_f64..100.0, 0.001_f64..1000.0), 3..60),
+        by in 0.01_f64..100.0,
+    ) {
+        let scaled: Vec<_> = shapes.iter().map(|(ratio, weight)| (ratio * by, *weight)).collect();
+        let (plain, scaled) = (weighted_of(&shapes).unwrap(), weighted_of(&scaled).unwrap());
+        prop_assert!((scaled.ratio / plain.ratio / by - 1.0).abs() < 1e-9);
+        prop_assert!((scaled.low / plain.low / by - 1.0).abs() < 1e-9);
+        prop_assert!((scaled.spread - plain.spread).abs() < 1e-6 * (1.0 + plain.spread));
+    }
+}
