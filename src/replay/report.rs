@@ -15,6 +15,7 @@ pub mod factor;
 pub mod judgement;
 mod shapes;
 mod stall;
+mod strip;
 mod table;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 pub use self::shapes::Shapes;
 pub use self::stall::{StallReport, WaitReport};
+pub use self::strip::Strip;
 use crate::replay::account::policy::Tally;
 use crate::replay::account::progress::PartitionProgress;
 
@@ -174,6 +176,8 @@ pub struct QueryShape {
     pub source: Durations,
     /// How long it took on the target, as kreplay measured.
     pub target: Durations,
+    /// How these are spread; `None` where no call has a duration.
+    pub strip: Option<Strip>,
     /// Errors by SQLSTATE.
     pub errors: Errors,
     /// Calls by how their ends compare.

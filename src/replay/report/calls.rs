@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::durations::{Distribution, ms};
 use super::judgement::{Judgement, LEAST_CALLS, Ratios};
+use super::strip::Strip;
 use super::{Errors, Outcomes, QueryShape, Sample};
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
@@ -115,6 +116,7 @@ impl Calls {
             calls: self.calls,
             source: self.source.summary(),
             target: self.target.summary(),
+            strip: Strip::of(&self.source, &self.target),
             errors: Errors {
                 source: self.source_errors.listed(),
                 target: self.target_errors.listed(),

@@ -65,6 +65,16 @@ impl Distribution {
         Duration::from_micros(value).min(self.longest)
     }
 
+    /// Every value that was counted as the durations that it stands for, from and up to but without, and
+    /// how many calls took so long.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = (u64, u64, u32)> {
+        self.histogram.iter_recorded().map(|step| {
+            let value = step.value_iterated_to();
+            let beyond = self.histogram.highest_equivalent(value).saturating_add(1);
+            (self.histogram.lowest_equivalent(value), beyond, step.count_at_value())
+        })
+    }
+
     pub(super) fn summary(&self) -> Durations {
         Durations {
             calls: self.calls(),
