@@ -11,7 +11,7 @@ use std::time::Instant;
 use actix_web::dev::Server;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::error;
 
@@ -129,15 +129,20 @@ fn verdict(verdict: Result<(), String>) -> HttpResponse {
     response.content_type(ContentType::plaintext()).body(format!("{line}\n"))
 }
 
-async fn report(views: Data<Views>) -> HttpResponse {
-    match shown(&views, serde_json::to_string_pretty).await {
+/// All of it, or with `?page` what the page needs.
+async fn report(request: HttpRequest, views: Data<Views>) -> HttpResponse {
+    let render = match request.query_string() {
+        "page" => |shown: Shown| serde_json::to_string(&shown.without_distributions()),
+        _ => |shown: Shown| serde_json::to_string_pretty(&shown),
+    };
+    match shown(&views, render).await {
         Ok(json) => HttpResponse::Ok().content_type(ContentType::json()).body(json),
         Err(failed) => failed,
     }
 }
 
 async fn page(views: Data<Views>) -> HttpResponse {
-    match shown(&views, Shown::page).await {
+    match shown(&views, |shown| shown.without_distributions().page()).await {
         Ok(page) => HttpResponse::Ok()
             .content_type(ContentType::html())
             .insert_header((CONTENT_SECURITY_POLICY, page::POLICY.as_str()))
@@ -150,12 +155,12 @@ async fn page(views: Data<Views>) -> HttpResponse {
 /// The report of the moment, rendered where it holds nobody up.
 async fn shown(
     views: &Views,
-    render: fn(&Shown) -> serde_json::Result<String>,
+    render: fn(Shown) -> serde_json::Result<String>,
 ) -> Result<String, HttpResponse> {
     let views = views.clone();
     let rendered = web::block(move || {
         let now = Now::of(&views.health, (views.sessions)());
-        render(&Shown { report: (views.report)(), now: Some(now) })
+        render(Shown { report: (views.report)(), now: Some(now) })
     });
     let failed = |failure: &dyn std::error::Error| {
         error!("the report can't be made, a defect of kreplay: {failure}");

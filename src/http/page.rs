@@ -91,6 +91,10 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    pub(super) fn without_distributions(self) -> Self {
+        Self { report: self.report.without_distributions(), ..self }
+    }
+
     /// The page, served or as a file of its own.
     pub(super) fn page(&self) -> serde_json::Result<String> {
         // Only in strings of the JSON is there a `<`: neither `</script` nor `<!--` is left.

@@ -7,6 +7,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::*;
 use crate::health::{Condition, MonitoredActor};
+use crate::replay::report::{Distributions, QueryShape};
+
 fn views(health: &Health) -> Views {
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
@@ -104,6 +106,20 @@ async fn the_report_is_json_with_the_account_at_its_top_level() {
     let report: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&report["version"], &report["records"]["consumed"]), (&1.into(), &0.into()));
     assert_eq!(report["now"]["sessions"], serde_json::json!([["active", 3]]));
+}
+
+#[actix_rt::test]
+async fn the_page_is_spared_the_distributions_that_the_report_has() {
+    let shape = || QueryShape {
+        distributions: Distributions { target: "HISTFAAA".to_owned(), ..Distributions::default() },
+        ..QueryShape::default()
+    };
+    let report = move || Report { shapes: vec![shape()], ..Report::default() };
+    let views = Views { report: Arc::new(report), ..views(&Health::default()) };
+    for (path, has) in [("/report", true), ("/report?page", false), ("/", false)] {
+        let (status, _, body) = get(&views, path).await;
+        assert_eq!((status, body.contains("HISTFAAA")), (StatusCode::OK, has), "{path}");
+    }
 }
 
 #[actix_rt::test]

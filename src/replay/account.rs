@@ -2,6 +2,7 @@
 
 pub mod bottleneck;
 pub mod checkpoint;
+pub mod digest;
 pub mod ledger;
 pub mod policy;
 pub mod progress;

@@ -295,6 +295,7 @@ impl Feed {
             Released::Left(fate) => round.tally.records.settle(fate),
             Released::Delivery(delivery) => {
                 if let SessionEvent::Work(work) = &delivery.event {
+                    round.tally.digest.add(work);
                     self.note_silence(work, round);
                     self.note_start_logging(work, round.out);
                     self.in_flight.enter(work.size());

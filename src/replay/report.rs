@@ -72,6 +72,16 @@ pub struct Report {
     pub stall: Option<StallReport>,
 }
 
+impl Report {
+    /// The same without the distributions, which are half of its size: for a page that is fetched anew
+    /// every few seconds.
+    pub fn without_distributions(mut self) -> Self {
+        let all = self.shapes.iter_mut().chain(&mut self.rest);
+        all.for_each(|shape| shape.distributions = Distributions::default());
+        self
+    }
+}
+
 /// The pace of the source, as it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct KeptPace {
@@ -178,6 +188,8 @@ pub struct QueryShape {
     pub target: Durations,
     /// How these are spread; `None` where no call has a duration.
     pub strip: Option<Strip>,
+    /// All of these durations, for `kreplay compare`.
+    pub distributions: Distributions,
     /// Errors by SQLSTATE.
     pub errors: Errors,
     /// Calls by how their ends compare.
@@ -209,6 +221,16 @@ pub struct Durations {
     pub p99_ms: f64,
     /// The longest.
     pub max_ms: f64,
+}
+
+/// The distributions of a shape's durations on each side: HdrHistogram's format V2, base64. Their unit is
+/// a microsecond.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Distributions {
+    /// On the source.
+    pub source: String,
+    /// On the target.
+    pub target: String,
 }
 
 /// Errors by SQLSTATE, on each side.

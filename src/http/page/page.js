@@ -118,7 +118,7 @@ function tell(news, late = false) {
 async function refresh() {
   if (!document.hidden) {
     try {
-      const answer = await fetch('report', { cache: 'no-store', signal: AbortSignal.timeout(10_000) });
+      const answer = await fetch('report?page', { cache: 'no-store', signal: AbortSignal.timeout(10_000) });
       if (!answer.ok) throw new Error(`it answers ${answer.status}`);
       show(await answer.json());
     } catch (failure) {

@@ -10,6 +10,7 @@ use strum::{IntoStaticStr, VariantArray};
 use crate::label::Label as _;
 use crate::pglog::SqlState;
 use crate::pglog::statement::{SourceEnd, Statement};
+use crate::replay::account::digest::Digest;
 use crate::replay::account::ledger::{Fate, Ledger, Skipped};
 use crate::replay::session::Ended;
 use crate::replay::session::parameter_types::is_inference_failure;
@@ -159,6 +160,8 @@ impl ErrorPolicy {
 /// The account of a run: what became of every record, and how the outcomes compare.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Tally {
+    /// What was accepted for replay.
+    pub digest: Digest,
     /// What became of every record.
     pub records: Ledger,
     /// Statements by outcome.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::durations::{Distribution, ms};
 use super::judgement::{Judgement, LEAST_CALLS, Ratios};
 use super::strip::Strip;
-use super::{Errors, Outcomes, QueryShape, Sample};
+use super::{Distributions, Errors, Outcomes, QueryShape, Sample};
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;
@@ -120,6 +120,10 @@ impl Calls {
             errors: Errors {
                 source: self.source_errors.listed(),
                 target: self.target_errors.listed(),
+            },
+            distributions: Distributions {
+                source: self.source.encoded(),
+                target: self.target.encoded(),
             },
             outcomes: self.outcomes,
             sample: self.sample.clone(),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 use super::Durations;
 
@@ -21,7 +24,8 @@ pub(super) fn record(histogram: &mut Histogram<u32>, value: u64) {
     let _ = histogram.record(value);
 }
 
-/// Durations of calls, in microseconds: the resolution of PostgreSQL's log.
+/// Durations of calls, in microseconds: the resolution of PostgreSQL's log, and of what it tells its
+/// client. Finer ones would tell nothing.
 #[derive(Debug, Clone)]
 pub(super) struct Distribution {
     histogram: Histogram<u32>,
@@ -37,7 +41,7 @@ impl Default for Distribution {
 
 impl Distribution {
     pub(super) fn add(&mut self, took: Duration) {
-        record(&mut self.histogram, nanos(took) / 1000);
+        record(&mut self.histogram, nanos(took).saturating_add(500) / 1000);
         self.total = self.total.saturating_add(took);
         self.longest = self.longest.max(took);
     }
@@ -73,6 +77,15 @@ impl Distribution {
             let beyond = self.histogram.highest_equivalent(value).saturating_add(1);
             (self.histogram.lowest_equivalent(value), beyond, step.count_at_value())
         })
+    }
+
+    /// All of it, for who compares two reports: HdrHistogram's format V2, in base64. A value v stands for
+    /// v - 0.5 to v + 0.5 microseconds.
+    pub(super) fn encoded(&self) -> String {
+        let mut bytes = Vec::new();
+        // Fails where a buffer can't be had, or a counter is beyond 63 bits.
+        let _ = V2Serializer::new().serialize(&self.histogram, &mut bytes);
+        BASE64_STANDARD.encode(bytes)
     }
 
     pub(super) fn summary(&self) -> Durations {

@@ -21,3 +21,13 @@ fn quantiles_are_right_within_a_hundredth_and_sums_are_exact() {
 fn nothing_has_a_summary_too() {
     assert_eq!(Distribution::default().summary(), Durations::default());
 }
+
+#[test]
+fn what_is_encoded_holds_every_call() {
+    let mut all = Distribution::default();
+    (1..=1000).for_each(|us| all.add(Duration::from_nanos(us * 1000 + 400)));
+    let bytes = BASE64_STANDARD.decode(all.encoded()).unwrap();
+    let read: Histogram<u64> =
+        hdrhistogram::serialization::Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+    assert_eq!((read.len(), read.min(), read.value_at_quantile(0.1)), (1000, 1, 100));
+}
