@@ -19,7 +19,13 @@ const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = concat!(
     include_str!("page/values.js"),
+    include_str!("page/verdict.js"),
     include_str!("page/answers.js"),
+    include_str!("page/forest.js"),
+    include_str!("page/strips.js"),
+    include_str!("page/plans.js"),
+    include_str!("page/resources.js"),
+    include_str!("page/details.js"),
     include_str!("page/shapes.js"),
     include_str!("page/page.js"),
 );

@@ -6,6 +6,7 @@ mod failures;
 mod fixtures;
 mod formats;
 mod http;
+mod made_up_report;
 mod order;
 mod pace;
 mod page;

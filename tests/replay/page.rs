@@ -1,5 +1,8 @@
 //! The page, in a real browser.
 
+use serde_json::{Value, json};
+
+use super::made_up_report::{self, Page};
 use super::regression::{self, SLOWER};
 use testkit::browser::Browser;
 use testkit::kafka;
@@ -34,10 +37,12 @@ fn shows_the_regression(browser: &Browser) {
         "{degraded:#?} of {:#?}",
         browser.texts("tr.shape")
     );
-    assert!(browser.texts(".answer.bad").join("\n").contains("1 shape degraded"));
+    let headline = browser.texts("#verdict.bad #headline").join("\n");
+    assert!(headline.contains("1 of 6 shapes is slower"), "{headline}");
+    assert!(headline.contains("64 new errors"), "{headline}");
     // It takes the most time by far, which the table is sorted by.
     assert_eq!(browser.texts(QUERIES)[0], degraded[0]);
-    assert_eq!(browser.texts("th[aria-sort=descending]"), ["Total time"]);
+    assert_eq!(browser.texts("th[aria-sort=descending]"), ["Total"]);
 }
 
 fn shows_what_changed(browser: &Browser) {
@@ -70,6 +75,105 @@ fn sorts_by_click_and_by_keyboard(browser: &Browser) {
     browser.press("#shapes th.c-query button", ENTER);
     assert_eq!(browser.texts("th[aria-sort=descending]"), ["Query"]);
     sorted(false);
+}
+
+/// Texts that can't be read on what is behind them, with their contrast: 4.5 is the least that WCAG 2.2
+/// asks for (1.4.3).
+const PALE: &str = r#"
+    const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const luminance = (colour) => channels(colour).slice(0, 3).map((it) => it / 255)
+        .map((it) => (it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, it, at) => sum + it * [0.2126, 0.7152, 0.0722][at], 0);
+    const behind = (element) => {
+        const { backgroundColor } = getComputedStyle(element);
+        return channels(backgroundColor)[3] === 0 ? behind(element.parentElement) : backgroundColor;
+    };
+    const contrast = (element) => {
+        const { color, fill } = getComputedStyle(element);
+        const [low, high] = [luminance(element.namespaceURI.endsWith('svg') ? fill : color), luminance(behind(element))]
+            .sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05);
+    };
+    const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim();
+    return [...document.body.querySelectorAll('*')]
+        .filter((it) => it.getClientRects().length && [...it.childNodes].some(isText) && contrast(it) < 4.5)
+        .map((it) => `${contrast(it).toFixed(2)}: ${it.textContent.trim().slice(0, 40)}`);
+"#;
+
+/// From a phone to a desk, by day and by night, with a row opened.
+fn can_be_read(browser: &Browser) {
+    browser.run("open([...rows.values()][0], true)");
+    for width in [360, 768, 1600] {
+        browser.narrow(width);
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme);
+            let wide = browser.run("return document.documentElement.scrollWidth");
+            assert_eq!(wide, width, "the page scrolls sideways at {width} pixels");
+            assert_eq!(browser.run(PALE), json!([]), "at {width} pixels, {scheme}");
+        }
+    }
+    browser.run("open([...rows.values()][0], false)");
+}
+
+#[test]
+fn the_page_opens_with_the_verdict_in_words_and_leads_to_what_it_rests_on() {
+    let page = Page::written();
+    let browser = Browser::start(1500);
+    let shows = |report: &Value| {
+        browser.open(&page.with(report));
+        browser.wait_until("!document.querySelector('#report').hidden");
+        assert_eq!(browser.complaints(), [""; 0]);
+        browser.texts("#headline").remove(0)
+    };
+
+    let report = made_up_report::report(
+        &page,
+        400,
+        &["same", "degraded", "same", "improved", "cannot_tell"],
+    );
+    assert_eq!(
+        shows(&report),
+        "✕ 80 of 400 shapes are slower beyond the machine’s 0.82; no new error"
+    );
+    let named = browser.texts("#worst li");
+    assert_eq!(named.len(), 6, "{named:?}");
+    assert!(named[0].starts_with("+90 %") && named[5] == "and 75 more", "{named:?}");
+    // Only what is seen is drawn.
+    browser.wait_until("document.querySelectorAll('.strip').length > 0");
+    let drawn = browser.run("return document.querySelectorAll('.strip').length");
+    assert!(drawn.as_u64().is_some_and(|drawn| drawn < 100), "{drawn} of 400");
+
+    // By the keyboard, from the verdict to the row and its plans.
+    browser.run(
+        "document.querySelector('#text').value = 'none'; document.querySelector('#text').oninput()",
+    );
+    assert_eq!(browser.texts(QUERIES), [""; 0]);
+    browser.press("#worst a", ENTER);
+    browser.wait_until("document.querySelector('tr.more:not([hidden]) .plans')");
+    assert_eq!(browser.run("return document.activeElement.innerText === rows.get(location.hash.slice(7)).shape.query"), true);
+    let marked = browser.texts(".plan mark").join("; ").replace('\n', " ");
+    assert_eq!(
+        marked,
+        "1 row; Index Scan using a_table_pkey on a_table (differs); 50,000 rows; \
+         Seq Scan on a_table (differs)"
+    );
+    can_be_read(&browser);
+
+    let report = made_up_report::report(&page, 3, &["same"]);
+    assert_eq!(shows(&report), "✓ Nothing is slower beyond the machine’s 0.82; no new error");
+
+    let mut report = made_up_report::report(&page, 11, &["cannot_tell"]);
+    report["factor"] = Value::Null;
+    report["outcomes"] = json!({ "same": 1099, "new_error": 1 });
+    assert_eq!(
+        shows(&report),
+        "✕ Off pace: 825 of 1,100 calls, nothing can be told against the source; 1 new error"
+    );
+    assert_eq!(
+        browser.texts("#rests-on"),
+        ["Replay at --speed 1, or compare two replays with kreplay compare."]
+    );
+    can_be_read(&browser);
 }
 
 #[test]
@@ -134,8 +238,7 @@ fn the_page_follows_a_replay_and_is_the_same_in_a_file() {
     shows_what_changed(&browser);
     assert_eq!(told(&browser), live);
     sorts_by_click_and_by_keyboard(&browser);
-    browser.narrow(400);
-    assert_eq!(browser.run("return document.documentElement.scrollWidth"), 400);
+    can_be_read(&browser);
     assert_eq!(browser.complaints(), [""; 0]);
 
     browser.open(&format!("file://{}", measured.display()));

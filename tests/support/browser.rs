@@ -71,6 +71,14 @@ impl Browser {
         self.post("/goog/cdp/execute", command);
     }
 
+    /// Makes it prefer `light` or `dark` colours.
+    pub fn prefer(&self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let command =
+            json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
+        self.post("/goog/cdp/execute", command);
+    }
+
     /// Loads a page.
     pub fn open(&self, url: &str) {
         self.post("/url", json!({ "url": url }));

@@ -72,18 +72,26 @@ function faithful({ outcomes, records }) {
   return [question, 'good', '✓ As on the source', told];
 }
 
-function slower({ verdicts }) {
-  const question = 'Slower?';
-  const { degraded, improved, same, cannot_tell: unknown } = verdicts;
-  const told = `${count(degraded, 'query shape')} degraded, ${number(improved)} improved, ` +
-    `${number(same)} the same; can’t tell of ${number(unknown)}`;
-  if (degraded) return [question, 'bad', `✕ ${count(degraded, 'shape')} degraded`, told];
-  if (improved + same) return [question, 'good', '✓ None degraded', told];
-  return [question, 'none', '? Can’t tell yet', told];
+/** Whether the calls ran as on the source, so that their durations may be compared, and who timed them. */
+function atPace({ shapes, rest }) {
+  const question = 'At the source’s pace?';
+  const { judged, off_pace: off, cold, calls } = paces({ shapes, rest });
+  const clocks = { server: 0, client: 0 };
+  for (const { clock } of [...shapes, ...(rest ? [rest] : [])]) {
+    clocks.server += clock.server;
+    clocks.client += clock.client;
+  }
+  const timed = clocks.client === 0 ? 'Timed by the target itself'
+    : clocks.server === 0 ? 'Timed by kreplay, the way to the target included'
+      : `${percent(clocks.server, clocks.server + clocks.client)} timed by the target itself`;
+  if (!calls) return [question, 'none', '? Can’t tell yet', 'No call has a duration on both sides'];
+  const told = `${number(judged)} of ${count(calls, 'call')} judged, ${number(off)} off pace, ${number(cold)} cold. ${timed}`;
+  if (off > calls / 2) return [question, 'warn', `! ${percent(off, calls)} off pace`, told];
+  return [question, 'good', `✓ ${percent(calls - off, calls)} at pace`, told];
 }
 
 function showAnswers(report) {
-  $('answers').replaceChildren(...[ready, keepingUp, faithful, slower].map((answer) => {
+  $('answers').replaceChildren(...[ready, keepingUp, faithful, atPace].map((answer) => {
     const [question, tone, short, long] = answer(report);
     return el('article', { class: `answer ${tone}` },
       el('h3', {}, question), el('strong', {}, short), el('p', {}, long));

@@ -21,11 +21,12 @@ function changes({ shapes, rest, outcomes }) {
     return note(outcomes.same ? 'None: every statement ended as on the source.' : 'None so far.');
   }
   return table(['Query', 'first that changed', 'where', 'new', 'fixed', 'other'], all.map((shape) => {
-    const { query, sample, outcomes } = shape;
-    return [query ? code(query) : 'all other statements',
+    const { query, fingerprint, sample, outcomes } = shape;
+    const cells = [query ? linkTo(shape) : 'all other statements',
       sample ? el('span', { class: 'ends' }, code(sample.source), ' → ', code(sample.target)) : '–',
       sample ? `${sample.place}; session ${sample.session}` : '–',
       ...[outcomes.new_error, outcomes.fixed_error, outcomes.other_error].map(number)];
+    return Object.assign(cells, { id: query && `changed-${fingerprint}` });
   }), 3);
 }
 
@@ -72,14 +73,18 @@ const sessions = ({ sessions, connections }) => table(['Sessions', 'now'],
 const costly = (shapes) => table(['Statement', 'treated as touching', 'because', 'times'],
   shapes.map((of) => [code(of.shape), of.touches, words(of.because), number(of.times)]), 3);
 
-function method({ test, change: least, confidence, least_calls: calls, round_trip_ms: trip }) {
+function method({ method, factor }) {
+  const { test, threshold, confidence, least_calls: calls, false_discovery_rate: rate, round_trip_ms: trip } = method;
   return [
     el('p', {}, `${test.charAt(0).toUpperCase()}${test.slice(1)}.`),
-    el('p', {}, `The change that counts is ${100 * least} %, the confidence ${100 * confidence} %; ` +
-      `fewer than ${number(calls)} calls are not judged. ` + (trip
+    el('p', {}, `The change that counts is ${100 * threshold} %, the confidence ${100 * confidence} %, the ` +
+      `false discovery rate ${100 * rate} %; fewer than ${count(calls, 'call')} are not judged.`),
+    factor ? el('p', {}, `The machine’s factor is ${threeDigits(factor.ratio)}, with ${100 * confidence} % between ` +
+      `${threeDigits(factor.low)} and ${threeDigits(factor.high)}, from ${count(factor.shapes, 'shape')}.`) : null,
+    el('p', {}, trip
       ? `The round trip of an empty query to the target: ${duration(trip.p50)} (p50), ${duration(trip.p95)} (p95).`
-      : 'The round trip to the target has not been measured.')),
-  ];
+      : 'The round trip to the target has not been measured.'),
+  ].filter(Boolean);
 }
 
 function put(id, content) {
@@ -88,12 +93,23 @@ function put(id, content) {
 }
 const leaveOut = (id) => { $(id).parentElement.hidden = true; };
 
+/** What reports will hold. */
+function completed(next) {
+  const none = { pace: { judged: 0, off_pace: 0, cold: 0 }, clock: { server: 0, client: 0 },
+    concurrency: { source: 0, target: 0 }, plans: { source: [], target: [] }, resources: null };
+  const shape = (of) => ({ ...none, ...of });
+  return { factor: null, resources: null, resource_notes: [], ...next,
+    method: { threshold: next.method.change, false_discovery_rate: 0, warm_up_seconds: 0, ...next.method },
+    shapes: next.shapes.map(shape), rest: next.rest && shape(next.rest) };
+}
+
 function show(next) {
-  report = next;
+  report = completed(next);
   const { now, pace } = report;
   const route = [el('b', {}, report.source), ' → ', el('b', {}, report.target), `, order ${report.order}`];
   if (pace) route.push(`, ${pace.speed} times the source’s pace, ${duration(pace.playout_delay_seconds * 1000)} behind it`);
   $('route').replaceChildren(...route);
+  showVerdict(report);
   showAnswers(report);
   showShapes();
   put('changes', changes(report));
@@ -101,7 +117,8 @@ function show(next) {
   put('errors', errors(report));
   put('lag', lag(report.lag));
   put('waits', waits(report));
-  put('method', method(report.method));
+  put('method', method(report));
+  if (report.resources || report.resource_notes.length) put('spent', resources(report)); else leaveOut('spent');
   if (now) put('sessions', sessions(now)); else leaveOut('sessions');
   if (report.stall) put('stall', stalled(report)); else leaveOut('stall');
   if (report.costly.length) put('costly', costly(report.costly)); else leaveOut('costly');
@@ -131,4 +148,5 @@ async function refresh() {
 setUpShapes();
 show(JSON.parse($('data').textContent));
 $('report').hidden = false;
+openNamed();
 if (report.now) setTimeout(refresh, EVERY_MS);

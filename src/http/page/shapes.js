@@ -12,15 +12,24 @@ const all = (errors) => sum(Object.values(errors));
 
 /** The source's value above the target's. */
 const pair = (source, target) => [
-  el('span', { class: 'source' }, el('span', { class: 'vh' }, 'source '), source),
-  el('span', { class: 'target' }, el('span', { class: 'vh' }, 'target '), target),
+  el('span', { class: 'side source' }, el('span', { class: 'vh' }, 'source '), source),
+  el('span', { class: 'side target' }, el('span', { class: 'vh' }, 'target '), target),
 ];
-const times = (of) => (shape) => pair(...[shape.source, shape.target]
+const timesOf = (of) => (shape) => pair(...[shape.source, shape.target]
   .map((side) => (side.calls ? duration(side[of]) : '–')));
-const totals = ({ source, target }, longest) => [['source', source], ['target', target]]
-  .map(([name, of]) => el('span', { class: name }, bar(of.total_ms, longest),
-    el('span', { class: 'amount' }, el('span', { class: 'vh' }, `${name} `),
-      of.calls ? duration(of.total_ms) : '–')));
+/** How the durations are spread, with their medians. */
+const spread = (shape) => [el('div', { class: 'compared' }, stripWhenSeen(shape.strip),
+  el('div', {}, ...timesOf('p50_ms')(shape)))];
+
+/** How many calls were not judged, where any were not. */
+function calls({ calls: all, pace }) {
+  const left = [['off pace', pace.off_pace], ['cold', pace.cold]].filter(([, n]) => n > 0);
+  return [el('div', {}, number(all)),
+    ...left.map(([name, n]) => el('div', { class: 'soft' }, `${number(n)} ${name}`))];
+}
+
+/** A link to the shape's row, which opens it. */
+const linkTo = ({ fingerprint, query }) => el('a', { href: `#shape-${fingerprint}` }, code(query));
 
 /** The words that the filter looks through. */
 const textOf = ({ query, command, fingerprint, verdict, why, errors }) =>
@@ -32,36 +41,30 @@ const COLUMNS = [
   { name: 'query', head: 'Query', by: (shape) => shape.query, text: true },
   { name: 'verdict', head: 'Verdict', by: (shape) => Object.keys(VERDICTS).indexOf(shape.verdict),
     text: true, cells: (shape) => [badge(...VERDICTS[shape.verdict]), el('div', {}, shape.why)] },
-  { name: 'change', head: 'Change', by: (shape) => shape.change?.ratio ?? -1, cells: changeCells },
-  { name: 'calls', head: 'Calls', by: (shape) => shape.calls, cells: (shape) => [number(shape.calls)] },
-  { name: 'total', head: 'Total time', by: (shape) => shape.target.total_ms,
-    cells: totals },
-  ...['p50', 'p95', 'p99'].map((name) => ({ name, head: name, cells: times(`${name}_ms`),
-    by: (shape) => shape.target[`${name}_ms`] })),
+  { name: 'change', head: 'Change', by: ({ change }) => (change ? beyondOf(change) : -1), cells: changeCells },
+  { name: 'p50', head: 'Durations, p50', by: (shape) => shape.target.p50_ms, cells: spread },
+  { name: 'p95', head: 'p95', by: (shape) => shape.target.p95_ms, cells: timesOf('p95_ms') },
+  { name: 'total', head: 'Total', by: (shape) => shape.target.total_ms, cells: timesOf('total_ms') },
+  { name: 'calls', head: 'Calls', by: (shape) => shape.calls, cells: calls },
   { name: 'errors', head: 'Errors', by: (shape) => all(shape.errors.target),
     cells: ({ errors }) => pair(number(all(errors.source)), number(all(errors.target))) },
   { name: 'changed', head: 'Changed', by: changed,
-    cells: (shape) => [changed(shape) ? badge('bad', number(changed(shape))) : '0'] },
+    cells: changedCells },
   { name: 'wait', head: 'Order wait', by: (shape) => shape.waited_order_ms,
     cells: (shape) => [duration(shape.waited_order_ms)] },
 ];
 
-/** The ratio's interval on a logarithmic axis from a quarter to four times, with what counts as same. */
-function forest({ ratio, low, high }, method) {
-  const x = (value) => 50 + 46 * Math.max(-1, Math.min(1, Math.log(Math.max(value, 1e-9)) / Math.log(4)));
-  const [from, to] = [x(1 - method.change), x(1 + method.change)];
-  const line = (a, b, y1, y2, name) =>
-    svg('line', { x1: `${a}%`, x2: `${b}%`, y1, y2, class: name });
-  return svg('svg', { class: 'forest', 'aria-hidden': 'true' },
-    svg('rect', { x: `${from}%`, width: `${to - from}%`, y: 0, height: 18, class: 'same' }),
-    line(50, 50, 0, 18, 'one'), line(x(low), x(high), 9, 9, 'interval'),
-    svg('circle', { cx: `${x(ratio)}%`, cy: 9, r: 3.5, class: 'median' }));
+function changedCells(shape) {
+  if (!changed(shape)) return ['0'];
+  const many = badge('bad', number(changed(shape)));
+  return [shape.sample ? el('a', { href: `#changed-${shape.fingerprint}`, title: 'Where it ended otherwise' }, many) : many];
 }
 
-function changeCells(shape) {
-  if (!shape.change) return ['–'];
-  const { ratio, low, high } = shape.change;
-  return [el('div', { class: 'compared' }, forest(shape.change, report.method),
+function changeCells({ change: ratios }) {
+  if (!ratios) return ['–'];
+  const line = beyondLine(ratios);
+  const [, ratio, low, high] = line;
+  return [el('div', { class: 'compared' }, forest([line], report.method),
     el('div', {}, el('span', { class: 'ratio' }, change(ratio)),
       el('div', { class: 'soft' }, `${change(low, high)} to ${change(high)}`)))];
 }
@@ -77,48 +80,62 @@ function sortBy({ name, text }) {
   arrange();
 }
 
-function shapeCells(shape, longest) {
+function shapeCells(shape) {
   const tone = VERDICTS[shape.verdict][0];
   return COLUMNS.slice(1).map(({ name, head, text, cells }) => el('td', { role: 'cell',
-    class: `c-${name} ${text ? 'text' : ''} ${tone}`, 'data-label': head }, ...cells(shape, longest)));
+    class: `c-${name} ${text ? 'text' : ''} ${tone}`, 'data-label': head }, ...cells(shape)));
 }
 
 function newRow(shape) {
   const opener = el('button', { class: 'open', type: 'button', 'aria-expanded': 'false' },
     code(shape.query));
-  const line = el('tr', { role: 'row', class: 'shape' },
+  const line = el('tr', { role: 'row', class: 'shape', id: `shape-${shape.fingerprint}` },
     el('th', { role: 'rowheader', scope: 'row', class: 'c-query text' }, opener));
   const more = el('tr', { role: 'row', class: 'more', hidden: '' });
-  const row = { line, more, json: '' };
-  opener.onclick = () => {
-    more.hidden = !more.hidden;
-    opener.setAttribute('aria-expanded', String(!more.hidden));
-    showMore(row);
-  };
+  const row = { line, more, opener, json: '' };
+  opener.onclick = () => open(row, more.hidden);
   return row;
 }
 
+function open(row, isOpen) {
+  row.more.hidden = !isOpen;
+  row.opener.setAttribute('aria-expanded', String(isOpen));
+  showMore(row);
+}
+
+/** Whether the reader works with it: new content would take away the focus or the selection. */
+function isInUse(element) {
+  const selection = getSelection();
+  return element.contains(document.activeElement) ||
+    (!selection.isCollapsed && element.contains(selection.anchorNode));
+}
+
 function showMore({ more, shape }) {
-  if (more.hidden) return;
-  const errors = (of) => Object.entries(of).map(([state, n]) => `${state} × ${number(n)}`).join(', ');
-  const side = (name, of) => [name, number(of.calls),
-    ...['p50', 'p95', 'p99', 'max', 'total'].map((key) => duration(of[`${key}_ms`]))];
-  const { sample, change: ratio } = shape;
-  const facts = [
-    ['Verdict', `${words(shape.verdict)}: ${shape.why}`],
-    ratio && ['Ratio target / source', `${threeDigits(ratio.ratio)}, with ` +
-      `${100 * report.method.confidence} % between ${threeDigits(ratio.low)} and ${threeDigits(ratio.high)}`],
-    all(shape.errors.source) && ['Errors on the source', errors(shape.errors.source)],
-    all(shape.errors.target) && ['Errors on the target', errors(shape.errors.target)],
-    ['Outcomes', Object.entries(shape.outcomes).map(([of, n]) => `${number(n)} ${words(of)}`).join(', ')],
-    sample && ['First that changed', `${sample.source} → ${sample.target}, session ${sample.session}, ${sample.place}`],
-    ['Waited for the order', duration(shape.waited_order_ms)],
-    ['Fingerprint', shape.fingerprint],
-  ].filter(Boolean).flatMap(([term, text]) => [el('dt', {}, term), el('dd', {}, text)]);
-  more.replaceChildren(el('td', { role: 'cell', colspan: COLUMNS.length },
-    el('pre', {}, shape.query), el('dl', {}, ...facts),
-    table(['', 'calls', 'p50', 'p95', 'p99', 'longest', 'total'],
-      [side('source', shape.source), side('target', shape.target)])));
+  if (more.hidden || isInUse(more)) return;
+  const opened = [...more.querySelectorAll('details[open]')].map(({ id }) => id);
+  more.replaceChildren(el('td', { role: 'cell' }, ...details(shape)));
+  for (const id of opened) $(id)?.setAttribute('open', '');
+  widen();
+}
+
+/** Opened rows are as wide as the columns that the style shows. */
+function widen() {
+  const shown = [...$('shapes').tHead.rows[0].cells].filter((head) => head.offsetWidth > 0).length;
+  for (const cell of $('shapes').querySelectorAll('.more > td')) cell.colSpan = shown;
+}
+
+/** Opens the row that the address names, whatever the filter says. */
+function openNamed() {
+  const row = rows.get(location.hash.replace('#shape-', ''));
+  if (!row) return;
+  if (row.line.hidden) {
+    Object.assign(filter, { text: '', verdict: null });
+    $('text').value = '';
+    arrange();
+  }
+  open(row, true);
+  row.line.scrollIntoView();
+  row.opener.focus({ preventScroll: true });
 }
 
 /** Puts the rows in order, and away those that the filter leaves out. */
@@ -153,16 +170,15 @@ function arrange() {
 
 function showShapes() {
   const { shapes, rest, verdicts } = report;
-  const longest = Math.max(0, ...shapes.flatMap(({ source, target }) => [source.total_ms, target.total_ms]));
   const unseen = new Set(rows.keys());
   for (const shape of shapes) {
     unseen.delete(shape.fingerprint);
     const row = rows.get(shape.fingerprint) ?? newRow(shape);
     rows.set(shape.fingerprint, row);
     const json = JSON.stringify(shape);
-    if (json === row.json && longest === row.longest) continue;
-    Object.assign(row, { shape, json, longest, text: textOf(shape) });
-    row.line.replaceChildren(row.line.firstElementChild, ...shapeCells(shape, longest));
+    if (json === row.json) continue;
+    Object.assign(row, { shape, json, text: textOf(shape) });
+    row.line.replaceChildren(row.line.firstElementChild, ...shapeCells(shape));
     showMore(row);
   }
   for (const gone of unseen) {
@@ -172,7 +188,7 @@ function showShapes() {
   }
   $('shapes').tFoot.replaceChildren(...(rest ? [el('tr', { role: 'row' },
     el('th', { role: 'rowheader', scope: 'row', class: 'c-query text' }, 'All other statements'),
-    ...shapeCells(rest, longest))] : []));
+    ...shapeCells(rest))] : []));
   const numbers = [['', 'All', shapes.length], ...Object.entries(VERDICTS)
     .map(([verdict, [, text]]) => [verdict, text, verdicts[verdict]])];
   numbers.forEach(([, text, n], at) => {
@@ -195,4 +211,6 @@ function setUpShapes() {
       onclick: () => { filter.verdict = verdict || null; arrange(); } })));
   $('text').oninput = () => { filter.text = $('text').value.trim().toLowerCase(); arrange(); };
   $('filter').onsubmit = () => false;
+  addEventListener('hashchange', openNamed);
+  addEventListener('resize', widen);
 }

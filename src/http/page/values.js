@@ -36,6 +36,13 @@ const signed = (ratio) => {
 /** A ratio for people: in percent, or how many times where that says more. */
 const change = (ratio, largest = ratio) => (largest >= 2 ? `×${threeDigits(ratio)}` : signed(ratio));
 
+function bytes(n) {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  while (n >= 1024 && unit < units.length - 1) { n /= 1024; unit += 1; }
+  return `${unit ? threeDigits(n) : number(n)} ${units[unit]}`;
+}
+
 const $ = (id) => document.getElementById(id);
 
 function fill(element, properties, children) {
@@ -71,5 +78,5 @@ function table(heads, rows, texts = 1) {
   const head = (text, at) => el('th', { class: type(at, heads), scope: 'col' }, text);
   return el('div', { class: 'scroll' }, el('table', {},
     el('thead', {}, el('tr', {}, ...heads.map(head))),
-    el('tbody', {}, ...rows.map((row) => el('tr', {}, ...row.map(cell(row)))))));
+    el('tbody', {}, ...rows.map((row) => el('tr', { id: row.id ?? null }, ...row.map(cell(row)))))));
 }
