@@ -58,6 +58,7 @@ pub async fn run(config: Config, screen: Screen) -> anyhow::Result<Ended> {
         health: Health::default(),
         tally: Arc::default(),
         shapes: Arc::new(Mutex::new(Shapes::new(config.report_shapes))),
+        spending: Arc::default(),
         overview: Arc::default(),
     };
     let health = telemetry.health.clone();

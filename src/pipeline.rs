@@ -1,6 +1,7 @@
 //! The actors of a running replay, and what runs beside them: started as one, stopped upstream first.
 
 mod round_trip;
+mod spending;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::warn;
 
 use self::round_trip::Measuring;
+use self::spending::SpendingReader;
 use crate::actors::admission::{Admission, Pressure};
 use crate::actors::consumer::{CommitNow, Consumer, ConsumerParts, Downstream};
 use crate::actors::load::Threads;
@@ -30,7 +32,7 @@ use crate::probe::{self, Probe, ProbeError};
 use crate::replay::account::policy::Tally;
 use crate::replay::order::backends::Backends;
 use crate::replay::order::dispatch::DispatchSettings;
-use crate::replay::report::Shapes;
+use crate::replay::report::{Shapes, Spending};
 use crate::replay::session::SessionSettings;
 use crate::replay::settings::Login;
 use crate::source::dead_letters::DeadLetters;
@@ -45,6 +47,8 @@ pub(crate) struct Telemetry {
     pub tally: Arc<Mutex<Tally>>,
     /// The same by query shape.
     pub shapes: Arc<Mutex<Shapes>>,
+    /// What the target spent.
+    pub spending: Arc<Mutex<Spending>>,
     /// What the status page shows.
     pub overview: Arc<Overview>,
 }
@@ -55,6 +59,7 @@ pub(crate) struct Pipeline {
     downstream: Option<Downstream>,
     done: oneshot::Receiver<()>,
     _round_trip: Option<Measuring>,
+    spending: Option<SpendingReader>,
 }
 
 /// Why a replay could not begin.
@@ -85,6 +90,23 @@ struct Reached {
     target: Target,
     probe: Probe,
     reachability: Arc<TargetReachability>,
+    pressure: Pressure,
+    /// Who can log in, once that is known.
+    known_login: Arc<OnceLock<Arc<Login>>>,
+}
+
+impl Reached {
+    /// Before anything is sent to it.
+    async fn read_spending(&self, telemetry: &Telemetry) -> SpendingReader {
+        SpendingReader::start(
+            self.target.clone(),
+            self.probe.login.clone(),
+            self.known_login.clone(),
+            self.pressure.clone(),
+            telemetry.spending.clone(),
+        )
+        .await
+    }
 }
 
 impl Pipeline {
@@ -115,6 +137,10 @@ impl Pipeline {
         let dead_letters = config.dead_letter.as_ref();
         let dead_letters = dead_letters.map(|to| DeadLetters::open(to, &config.source)).transpose();
         let dead_letters = dead_letters.map_err(|error| StartFailure::Other(error.into()))?;
+        let spending = match &reached {
+            Some(reached) => Some(reached.read_spending(telemetry).await),
+            None => None,
+        };
         let starting = Starting {
             config,
             telemetry,
@@ -122,7 +148,8 @@ impl Pipeline {
             threads: Threads::default(),
             began: Instant::now(),
         };
-        Ok(starting.actors(opened, dead_letters.flatten(), reached))
+        let pipeline = starting.actors(opened, dead_letters.flatten(), reached);
+        Ok(Pipeline { spending, ..pipeline })
     }
 
     /// Resolves when everything has been read and has ended.
@@ -145,6 +172,9 @@ impl Pipeline {
             }
         }
         let _ = self.consumer.send(CommitNow).await;
+        if let Some(spending) = &self.spending {
+            spending.finish().await;
+        }
     }
 }
 
@@ -154,7 +184,9 @@ async fn reach(config: &Config, health: &Health) -> Result<Reached, StartFailure
         .map_err(|error| StartFailure::Target(error.to_string()))?;
     let reachability = Arc::new(TargetReachability::new(health.clone()));
     let probe = probe::probe_in_time(&target, config, &reachability).await?;
-    Ok(Reached { target, probe, reachability })
+    let known_login = probe.login.clone().map(Arc::new);
+    let known_login = Arc::new(known_login.map(OnceLock::from).unwrap_or_default());
+    Ok(Reached { target, probe, reachability, pressure: Pressure::default(), known_login })
 }
 
 /// What those downstream of the consumer share.
@@ -217,20 +249,25 @@ impl Starting<'_> {
             overview: self.telemetry.overview.clone(),
             threads: self.threads,
         });
-        Pipeline { consumer: context.run(consumer), downstream, done, _round_trip: round_trip }
+        Pipeline {
+            consumer: context.run(consumer),
+            downstream,
+            done,
+            _round_trip: round_trip,
+            spending: None,
+        }
     }
 
     /// Starts what replays, and what measures the way to the target beside it.
     fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Measuring) {
-        let Reached { target, probe, reachability } = reached;
+        let Reached { target, probe, reachability, pressure, known_login } = reached;
         let settings = &self.config.replay;
-        let known_login = probe.login.clone().map(Arc::new);
         let shared = Shared {
             target,
             reachability,
             backends: Arc::default(),
-            pressure: Pressure::default(),
-            known_login: Arc::new(known_login.map(OnceLock::from).unwrap_or_default()),
+            pressure,
+            known_login,
             vacated: Arc::default(),
         };
         let measuring = round_trip::measure(
@@ -325,6 +362,7 @@ impl Starting<'_> {
             log_in_gate: LogInGate::default(),
             ended: supervisor.clone().recipient(),
             known_login: shared.known_login,
+            spending: self.telemetry.spending.clone(),
             known_login_vacated: shared.vacated,
             fatal: self.fatal.clone(),
             reachability: shared.reachability,

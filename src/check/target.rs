@@ -25,6 +25,7 @@ pub(super) async fn server(observer: &Observer) -> Result<ServerFacts, ObserveEr
         connections: observer.connection_limit().await?,
         in_use: usize::try_from(in_use).unwrap_or(0),
         sees_blockers: row.try_get("sees_blockers")?,
+        reads_all_statistics: observer.reads_all_statistics().await?,
         databases: observer.encodings().await?,
         roles: roles.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
     })
@@ -42,6 +43,7 @@ async fn session(observer: &Observer) -> Result<SessionFacts, ObserveError> {
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect::<Result<_, ObserveError>>()?,
         read_only: observer.client().query_one(read_only, &[]).await?.try_get(0)?,
+        counts_statements: observer.statements_view().await?.is_some(),
     })
 }
 

@@ -46,11 +46,13 @@ impl Reporting {
 
     /// How things stand.
     pub(super) fn report(&self) -> Report {
-        let Telemetry { tally, shapes, overview, .. } = &self.telemetry;
+        let Telemetry { tally, shapes, spending, overview, .. } = &self.telemetry;
         let tally = tally.lock().clone();
         let shapes = shapes.lock();
-        let (method, (shown, rest)) = (shapes.method(), shapes.summary());
+        let (method, (mut shown, rest)) = (shapes.method(), shapes.summary());
         drop(shapes);
+        let spending = spending.lock();
+        spending.add_to(&mut shown);
         Report {
             until: now(),
             method,
@@ -62,6 +64,8 @@ impl Reporting {
             waits: seconds(&overview.waits()),
             costly: overview.costly_of_report(),
             stall: overview.stall(),
+            resources: spending.resources(),
+            resource_notes: spending.notes(),
             ..Report::clone(&self.frame)
         }
     }

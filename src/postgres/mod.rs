@@ -33,6 +33,7 @@ mod observer;
 mod reply;
 mod request;
 mod settings;
+mod statistics;
 mod tls;
 mod transport;
 mod wire;
@@ -47,3 +48,4 @@ pub use settings::{
     CertificateFiles, ChannelBinding, ClientCertificate, DEFAULT_PORT, Host, RootCertificates,
     SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
 };
+pub use statistics::StatementsView;

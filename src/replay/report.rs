@@ -6,13 +6,15 @@
 //! - `shapes`: the account that it is made from, in bounded memory.
 //! - `judgement`: when a shape became slower, and when that can't be told;
 //! - `factor`: what all shapes have in common;
-//! - `discovery`: which of many findings to believe.
+//! - `discovery`: which of many findings to believe;
+//! - `resources`: what the target spent, by its own statistics.
 
 mod calls;
 pub mod discovery;
 mod durations;
 pub mod factor;
 pub mod judgement;
+pub mod resources;
 mod shapes;
 mod stall;
 mod strip;
@@ -23,6 +25,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
 
+use self::resources::statements::ShapeResources;
+pub use self::resources::{Resources, Spending};
 pub use self::shapes::Shapes;
 pub use self::stall::{StallReport, WaitReport};
 pub use self::strip::Strip;
@@ -70,6 +74,10 @@ pub struct Report {
     pub costly: Vec<CostlyShape>,
     /// The last time that nothing went on for --stall-timeout, if there was one.
     pub stall: Option<StallReport>,
+    /// What the target counted during the run, by view and counter; `None` where it could not be asked.
+    pub resources: Option<Resources>,
+    /// What has to be known to read those.
+    pub resource_notes: Vec<String>,
 }
 
 impl Report {
@@ -204,6 +212,8 @@ pub struct QueryShape {
     pub verdict: Verdict,
     /// Why, in a short clause.
     pub why: String,
+    /// What the target spent on it, as pg_stat_statements tells.
+    pub resources: Option<ShapeResources>,
 }
 
 /// Durations of a shape's successful calls, in milliseconds.

@@ -13,6 +13,7 @@ mod page;
 mod partitions;
 mod regression;
 mod report;
+mod resources;
 mod routines;
 mod sessions;
 mod stall_watch;

@@ -151,6 +151,7 @@ impl SessionActor {
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
         self.deps.reachability.reached();
         self.deps.known_login.get_or_init(|| self.login.clone());
+        self.deps.spending.lock().replays_to(&self.login.database);
         let backend = connection.backend_pid();
         self.deps.backends.connected(self.id, backend);
         self.deps.sequencer.do_send(Connected {

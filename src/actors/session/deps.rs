@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::actors::admission::{Admission, Pressure};
@@ -19,6 +20,7 @@ use crate::replay::account::ledger::{Fate, Filtered};
 use crate::replay::account::settlement::{SessionProgress, Settlement};
 use crate::replay::order::backends::Backends;
 use crate::replay::pace::Moment;
+use crate::replay::report::Spending;
 use crate::replay::session::snapshots::Snapshots;
 use crate::replay::settings::Login;
 use crate::replay::work::Work;
@@ -58,6 +60,8 @@ pub(crate) struct SessionDeps {
     pub reachability: Arc<TargetReachability>,
     /// Who can log in, as the first session to do so shows.
     pub known_login: Arc<OnceLock<Arc<Login>>>,
+    /// What the target spends, on the databases that sessions log in to.
+    pub spending: Arc<Mutex<Spending>>,
     /// Tells whoever is connected as that one, beside the sessions, that nobody may be to its database.
     pub known_login_vacated: Arc<Notify>,
     /// Where statements are measured.

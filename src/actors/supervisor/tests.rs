@@ -213,6 +213,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let admission =
         Admission::new(10, false, pressure.clone(), health.clone(), panic_guard).start();
     let sessions = SessionDeps {
+        spending: Arc::default(),
         known_login: Arc::default(),
         known_login_vacated: Arc::default(),
         target,

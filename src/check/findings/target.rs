@@ -70,6 +70,8 @@ pub struct ServerFacts {
     pub in_use: usize,
     /// Whether kreplay may ask who blocks whom.
     pub sees_blockers: bool,
+    /// Whether its statistics of other users are shown too.
+    pub reads_all_statistics: bool,
     /// Its databases, with their encodings.
     pub databases: Vec<(String, String)>,
     /// The roles that may log in.
@@ -96,6 +98,8 @@ pub struct SessionFacts {
     pub limits: Vec<(String, String)>,
     /// Whether its transactions are read-only.
     pub read_only: bool,
+    /// Whether pg_stat_statements is installed in the database.
+    pub counts_statements: bool,
 }
 
 pub(super) fn judge(
@@ -134,6 +138,7 @@ pub(super) fn judge(
     limits(facts, plan, lines);
     connections(facts, server, sample, plan, lines);
     rights(server, lines);
+    statistics(facts, server, lines);
 }
 
 /// Nobody was let in at all.
@@ -351,6 +356,26 @@ fn rights(server: &ServerFacts, lines: &mut Section) {
             "kreplay may not ask who blocks whom: a statement that waits for a lock could wait for \
              ever",
             "on the target: GRANT EXECUTE ON FUNCTION pg_catalog.pg_blocking_pids(int) TO PUBLIC",
+        );
+    }
+}
+
+/// What the report can say of what the target spends. Without it the replay is as good.
+fn statistics(facts: &TargetFacts, server: &ServerFacts, lines: &mut Section) {
+    let mut sessions = facts.logins.iter().filter_map(|login| login.outcome.as_ref().ok());
+    if !sessions.clone().any(|session| session.counts_statements) {
+        if sessions.next().is_some() {
+            lines.ok(
+                "pg_stat_statements is not installed in the sessions' databases: with it \
+                 (shared_preload_libraries, CREATE EXTENSION) the report says what each query shape spends",
+            );
+        }
+    } else if server.reads_all_statistics {
+        lines.ok("pg_stat_statements tells the report what each query shape spends");
+    } else {
+        lines.ok(
+            "pg_stat_statements shows kreplay its own user's statements alone: GRANT pg_read_all_stats \
+             to that user, for the report to say what each query shape spends",
         );
     }
 }

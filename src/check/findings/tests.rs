@@ -65,6 +65,7 @@ fn server() -> TargetFacts {
         connections: 97,
         in_use: 2,
         sees_blockers: true,
+        reads_all_statistics: true,
         databases: vec![("app".into(), "UTF8".into()), ("shop".into(), "UTF8".into())],
         roles: vec!["postgres".into(), "app".into()],
     };

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{QueryShape, Report, Verdict};
+use super::resources::DATABASES;
+use super::{QueryShape, Report, Resources, Verdict};
+use crate::display::{bytes, grouped};
 use crate::label::Label as _;
 
 /// No line is longer, in characters.
@@ -47,6 +49,9 @@ impl Report {
         if news.len() > NEWS {
             let _ = writeln!(text, "  … and {} more: see --report FILE", news.len() - NEWS);
         }
+        if let Some(resources) = &self.resources {
+            let _ = writeln!(text, "target spent  {}", cut(&spent(resources), WIDTH - 14));
+        }
         text
     }
 }
@@ -66,6 +71,28 @@ fn line(shape: &QueryShape) -> String {
         shape.outcomes.changed(),
         shape.query.as_deref().unwrap_or_default(),
     )
+}
+
+/// What matters of it to most.
+fn spent(resources: &Resources) -> String {
+    let of = |view: &str, counter: &str| {
+        let counters = resources.get(view);
+        counters.and_then(|counters| counters.get(counter)).copied().unwrap_or(0.0)
+    };
+    let whole = |number: f64| number.max(0.0) as u64;
+    let database = |counter| of(DATABASES, counter);
+    let (hit, read) = (database("blks_hit"), database("blks_read"));
+    let mut text = format!(
+        "{} transactions, {} blocks ({:.1} % hit), {} temporary",
+        grouped(whole(database("xact_commit") + database("xact_rollback"))),
+        grouped(whole(hit + read)),
+        if hit + read > 0.0 { hit / (hit + read) * 100.0 } else { 100.0 },
+        bytes(whole(database("temp_bytes"))),
+    );
+    if resources.contains_key("pg_stat_wal") {
+        text.push_str(&format!(", {} WAL", bytes(whole(of("pg_stat_wal", "wal_bytes")))));
+    }
+    text
 }
 
 fn duration(ms: f64) -> String {

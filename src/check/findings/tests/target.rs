@@ -153,3 +153,16 @@ fn sessions_need_connections() {
 fn kreplay_has_to_see_who_blocks_whom() {
     fails(&with_server(|it| it.sees_blockers = false), "who blocks whom", "GRANT EXECUTE");
 }
+
+#[test]
+fn what_each_shape_spends_is_told_where_statements_are_counted() {
+    let counting = || SessionFacts { tables: 12, counts_statements: true, ..Default::default() };
+    let plan = CheckPlan::default();
+    says(&well(), &plan, "pg_stat_statements is not installed");
+    says(&with_session(counting()), &plan, "pg_stat_statements tells the report");
+    let mut blind = with_server(|it| it.reads_all_statistics = false);
+    if let Some(target) = &mut blind.target {
+        target.logins[0].outcome = Ok(counting());
+    }
+    says(&blind, &plan, "GRANT pg_read_all_stats");
+}

@@ -44,3 +44,24 @@ fn what_changed_is_shown_however_short_it_takes() {
     let shown: Vec<&str> = table.lines().filter_map(|line| line.split("top_").nth(1)).collect();
     assert_eq!(shown, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "20", "25"]);
 }
+
+#[test]
+fn what_the_target_spent_is_a_line_of_its_own() {
+    let counters = |counters: &[(&str, f64)]| {
+        counters.iter().map(|(name, spent)| ((*name).to_owned(), *spent)).collect()
+    };
+    let database =
+        [("xact_commit", 1200.0), ("blks_hit", 999.0), ("blks_read", 1.0), ("temp_bytes", 2e6)];
+    let resources = Resources::from([
+        (DATABASES.to_owned(), counters(&database)),
+        ("pg_stat_wal".to_owned(), counters(&[("wal_bytes", 34e6)])),
+    ]);
+    let shapes = vec![shape("SELECT v FROM t", 10.0)];
+    let table = Report { shapes, resources: Some(resources), ..Report::default() }.table();
+    assert_eq!(
+        table.lines().last(),
+        Some(
+            "target spent  1,200 transactions, 1,000 blocks (99.9 % hit), 2.0 MB temporary, 34.0 MB WAL"
+        )
+    );
+}
