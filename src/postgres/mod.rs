@@ -29,6 +29,7 @@ mod connection;
 mod credentials;
 mod error;
 mod hosts;
+mod notice;
 mod observer;
 mod reply;
 mod request;

@@ -29,6 +29,15 @@ impl Request<'_> {
         }
     }
 
+    /// How many durations a server tells for it that tells any: for a simple query one, of a batch one
+    /// for each Parse, Bind and Execute.
+    pub(super) fn timed(&self) -> u32 {
+        match self {
+            Self::Batch(batch) => batch.timed,
+            Self::Simple(_) => 1,
+        }
+    }
+
     /// Writes its messages, up to and including a batch's Sync or Flush.
     pub(super) fn write_to(self, buffer: &mut BytesMut) {
         match self {
@@ -62,6 +71,8 @@ pub struct Batch {
     messages: BytesMut,
     /// How many of its messages are answered by a completion.
     completions: u32,
+    /// How many of them the server times.
+    timed: u32,
     is_open: bool,
     unsendable: bool,
 }
@@ -82,7 +93,13 @@ impl std::fmt::Debug for Batch {
 impl Batch {
     /// A batch of nothing.
     pub fn new() -> Self {
-        Self { messages: BytesMut::new(), completions: 0, is_open: false, unsendable: false }
+        Self {
+            messages: BytesMut::new(),
+            completions: 0,
+            timed: 0,
+            is_open: false,
+            unsendable: false,
+        }
     }
 
     /// Whether nothing has been added.
@@ -96,6 +113,7 @@ impl Batch {
         // Room for the Bind, Execute and Sync that follow, too: one allocation for most batches.
         self.messages.reserve(name.len() + sql.len() + 128);
         let written = frontend::parse(name, sql, types.iter().copied(), &mut self.messages);
+        self.timed += 1;
         self.note(written)
     }
 
@@ -115,6 +133,7 @@ impl Batch {
             None => Ok(IsNull::Yes),
         };
         // No format codes: everything is text.
+        self.timed += 1;
         let written = frontend::bind(portal, statement, [], params, text, [], &mut self.messages);
         self.note(written.map_err(|error| match error {
             BindError::Conversion(_) => io::Error::from(io::ErrorKind::InvalidInput),
@@ -127,6 +146,7 @@ impl Batch {
         // The wire knows no more than i32; what is beyond that is no limit at all.
         let max_rows = i32::try_from(max_rows).unwrap_or(0);
         let written = frontend::execute(portal, max_rows, &mut self.messages);
+        self.timed += 1;
         self.note(written)
     }
 
@@ -150,9 +170,12 @@ impl Batch {
     /// Nothing ends its implicit transaction: a Flush takes the place of the Sync. It is answered when
     /// the last of its messages is, or when one has failed; from then on the server skips everything
     /// up to a Sync. A batch of nothing is synced all the same.
+    ///
+    /// That last message is a Close of nothing: what the server tells of the duration of the one
+    /// before it comes behind its completion, and so before this one's.
     pub fn leave_open(&mut self) -> &mut Self {
         self.is_open = true;
-        self
+        if self.is_empty() { self } else { self.close_portal(NO_PORTAL) }
     }
 
     fn stays_open(&self) -> bool {
@@ -177,6 +200,9 @@ impl Batch {
         buffer.extend_from_slice(&self.messages);
     }
 }
+
+/// The name of a portal that there is not.
+const NO_PORTAL: &str = "kreplay: none";
 
 /// Stands for a request that the protocol can't carry (a NUL byte in a text, more than 65,535
 /// parameters): a Query with one byte too many. The server refuses it with 08P01, which aborts an

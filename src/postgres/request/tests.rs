@@ -26,7 +26,7 @@ fn a_batch_ends_in_exactly_one_sync() {
 fn a_batch_that_leaves_its_transaction_open_ends_in_a_flush_and_counts_its_completions() {
     let mut batch = Batch::new();
     batch.command("select 1").close_portal("p").leave_open();
-    assert_eq!(Request::Batch(batch.clone()).completions(), Some(4));
+    assert_eq!(Request::Batch(batch.clone()).completions(), Some(5), "a Close is the last");
     let written = written(Request::Batch(batch));
     assert!(written.ends_with(b"H\0\0\0\x04"), "{written:?}");
 

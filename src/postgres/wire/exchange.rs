@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -59,12 +59,21 @@ pub(in crate::postgres) struct BackendKey {
     pub secret: i32,
 }
 
+/// The durations that the server has told for a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Timed {
+    pub(super) count: u32,
+    pub(super) sum: Duration,
+}
+
 struct UnderWay {
     /// Whether it is answered in the extended protocol.
     extended: bool,
     rows: ResultRows,
     /// After how many more completions it is answered; `None`: by ReadyForQuery.
     completions: Option<u32>,
+    /// How many durations a server tells for it that tells any.
+    timed: u32,
     /// When the writing of it began.
     written: Option<Instant>,
 }
@@ -78,8 +87,13 @@ impl Exchange {
             self.wake_reader();
             return;
         }
-        let (extended, completions) = (request.is_extended(), request.completions());
-        self.under_way.push_back(UnderWay { extended, rows, completions, written: None });
+        self.under_way.push_back(UnderWay {
+            extended: request.is_extended(),
+            rows,
+            completions: request.completions(),
+            timed: request.timed(),
+            written: None,
+        });
         let idle = self.outgoing.is_empty();
         request.write_to(&mut self.outgoing);
         // Otherwise it has been woken already, or waits until the server takes more.
@@ -164,12 +178,15 @@ impl Exchange {
     }
 
     /// The server is through with the oldest request, as was read at `now`. `false` if there is none.
-    pub(crate) fn answer(&mut self, reply: Reply, now: Instant) -> bool {
+    pub(super) fn answer(&mut self, reply: Reply, timed: Timed, now: Instant) -> bool {
         let Some(request) = self.under_way.pop_front() else { return false };
         self.status = reply.status;
         let began = request.written.max(self.last_read).unwrap_or(now);
         let at_most = now.saturating_duration_since(began);
-        let took = Took { at_most, together: 1, on_server: None };
+        // Fewer are not the whole of it, and for an error there is none.
+        let is_whole = reply.error.is_none() && timed.count > 0 && timed.count == request.timed;
+        let on_server = is_whole.then_some(timed.sum);
+        let took = Took { at_most, together: 1, on_server };
         self.answers.push_back(Ok(Reply {
             took,
             foreign_encoding: self.foreign_encoding,

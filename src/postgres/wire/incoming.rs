@@ -1,12 +1,13 @@
 //! Reads what the server says, message by message, and makes replies of it.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
-use super::exchange::{BackendKey, Exchange};
+use super::exchange::{BackendKey, Exchange, Timed};
+use crate::postgres::notice::NoticeReader;
 use crate::postgres::reply::{
     Reply, ServerError, row_of_data, rows_of_command_tag, status_from_byte,
 };
@@ -56,6 +57,7 @@ impl CopyIn {
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     framing: Framing,
+    notice: NoticeReader,
     progress: Progress,
 }
 
@@ -68,7 +70,7 @@ impl Incoming {
         exchange: &mut Exchange,
     ) -> Result<Option<usize>, Violation> {
         let mut rest = bytes;
-        while let Some((tag, body)) = self.framing.next(&mut rest, false)? {
+        while let Some((tag, body)) = self.framing.next(&mut rest, false, &mut self.notice)? {
             match (tag, body) {
                 (b'K', [p0, p1, p2, p3, s0, s1, s2, s3, ..]) => {
                     exchange.backend = BackendKey {
@@ -77,6 +79,7 @@ impl Incoming {
                     };
                 }
                 (b'Z', _) => return Ok(Some(bytes.len() - rest.len())),
+                (b'N', _) => drop(self.notice.finish()),
                 _ => {}
             }
         }
@@ -105,8 +108,8 @@ impl Incoming {
     ) -> Result<Option<CopyIn>, Violation> {
         let mut rest = bytes;
         let mut copy_in = None;
-        let progress = &mut self.progress;
-        while let Some((tag, body)) = self.framing.next(&mut rest, exchange.keeps_rows())? {
+        let Self { framing, notice, progress } = self;
+        while let Some((tag, body)) = framing.next(&mut rest, exchange.keeps_rows(), notice)? {
             match tag {
                 b'D' => {
                     progress.data_rows += 1;
@@ -134,9 +137,10 @@ impl Incoming {
                         exchange.foreign_encoding = encoding != b"UTF8\0";
                     }
                 }
-                // RowDescription, NoData, ParameterDescription; notice, notification; the stages
-                // of a COPY TO STDOUT
-                b'T' | b'n' | b't' | b'N' | b'A' | b'H' | b'd' | b'c' => {}
+                b'N' => progress.note(notice.finish()),
+                // RowDescription, NoData, ParameterDescription; notification; the stages of a COPY
+                // TO STDOUT
+                b'T' | b'n' | b't' | b'A' | b'H' | b'd' | b'c' => {}
                 b'E' => {
                     let mut error = ServerError::parse(body);
                     error.before_execute = exchange.is_extended() && !progress.bound;
@@ -162,8 +166,8 @@ impl Incoming {
                 }
                 b'Z' => {
                     let status = body.first().copied().and_then(status_from_byte);
-                    let reply = progress.finish(status.ok_or(Violation::Type(tag))?);
-                    if !exchange.answer(reply, now) {
+                    let (reply, timed) = progress.finish(status.ok_or(Violation::Type(tag))?);
+                    if !exchange.answer(reply, timed, now) {
                         return Err(Violation::Unasked);
                     }
                 }
@@ -183,6 +187,7 @@ struct Progress {
     data_rows: u64,
     /// Whether a portal has been bound and not been run to its end.
     bound: bool,
+    timed: Timed,
 }
 
 impl Progress {
@@ -193,14 +198,23 @@ impl Progress {
         self.bound = false;
     }
 
-    /// Answers a request that leaves its transaction open: of that nothing is told yet.
-    fn answer_within(&mut self, exchange: &mut Exchange, now: Instant) -> Result<(), Violation> {
-        let reply = self.finish(exchange.status);
-        if exchange.answer(reply, now) { Ok(()) } else { Err(Violation::Unasked) }
+    /// Takes what a notice told of a duration.
+    fn note(&mut self, duration: Option<Duration>) {
+        if let Some(duration) = duration {
+            self.timed.count += 1;
+            self.timed.sum = self.timed.sum.saturating_add(duration);
+        }
     }
 
-    fn finish(&mut self, status: TransactionStatus) -> Reply {
-        Reply { status, ..std::mem::take(self).reply }
+    /// Answers a request that leaves its transaction open: of that nothing is told yet.
+    fn answer_within(&mut self, exchange: &mut Exchange, now: Instant) -> Result<(), Violation> {
+        let (reply, timed) = self.finish(exchange.status);
+        if exchange.answer(reply, timed, now) { Ok(()) } else { Err(Violation::Unasked) }
+    }
+
+    fn finish(&mut self, status: TransactionStatus) -> (Reply, Timed) {
+        let Self { reply, timed, .. } = std::mem::take(self);
+        (Reply { status, ..reply }, timed)
     }
 }
 
@@ -219,11 +233,13 @@ struct Framing {
 
 impl Framing {
     /// Takes a whole message off `bytes`: its type and, where [`needs_body`] says so or it is a row
-    /// that is kept, its body. `None` once `bytes` are used up; then their end is remembered.
+    /// that is kept, its body. `None` once `bytes` are used up; then their end is remembered. The body of
+    /// a notice goes to `notice`.
     fn next<'s, 'b: 's>(
         &'s mut self,
         bytes: &mut &'b [u8],
         keeps_rows: bool,
+        notice: &mut NoticeReader,
     ) -> Result<Option<(u8, &'s [u8])>, Violation> {
         // The common case: header and body are all there.
         if self.have == 0
@@ -232,16 +248,20 @@ impl Framing {
             let length = body_length([*l0, *l1, *l2, *l3])?;
             if let Some((body, rest)) = rest.split_at_checked(length) {
                 *bytes = rest;
+                if *tag == b'N' {
+                    notice.read(body);
+                }
                 return Ok(Some((*tag, body)));
             }
         }
-        self.next_of_pieces(bytes, keeps_rows)
+        self.next_of_pieces(bytes, keeps_rows, notice)
     }
 
     fn next_of_pieces<'s>(
         &'s mut self,
         bytes: &mut &[u8],
         keeps_rows: bool,
+        notice: &mut NoticeReader,
     ) -> Result<Option<(u8, &'s [u8])>, Violation> {
         while self.have < self.header.len() {
             let Some((byte, rest)) = bytes.split_first() else { return Ok(None) };
@@ -258,7 +278,9 @@ impl Framing {
         let (piece, rest) = bytes.split_at(self.left.min(bytes.len()));
         *bytes = rest;
         self.left -= piece.len();
-        if needs_body(tag) || (tag == b'D' && keeps_rows) {
+        if tag == b'N' {
+            notice.read(piece);
+        } else if needs_body(tag) || (tag == b'D' && keeps_rows) {
             let room = KEPT_BODY - self.body.len();
             self.body.extend_from_slice(&piece[..piece.len().min(room)]);
         }

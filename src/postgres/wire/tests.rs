@@ -81,6 +81,15 @@ fn error(severity: &str, sqlstate: &str) -> Vec<u8> {
     message(b'E', format!("V{severity}\0C{sqlstate}\0Mwords\0\0").as_bytes())
 }
 
+fn notice(routine: &str, text: &str) -> Vec<u8> {
+    message(b'N', format!("SLOG\0VLOG\0C00000\0M{text}\0R{routine}\0\0").as_bytes())
+}
+
+/// What a server says that tells durations.
+fn duration(us: u64) -> Vec<u8> {
+    notice("exec_execute_message", &format!("duration: {}.{:03} ms", us / 1000, us % 1000))
+}
+
 /// What is written for a request.
 fn written(request: Request<'_>) -> Vec<u8> {
     let mut bytes = bytes::BytesMut::new();
@@ -389,6 +398,8 @@ fn exchanges() -> impl Strategy<Value = Vec<(bool, String, Vec<u8>)>> {
         Just([message(b'1', b""), message(b'2', b""), message(b's', b"")].concat()),
         Just(message(b'S', b"TimeZone\0UTC\0")),
         Just(message(b'N', &[b'x'; 300])),
+        (0..10_000u64).prop_map(duration),
+        Just(notice("exec_simple_query", &format!("duration: 1.000 ms  {}", "x".repeat(40_000)))),
         Just(message(b'D', &[b'y'; 40_000])),
         Just([message(b'H', b"\0\0\0"), message(b'd', b"data"), message(b'c', b"")].concat()),
     ];
@@ -427,7 +438,10 @@ fn run(
     let mut exchange = wire.exchange.borrow_mut();
     let replies = exchanges.iter().map(|_| {
         // How long it took is no two times the same.
-        answer(&mut exchange).map(|reply| Reply { took: Took::default(), ..reply })
+        answer(&mut exchange).map(|reply| {
+            let on_server = reply.took.on_server;
+            Reply { took: Took { on_server, ..Took::default() }, ..reply }
+        })
     });
     let replies = replies.collect();
     drop(exchange);
@@ -491,12 +505,88 @@ fn what_leaves_its_transaction_open_is_answered_by_its_last_completion_or_an_err
         Request::Batch(batch)
     };
     let bound = [message(b'1', b""), message(b'2', b"")].concat();
-    let done = [bound.clone(), message(b'C', b"INSERT 0 1\0")].concat();
+    let closed = message(b'3', b"");
+    let done = [bound.clone(), message(b'C', b"INSERT 0 1\0"), closed.clone()].concat();
     let reply = answer_to(open("INSERT"), &[done]).expect("a reply");
     assert_eq!((reply.completed, reply.rows), (1, 1));
     let failed = [bound.clone(), error("ERROR", "23505")].concat();
     let reply = answer_to(open("INSERT"), &[failed]).expect("a reply");
     assert!(!reply.error.expect("an error").before_execute);
-    let empty = [bound, message(b'I', b"")].concat();
+    let empty = [bound, message(b'I', b""), closed].concat();
     assert!(answer_to(open(""), &[empty]).is_ok());
+}
+
+/// What the server tells of its durations in these answers.
+fn on_server(requests: Vec<Request<'_>>, says: &[Vec<u8>]) -> Vec<Option<u64>> {
+    let says = says.concat();
+    let told = |piece: usize| {
+        let says = in_pieces(&says, &[piece]);
+        let mut wire = logged_in(Script { says, ..Script::default() });
+        let count = requests.len();
+        // Each is asked anew for each way of cutting the answers.
+        for request in &requests {
+            ask(&wire, again(request));
+        }
+        serve(&mut wire).expect("served");
+        let mut exchange = wire.exchange.borrow_mut();
+        let replies = (0..count).map(|_| answer(&mut exchange).expect("a reply"));
+        let us = |reply: Reply| reply.took.on_server.map(|it| it.as_micros() as u64);
+        replies.map(us).collect::<Vec<_>>()
+    };
+    let whole = told(usize::MAX);
+    for piece in [1, 2, 5, 100] {
+        assert_eq!(told(piece), whole, "{piece}");
+    }
+    whole
+}
+
+fn again<'a>(request: &Request<'a>) -> Request<'a> {
+    match request {
+        Request::Simple(sql) => Request::Simple(sql),
+        Request::Batch(batch) => Request::Batch(batch.clone()),
+    }
+}
+
+#[test]
+fn the_servers_figure_of_a_request_is_the_sum_of_its_parse_bind_and_execute() {
+    let says = [
+        [message(b'1', b""), duration(3), message(b'2', b""), duration(40)].concat(),
+        [message(b'C', b"SELECT 1\0"), duration(500), ready(b'I')].concat(),
+        [message(b'C', b"SELECT 1\0"), duration(7), ready(b'I')].concat(),
+    ];
+    let told = on_server(vec![extended("SELECT 1"), SIMPLE], &says);
+    assert_eq!(told, [Some(543), Some(7)]);
+}
+
+#[test]
+fn the_servers_figure_counts_only_as_a_whole_and_without_an_error() {
+    let bound = [message(b'1', b""), message(b'2', b""), duration(40)].concat();
+    let one_of_three = [bound, message(b'C', b"SELECT 1\0"), ready(b'I')].concat();
+    let failed = [duration(1), error("ERROR", "22012"), ready(b'I')].concat();
+    let none = [message(b'C', b"SELECT 1\0"), ready(b'I')].concat();
+    let raised = notice("exec_stmt_raise", "duration: 1.000 ms");
+    let forged = [raised, message(b'C', b"DO\0"), duration(9), ready(b'I')].concat();
+    let requests = vec![extended("SELECT 1"), SIMPLE, SIMPLE, SIMPLE];
+    assert_eq!(
+        on_server(requests, &[one_of_three, failed, none, forged]),
+        [None, None, None, Some(9)]
+    );
+}
+
+#[test]
+fn within_a_pipeline_the_durations_of_each_statement_are_its_own() {
+    let open = |sql: &str| {
+        let mut batch = Batch::new();
+        batch.command(sql).leave_open();
+        Request::Batch(batch)
+    };
+    // The notice of an Execute comes behind its completion, before that of the Close behind it.
+    let slept = |us: u64| {
+        let bound = [message(b'1', b""), duration(1), message(b'2', b""), duration(1)].concat();
+        [bound, message(b'C', b"SELECT 1\0"), duration(us), message(b'3', b"")].concat()
+    };
+    let says = [slept(9), slept(10_173), slept(20_245), ready(b'I')];
+    let requests =
+        vec![open("SELECT 1"), open("SELECT 2"), open("SELECT 3"), Request::Batch(Batch::new())];
+    assert_eq!(on_server(requests, &says), [Some(11), Some(10_175), Some(20_247), None]);
 }
