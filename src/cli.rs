@@ -19,6 +19,7 @@ pub use man::manual;
 use settings::Settings;
 
 use self::conninfo::Conninfo;
+use crate::compare::CompareOptions;
 use crate::source::kafka::Property;
 
 /// The version of the package and the git revision it was built from.
@@ -37,12 +38,18 @@ const OUTPUT: &str = "\
 The log goes to standard error, the summary to standard output. Exit codes: 0 done, 1 unexpected, \
 2 wrong usage, 3 the target refused, 4 Kafka refused, 5 the committed offset is gone, 6 a \
 statement failed and --on-error is stop, 7 `kreplay check` found an error, 8 a replay with an end has \
-ended, but not everything could be replayed.";
+ended, but not everything could be replayed, 9 `kreplay compare` found something worse.";
+
+const COMPARED: &str = "\
+Both replays have to be of the same statements: of the same files, or of a topic up to the same end. \
+Exit codes: 0 nothing is worse, 9 a shape is degraded or has a new error (--fail-on), 2 wrong usage, or \
+reports that can't be read or compared.";
 
 const USAGE: &str = "\
 kreplay [OPTIONS] --topic <NAME>
        kreplay [OPTIONS] --input <FILE>...
        kreplay check [OPTIONS]
+       kreplay compare [OPTIONS] <BASELINE> <CANDIDATE>
        kreplay completions <SHELL>
        kreplay man";
 
@@ -70,6 +77,10 @@ pub enum Command {
     /// same options can work; changes nothing
     #[command(override_usage = "kreplay check [--json] [the options of the replay]")]
     Check(Box<CheckOptions>),
+    /// Compare two reports of one log, replayed on two targets, shape by shape: what takes longer and what
+    /// fails on the second one alone
+    #[command(override_usage = "kreplay compare [OPTIONS] <BASELINE> <CANDIDATE>", after_help = COMPARED)]
+    Compare(CompareOptions),
     /// Print a completion script for a shell
     Completions {
         /// The shell

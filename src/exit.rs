@@ -8,7 +8,7 @@ pub enum Exit {
     Done = 0,
     /// Something unexpected failed.
     Unexpected = 1,
-    /// The command line, the environment, the configuration file or a file of --input is wrong.
+    /// The command line, the environment, the configuration file, a file of --input or a report is wrong.
     Usage = 2,
     /// The target refused (bad password, unknown database or role, TLS), or could not be reached in
     /// time.
@@ -23,6 +23,8 @@ pub enum Exit {
     CheckFailed = 7,
     /// A replay with an end has ended, and had to reject or give up something.
     Incomplete = 8,
+    /// `kreplay compare` found something worse.
+    Worse = 9,
 }
 
 impl Exit {
@@ -32,7 +34,8 @@ impl Exit {
             Self::Done => "Everything was read to its end, or a signal asked to stop.",
             Self::Unexpected => "Something unexpected failed.",
             Self::Usage => {
-                "The command line, the environment, the configuration file or a file of --input is wrong."
+                "The command line, the environment, the configuration file, a file of --input or a report is \
+                 wrong, or two reports are not of one log."
             }
             Self::TargetRefused => {
                 "The target refused (bad password, unknown database or role, TLS), or could not be \
@@ -49,6 +52,9 @@ impl Exit {
             Self::Incomplete => {
                 "A replay with an end (--input, --until-end) has ended, but not everything could be \
                  replayed: records were rejected or given up, and --allow-losses is not given."
+            }
+            Self::Worse => {
+                "kreplay compare found a shape that is degraded, or a new error, and --fail-on counts it."
             }
         }
     }

@@ -53,6 +53,17 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
     bytes.filter(|&bytes| bytes > 0).ok_or_else(expected)
 }
 
+/// A share of something, above 0: `10%` or `0.1`.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
+        None => text.parse(),
+    };
+    let is_share = |share: &f64| share.is_finite() && *share > 0.0;
+    number.ok().filter(is_share).ok_or_else(|| "expected a share above 0, as 10% or 0.1".into())
+}
+
 /// A length of time with its unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();

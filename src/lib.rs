@@ -34,6 +34,7 @@
 mod actors;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod daemon;
 mod display;

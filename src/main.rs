@@ -5,10 +5,11 @@ use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use kreplay::cli::{Cli, Command};
+use kreplay::compare::CompareOptions;
 use kreplay::config::{self, Config, LogFormat, LogSettings};
 use kreplay::daemon::Screen;
 use kreplay::exit::Exit;
-use kreplay::{cli, daemon, mock_broker};
+use kreplay::{cli, compare, daemon, mock_broker};
 use tracing_subscriber::EnvFilter;
 
 /// A statement is some ten allocations, which are freed on another path and often another thread.
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     };
     match cli.command.take() {
         Some(Command::Check(options)) => return check(cli, options.json),
+        Some(Command::Compare(options)) => return compare(&options),
         Some(Command::Completions { shell }) => {
             print(&cli::completions(shell));
             return Exit::Done.into();
@@ -88,6 +90,17 @@ fn check(cli: Cli, json: bool) -> ExitCode {
     let report = actix_rt::System::new().block_on(kreplay::check::run(&config));
     print(&if json { report.json() } else { report.text() });
     if report.passed() { Exit::Done.into() } else { Exit::CheckFailed.into() }
+}
+
+/// Compares two reports; the exit code tells whether anything became worse.
+fn compare(options: &CompareOptions) -> ExitCode {
+    match compare::run(options) {
+        Ok((comparison, is_worse)) => {
+            print(&if options.json { comparison.json() } else { comparison.table() });
+            if is_worse { Exit::Worse.into() } else { Exit::Done.into() }
+        }
+        Err(error) => fail(&error, Exit::Usage),
+    }
 }
 
 fn start_log(settings: &LogSettings, screen: Screen) {

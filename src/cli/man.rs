@@ -12,8 +12,8 @@ use crate::exit::Exit;
 
 /// The manual page of section 1, for man(1).
 ///
-/// There is one page: the subcommands are told on it, since none has much to tell. Hidden ones are
-/// not.
+/// There is one page: the subcommands are told on it, with the options that the replay has not. Hidden
+/// ones are not.
 pub fn manual() -> String {
     let mut page = Vec::new();
     render(&mut page).expect("a Vec takes all that is written to it");
@@ -58,8 +58,30 @@ fn commands(command: &clap::Command) -> Roff {
         roff.control("TP", []);
         roff.text(call);
         roff.text([roman(subcommand.get_about().map(ToString::to_string).unwrap_or_default())]);
+        own_options(subcommand, command, &mut roff);
     }
     roff
+}
+
+/// The options of a subcommand that are not the replay's.
+fn own_options(subcommand: &clap::Command, command: &clap::Command, roff: &mut Roff) {
+    let of_the_replay = |long: &str| command.get_arguments().any(|it| it.get_long() == Some(long));
+    for option in subcommand.get_arguments() {
+        let Some(long) = option.get_long().filter(|it| !of_the_replay(it) && *it != "help") else {
+            continue;
+        };
+        let mut call = vec![bold(format!("--{long}"))];
+        if option.get_action().takes_values() {
+            for name in option.get_value_names().unwrap_or_default() {
+                call.extend([roman(" "), italic(format!("<{name}>"))]);
+            }
+        }
+        roff.control("RS", []);
+        roff.control("TP", []);
+        roff.text(call);
+        roff.text([roman(option.get_help().map(ToString::to_string).unwrap_or_default())]);
+        roff.control("RE", []);
+    }
 }
 
 fn environment() -> Roff {

@@ -47,3 +47,13 @@ fn a_timeout_is_off_or_a_duration() {
     assert_eq!(timeout("5s"), Ok(Some(Duration::from_secs(5))));
     assert!(timeout("on").is_err());
 }
+
+#[test]
+fn a_share_is_written_in_percent_or_as_a_number() {
+    assert_eq!(share("10%"), Ok(0.1));
+    assert_eq!(share(" 5 % "), Ok(0.05));
+    assert_eq!(share("0.2"), Ok(0.2));
+    for wrong in ["0", "-1%", "", "%", "ten", "inf", "NaN"] {
+        assert!(share(wrong).is_err(), "{wrong}");
+    }
+}

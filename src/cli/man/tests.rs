@@ -16,6 +16,7 @@ fn the_page_has_every_flag_and_every_command_that_is_shown() {
         let shown = page.contains(&format!("\nkreplay {}", subcommand.get_name()));
         assert_eq!(shown, !subcommand.is_hide_set(), "{}", subcommand.get_name());
     }
+    assert!(page.contains("--fail-on <WHAT>"), "an option of a command is missing");
     assert!(!page.contains("mock"), "a hidden command shows");
 }
 

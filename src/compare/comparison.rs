@@ -1,0 +1,437 @@
+//! The comparison: the plain data that the table, the JSON and the page show.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Serialize;
+use strum::IntoStaticStr;
+
+use super::differences::notes;
+use super::durations::{Durations, Strip};
+use super::judgement::{Change, Clock, Judgement, Measured, Pair, judge};
+use super::plans::PlanPair;
+use super::report::{self, ReplayReport, Resources, RoundTrip, Shape};
+use crate::cli;
+use crate::replay::report::discovery::FALSE_DISCOVERY_RATE;
+use crate::replay::report::factor::Factor;
+use crate::replay::report::judgement::{CONFIDENCE, LEAST_CALLS};
+use crate::replay::report::{Verdict, Verdicts};
+
+/// The version of the JSON: it changes with the meaning of a field, not with a new one.
+const VERSION: u32 = 1;
+/// The test in a sentence, for who reads the comparison alone.
+const TEST: &str = "how many times as long a call takes on the candidate's target, by Hodges and Lehmann's \
+    estimate and an interval from Brunner and Munzel's test, divided by what all shapes have in common; \
+    degraded or improved if all of the interval exceeds the threshold, twice the spread of the shapes \
+    and what the repeat shows, and the false discovery rate allows for it";
+/// A statement that fails since its transaction has failed: the first failure is the news.
+const FOLLOWS: &str = "25P02";
+/// Conflicts with other sessions, which are a matter of the moment: serialization failures, deadlocks.
+const BY_CHANCE: [&str; 2] = ["40001", "40P01"];
+
+/// Two reports, compared.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    version: u32,
+    kreplay: &'static str,
+    pub(super) baseline: Run,
+    pub(super) candidate: Run,
+    /// The second run of the baseline's target.
+    pub(super) repeat: Option<Run>,
+    /// What else differs between the runs.
+    pub(super) notes: Vec<String>,
+    pub(super) method: Method,
+    /// What all shapes have in common.
+    pub(super) factor: Option<Factor>,
+    /// The same of the two runs of the baseline's target.
+    pub(super) repeat_factor: Option<Factor>,
+    pub(super) verdicts: Verdicts,
+    /// SQLSTATEs of shapes that only the candidate has, those left out that are a matter of chance.
+    pub(super) new_errors: u64,
+    /// Those that only the baseline has.
+    pub(super) gone_errors: u64,
+    /// Those that took the longest on the baseline's target first.
+    pub(super) shapes: Vec<ShapeComparison>,
+    /// What the targets spent, by view and counter.
+    pub(super) resources: BTreeMap<String, BTreeMap<String, Sides<Option<f64>>>>,
+}
+
+/// A run of a replay.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Run {
+    /// The report's file, as it was given.
+    pub file: String,
+    kreplay: String,
+    source: String,
+    pub target: String,
+    pub order: String,
+    pace: Option<String>,
+    pub since: String,
+    pub until: String,
+    statements: u64,
+}
+
+/// How durations are compared.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Method {
+    /// 0.1 is 10 %.
+    pub threshold: f64,
+    confidence: f64,
+    least_calls: u64,
+    false_discovery_rate: f64,
+    test: &'static str,
+}
+
+/// One thing on both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(super) struct Sides<T> {
+    pub baseline: T,
+    pub candidate: T,
+}
+
+/// A query shape in both reports.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ShapeComparison {
+    /// `None` for all statements of shapes that are not told apart.
+    pub fingerprint: Option<String>,
+    pub query: Option<String>,
+    pub command: String,
+    pub sides: Sides<Option<ShapeRun>>,
+    pub change: Option<Change>,
+    /// The change between two runs of the baseline's target.
+    pub repeat: Option<Change>,
+    pub verdict: Verdict,
+    pub why: String,
+    /// Errors that only one of the reports has.
+    pub errors: Vec<ErrorChange>,
+    /// How the durations are spread on both sides.
+    pub strip: Option<Strip>,
+    pub plans: Option<PlanPair>,
+}
+
+/// A shape in one run.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ShapeRun {
+    pub calls: u64,
+    pub target: report::Durations,
+    /// By SQLSTATE.
+    pub errors: BTreeMap<String, u64>,
+    pub outcomes: BTreeMap<String, u64>,
+    pub resources: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// An error that only one of the reports has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct ErrorChange {
+    pub sqlstate: String,
+    /// How many calls.
+    pub calls: u64,
+    pub what: ErrorNews,
+}
+
+/// Where the error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum ErrorNews {
+    /// In the candidate alone.
+    New,
+    /// In the candidate alone, and the other sessions' doing: another run may not have it.
+    NewByChance,
+    /// In the baseline alone.
+    Gone,
+}
+
+/// A report with the name of its file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<'a> {
+    pub file: &'a str,
+    pub report: &'a ReplayReport,
+}
+
+impl Comparison {
+    /// Compares two reports of one log, and with a second run of the baseline's target. A `threshold` of
+    /// 0.1 is 10 %.
+    pub(super) fn new(
+        baseline: Named<'_>,
+        candidate: Named<'_>,
+        repeat: Option<Named<'_>>,
+        threshold: f64,
+    ) -> Self {
+        let (before, after) = (baseline.report, candidate.report);
+        let mut notes = notes(before, after, "candidate");
+        notes.extend(repeat.iter().flat_map(|it| self::notes(before, it.report, "repeat")));
+        let mut shapes = matched(before, after);
+        let again = repeat.map(|it| by_fingerprint(it.report));
+        let paired: Vec<Option<Pair>> =
+            shapes.iter().map(|it| it.pair(before, after, repeat.zip(again.as_ref()))).collect();
+        let pairs: Vec<Pair> = paired.iter().flatten().cloned().collect();
+        let judged = judge(&pairs, threshold);
+        let (mut judgements, unmatched) = (judged.shapes.into_iter(), Unmatched::of(&shapes));
+        let mut compared: Vec<ShapeComparison> = shapes
+            .drain(..)
+            .zip(&paired)
+            .map(|(shape, pair)| {
+                let judgement = pair.as_ref().and_then(|_| judgements.next());
+                shape.compared(pair.as_ref(), judgement, &unmatched)
+            })
+            .collect();
+        let total = |it: &ShapeComparison| {
+            let side = it.sides.baseline.as_ref().or(it.sides.candidate.as_ref());
+            side.map_or(0.0, |side| side.target.total_ms)
+        };
+        // The rest is the last.
+        compared.sort_by(|a, b| {
+            let is_rest = |it: &ShapeComparison| it.fingerprint.is_none();
+            is_rest(a).cmp(&is_rest(b)).then(total(b).total_cmp(&total(a)))
+        });
+        let mut verdicts = Verdicts::default();
+        let told = compared.iter().filter(|it| it.fingerprint.is_some());
+        told.for_each(|it| verdicts.add(it.verdict));
+        let count = |news| {
+            let errors = compared.iter().flat_map(|it| &it.errors);
+            errors.filter(|it| it.what == news).count() as u64
+        };
+        Self {
+            version: VERSION,
+            kreplay: cli::VERSION,
+            baseline: Run::of(baseline),
+            candidate: Run::of(candidate),
+            repeat: repeat.map(Run::of),
+            notes,
+            method: Method {
+                threshold,
+                confidence: CONFIDENCE,
+                least_calls: LEAST_CALLS,
+                false_discovery_rate: FALSE_DISCOVERY_RATE,
+                test: TEST,
+            },
+            factor: judged.factor,
+            repeat_factor: judged.repeat_factor,
+            verdicts,
+            new_errors: count(ErrorNews::New),
+            gone_errors: count(ErrorNews::Gone),
+            shapes: compared,
+            resources: resources(before.resources.as_ref(), after.resources.as_ref()),
+        }
+    }
+
+    /// All of it as JSON.
+    pub fn json(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("strings and finite numbers alone");
+        text + "\n"
+    }
+
+    /// Whether anything became slower.
+    pub(super) fn has_degraded(&self) -> bool {
+        self.verdicts.degraded > 0
+    }
+
+    /// Whether anything fails that did not.
+    pub(super) fn has_new_errors(&self) -> bool {
+        self.new_errors > 0
+    }
+}
+
+impl Run {
+    fn of(Named { file, report }: Named<'_>) -> Self {
+        Self {
+            file: file.to_owned(),
+            kreplay: report.kreplay.clone(),
+            source: report.source.clone(),
+            target: report.target.clone(),
+            order: report.order.clone(),
+            pace: report.pace.map(|pace| pace.to_string()),
+            since: report.since.clone(),
+            until: report.until.clone(),
+            statements: report.digest.statements,
+        }
+    }
+}
+
+// ---- Which shapes belong together ----
+
+/// One shape, in the reports that have it.
+#[derive(Debug, Clone, Copy)]
+struct Matched<'a> {
+    baseline: Option<&'a Shape>,
+    candidate: Option<&'a Shape>,
+}
+
+fn by_fingerprint(report: &ReplayReport) -> HashMap<&str, &Shape> {
+    let shapes = report.shapes.iter();
+    shapes.filter_map(|shape| Some((shape.fingerprint.as_deref()?, shape))).collect()
+}
+
+/// All shapes of both, and the rest.
+fn matched<'a>(baseline: &'a ReplayReport, candidate: &'a ReplayReport) -> Vec<Matched<'a>> {
+    let mut after = by_fingerprint(candidate);
+    let mut matched: Vec<Matched<'a>> = baseline
+        .shapes
+        .iter()
+        .map(|shape| {
+            let same = shape.fingerprint.as_deref().and_then(|it| after.remove(it));
+            Matched { baseline: Some(shape), candidate: same }
+        })
+        .collect();
+    let new = candidate.shapes.iter();
+    let new = new.filter(|it| it.fingerprint.as_deref().is_some_and(|it| after.contains_key(it)));
+    matched.extend(new.map(|shape| Matched { baseline: None, candidate: Some(shape) }));
+    let rest = Matched { baseline: baseline.rest.as_ref(), candidate: candidate.rest.as_ref() };
+    if rest.baseline.is_some() || rest.candidate.is_some() {
+        matched.push(rest);
+    }
+    matched
+}
+
+/// The errors of all that is not told apart by both reports: what one has as a shape the other may have
+/// among the rest.
+#[derive(Debug, Default)]
+struct Unmatched<'a> {
+    baseline: BTreeSet<&'a str>,
+    candidate: BTreeSet<&'a str>,
+}
+
+impl<'a> Unmatched<'a> {
+    fn of(shapes: &[Matched<'a>]) -> Self {
+        let mut unmatched = Self::default();
+        for shape in shapes.iter().filter(|shape| !shape.is_told_apart()) {
+            let codes = |side: Option<&'a Shape>| {
+                side.into_iter().flat_map(|it| it.errors.target.keys().map(String::as_str))
+            };
+            unmatched.baseline.extend(codes(shape.baseline));
+            unmatched.candidate.extend(codes(shape.candidate));
+        }
+        unmatched
+    }
+}
+
+impl Matched<'_> {
+    /// Whether both reports have it as a shape.
+    fn is_told_apart(&self) -> bool {
+        let is_shape = |side: Option<&Shape>| side.is_some_and(|it| it.fingerprint.is_some());
+        is_shape(self.baseline) && is_shape(self.candidate)
+    }
+
+    fn pair(
+        &self,
+        baseline: &ReplayReport,
+        candidate: &ReplayReport,
+        repeat: Option<(Named<'_>, &HashMap<&str, &Shape>)>,
+    ) -> Option<Pair> {
+        let (before, after) = (self.baseline?, self.candidate?);
+        let fingerprint = before.fingerprint.as_deref()?;
+        Some(Pair {
+            baseline: measured(before, baseline)?,
+            candidate: measured(after, candidate)?,
+            repeat: repeat
+                .and_then(|(repeat, shapes)| measured(shapes.get(fingerprint)?, repeat.report)),
+        })
+    }
+
+    fn compared(
+        self,
+        pair: Option<&Pair>,
+        judgement: Option<Judgement>,
+        unmatched: &Unmatched<'_>,
+    ) -> ShapeComparison {
+        let Self { baseline, candidate } = self;
+        let one = baseline.or(candidate);
+        let Judgement { verdict, why, change, repeat } =
+            judgement.unwrap_or_else(|| Judgement::cannot_tell(self.why_not()));
+        ShapeComparison {
+            fingerprint: one.and_then(|it| it.fingerprint.clone()),
+            query: one.and_then(|it| it.query.clone()),
+            command: one.map_or_else(String::new, |it| it.command.clone()),
+            sides: Sides {
+                baseline: baseline.map(ShapeRun::of),
+                candidate: candidate.map(ShapeRun::of),
+            },
+            change,
+            repeat,
+            verdict,
+            why,
+            errors: self.error_changes(unmatched),
+            strip: pair.and_then(|it| Strip::of(&it.baseline.at_most, &it.candidate.at_most)),
+            plans: baseline.zip(candidate).and_then(|(a, b)| PlanPair::of(&a.plans, &b.plans)),
+        }
+    }
+
+    /// Why there is no pair.
+    fn why_not(&self) -> &'static str {
+        match (self.baseline, self.candidate) {
+            (Some(Shape { fingerprint: None, .. }), _)
+            | (_, Some(Shape { fingerprint: None, .. })) => "more than one shape",
+            (Some(_), None) => "told apart in the baseline alone: --report-shapes tells more apart",
+            (None, _) => "told apart in the candidate alone: --report-shapes tells more apart",
+            (Some(_), Some(_)) => "its distribution is damaged in one of the reports",
+        }
+    }
+
+    fn error_changes(&self, unmatched: &Unmatched<'_>) -> Vec<ErrorChange> {
+        let only = |of: Option<&Shape>, other: Option<&Shape>, others: &BTreeSet<&str>| {
+            let told_apart = self.is_told_apart();
+            let is_there = |code: &str| match told_apart {
+                true => other.is_some_and(|it| it.errors.target.contains_key(code)),
+                false => others.contains(code),
+            };
+            let errors = of.map(|it| &it.errors.target).into_iter().flatten();
+            let errors = errors.filter(|(code, _)| *code != FOLLOWS && !is_there(code));
+            errors.map(|(code, calls)| (code.clone(), *calls)).collect::<Vec<_>>()
+        };
+        let new = only(self.candidate, self.baseline, &unmatched.baseline);
+        let gone = only(self.baseline, self.candidate, &unmatched.candidate);
+        let change = |(sqlstate, calls), what| ErrorChange { sqlstate, calls, what };
+        let news = |error: &(String, u64)| match BY_CHANCE.contains(&error.0.as_str()) {
+            true => ErrorNews::NewByChance,
+            false => ErrorNews::New,
+        };
+        new.into_iter()
+            .map(|error| {
+                let what = news(&error);
+                change(error, what)
+            })
+            .chain(gone.into_iter().map(|error| change(error, ErrorNews::Gone)))
+            .collect()
+    }
+}
+
+impl ShapeRun {
+    fn of(shape: &Shape) -> Self {
+        let Shape { calls, target, errors, outcomes, resources, .. } = shape.clone();
+        Self { calls, target, errors: errors.target, outcomes, resources }
+    }
+}
+
+/// A shape's durations; `None` where they can't be read.
+fn measured(shape: &Shape, report: &ReplayReport) -> Option<Measured> {
+    let at_most = Durations::decode(&shape.distributions.target)?;
+    let clock = shape.clock.map_or(Clock::Client, |it| Clock::of(it.server, it.client));
+    let at_least = match (clock, report.method.round_trip_ms) {
+        (Clock::Server, _) => at_most.clone(),
+        (Clock::Client, Some(RoundTrip { p95 })) => at_most.less(p95),
+        // Nothing is known of the least that they took.
+        (Clock::Client, None) => at_most.less(f64::MAX),
+    };
+    Some(Measured { at_most, at_least, clock, total_ms: shape.target.total_ms })
+}
+
+fn resources(
+    baseline: Option<&Resources>,
+    candidate: Option<&Resources>,
+) -> BTreeMap<String, BTreeMap<String, Sides<Option<f64>>>> {
+    let mut both: BTreeMap<String, BTreeMap<String, Sides<Option<f64>>>> = BTreeMap::new();
+    let mut add = |resources: Option<&Resources>, set: fn(&mut Sides<Option<f64>>, f64)| {
+        for (view, counters) in resources.into_iter().flatten() {
+            let view = both.entry(view.clone()).or_default();
+            for (counter, spent) in counters {
+                set(view.entry(counter.clone()).or_default(), *spent);
+            }
+        }
+    };
+    add(baseline, |sides, spent| sides.baseline = Some(spent));
+    add(candidate, |sides, spent| sides.candidate = Some(spent));
+    both
+}
+
+#[cfg(test)]
+pub(super) mod tests;

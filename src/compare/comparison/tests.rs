@@ -1,0 +1,133 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::compare::durations::tests::calls;
+use crate::compare::report::tests::{report, shape};
+
+fn read(shapes: Vec<Value>) -> ReplayReport {
+    ReplayReport::read(&report(json!(shapes)).to_string()).unwrap()
+}
+
+/// Five shapes whose calls take as long in every report but for chance.
+fn shapes(seed: u64) -> Vec<Value> {
+    let calls = |shape: u64| calls(seed * 10 + shape, 200, 100.0 * 3.0_f64.powf(shape as f64), 0.2);
+    (0..5).map(|it| shape(&format!("f{it}"), &calls(it))).collect()
+}
+
+pub(in crate::compare) fn compared(
+    baseline: Vec<Value>,
+    candidate: Vec<Value>,
+    repeat: Option<Vec<Value>>,
+) -> Comparison {
+    let named = |file, report| Named { file, report };
+    let (baseline, candidate, repeat) = (read(baseline), read(candidate), repeat.map(read));
+    Comparison::new(
+        named("a.json", &baseline),
+        named("b.json", &candidate),
+        repeat.as_ref().map(|report| named("a2.json", report)),
+        0.1,
+    )
+}
+
+/// What a candidate has: one shape that takes twice as long, by another plan, and a new error.
+pub(in crate::compare) fn worse() -> Comparison {
+    let mut before = shapes(1);
+    let mut after = shapes(2);
+    let plan =
+        |node| json!({ "target": [{ "tree": { "node": node, "relation": "t", "rows": 10 } }] });
+    after[1] = shape("f1", &calls(21, 200, 600.0, 0.2));
+    (before[1]["plans"], after[1]["plans"]) = (plan("Index Scan"), plan("Seq Scan"));
+    before[3]["errors"]["target"] = json!({ "23505": 2, "22012": 1 });
+    after[3]["errors"]["target"] = json!({ "42P01": 64, "25P02": 3, "40001": 1, "22012": 5 });
+    compared(before, after, None)
+}
+
+fn of<'a>(comparison: &'a Comparison, fingerprint: &str) -> &'a ShapeComparison {
+    let of = |it: &&ShapeComparison| it.fingerprint.as_deref() == Some(fingerprint);
+    comparison.shapes.iter().find(of).unwrap()
+}
+
+#[test]
+fn two_runs_of_one_target_have_nothing_worse() {
+    let same = compared(shapes(1), shapes(2), Some(shapes(3)));
+    assert_eq!(same.verdicts, Verdicts { same: 5, ..Verdicts::default() });
+    assert!(!same.has_degraded() && !same.has_new_errors());
+    assert!(same.shapes.iter().all(|it| it.repeat.is_some() && it.strip.is_some()));
+}
+
+#[test]
+fn a_slower_shape_and_a_new_error_are_told_from_what_is_no_news() {
+    let worse = worse();
+    assert_eq!(worse.verdicts, Verdicts { degraded: 1, same: 4, ..Verdicts::default() });
+    assert_eq!(of(&worse, "f1").verdict, Verdict::Degraded);
+    assert!(of(&worse, "f1").plans.as_ref().unwrap().changed());
+    let error =
+        |sqlstate: &str, calls, what| ErrorChange { sqlstate: sqlstate.to_owned(), calls, what };
+    // What both have and what follows from another failure is no news.
+    assert_eq!(
+        of(&worse, "f3").errors,
+        [
+            error("40001", 1, ErrorNews::NewByChance),
+            error("42P01", 64, ErrorNews::New),
+            error("23505", 2, ErrorNews::Gone),
+        ]
+    );
+    assert_eq!((worse.new_errors, worse.gone_errors), (1, 1));
+    assert!(worse.has_degraded() && worse.has_new_errors());
+}
+
+#[test]
+fn a_shape_that_one_report_has_among_the_rest_cannot_be_told() {
+    let mut before = report(json!(shapes(1)));
+    let mut after = report(json!(shapes(2)));
+    let rest = |codes: Value| {
+        let mut rest = shape("", &[50.0; 40]);
+        rest["fingerprint"] = json!(null);
+        rest["query"] = json!(null);
+        rest["errors"]["target"] = codes;
+        rest
+    };
+    before["rest"] = rest(json!({ "42P01": 1 }));
+    after["rest"] = rest(json!({ "22012": 1 }));
+    let mut new = shape("f9", &[70.0; 40]);
+    new["errors"]["target"] = json!({ "42P01": 2, "42703": 1 });
+    after["shapes"].as_array_mut().unwrap().push(new);
+    let [before, after] = [before, after].map(|it| ReplayReport::read(&it.to_string()).unwrap());
+    let named = |report| Named { file: "", report };
+    let compared = Comparison::new(named(&before), named(&after), None, 0.1);
+    let alone = of(&compared, "f9");
+    assert_eq!(alone.verdict, Verdict::CannotTell);
+    assert!(alone.why.contains("--report-shapes") && alone.sides.baseline.is_none());
+    // The baseline has 42P01 among the rest.
+    assert_eq!(alone.errors.iter().map(|it| it.sqlstate.as_str()).collect::<Vec<_>>(), ["42703"]);
+    let rest = compared.shapes.last().unwrap();
+    assert_eq!((rest.fingerprint.as_ref(), rest.why.as_str()), (None, "more than one shape"));
+    assert_eq!(rest.errors[0].sqlstate, "22012");
+    assert_eq!(compared.verdicts.cannot_tell, 1);
+}
+
+#[test]
+fn what_the_targets_spent_stands_side_by_side() {
+    let spent = |counters: Value| {
+        let mut json = report(json!(shapes(1)));
+        json["resources"] = json!({ "pg_stat_wal": counters });
+        ReplayReport::read(&json.to_string()).unwrap()
+    };
+    let before = spent(json!({ "wal_bytes": 100.0, "wal_sync": 1.0 }));
+    let after = spent(json!({ "wal_bytes": 250.0 }));
+    let both = resources(before.resources.as_ref(), after.resources.as_ref());
+    let bytes = Sides { baseline: Some(100.0), candidate: Some(250.0) };
+    assert_eq!(both["pg_stat_wal"]["wal_bytes"], bytes);
+    assert_eq!(both["pg_stat_wal"]["wal_sync"].candidate, None);
+}
+
+#[test]
+fn the_json_has_a_version_and_both_sides_of_each_shape() {
+    let json: Value = serde_json::from_str(&worse().json()).unwrap();
+    assert_eq!(json["version"], VERSION);
+    let shapes = json["shapes"].as_array().unwrap();
+    let degraded = shapes.iter().find(|it| it["fingerprint"] == "f1").unwrap();
+    assert_eq!(degraded["verdict"], "degraded");
+    assert_eq!(degraded["sides"]["baseline"]["calls"], 200);
+    assert!(degraded["change"]["beyond_low"].as_f64().unwrap() > 1.5, "{degraded}");
+}

@@ -1,0 +1,295 @@
+//! Whether a shape takes longer on the candidate's target than on the baseline's.
+//!
+//! What all shapes have in common is the machine's [`Factor`], and no news about a query. So a shape is
+//! judged by its ratio beyond that factor. It has to exceed the threshold, how far shapes differ from the
+//! factor without any news, and, where the baseline's target was replayed to twice, how far the shape
+//! itself differed between those two runs. The test is that of [`shift`](super::shift); of many shapes
+//! some show as much by chance, so the share of false findings is bounded
+//! ([`discovery`](crate::replay::report::discovery)).
+
+use serde::Serialize;
+
+use super::durations::Durations;
+use super::shift::{Shift, excess, upper_tail};
+use crate::replay::report::Verdict;
+use crate::replay::report::discovery::{FALSE_DISCOVERY_RATE, believed};
+use crate::replay::report::factor::{Factor, ShapeRatio};
+use crate::replay::report::judgement::LEAST_CALLS;
+
+/// Unchanged shapes differ from the factor by less than so many standard deviations of their kind: some
+/// 95 % of them.
+const SPREADS: f64 = 2.0;
+/// Where fewer of a shape's calls succeeded on one side, those of both are not the same calls.
+const LEAST_SHARE: f64 = 0.8;
+/// Where the server measured fewer of a shape's calls, its durations are the client's.
+const SERVERS_SHARE: f64 = 0.98;
+
+/// Who measured durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// The server: what its log would say.
+    Server,
+    /// kreplay: with the way to the server and back in it.
+    Client,
+}
+
+impl Clock {
+    /// Of a shape's calls.
+    pub(super) fn of(server: u64, client: u64) -> Self {
+        match server as f64 >= SERVERS_SHARE * (server + client) as f64 && server > 0 {
+            true => Self::Server,
+            false => Self::Client,
+        }
+    }
+}
+
+/// What a report tells of a shape's durations.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
+    /// As they were measured.
+    pub at_most: Durations,
+    /// Less the way to the server and back, as far as it is in them.
+    pub at_least: Durations,
+    /// Who measured them.
+    pub clock: Clock,
+    /// Their sum, in milliseconds.
+    pub total_ms: f64,
+}
+
+/// One shape in both reports.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    /// On the baseline's target.
+    pub baseline: Measured,
+    /// On the candidate's.
+    pub candidate: Measured,
+    /// On the baseline's target, the second time.
+    pub repeat: Option<Measured>,
+}
+
+/// The candidate's durations divided by the baseline's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Change {
+    /// The estimate.
+    pub ratio: f64,
+    /// The low end of its confidence interval.
+    pub low: f64,
+    /// The high end.
+    pub high: f64,
+    /// The ratio divided by the machine's factor.
+    pub beyond: f64,
+    /// The low end divided by it.
+    pub beyond_low: f64,
+    /// The high end.
+    pub beyond_high: f64,
+}
+
+impl Change {
+    fn of(shift: Shift, log_factor: f64) -> Self {
+        let beyond = |log: f64| (log - log_factor).exp();
+        Self {
+            ratio: shift.middle.exp(),
+            low: shift.low.exp(),
+            high: shift.high.exp(),
+            beyond: beyond(shift.middle),
+            beyond_low: beyond(shift.low),
+            beyond_high: beyond(shift.high),
+        }
+    }
+}
+
+/// What is told of a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Judgement {
+    pub verdict: Verdict,
+    /// Why, in a short clause.
+    pub why: String,
+    pub change: Option<Change>,
+    /// The change between the two runs of the baseline's target.
+    pub repeat: Option<Change>,
+}
+
+impl Judgement {
+    /// Nothing, for this reason.
+    pub(super) fn cannot_tell(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::CannotTell, why: why.into(), change: None, repeat: None }
+    }
+}
+
+/// What is told of all shapes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Judged {
+    /// What they have in common; `None` of too few.
+    pub factor: Option<Factor>,
+    /// The same of the two runs of the baseline's target.
+    pub repeat_factor: Option<Factor>,
+    /// In the order of the shapes.
+    pub shapes: Vec<Judgement>,
+}
+
+/// Judges all shapes of two reports. A `threshold` of 0.1 is 10 %.
+pub(super) fn judge(pairs: &[Pair], threshold: f64) -> Judged {
+    let estimates: Vec<_> =
+        pairs.iter().map(|pair| estimate(&pair.baseline, &pair.candidate)).collect();
+    let repeats: Vec<_> =
+        pairs.iter().map(|pair| estimate(&pair.baseline, pair.repeat.as_ref()?).ok()).collect();
+    let factor = factor(pairs, estimates.iter().map(|it| it.as_ref().ok()));
+    let repeat_factor = self::factor(pairs, repeats.iter().map(Option::as_ref));
+    let log_factor = |factor: Option<Factor>| factor.map_or(0.0, |factor| factor.ratio.ln());
+    let spread = factor.map_or(0.0, |factor| SPREADS * factor.spread.ln_1p());
+    let tests: Vec<_> = pairs
+        .iter()
+        .zip(estimates)
+        .zip(&repeats)
+        .map(|((pair, estimate), repeat)| {
+            let repeat = repeat.map(|shift| Change::of(shift, log_factor(repeat_factor)));
+            let margins = Margins {
+                threshold: threshold.ln_1p(),
+                spread,
+                noise: repeat.map_or(0.0, |change| change.beyond.ln().abs()),
+            };
+            let tested =
+                estimate.map(|shift| Tested::new(pair, shift, log_factor(factor), margins));
+            (tested, repeat)
+        })
+        .collect();
+    let p_values: Vec<f64> = tests.iter().filter_map(|(it, _)| Some(it.as_ref().ok()?.p)).collect();
+    let mut believed = believed(&p_values, FALSE_DISCOVERY_RATE).into_iter();
+    let shapes = tests.into_iter().map(|(tested, repeat)| {
+        let judgement = match tested {
+            Ok(tested) => tested.judge(believed.next().unwrap_or_default()),
+            Err(why) => Judgement::cannot_tell(why),
+        };
+        Judgement { repeat, ..judgement }
+    });
+    let shapes = shapes.collect();
+    Judged { factor, repeat_factor, shapes }
+}
+
+fn factor<'a>(pairs: &[Pair], shifts: impl Iterator<Item = Option<&'a Shift>>) -> Option<Factor> {
+    let ratio = |(pair, shift): (&Pair, Option<&Shift>)| {
+        let weight = pair.baseline.total_ms.max(0.001).sqrt();
+        Some(ShapeRatio { log_ratio: shift?.middle, weight })
+    };
+    Factor::of(&pairs.iter().zip(shifts).filter_map(ratio).collect::<Vec<_>>())
+}
+
+/// The ratio of a shape by itself, or why there is none.
+fn estimate(baseline: &Measured, candidate: &Measured) -> Result<Shift, String> {
+    let (before, after) = (baseline.at_most.calls(), candidate.at_most.calls());
+    if before.min(after) < LEAST_CALLS as f64 {
+        return Err(format!(
+            "fewer than {LEAST_CALLS} calls with a duration in {}",
+            match (before < LEAST_CALLS as f64, after < LEAST_CALLS as f64) {
+                (true, true) => "both",
+                (true, false) => "the baseline",
+                _ => "the candidate",
+            }
+        ));
+    }
+    if before.min(after) < LEAST_SHARE * before.max(after) {
+        return Err(format!(
+            "{after} calls succeeded, and {before} in the baseline: they are not the same calls"
+        ));
+    }
+    if baseline.clock != candidate.clock {
+        return Err(format!(
+            "the server measured it in the {} alone, and the round trip is in the other's durations",
+            if baseline.clock == Clock::Server { "baseline" } else { "candidate" },
+        ));
+    }
+    let of = |baseline, candidate| {
+        Shift::of(baseline, candidate).ok_or_else(|| "no call has a duration".to_owned())
+    };
+    let middle = of(&baseline.at_most, &candidate.at_most)?;
+    if candidate.clock == Clock::Server {
+        return Ok(middle);
+    }
+    let low = of(&baseline.at_most, &candidate.at_least)?.low;
+    let high = of(&baseline.at_least, &candidate.at_most)?.high;
+    Ok(Shift { low, high, ..middle })
+}
+
+/// What a change has to exceed, as logarithms.
+#[derive(Debug, Clone, Copy)]
+struct Margins {
+    threshold: f64,
+    /// How far shapes differ from what they have in common.
+    spread: f64,
+    /// How far the shape differed between two runs of one target.
+    noise: f64,
+}
+
+impl Margins {
+    fn largest(self) -> f64 {
+        self.threshold.max(self.spread).max(self.noise)
+    }
+}
+
+/// A shape, tested against what all have in common.
+struct Tested {
+    change: Change,
+    margins: Margins,
+    clock: Clock,
+    /// The probability that chance alone shows as much in either direction.
+    p: f64,
+}
+
+impl Tested {
+    fn new(pair: &Pair, shift: Shift, log_factor: f64, margins: Margins) -> Self {
+        let Pair { baseline, candidate, .. } = pair;
+        let margin = margins.largest();
+        let slower = excess(&baseline.at_most, &candidate.at_least, log_factor + margin);
+        let faster = -excess(&baseline.at_least, &candidate.at_most, log_factor - margin);
+        let p = (2.0 * upper_tail(slower.max(faster))).min(1.0);
+        Self { change: Change::of(shift, log_factor), margins, clock: candidate.clock, p }
+    }
+
+    fn judge(self, is_believed: bool) -> Judgement {
+        let (verdict, why) = self.verdict(is_believed);
+        Judgement { verdict, why, change: Some(self.change), repeat: None }
+    }
+
+    fn verdict(&self, is_believed: bool) -> (Verdict, String) {
+        let Change { beyond, beyond_low, beyond_high, .. } = self.change;
+        let margin = self.margins.largest().exp();
+        let is_slower = beyond_low > margin;
+        if is_believed && is_slower {
+            (Verdict::Degraded, format!("at least {beyond_low:.2} times as long"))
+        } else if is_believed && beyond_high < 1.0 / margin {
+            (Verdict::Improved, format!("at most {beyond_high:.2} times as long"))
+        } else if beyond_low >= 1.0 / margin && beyond_high <= margin {
+            (Verdict::Same, format!("within {}", self.allowed()))
+        } else {
+            (Verdict::CannotTell, self.doubt(beyond))
+        }
+    }
+
+    /// What was allowed for, in words.
+    fn allowed(&self) -> String {
+        let percent = |log: f64| format!("{:.0} %", 100.0 * log.exp_m1());
+        let Margins { threshold, spread, noise } = self.margins;
+        if noise > threshold.max(spread) {
+            format!("{}, as between two runs of the baseline's target", percent(noise))
+        } else if spread > threshold {
+            format!("{}, as far as unchanged shapes differ from each other", percent(spread))
+        } else {
+            percent(threshold)
+        }
+    }
+
+    fn doubt(&self, beyond: f64) -> String {
+        let margin = self.margins.largest().exp();
+        let exceeds = beyond > margin || beyond < 1.0 / margin;
+        match self.clock {
+            Clock::Client => "the client measured it: it depends on the round trip".to_owned(),
+            Clock::Server if exceeds => {
+                format!("too few calls to tell it from chance beyond {}", self.allowed())
+            }
+            Clock::Server => "too spread: its calls differ too much for their number".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! A report as it is read: what a comparison needs of it. A field that is not there is empty, so that
+//! reports of other versions of kreplay can be read as long as what is there means the same.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::plans::Plans;
+use crate::replay::report::VERSION;
+
+/// What stands before and behind the report in a page that was written by `--report FILE.html`.
+const IN_PAGE: (&str, &str) = ("<script type=\"application/json\" id=\"data\">", "</script>");
+
+/// Why a text is no report that can be compared. Each says what would help.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotAReport {
+    #[error("not a report of kreplay: {0}")]
+    NoJson(serde_json::Error),
+    #[error("a page without a report in it: give the JSON that `--report FILE.json` writes")]
+    NoData,
+    #[error("not a report of kreplay: it has no version")]
+    NoVersion,
+    #[error(
+        "a report of version {found}, and this kreplay reads version {VERSION}: replay again, both \
+         with one version of kreplay"
+    )]
+    OtherVersion { found: String },
+    #[error("the report is damaged: {0}")]
+    Damaged(serde_json::Error),
+    #[error(
+        "the report holds no distributions: save what `--report FILE` writes or `/report` serves, not \
+         the page"
+    )]
+    NoDistributions,
+    #[error("the report has no digest of what was replayed: replay again with this kreplay")]
+    NoDigest,
+    #[error("nothing was replayed in this run")]
+    Nothing,
+}
+
+/// A report.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ReplayReport {
+    pub kreplay: String,
+    pub source: String,
+    pub target: String,
+    pub order: String,
+    pub pace: Option<KeptPace>,
+    pub since: String,
+    pub until: String,
+    pub digest: Digest,
+    pub method: Method,
+    pub records: Records,
+    pub shapes: Vec<Shape>,
+    pub rest: Option<Shape>,
+    pub resources: Option<Resources>,
+}
+
+/// Counters by view.
+pub(super) type Resources = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// See [`replay::report::KeptPace`](crate::replay::report::KeptPace).
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(super) struct KeptPace {
+    pub speed: f64,
+    #[serde(default)]
+    pub playout_delay_seconds: f64,
+}
+
+impl fmt::Display for KeptPace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--speed {}", self.speed)
+    }
+}
+
+/// What was replayed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Digest {
+    pub statements: u64,
+    pub hash: String,
+    pub first_logged_ms: Option<i64>,
+    pub last_logged_ms: Option<i64>,
+}
+
+/// How durations were measured.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Method {
+    pub target_durations: Option<String>,
+    pub round_trip_ms: Option<RoundTrip>,
+}
+
+/// What an empty query took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RoundTrip {
+    pub p95: f64,
+}
+
+/// What became of the records.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Records {
+    pub pending: u64,
+    pub skipped: Fate,
+    pub given_up: Fate,
+}
+
+/// One fate of records.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Fate {
+    pub total: u64,
+}
+
+/// A query shape.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Shape {
+    pub fingerprint: Option<String>,
+    pub query: Option<String>,
+    pub command: String,
+    pub calls: u64,
+    pub target: Durations,
+    pub distributions: Distributions,
+    pub errors: Errors,
+    pub outcomes: BTreeMap<String, u64>,
+    pub clock: Option<ClockCounts>,
+    pub pace: PaceCounts,
+    pub concurrency: Concurrency,
+    pub plans: Plans,
+    pub resources: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Durations of a shape's successful calls, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Durations {
+    pub calls: u64,
+    pub total_ms: f64,
+    pub p50_ms: f64,
+    pub p95_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
+}
+
+/// Distributions in base64.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Distributions {
+    pub target: String,
+}
+
+/// Errors by SQLSTATE.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Errors {
+    pub target: BTreeMap<String, u64>,
+}
+
+/// The target's calls by who measured them.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ClockCounts {
+    pub server: u64,
+    pub client: u64,
+}
+
+/// Calls by the pace that the replay kept.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PaceCounts {
+    pub judged: u64,
+    pub off_pace: u64,
+    pub cold: u64,
+}
+
+/// Statements that were active at the time.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Concurrency {
+    pub target: f64,
+}
+
+impl ReplayReport {
+    /// Reads a report: JSON, or the page with it.
+    pub(super) fn read(text: &str) -> Result<Self, NotAReport> {
+        let json = match text.trim_start().starts_with('<') {
+            true => in_page(text).ok_or(NotAReport::NoData)?,
+            false => text,
+        };
+        let value: serde_json::Value = serde_json::from_str(json).map_err(NotAReport::NoJson)?;
+        match value.get("version") {
+            None => return Err(NotAReport::NoVersion),
+            Some(version) if *version == VERSION => {}
+            Some(version) => return Err(NotAReport::OtherVersion { found: version.to_string() }),
+        }
+        let report: Self = serde_json::from_value(value).map_err(NotAReport::Damaged)?;
+        if report.digest.hash.is_empty() {
+            return Err(NotAReport::NoDigest);
+        }
+        if report.digest.statements == 0 {
+            return Err(NotAReport::Nothing);
+        }
+        // One for nothing has some fifty characters too.
+        if report.all().any(|shape| shape.distributions.target.is_empty()) {
+            return Err(NotAReport::NoDistributions);
+        }
+        Ok(report)
+    }
+
+    /// Its shapes and the rest.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Shape> {
+        self.shapes.iter().chain(&self.rest)
+    }
+}
+
+fn in_page(text: &str) -> Option<&str> {
+    Some(text.split_once(IN_PAGE.0)?.1.split_once(IN_PAGE.1)?.0)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,106 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::compare::durations::tests::encoded;
+
+/// A report as kreplay writes it, as far as it is read, of these shapes.
+pub(in crate::compare) fn report(shapes: Value) -> Value {
+    json!({
+        "version": VERSION, "kreplay": "0.1.0", "source": "night.csv", "target": "db15:5432",
+        "order": "conflict", "pace": null, "since": "2026-11-30T10:00:00Z",
+        "until": "2026-11-30T10:01:00Z",
+        "digest": {
+            "statements": 1234, "hash": "00c0ffee00c0ffee",
+            "first_logged_ms": 1_790_000_000_000_i64, "last_logged_ms": 1_790_000_060_000_i64
+        },
+        "method": { "target_durations": "server", "round_trip_ms": { "p50": 0.05, "p95": 0.1 } },
+        "records": { "consumed": 2000, "pending": 0, "skipped": { "total": 0, "reasons": {} } },
+        "shapes": shapes, "rest": null
+    })
+}
+
+/// A shape of it whose calls took so many microseconds each.
+pub(in crate::compare) fn shape(fingerprint: &str, micros: &[f64]) -> Value {
+    json!({
+        "fingerprint": fingerprint, "query": format!("SELECT {fingerprint}"), "command": "select",
+        "calls": micros.len(),
+        "target": {
+            "calls": micros.len(), "total_ms": micros.iter().sum::<f64>() / 1e3, "p50_ms": 1.0,
+            "p95_ms": 2.0, "p99_ms": 3.0, "max_ms": 4.0
+        },
+        "distributions": { "source": "", "target": encoded(micros.iter().copied()) },
+        "clock": { "server": micros.len(), "client": 0 },
+        "outcomes": { "same": micros.len() },
+        "errors": { "source": {}, "target": {} }
+    })
+}
+
+fn refusal(text: &str) -> String {
+    ReplayReport::read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_report_is_read_from_json_and_from_the_page() {
+    let json = report(json!([shape("a1", &[10.0, 11.0])])).to_string();
+    let page =
+        format!("<!doctype html>\n<p>\n{}{json}{}\n<script>0</script>", IN_PAGE.0, IN_PAGE.1);
+    for text in [&json, &page] {
+        let read = ReplayReport::read(text).unwrap();
+        assert_eq!((read.digest.statements, read.shapes[0].calls), (1234, 2));
+    }
+}
+
+#[test]
+fn what_a_newer_kreplay_adds_and_an_older_one_lacks_is_no_error() {
+    let mut newer = report(json!([shape("a1", &[10.0])]));
+    newer["shapes"][0]["something"] = json!({ "new": true });
+    newer["shapes"][0]["plans"] =
+        json!({ "target": [{ "hash": "1", "tree": { "node": "Result" } }] });
+    newer["resources"] = json!({ "pg_stat_database": { "blks_hit": 1.0 } });
+    ReplayReport::read(&newer.to_string()).unwrap();
+    let mut older = report(json!([shape("a1", &[10.0])]));
+    for field in ["method", "records", "rest", "pace", "order"] {
+        older.as_object_mut().unwrap().remove(field);
+    }
+    ReplayReport::read(&older.to_string()).unwrap();
+}
+
+#[test]
+fn what_cannot_be_compared_says_why() {
+    let changed = |change: fn(&mut Value)| {
+        let mut json = report(json!([shape("a1", &[10.0])]));
+        change(&mut json);
+        refusal(&json.to_string())
+    };
+    for (refused, says) in [
+        (refusal("no json"), "not a report of kreplay: expected"),
+        (refusal("{}"), "it has no version"),
+        (refusal("<html></html>"), "a page without a report in it"),
+        (changed(|it| it["version"] = json!(VERSION + 1)), "this kreplay reads version"),
+        (changed(|it| it["shapes"] = json!(7)), "damaged"),
+        (changed(|it| it["shapes"][0]["distributions"]["target"] = json!("")), "/report"),
+        (changed(|it| it["digest"] = json!(null)), "damaged"),
+        (changed(|it| it["digest"] = json!({})), "no digest"),
+        (changed(|it| it["digest"]["statements"] = json!(0)), "nothing was replayed"),
+    ] {
+        assert!(refused.contains(says), "{refused}");
+    }
+}
+
+#[test]
+fn what_kreplay_writes_is_read() {
+    use crate::replay::report::{Distributions, QueryShape, Report};
+
+    let shape = || QueryShape {
+        fingerprint: Some("a1".to_owned()),
+        distributions: Distributions { target: encoded([5.0]), ..Distributions::default() },
+        ..QueryShape::default()
+    };
+    let mut written = Report { version: VERSION, shapes: vec![shape()], ..Report::default() };
+    written.tally.digest.statements = 1;
+    let json = serde_json::to_string(&written).unwrap();
+    let read = ReplayReport::read(&json).unwrap();
+    assert_eq!(read.shapes[0].fingerprint.as_deref(), Some("a1"));
+    let page = crate::http::file(&written).unwrap();
+    assert_eq!(ReplayReport::read(&page).unwrap().digest, read.digest);
+}
