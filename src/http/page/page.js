@@ -107,7 +107,7 @@ function show(next) {
   report = completed(next);
   const { now, pace } = report;
   const route = [el('b', {}, report.source), ' → ', el('b', {}, report.target), `, order ${report.order}`];
-  if (pace) route.push(`, ${pace.speed} times the source’s pace, ${duration(pace.playout_delay_seconds * 1000)} behind it`);
+  X(pace.playout_delay_seconds * 1000)} behind it`);
   $('route').replaceChildren(...route);
   showVerdict(report);
   showAnswers(report);

@@ -42,8 +42,8 @@ function restsOn({ factor, verdicts, shapes }) {
     `${threeDigits(factor.high)}). ` : '';
   const off = shapes.filter(({ verdict, pace }) =>
     verdict === 'cannot_tell' && pace.off_pace > pace.judged).length;
-  return `${machine}${count(same, 'shape')} the same, ${number(improved)} faster; ` +
-    `can’t tell of ${number(unknown)}${off ? `, ${number(off)} of them off pace` : ''}.`;
+  return `${machine}Of the others, ${number(improved)} ${improved === 1 ? 'is' : 'are'} faster and ${number(same)} the same; ` +
+    `of ${number(unknown)} it can’t be told${off ? ` (${number(off)} off pace)` : ''}.`;
 }
 
 /** Tone, the verdict in words, what it rests on. */
