@@ -107,7 +107,10 @@ function show(next) {
   report = completed(next);
   const { now, pace } = report;
   const route = [el('b', {}, report.source), ' → ', el('b', {}, report.target), `, order ${report.order}`];
-  X(pace.playout_delay_seconds * 1000)} behind it`);
+  if (pace) {
+    const speed = pace.speed === 1 ? 'at' : `${pace.speed} times`;
+    route.push(`, ${speed} the source’s pace, ${duration(pace.playout_delay_seconds * 1000)} behind it`);
+  }
   $('route').replaceChildren(...route);
   showVerdict(report);
   showAnswers(report);
