@@ -40,7 +40,7 @@ const textOf = ({ query, command, fingerprint, verdict, why, errors }) =>
 const COLUMNS = [
   { name: 'query', head: 'Query', by: (shape) => shape.query, text: true },
   { name: 'verdict', head: 'Verdict', by: (shape) => Object.keys(VERDICTS).indexOf(shape.verdict),
-    text: true, cells: (shape) => [badge(...VERDICTS[shape.verdict]), el('div', {}, shape.why)] },
+    text: true, cells: verdictCells },
   { name: 'change', head: 'Change', by: ({ change }) => (change ? beyondOf(change) : -1), cells: changeCells },
   { name: 'p50', head: 'Durations, p50', by: (shape) => shape.target.p50_ms, cells: spread },
   { name: 'p95', head: 'p95', by: (shape) => shape.target.p95_ms, cells: timesOf('p95_ms') },
@@ -53,6 +53,12 @@ const COLUMNS = [
   { name: 'wait', head: 'Order wait', by: (shape) => shape.waited_order_ms,
     cells: (shape) => [duration(shape.waited_order_ms)] },
 ];
+
+/** Why nothing can be told; what is told stands in the next column. */
+function verdictCells({ verdict, why }) {
+  const told = badge(...VERDICTS[verdict]);
+  return verdict === 'cannot_tell' ? [told, el('div', { class: 'why', title: why }, why)] : [told];
+}
 
 function changedCells(shape) {
   if (!changed(shape)) return ['0'];
