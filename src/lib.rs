@@ -38,6 +38,7 @@ pub mod compare;
 pub mod config;
 pub mod daemon;
 mod display;
+mod document;
 pub mod exit;
 mod flag_values;
 mod health;

@@ -1,49 +1,37 @@
 //! The page: the report for people, while the replay runs and as a file afterwards.
 //!
 //! One page, one renderer: the JSON that `/report` serves stands in the page, and its script draws it.
-//! Nothing is loaded from elsewhere, and the policy lets no other script or style in than these files,
-//! by their hashes. Who has no script gets the account as it is printed at the end of a run.
+//! Who has no script gets the account as it is printed at the end of a run.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Write};
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use crate::document::{Document, Text};
 use crate::health::Health;
 use crate::replay::report::Report;
 
-const PAGE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = concat!(
-    include_str!("page/values.js"),
-    include_str!("page/verdict.js"),
-    include_str!("page/answers.js"),
-    include_str!("page/forest.js"),
-    include_str!("page/strips.js"),
-    include_str!("page/plans.js"),
-    include_str!("page/resources.js"),
-    include_str!("page/details.js"),
-    include_str!("page/shapes.js"),
-    include_str!("page/page.js"),
-);
+const DOCUMENT: Document = Document {
+    template: include_str!("page/page.html"),
+    style: include_str!("page/page.css"),
+    script: concat!(
+        include_str!("page/values.js"),
+        include_str!("page/verdict.js"),
+        include_str!("page/answers.js"),
+        include_str!("page/forest.js"),
+        include_str!("page/strips.js"),
+        include_str!("page/plans.js"),
+        include_str!("page/resources.js"),
+        include_str!("page/details.js"),
+        include_str!("page/shapes.js"),
+        include_str!("page/page.js"),
+    ),
+};
 
 /// What the browser may do: run this script, apply this style, ask where the page came from.
-pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
-    format!("{}; connect-src 'self'; frame-ancestors 'none'", policy_of_the_files())
-});
-
-fn policy_of_the_files() -> String {
-    let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)));
-    format!(
-        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; \
-         form-action 'none'",
-        hash(SCRIPT),
-        hash(STYLE)
-    )
-}
+pub(super) static POLICY: LazyLock<String> =
+    LazyLock::new(|| format!("{}; connect-src 'self'; frame-ancestors 'none'", DOCUMENT.policy()));
 
 /// How things stand while a replay runs: what a report has no place for. None of it may be secret.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -103,34 +91,10 @@ impl Shown {
 
     /// The page, served or as a file of its own.
     pub(super) fn page(&self) -> serde_json::Result<String> {
-        // Only in strings of the JSON is there a `<`: neither `</script` nor `<!--` is left.
-        let data = serde_json::to_string(self)?.replace('<', "\\u003c");
-        let policy = match self.now {
-            // A header says it.
-            Some(_) => String::new(),
-            None => format!(
-                "<meta http-equiv=\"content-security-policy\" content=\"{}\">",
-                policy_of_the_files()
-            ),
-        };
-        let mut page = String::with_capacity(PAGE.len() + STYLE.len() + SCRIPT.len() + data.len());
-        let mut template = PAGE;
-        while let Some((before, (name, after))) =
-            template.split_once("{{").and_then(|(before, it)| Some((before, it.split_once("}}")?)))
-        {
-            page.push_str(before);
-            match name {
-                "policy" => page.push_str(&policy),
-                "style" => page.push_str(STYLE),
-                "script" => page.push_str(SCRIPT),
-                "data" => page.push_str(&data),
-                // Writing to a String cannot fail.
-                _ => drop(self.account(&mut page)),
-            }
-            template = after;
-        }
-        page.push_str(template);
-        Ok(page)
+        let mut account = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.account(&mut account);
+        DOCUMENT.page(self, &account, self.now.is_some())
     }
 
     /// For who has no script.
@@ -154,25 +118,6 @@ impl Shown {
 /// None that is known: a report can be written as JSON.
 pub(crate) fn file(report: &Report) -> serde_json::Result<String> {
     Shown { report: report.clone(), now: None }.page()
-}
-
-/// Text that stays text in HTML.
-struct Text<'a>(&'a str);
-
-impl Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                _ => f.write_char(character)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,7 @@
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::replay::report::QueryShape;
 
@@ -24,7 +28,7 @@ fn what_the_report_holds_stays_data_in_the_page() {
     let read: serde_json::Value = serde_json::from_str(data).unwrap();
     assert_eq!(read["shapes"][0]["query"], report().shapes[0].query.as_deref().unwrap());
     assert_eq!(page.matches("</script>").count(), 2, "{page}");
-    assert!(page.ends_with(&format!("<script>{SCRIPT}</script>\n")), "{page}");
+    assert!(page.ends_with(&format!("<script>{}</script>\n", DOCUMENT.script)), "{page}");
 }
 
 #[test]
@@ -43,7 +47,10 @@ fn the_policy_of_a_file_lets_its_own_script_and_style_in_alone() {
     let policy = between(&page, "content-security-policy\" content=\"", "\"");
     let hash = |text| BASE64_STANDARD.encode(Sha256::digest(text));
     let style = hash(between(&page, "<style>", "</style>"));
-    assert!(policy.contains(&format!("script-src 'sha256-{}';", hash(SCRIPT))), "{policy}");
+    assert!(
+        policy.contains(&format!("script-src 'sha256-{}';", hash(DOCUMENT.script))),
+        "{policy}"
+    );
     assert!(policy.contains(&format!("style-src 'sha256-{style}';")), "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains("connect-src"), "{policy}");
 }
