@@ -4,7 +4,7 @@
 //! - `differences`: whether two of them can be compared, and what else differs between the runs.
 //! - `durations`, `shift`: how many times as long a shape takes, from the distributions of both.
 //! - `judgement`: which shapes became slower; `plans`: what their plans have in common.
-//! - `comparison`: the result as plain data; `table` shows it.
+//! - `comparison`: the result as plain data; `table` and `page` show it.
 //!
 //! All but [`run`] is pure.
 
@@ -12,6 +12,7 @@ mod comparison;
 mod differences;
 mod durations;
 mod judgement;
+mod page;
 mod plans;
 mod report;
 mod shift;
@@ -54,6 +55,9 @@ pub struct CompareOptions {
     /// Print the comparison as JSON
     #[arg(long)]
     pub json: bool,
+    /// Write the comparison as a page, too: one file that needs no server
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What counts as worse.
@@ -99,9 +103,13 @@ pub enum CompareError {
     /// `never` beside something else.
     #[error("--fail-on never stands alone")]
     NeverAlone,
+    /// The page can't be made.
+    #[error("the page can't be made, a defect of kreplay: {0}")]
+    Page(serde_json::Error),
 }
 
-/// Reads both reports and compares them. Tells whether anything that counts became worse, too.
+/// Reads both reports, compares them, and writes the page if one is asked for. Tells whether anything that
+/// counts became worse, too.
 ///
 /// # Errors
 ///
@@ -123,6 +131,11 @@ pub fn run(options: &CompareOptions) -> Result<(Comparison, bool), CompareError>
         repeat.as_ref().map(|report| named(&names[2], report)),
         options.threshold,
     );
+    if let Some(file) = &options.html {
+        let page = comparison.page().map_err(CompareError::Page)?;
+        fs::write(file, page)
+            .map_err(|error| CompareError::File { file: file.to_owned(), error })?;
+    }
     let fails = |what| options.fail_on.contains(&what);
     let is_worse = fails(FailOn::Degraded) && comparison.has_degraded()
         || fails(FailOn::NewErrors) && comparison.has_new_errors();

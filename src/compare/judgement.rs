@@ -251,44 +251,43 @@ impl Tested {
     }
 
     fn verdict(&self, is_believed: bool) -> (Verdict, String) {
-        let Change { beyond, beyond_low, beyond_high, .. } = self.change;
-        let margin = self.margins.largest().exp();
-        let is_slower = beyond_low > margin;
-        if is_believed && is_slower {
+        let Change { beyond_low, beyond_high, .. } = self.change;
+        let margin = self.margins.largest();
+        if is_believed && beyond_low > margin.exp() {
             (Verdict::Degraded, format!("at least {beyond_low:.2} times as long"))
-        } else if is_believed && beyond_high < 1.0 / margin {
+        } else if is_believed && beyond_high < (-margin).exp() {
             (Verdict::Improved, format!("at most {beyond_high:.2} times as long"))
-        } else if beyond_low >= 1.0 / margin && beyond_high <= margin {
-            (Verdict::Same, format!("within {}", self.allowed()))
+        } else if self.is_within(self.margins.threshold) {
+            (Verdict::Same, format!("within {}", percent(self.margins.threshold)))
         } else {
-            (Verdict::CannotTell, self.doubt(beyond))
+            (Verdict::CannotTell, self.doubt())
         }
     }
 
-    /// What was allowed for, in words.
-    fn allowed(&self) -> String {
-        let percent = |log: f64| format!("{:.0} %", 100.0 * log.exp_m1());
+    /// Whether the whole interval is, as logarithms.
+    fn is_within(&self, margin: f64) -> bool {
+        let Change { beyond_low, beyond_high, .. } = self.change;
+        beyond_low.ln() >= -margin && beyond_high.ln() <= margin
+    }
+
+    fn doubt(&self) -> String {
         let Margins { threshold, spread, noise } = self.margins;
-        if noise > threshold.max(spread) {
-            format!("{}, as between two runs of the baseline's target", percent(noise))
-        } else if spread > threshold {
-            format!("{}, as far as unchanged shapes differ from each other", percent(spread))
+        if self.clock == Clock::Client && !self.is_within(self.margins.largest()) {
+            "kreplay measured it: it depends on the round trip".to_owned()
+        } else if self.change.beyond.ln().abs() <= threshold {
+            "too spread: its calls differ too much for their number".to_owned()
+        } else if self.change.beyond.ln().abs() <= noise {
+            format!("no more than between two runs of the baseline's target, {}", percent(noise))
+        } else if self.change.beyond.ln().abs() <= spread {
+            format!("no more than other shapes differ by, {}", percent(spread))
         } else {
-            percent(threshold)
+            "its calls are too few, or differ too much, to tell it from chance".to_owned()
         }
     }
+}
 
-    fn doubt(&self, beyond: f64) -> String {
-        let margin = self.margins.largest().exp();
-        let exceeds = beyond > margin || beyond < 1.0 / margin;
-        match self.clock {
-            Clock::Client => "the client measured it: it depends on the round trip".to_owned(),
-            Clock::Server if exceeds => {
-                format!("too few calls to tell it from chance beyond {}", self.allowed())
-            }
-            Clock::Server => "too spread: its calls differ too much for their number".to_owned(),
-        }
-    }
+fn percent(log: f64) -> String {
+    format!("{:.0} %", 100.0 * log.exp_m1())
 }
 
 #[cfg(test)]

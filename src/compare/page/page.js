@@ -1,0 +1,286 @@
+// Draws a comparison: everything stands in the page, so it is drawn once.
+
+const comparison = JSON.parse($('data').textContent);
+const { method, factor, verdicts, shapes: allShapes } = comparison;
+const SIGNS = { good: '✓', bad: '✕', warn: '!' };
+const VERDICTS = {
+  degraded: ['bad', '✕ degraded'],
+  cannot_tell: ['none', '? can’t tell'],
+  same: ['none', '= same'],
+  improved: ['good', '✓ improved'],
+};
+const NEWS = {
+  new: ['bad', 'new'],
+  new_by_chance: ['warn', 'new, by chance'],
+  gone: ['good', 'gone'],
+};
+const nameOf = ({ query }) => query ?? 'all other statements';
+
+// ---- The verdict ----
+
+const machine = (of, whose) => (of ? `${whose} ${threeDigits(of.ratio)} times as long (${threeDigits(of.low)} to ` +
+  `${threeDigits(of.high)}) over ${count(of.shapes, 'shape')}, which differ from that by ${Math.round(100 * of.spread)} %.`
+  : `${whose} can’t be told by so few shapes.`);
+
+function showVerdict() {
+  const { new_errors: fresh, gone_errors: gone } = comparison;
+  const { degraded, improved, same, cannot_tell: unknown } = verdicts;
+  const all = degraded + improved + same + unknown;
+  const beyond = factor ? `beyond the machine’s ${threeDigits(factor.ratio)}` : `by more than ${100 * method.threshold} %`;
+  const errors = fresh ? count(fresh, 'new error') : 'no new error';
+  const slower = degraded ? `${number(degraded)} of ${count(all, 'shape')} ${degraded === 1 ? 'is' : 'are'} slower`
+    : 'Nothing is slower';
+  const told = degraded + improved + same > 0 || fresh > 0;
+  const tone = degraded || fresh ? 'bad' : told ? 'good' : 'warn';
+  $('verdict').className = tone;
+  $('headline').replaceChildren(el('span', { 'aria-hidden': 'true' }, `${SIGNS[tone]} `),
+    told ? `${slower} ${beyond}; ${errors}` : `Nothing can be told of any shape; ${errors}`);
+  $('rests-on').textContent = [machine(factor, 'The candidate takes'),
+    `${count(same, 'shape')} the same, ${number(improved)} faster, can’t tell of ${number(unknown)};`,
+    `${count(gone, 'error')} gone.`,
+    comparison.repeat ? machine(comparison.repeat_factor, 'The repeat takes') : ''].join(' ');
+  $('notes').replaceChildren(...comparison.notes.map((text) => el('li', {}, text)));
+}
+
+function showErrors() {
+  const errors = allShapes.flatMap((shape) => shape.errors.map((error) => ({ ...error, shape })));
+  $('errors').replaceChildren(errors.length
+    ? table(['SQLSTATE', 'what', 'query', 'calls'], errors.map(({ sqlstate, what, calls, shape }) =>
+      [code(sqlstate), badge(...NEWS[what]), code(nameOf(shape)), number(calls)]), 3)
+    : note('None: each shape fails with the same SQLSTATEs on both targets, or not at all.'));
+}
+
+// ---- The shapes ----
+
+/** The baseline's value above the candidate's. */
+const pair = (baseline, candidate) => [
+  el('span', { class: 'side source' }, el('span', { class: 'vh' }, 'baseline '), baseline),
+  el('span', { class: 'side target' }, el('span', { class: 'vh' }, 'candidate '), candidate),
+];
+const both = (of) => ({ sides: { baseline, candidate } }) =>
+  pair(...[baseline, candidate].map((side) => (side ? of(side) : '–')));
+const times = (name) => both(({ target }) => (target.calls ? duration(target[name]) : '–'));
+const stripOf = ({ strip }) => strip && { ...strip, source: strip.baseline, target: strip.candidate };
+const errorsOf = ({ errors }) => sum(Object.values(errors));
+const oneOf = ({ sides }) => sides.candidate ?? sides.baseline;
+
+function changeCells({ change: ratios }) {
+  if (!ratios) return ['–'];
+  const line = beyondLine(ratios);
+  const [, ratio, low, high] = line;
+  return [el('div', { class: 'compared' }, forest([line], method),
+    el('div', {}, el('span', { class: 'ratio' }, change(ratio)),
+      el('div', { class: 'soft' }, `${change(low, high)} to ${change(high)}`)))];
+}
+
+const hasOtherPlan = ({ plans }) => Boolean(plans?.baseline.length && plans.candidate.length && !plans.same);
+
+/** What each column sorts by and shows. */
+const COLUMNS = [
+  { name: 'query', head: 'Query', by: nameOf, text: true },
+  { name: 'verdict', head: 'Verdict', by: ({ verdict }) => Object.keys(VERDICTS).indexOf(verdict), text: true,
+    cells: (shape) => [badge(...VERDICTS[shape.verdict]), el('div', {}, shape.why)] },
+  { name: 'change', head: 'Change', by: ({ change: ratios }) => ratios?.beyond ?? -1, cells: changeCells },
+  ...(comparison.repeat ? [{ name: 'repeat', head: 'Repeat', by: ({ repeat }) => repeat?.beyond ?? -1,
+    cells: ({ repeat }) => [repeat ? change(repeat.beyond) : '–'] }] : []),
+  { name: 'p50', head: 'Durations, p50', by: (shape) => oneOf(shape).target.p50_ms,
+    cells: (shape) => [el('div', { class: 'compared' }, stripWhenSeen(stripOf(shape)),
+      el('div', {}, ...times('p50_ms')(shape)))] },
+  { name: 'p95', head: 'p95', by: (shape) => oneOf(shape).target.p95_ms, cells: times('p95_ms') },
+  { name: 'total', head: 'Total', by: (shape) => oneOf(shape).target.total_ms, cells: times('total_ms') },
+  { name: 'calls', head: 'Calls', by: (shape) => oneOf(shape).calls, cells: both(({ calls }) => number(calls)) },
+  { name: 'errors', head: 'Errors', by: (shape) => errorsOf(oneOf(shape)),
+    cells: both((side) => number(errorsOf(side))) },
+  ...(allShapes.some(({ plans }) => plans) ? [{ name: 'plan', head: 'Plan',
+    by: (shape) => Number(hasOtherPlan(shape)), text: true,
+    cells: (shape) => [hasOtherPlan(shape) ? badge('warn', '≠ other') : shape.plans?.same ? 'same' : '–'] }] : []),
+];
+
+function wholeStrip(strip) {
+  const marks = ticks(strip.from_ms, strip.to_ms).map(([ms, way]) => {
+    const mark = el('span', {}, duration(ms).replace(/\.0+ /, ' '));
+    mark.style.left = `${100 * way}%`;
+    return mark;
+  });
+  return el('figure', {}, drawStrip(strip, 120), el('div', { class: 'axis', 'aria-hidden': 'true' }, ...marks),
+    el('figcaption', {}, 'Calls by duration: ', el('span', { class: 'key source' }, 'baseline'), ' above, ',
+      el('span', { class: 'key target' }, 'candidate'), ' below'));
+}
+
+function planLine({ depth, text, filter, rows, cost, differs }) {
+  const line = el('li', {}, differs ? el('mark', {}, text, el('span', { class: 'vh' }, ' (differs)')) : text, ' ',
+    el('span', { class: 'soft' }, `${count(Math.round(rows), 'row')}, cost ${number(Math.round(10 * cost) / 10)}`),
+    filter ? code(filter) : null);
+  line.style.setProperty('--depth', depth);
+  return line;
+}
+
+function plansOf({ plans }) {
+  if (!plans) return [];
+  const plan = (head, lines) => el('div', { class: 'plan' }, el('h4', {}, head), lines.length
+    ? el('ul', { class: 'lines' }, ...lines.map(planLine)) : note('Not known.'));
+  return [el('h3', {}, 'Plans'), el('div', { class: 'plans' }, plan('On the baseline’s target', plans.baseline),
+    plan('On the candidate’s target', plans.candidate))];
+}
+
+/** Counters of both sides, one below the other. */
+function spentTable(heads, counters) {
+  const value = (name, n) => (typeof n === 'number' ? spent(name, n) : '–');
+  const rows = Object.entries(counters).filter(([, { baseline, candidate }]) => baseline || candidate)
+    .map(([name, { baseline, candidate }]) => [words(name), value(name, baseline), value(name, candidate),
+      baseline && candidate ? `×${threeDigits(candidate / baseline)}` : '–']);
+  return rows.length ? table(heads, rows) : null;
+}
+
+function spentOn({ sides: { baseline, candidate } }) {
+  const names = [...new Set([baseline, candidate].flatMap((side) => Object.keys(side?.resources ?? {})))].sort();
+  const counters = Object.fromEntries(names.map((name) =>
+    [name, { baseline: baseline?.resources?.[name], candidate: candidate?.resources?.[name] }]));
+  const made = spentTable(['pg_stat_statements', 'baseline', 'candidate', 'ratio'], counters);
+  return made ? [el('h3', {}, 'What the targets spent on it'), made] : [];
+}
+
+function details(shape) {
+  const { sides, change: ratios, repeat, strip } = shape;
+  const confident = `with ${100 * method.confidence} % between`;
+  const ratio = (of) => `${threeDigits(of.beyond)}, ${confident} ${threeDigits(of.beyond_low)} and ${threeDigits(of.beyond_high)}`;
+  const states = (side) => side && Object.entries(side.errors).map(([state, n]) => `${state} × ${number(n)}`).join(', ');
+  const outcomes = (side) => side && Object.entries(side.outcomes).filter(([, n]) => n > 0)
+    .map(([name, n]) => `${number(n)} ${words(name)}`).join(', ');
+  const told = [
+    ['Verdict', `${words(shape.verdict)}: ${shape.why}`],
+    ratios && ['Beyond the machine', ratio(ratios)],
+    ratios && ['Candidate / baseline', `${threeDigits(ratios.ratio)}, ${confident} ${threeDigits(ratios.low)} and ${threeDigits(ratios.high)}`],
+    repeat && ['Repeat, beyond the machine', ratio(repeat)],
+    ['Errors on the baseline’s target', states(sides.baseline)],
+    ['Errors on the candidate’s target', states(sides.candidate)],
+    ['Against the source, baseline', outcomes(sides.baseline)],
+    ['Against the source, candidate', outcomes(sides.candidate)],
+    ['Fingerprint', shape.fingerprint && code(shape.fingerprint)],
+  ].filter((fact) => fact && fact[1]).flatMap(([term, text]) => [el('dt', {}, term), el('dd', {}, text)]);
+  const side = (name, of) => [name, number(of.calls),
+    ...['p50', 'p95', 'p99', 'max', 'total'].map((key) => duration(of.target[`${key}_ms`]))];
+  return [el('pre', {}, nameOf(shape)),
+    el('div', { class: 'halves' }, el('div', {}, el('dl', {}, ...told)),
+      el('div', {}, strip ? wholeStrip(stripOf(shape)) : null,
+        table(['', 'calls', 'p50', 'p95', 'p99', 'longest', 'total'],
+          Object.entries(sides).filter(([, of]) => of).map(([name, of]) => side(name, of))))),
+    ...plansOf(shape), ...spentOn(shape)];
+}
+
+// ---- The table ----
+
+const order = { name: 'total', falling: true };
+const filter = { text: '', verdict: null };
+
+function newRow(shape) {
+  const opener = el('button', { class: 'open', type: 'button', 'aria-expanded': 'false' }, code(nameOf(shape)));
+  const tone = VERDICTS[shape.verdict][0];
+  const line = el('tr', { role: 'row', class: 'shape' },
+    el('th', { role: 'rowheader', scope: 'row', class: 'c-query text' }, opener),
+    ...COLUMNS.slice(1).map(({ name, head, text, cells }) => el('td', { role: 'cell',
+      class: `c-${name} ${text ? 'text' : ''} ${tone}`, 'data-label': head }, ...cells(shape))));
+  const more = el('tr', { role: 'row', class: 'more', hidden: '' });
+  opener.onclick = () => {
+    more.hidden = !more.hidden;
+    opener.setAttribute('aria-expanded', String(!more.hidden));
+    more.replaceChildren(...(more.hidden ? []
+      : [el('td', { role: 'cell', colspan: COLUMNS.length }, ...details(shape))]));
+    widen();
+  };
+  const codes = [shape.sides.baseline, shape.sides.candidate].flatMap((side) => Object.keys(side?.errors ?? {}));
+  const text = [nameOf(shape), shape.command, shape.fingerprint, words(shape.verdict), shape.why, ...codes]
+    .join('\n').toLowerCase();
+  return { shape, line, more, text };
+}
+
+/** Opened rows are as wide as the columns that the style shows. */
+function widen() {
+  const shown = [...$('shapes').tHead.rows[0].cells].filter((head) => head.offsetWidth > 0).length;
+  for (const cell of $('shapes').querySelectorAll('.more > td')) cell.colSpan = shown;
+}
+
+const rows = allShapes.map(newRow);
+
+function arrange() {
+  for (const head of $('shapes').tHead.rows[0].cells) {
+    if (head.dataset.name !== order.name) head.removeAttribute('aria-sort');
+    else head.ariaSort = order.falling ? 'descending' : 'ascending';
+  }
+  for (const button of $('verdicts').children) {
+    button.ariaPressed = String((button.dataset.verdict || null) === filter.verdict);
+  }
+  const { by } = COLUMNS.find(({ name }) => name === order.name);
+  const way = order.falling ? -1 : 1;
+  rows.sort((a, b) => {
+    const [one, other] = [by(a.shape), by(b.shape)];
+    return one < other ? -way : one > other ? way : 0;
+  });
+  let shown = 0;
+  for (const { shape, line, more, text } of rows) {
+    line.hidden = Boolean((filter.verdict && filter.verdict !== shape.verdict) || !text.includes(filter.text));
+    shown += !line.hidden;
+    more.classList.toggle('away', line.hidden);
+  }
+  $('shapes').tBodies[0].append(...rows.flatMap(({ line, more }) => [line, more]));
+  $('shown').textContent = shown < rows.length ? `${number(shown)} of ${number(rows.length)} shown` : '';
+}
+
+function setUpShapes() {
+  const sortBy = ({ name, text }) => {
+    order.falling = order.name === name ? !order.falling : !text;
+    order.name = name;
+    arrange();
+    $('shapes').tHead.querySelector(`[data-name="${name}"] button`).focus();
+  };
+  $('shapes').tHead.rows[0].append(...COLUMNS.map((column) => el('th', { role: 'columnheader', scope: 'col',
+    'data-name': column.name, class: `c-${column.name} ${column.text ? 'text' : ''}` },
+  el('button', { type: 'button', onclick: () => sortBy(column) }, column.head))));
+  const counts = [['', 'All', sum(Object.values(verdicts))],
+    ...Object.entries(VERDICTS).map(([verdict, [, text]]) => [verdict, text, verdicts[verdict]])];
+  $('verdicts').append(...counts.map(([verdict, text, n]) => el('button', { type: 'button',
+    'data-verdict': verdict, class: VERDICTS[verdict]?.[0] ?? 'none',
+    onclick: () => { filter.verdict = verdict || null; arrange(); } }, `${text} ${number(n)}`)));
+  $('text').oninput = () => { filter.text = $('text').value.trim().toLowerCase(); arrange(); };
+  $('filter').onsubmit = () => false;
+  window.onresize = widen;
+  arrange();
+}
+
+// ---- The rest ----
+
+function showRuns() {
+  const runs = Object.entries({ baseline: comparison.baseline, candidate: comparison.candidate, repeat: comparison.repeat })
+    .filter(([, run]) => run);
+  const row = (head, of) => [head, ...runs.map(([, run]) => of(run))];
+  $('runs').replaceChildren(table(['', ...runs.map(([name]) => name)], [
+    row('report', ({ file }) => file), row('target', ({ target }) => target), row('log', ({ source }) => source),
+    row('statements', ({ statements }) => number(statements)), row('order', (run) => run.order),
+    row('pace', ({ pace }) => pace ?? 'as fast as it can'), row('from', ({ since }) => moment(since)),
+    row('to', ({ until }) => moment(until)), row('kreplay', ({ kreplay }) => kreplay),
+  ], 1 + runs.length));
+}
+
+function showSpent() {
+  const views = Object.entries(comparison.resources)
+    .map(([view, counters]) => spentTable([view, 'baseline', 'candidate', 'ratio'], counters)).filter(Boolean);
+  $('spent').parentElement.hidden = !views.length;
+  $('spent').replaceChildren(el('div', { class: 'columns' }, ...views.map((view) => el('div', { class: 'view' }, view))));
+}
+
+function showMethod() {
+  $('method').replaceChildren(
+    el('p', {}, `${method.test.charAt(0).toUpperCase()}${method.test.slice(1)}.`),
+    el('p', {}, `The threshold is ${100 * method.threshold} %, the confidence ${100 * method.confidence} %, the false ` +
+      `discovery rate ${100 * method.false_discovery_rate} %; fewer than ${number(method.least_calls)} calls are not judged.`));
+}
+
+$('route').replaceChildren(el('b', {}, comparison.baseline.target), ' → ', el('b', {}, comparison.candidate.target));
+$('about').textContent = `kreplay ${comparison.kreplay}`;
+showVerdict();
+showErrors();
+showRuns();
+showSpent();
+showMethod();
+$('comparison').hidden = false;
+setUpShapes();
