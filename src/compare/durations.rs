@@ -82,6 +82,11 @@ impl Durations {
         Some((self.steps.first()?.low, self.steps.last()?.high))
     }
 
+    /// The logarithm of the median, in microseconds; 0 of nothing.
+    pub(super) fn median(&self) -> f64 {
+        self.quantile(0.5).unwrap_or_default()
+    }
+
     /// The logarithm of the duration that this share of the calls did not exceed.
     fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = share * self.calls;

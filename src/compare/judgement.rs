@@ -2,7 +2,7 @@
 //!
 //! What all shapes have in common is the machine's [`Factor`], and no news about a query. So a shape is
 //! judged by its ratio beyond that factor. It has to exceed the threshold, how far shapes differ from the
-//! factor without any news, and, where the baseline's target was replayed to twice, how far the shape
+//! factor without any news, what [`LEAST_CHANGE_MS`] is to it, and, where the baseline's target was replayed to twice, how far the shape
 //! itself differed between those two runs. The test is that of [`shift`](super::shift); of many shapes
 //! some show as much by chance, so the share of false findings is bounded
 //! ([`discovery`](crate::replay::report::discovery)).
@@ -23,6 +23,12 @@ const SPREADS: f64 = 2.0;
 const LEAST_SHARE: f64 = 0.8;
 /// Where the server measured fewer of a shape's calls, its durations are the client's.
 const SERVERS_SHARE: f64 = 0.98;
+
+/// How much a shape has to change whatever its duration, in milliseconds: by so much unchanged statements
+/// of some 0.1 ms differ with how busy the machine is.
+const LEAST_CHANGE_MS: f64 = 0.02;
+/// Durations tell something of the machine's factor where the round trip in them makes less.
+const CLOSE: f64 = 1.1;
 
 /// Who measured durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +60,18 @@ pub(super) struct Measured {
     pub clock: Clock,
     /// Their sum, in milliseconds.
     pub total_ms: f64,
+}
+
+impl Measured {
+    /// The logarithm of the median.
+    fn median(&self) -> f64 {
+        self.at_most.median()
+    }
+
+    /// Whether the round trip matters little.
+    fn is_close(&self) -> bool {
+        self.at_most.median() - self.at_least.median() <= CLOSE.ln()
+    }
 }
 
 /// One shape in both reports.
@@ -133,8 +151,12 @@ pub(super) fn judge(pairs: &[Pair], threshold: f64) -> Judged {
         pairs.iter().map(|pair| estimate(&pair.baseline, &pair.candidate)).collect();
     let repeats: Vec<_> =
         pairs.iter().map(|pair| estimate(&pair.baseline, pair.repeat.as_ref()?).ok()).collect();
-    let factor = factor(pairs, estimates.iter().map(|it| it.as_ref().ok()));
-    let repeat_factor = self::factor(pairs, repeats.iter().map(Option::as_ref));
+    let factor = factor(pairs.iter().zip(&estimates).filter_map(|(pair, estimate)| {
+        Some((&pair.baseline, &pair.candidate, estimate.as_ref().ok()?))
+    }));
+    let repeat_factor = self::factor(pairs.iter().zip(&repeats).filter_map(|(pair, estimate)| {
+        Some((&pair.baseline, pair.repeat.as_ref()?, estimate.as_ref()?))
+    }));
     let log_factor = |factor: Option<Factor>| factor.map_or(0.0, |factor| factor.ratio.ln());
     let spread = factor.map_or(0.0, |factor| SPREADS * factor.spread.ln_1p());
     let tests: Vec<_> = pairs
@@ -146,6 +168,7 @@ pub(super) fn judge(pairs: &[Pair], threshold: f64) -> Judged {
             let margins = Margins {
                 threshold: threshold.ln_1p(),
                 spread,
+                least: (LEAST_CHANGE_MS * 1e3 / pair.baseline.median().exp()).ln_1p(),
                 noise: repeat.map_or(0.0, |change| change.beyond.ln().abs()),
             };
             let tested =
@@ -166,12 +189,16 @@ pub(super) fn judge(pairs: &[Pair], threshold: f64) -> Judged {
     Judged { factor, repeat_factor, shapes }
 }
 
-fn factor<'a>(pairs: &[Pair], shifts: impl Iterator<Item = Option<&'a Shift>>) -> Option<Factor> {
-    let ratio = |(pair, shift): (&Pair, Option<&Shift>)| {
-        let weight = pair.baseline.total_ms.max(0.001).sqrt();
-        Some(ShapeRatio { log_ratio: shift?.middle, weight })
-    };
-    Factor::of(&pairs.iter().zip(shifts).filter_map(ratio).collect::<Vec<_>>())
+/// What shapes have in common, each with what was measured before and after.
+fn factor<'a>(
+    shapes: impl Iterator<Item = (&'a Measured, &'a Measured, &'a Shift)>,
+) -> Option<Factor> {
+    let close = shapes.filter(|(before, after, _)| before.is_close() && after.is_close());
+    let ratios = close.map(|(before, _, shift)| ShapeRatio {
+        log_ratio: shift.middle,
+        weight: before.total_ms.max(0.001).sqrt(),
+    });
+    Factor::of(&ratios.collect::<Vec<_>>())
 }
 
 /// The ratio of a shape by itself, or why there is none.
@@ -216,13 +243,15 @@ struct Margins {
     threshold: f64,
     /// How far shapes differ from what they have in common.
     spread: f64,
+    /// What [`LEAST_CHANGE_MS`] is to the shape.
+    least: f64,
     /// How far the shape differed between two runs of one target.
     noise: f64,
 }
 
 impl Margins {
     fn largest(self) -> f64 {
-        self.threshold.max(self.spread).max(self.noise)
+        self.threshold.max(self.spread).max(self.least).max(self.noise)
     }
 }
 
@@ -271,14 +300,17 @@ impl Tested {
     }
 
     fn doubt(&self) -> String {
-        let Margins { threshold, spread, noise } = self.margins;
+        let Margins { threshold, spread, least, noise } = self.margins;
+        let changed = self.change.beyond.ln().abs();
         if self.clock == Clock::Client && !self.is_within(self.margins.largest()) {
             "kreplay measured it: it depends on the round trip".to_owned()
-        } else if self.change.beyond.ln().abs() <= threshold {
+        } else if changed <= threshold {
             "too spread: its calls differ too much for their number".to_owned()
-        } else if self.change.beyond.ln().abs() <= noise {
+        } else if changed <= noise {
             format!("no more than between two runs of the baseline's target, {}", percent(noise))
-        } else if self.change.beyond.ln().abs() <= spread {
+        } else if changed <= least {
+            format!("no more than {LEAST_CHANGE_MS} ms")
+        } else if changed <= spread {
             format!("no more than other shapes differ by, {}", percent(spread))
         } else {
             "its calls are too few, or differ too much, to tell it from chance".to_owned()

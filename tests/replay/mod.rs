@@ -1,5 +1,6 @@
 //! The program as a whole: a log on one side, a server on the other.
 
+mod compare;
 mod conflicts;
 mod connections;
 mod failures;

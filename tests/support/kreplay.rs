@@ -51,6 +51,11 @@ impl Kreplay {
         Self { subcommand: Some("check"), ..self }
     }
 
+    /// `kreplay compare`, to which the arguments are all that is told.
+    pub fn compare() -> Self {
+        Self { subcommand: Some("compare"), ..Self::default() }
+    }
+
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
         self
@@ -111,12 +116,14 @@ impl Kreplay {
         let directory = tempfile::tempdir().expect("a directory for the report");
         let mut line: Vec<OsString> = vec![program().into()];
         line.extend(self.subcommand.map(OsString::from));
+        let replays = self.subcommand != Some("compare");
         match &self.listen {
+            _ if !replays => {}
             Listen::AsNeeded => line.extend(["--listen", listen].map(OsString::from)),
             Listen::ByDefault => {}
             Listen::On(address) => line.extend(["--listen", address].map(OsString::from)),
         }
-        if !self.arguments.iter().any(|argument| argument == "--report") {
+        if replays && !self.arguments.iter().any(|argument| argument == "--report") {
             line.extend(["--report".into(), directory.path().join("report.json").into()]);
         }
         line.extend(self.arguments);

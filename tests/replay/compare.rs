@@ -1,0 +1,169 @@
+//! Two replays of one log, compared: what was planted in the second target is told.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use testkit::browser::Browser;
+use testkit::kreplay::{Finished, Kreplay};
+use testkit::log::Log;
+use testkit::postgres::Server;
+
+const SET_UP: &str = "
+    create function pause(ms float8) returns int language plpgsql as
+        'begin perform pg_sleep(ms / 1000); return 1; end';
+    create function slow(n int) returns int language sql as 'select pause(1)';
+    create function steady(n int) returns int language sql as 'select pause(1)';
+    create table t (k int);
+    create table gone (k int);
+";
+/// What takes many times as long, by far more than a busy machine adds, and what fails.
+const PLANTED: &str = "
+    create or replace function slow(n int) returns int language sql as 'select pause(40)';
+    drop table gone;
+";
+/// More than a busy machine makes of a millisecond.
+const THRESHOLD: [&str; 2] = ["--threshold", "900%"];
+
+/// A log of four sessions that call the same.
+fn log(calls: usize) -> Log {
+    (1..=4).fold(Log::new(), |log, pid| {
+        let queries = (0..calls).flat_map(|n| {
+            ["slow(?)", "steady(?)", "count(*) from t where k = ?", "k from gone where k = ?"]
+                .map(|query| format!("select {}", query.replace('?', &n.to_string())))
+        });
+        log.ended(pid, queries).disconnected(pid)
+    })
+}
+
+/// The reports of replays, in a directory of their own.
+struct Reports {
+    directory: tempfile::TempDir,
+}
+
+impl Reports {
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Replays a log on a server, to a report of this name.
+    fn replay(&self, name: &str, log: &Path, server: &Server, order: &str) {
+        let replay = Kreplay::new().target(server).args(["-d", "postgres", "--order", order]);
+        let replay = replay.arg("--input").arg(log).arg("--report").arg(self.path(name));
+        let finished = replay.run();
+        assert_eq!(finished.code, Some(0), "{finished}");
+    }
+
+    fn compare(&self, names: [&str; 2], options: &[&str]) -> Finished {
+        Kreplay::compare().args(names.map(|name| self.path(name))).args(options).run()
+    }
+}
+
+/// Two replays on one target, and one on a target with what was planted.
+fn replayed() -> Reports {
+    let reports = Reports { directory: tempfile::tempdir().expect("a directory") };
+    let log = log(15).file();
+    let server = Server::start(15);
+    server.query(SET_UP);
+    reports.replay("base.json", log.path(), &server, "conflict");
+    reports.replay("again.html", log.path(), &server, "session");
+    server.query(PLANTED);
+    reports.replay("planted.json", log.path(), &server, "session");
+    reports
+}
+
+/// The shape whose text holds this.
+fn shape<'a>(comparison: &'a Value, query: &str) -> &'a Value {
+    let holds = |shape: &&Value| shape["query"].as_str().is_some_and(|it| it.contains(query));
+    let found = comparison["shapes"].as_array().expect("shapes").iter().find(holds);
+    found.unwrap_or_else(|| panic!("no {query} in {comparison:#}"))
+}
+
+#[test]
+fn what_was_planted_in_the_second_target_is_told_and_ends_with_its_exit_code() {
+    let reports = replayed();
+    let planted = ["base.json", "planted.json"];
+    let told = reports.compare(planted, &THRESHOLD);
+    assert_eq!(told.code, Some(9), "{told}");
+    let line =
+        |text: &str| told.stdout.lines().find(|line| line.contains(text)).unwrap_or_default();
+    assert!(line("select slow(?)").contains("degraded"), "{told}");
+    assert!(line("42P01").contains("60 calls  select k from gone"), "{told}");
+    assert!(line("note").contains("order: conflict in the baseline, session in"), "{told}");
+    let json = reports.compare(planted, &[&THRESHOLD[..], &["--json"]].concat());
+    let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!((&json["verdicts"]["degraded"], &json["new_errors"]), (&1.into(), &1.into()));
+    assert_eq!(shape(&json, "slow")["verdict"], "degraded", "{json:#}");
+    for (fail_on, code) in [("never", 0), ("degraded", 9), ("new-errors", 9), ("never,degraded", 2)]
+    {
+        let told = reports.compare(planted, &[&THRESHOLD[..], &["--fail-on", fail_on]].concat());
+        assert_eq!(told.code, Some(code), "--fail-on {fail_on}: {told}");
+    }
+
+    // Two runs of one target have nothing worse, and the page holds the report, too.
+    let same = reports.compare(["base.json", "again.html"], &THRESHOLD);
+    assert_eq!(same.code, Some(0), "{same}");
+    assert!(same.stdout.ends_with("result     nothing is worse\n"), "{same}");
+    let again = reports.path("again.html");
+    let repeat = [&THRESHOLD[..], &["--repeat", again.to_str().expect("UTF-8")]].concat();
+    let told = reports.compare(planted, &repeat);
+    assert_eq!(told.code, Some(9), "{told}");
+    assert!(told.stdout.contains("repeat "), "{told}");
+
+    shows_it_as_a_page(&reports, planted);
+}
+
+fn shows_it_as_a_page(reports: &Reports, planted: [&str; 2]) {
+    let page = reports.path("comparison.html");
+    let options = [&THRESHOLD[..], &["--html", page.to_str().expect("UTF-8")]].concat();
+    reports.compare(planted, &options);
+    let browser = Browser::start(1500);
+    browser.open(&format!("file://{}", page.display()));
+    browser.wait_until("!document.querySelector('#comparison').hidden");
+    assert!(
+        browser.texts("#headline")[0].contains("1 of 4 shapes is slower"),
+        "{:?}",
+        browser.texts("#headline")
+    );
+    let slower = browser.texts("tr.shape:has(.badge.bad)").join("\n");
+    assert!(slower.contains("select slow(?)") && slower.contains("✕ degraded"), "{slower}");
+    assert!(browser.texts("#errors tbody tr")[0].starts_with("42P01"));
+    browser.click("#verdicts [data-verdict=degraded]");
+    assert_eq!(browser.texts("tr.shape:not([hidden])").len(), 1);
+    browser.click("tr.shape:not([hidden]) .open");
+    let opened = browser.texts("tr.more:not([hidden])").join("\n");
+    assert!(opened.contains("Candidate / baseline") && opened.contains("p99"), "{opened}");
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        for width in [360, 800, 1600] {
+            browser.narrow(width);
+            let wide = browser.run("return document.documentElement.scrollWidth");
+            assert_eq!(wide, width, "{scheme}");
+        }
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn another_log_and_what_is_no_report_are_refused_by_name() {
+    let reports = Reports { directory: tempfile::tempdir().expect("a directory") };
+    let server = Server::start(15);
+    server.query(SET_UP);
+    for (name, calls) in [("one.json", 1), ("other.json", 2)] {
+        reports.replay(name, log(calls).file().path(), &server, "session");
+    }
+    let refused = reports.compare(["one.json", "other.json"], &[]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    for told in ["one.json and ", "other.json can't be compared", "16 statements", "32 statements"]
+    {
+        assert!(refused.stderr.contains(told), "{refused}");
+    }
+    let missing = reports.compare(["one.json", "none.json"], &[]);
+    assert!(
+        missing.code == Some(2) && missing.stderr.contains("none.json: No such file"),
+        "{missing}"
+    );
+    std::fs::write(reports.path("no.json"), "{}").expect("written");
+    let wrong = reports.compare(["one.json", "no.json"], &[]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("no.json: not a report"), "{wrong}");
+}
