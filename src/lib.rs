@@ -18,7 +18,8 @@
 //! - [`replay`]: every decision: what is filtered, what may start, what is settled. Pure.
 //! - [`source`]: Kafka and files. [`postgres`]: the target. Neither knows the other.
 //! - `actors`: consumer, session, sequencer, supervisor and admission: thin shells around `replay`.
-//! - [`check`] looks at all of these before a replay, and says whether it can work.
+//! - [`check`] looks at all of these before a replay, and says whether it can work; [`compare`] puts two
+//!   reports side by side afterwards.
 //! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
 //!   ([`cli`]) means; `health`, `http` and [`metrics`] show what happens. A setting is declared at
 //!   the field that holds it, by `flag_values` of how values are written.

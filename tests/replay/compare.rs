@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use testkit::browser::Browser;
+use testkit::kafka;
 use testkit::kreplay::{Finished, Kreplay};
 use testkit::log::Log;
 use testkit::postgres::Server;
@@ -152,6 +153,17 @@ fn another_log_and_what_is_no_report_are_refused_by_name() {
     for (name, calls) in [("one.json", 1), ("other.json", 2)] {
         reports.replay(name, log(calls).file().path(), &server, "session");
     }
+    // A topic that holds the same is the same log.
+    let broker = kafka::shared();
+    let topic = broker.topic("compare", 1);
+    broker.produce(&topic, 0, log(1).records().iter().map(Vec::as_slice));
+    let replay = Kreplay::new().target(&server).args(["-d", "postgres", "--until-end"]);
+    let replay = replay.args(["-t", &topic, "-b", broker.address(), "--report"]);
+    let finished = replay.arg(reports.path("topic.json")).run();
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let same = reports.compare(["one.json", "topic.json"], &THRESHOLD);
+    assert_eq!(same.code, Some(0), "{same}");
+
     let refused = reports.compare(["one.json", "other.json"], &[]);
     assert_eq!(refused.code, Some(2), "{refused}");
     for told in ["one.json and ", "other.json can't be compared", "16 statements", "32 statements"]
