@@ -9,6 +9,7 @@ use kreplay::pglog::SessionId;
 use kreplay::pglog::statement::{Protocol, SourceEnd, Statement};
 use kreplay::replay::account::policy::Outcome;
 use kreplay::replay::report::Shapes;
+use kreplay::replay::report::rules::Rules;
 use kreplay::replay::session::Ended;
 use kreplay::replay::session::request::Took;
 use kreplay::replay::work::{End, Position, Seq, Work};
@@ -21,7 +22,7 @@ fn work(number: u64, sql: &str) -> Arc<Work> {
         outline: Outline::of(sql),
         duration_ms: Some(0.03 + (number % 97) as f64 / 100.0),
         exporter: None,
-        logged_ms: 0,
+        logged_ms: number as i64,
     };
     let at = Position { partition: 0, offset: 0, line: 0 };
     let session = SessionId { start: 1, pid: 1 };
@@ -40,7 +41,9 @@ fn account(shapes: &mut Shapes, work: &Work) {
         beyond_log: false,
         took,
     };
-    shapes.ran(work, ended, Outcome::Same, Duration::from_micros(7), String::new);
+    // A thousand a second, at the source's pace.
+    let now = Duration::from_millis(work.seq.0);
+    shapes.ran(work, ended, Outcome::Same, Duration::from_micros(7), now, String::new);
 }
 
 /// So many shapes, in turn.
@@ -56,7 +59,8 @@ fn known(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("report");
     for number in [1, 50, 400] {
         let works = works(number);
-        let mut shapes = Shapes::new(500);
+        let warm = Rules { warm_up: Duration::ZERO, ..Rules::default() };
+        let mut shapes = Shapes::new(500).with_rules(warm, false, Duration::ZERO);
         shapes.round_trip(Duration::from_micros(40));
         works.iter().for_each(|work| account(&mut shapes, work));
         let mut next = works.iter().cycle();

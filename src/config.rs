@@ -169,7 +169,7 @@ impl Config {
         let connection = ConnectionLookup::new(&look)?;
         let mut given = SourcedSettings::gather(&connection);
         settle(&mut given, &mut warnings)?;
-        let Settings { source, mut target, replay, errors, operation } = given.read()?;
+        let Settings { source, mut target, replay, errors, rules, operation } = given.read()?;
 
         let format = source.format;
         let source = source_settings(&given, source, replay.filters.after_unix_ms)?;
@@ -190,6 +190,7 @@ impl Config {
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
         let replay = ReplaySettings {
             format,
+            rules,
             dry_run: operation.dry_run,
             identity: Identity {
                 one_database: named(target.db_name.take()),

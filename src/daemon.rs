@@ -54,10 +54,16 @@ pub struct Ended {
 /// written.
 pub async fn run(config: Config, screen: Screen) -> anyhow::Result<Ended> {
     let recorder = metrics::install().context("metrics")?;
+    let replay = &config.replay;
+    let shapes = Shapes::new(config.report_shapes).with_rules(
+        replay.rules,
+        replay.pace().is_some(),
+        replay.lookahead,
+    );
     let telemetry = Telemetry {
         health: Health::default(),
         tally: Arc::default(),
-        shapes: Arc::new(Mutex::new(Shapes::new(config.report_shapes))),
+        shapes: Arc::new(Mutex::new(shapes)),
         spending: Arc::default(),
         overview: Arc::default(),
     };

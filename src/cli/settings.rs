@@ -18,6 +18,7 @@ use crate::flag_values::{
 };
 use crate::pglog::Format;
 use crate::postgres::{ChannelBinding, DEFAULT_PORT, SslMode};
+use crate::replay::report::rules::Rules;
 use crate::replay::settings::{Renaming, ReplaySettings};
 use crate::source::dead_letters::DeadLetter;
 use crate::source::kafka::{OnGap, Start};
@@ -37,6 +38,9 @@ pub struct Settings {
     /// What happens to what can't be replayed.
     #[command(flatten)]
     pub errors: ErrorOptions,
+    /// By which rules query shapes are judged.
+    #[command(flatten)]
+    pub rules: Rules,
     /// How the process runs.
     #[command(flatten)]
     pub operation: OperationOptions,

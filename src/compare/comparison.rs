@@ -13,7 +13,8 @@ use super::report::{self, ReplayReport, Resources, RoundTrip, Shape};
 use crate::cli;
 use crate::replay::report::discovery::FALSE_DISCOVERY_RATE;
 use crate::replay::report::factor::Factor;
-use crate::replay::report::judgement::{CONFIDENCE, LEAST_CALLS};
+use crate::replay::report::judgement::LEAST_CALLS;
+use crate::replay::report::sign_test::CONFIDENCE;
 use crate::replay::report::{Verdict, Verdicts};
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.

@@ -15,7 +15,7 @@ use crate::http;
 use crate::label::Label as _;
 use crate::pipeline::Telemetry;
 use crate::replay::account::policy::Tally;
-use crate::replay::report::{self, KeptPace, Report, Verdicts};
+use crate::replay::report::{self, KeptPace, Report, Summary, Verdicts};
 use crate::replay::session::waits::Waits;
 
 /// Makes reports. Cheap to clone: what it reads is shared.
@@ -49,13 +49,15 @@ impl Reporting {
         let Telemetry { tally, shapes, spending, overview, .. } = &self.telemetry;
         let tally = tally.lock().clone();
         let shapes = shapes.lock();
-        let (method, (mut shown, rest)) = (shapes.method(), shapes.summary());
+        let (method, Summary { factor, shapes: mut shown, rest }) =
+            (shapes.method(), shapes.summary());
         drop(shapes);
         let spending = spending.lock();
         spending.add_to(&mut shown);
         Report {
             until: now(),
             method,
+            factor,
             verdicts: Verdicts::of(&shown),
             shapes: shown,
             rest,

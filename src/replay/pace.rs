@@ -98,7 +98,7 @@ impl Schedule {
 
 /// When a statement began on the source, in Unix microseconds: so long before its record as it ran,
 /// where that is logged. Without a duration it is taken to have begun when it was logged.
-fn began(statement: &Statement) -> i64 {
+pub(crate) fn began(statement: &Statement) -> i64 {
     let ran = statement.duration_ms.unwrap_or_default() * 1000.0;
     statement.logged_ms.saturating_mul(1000).saturating_sub(ran.round() as i64)
 }

@@ -4,37 +4,49 @@
 //! No literal, parameter or comment of any statement is in it.
 //!
 //! - `shapes`: the account that it is made from, in bounded memory.
-//! - `judgement`: when a shape became slower, and when that can't be told;
+//! - `at_pace`: whether the replay is at the source's pace; `active`: how many statements are active;
+//! - `ratios`: which calls of a shape count, and how they changed; `bins`, `blocks`: how they are kept;
+//! - `judgement`: when a shape became slower, and when that can't be told, by these `rules`;
+//! - `polish`: what shapes share for a while is taken off;
 //! - `factor`: what all shapes have in common;
-//! - `discovery`: which of many findings to believe;
+//! - `sign_test`: what a median is by counting alone; `discovery`: which of many findings to believe;
 //! - `resources`: what the target spent, by its own statistics.
 
+mod active;
+mod at_pace;
+mod bins;
+mod blocks;
 mod calls;
 pub mod discovery;
 mod durations;
 pub mod factor;
 pub mod judgement;
+mod polish;
+mod ratios;
 pub mod resources;
+pub mod rules;
 mod shapes;
+pub mod sign_test;
 mod stall;
 mod strip;
 mod table;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use self::factor::Factor;
 use self::resources::statements::ShapeResources;
 pub use self::resources::{Resources, Spending};
-pub use self::shapes::Shapes;
+pub use self::shapes::{Shapes, Summary};
 pub use self::stall::{StallReport, WaitReport};
 pub use self::strip::Strip;
 use crate::replay::account::policy::Tally;
 use crate::replay::account::progress::PartitionProgress;
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What changed between source and target.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -60,6 +72,8 @@ pub struct Report {
     /// The account of the run.
     #[serde(flatten)]
     pub tally: Tally,
+    /// What all shapes have in common: the machine's; `None` of too few.
+    pub factor: Option<Factor>,
     /// How many shapes have which verdict.
     pub verdicts: Verdicts,
     /// The shapes with the longest total time on the target, the longest first.
@@ -115,12 +129,18 @@ pub struct CostlyShape {
 /// How durations are compared.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Method {
-    /// By how much a shape's duration has to change to be called changed: 0.05 is 5 %.
-    pub change: f64,
-    /// Of the confidence interval.
+    /// By how much a shape has to change beyond the machine's factor to be called changed: 0.1 is 10 %.
+    pub threshold: f64,
+    /// By how much whatever its duration, in milliseconds.
+    pub least_change_ms: f64,
+    /// Of the confidence intervals.
     pub confidence: f64,
+    /// The share of false findings among the shapes that are called changed.
+    pub false_discovery_rate: f64,
     /// Fewer calls are not judged.
     pub least_calls: u64,
+    /// How long the target is taken to warm up.
+    pub warm_up_seconds: f64,
     /// The test in a sentence.
     pub test: String,
     /// What an empty query takes; `None` where none was answered.
@@ -206,7 +226,14 @@ pub struct QueryShape {
     pub sample: Option<Sample>,
     /// How long its calls waited for their turn, all together, in milliseconds.
     pub waited_order_ms: f64,
-    /// The target's duration divided by the source's; `None` where too few calls have both.
+    /// Who measured the target's durations of the calls that have both.
+    pub clock: ClockCounts,
+    /// Which of these calls tell whether the shape became slower.
+    pub pace: PaceCounts,
+    /// How many statements were active when they ended, in the mean.
+    pub concurrency: Concurrency,
+    /// The target's duration divided by the source's; `None` where too few calls have both. Where too few
+    /// are judged, it is that of all calls, and means little.
     pub change: Option<Change>,
     /// What that means.
     pub verdict: Verdict,
@@ -287,15 +314,51 @@ pub struct Sample {
     pub target: String,
 }
 
+/// Calls by who measured how long the target took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockCounts {
+    /// The target itself, as its log would.
+    pub server: u64,
+    /// kreplay, with the way to the server and back in it.
+    pub client: u64,
+}
+
+/// Calls by whether they tell if a shape became slower.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceCounts {
+    /// They do.
+    pub judged: u64,
+    /// They ran while the replay was not at the source's pace.
+    pub off_pace: u64,
+    /// They ran while the target was cold, or warming up where enough came later.
+    pub cold: u64,
+}
+
+/// How many statements are active at a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// On the source.
+    pub source: f64,
+    /// On the target.
+    pub target: f64,
+}
+
 /// The target's duration divided by the source's.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// The median over the calls: 1.2 is 20 % longer on the target.
+    /// The median over blocks of time: 1.2 is 20 % longer on the target.
     pub ratio: f64,
-    /// The low end of its confidence interval, the round trip taken off.
+    /// The low end of its confidence interval; the round trip is taken off what the target has not
+    /// measured.
     pub low: f64,
-    /// The high end, the round trip left in.
+    /// The high end; the round trip is left in.
     pub high: f64,
+    /// The ratio divided by the machine's factor.
+    pub beyond: f64,
+    /// The low end divided by it.
+    pub beyond_low: f64,
+    /// The high end divided by it.
+    pub beyond_high: f64,
 }
 
 /// How far the replay is behind the source.

@@ -13,6 +13,7 @@ use crate::pglog::{Encoding, Encodings, Format, LogRecord};
 use crate::replay::account::ledger::Filtered;
 use crate::replay::account::policy::ErrorPolicy;
 use crate::replay::pace::{Pace, Speed};
+use crate::replay::report::rules::Rules;
 
 /// Far longer than any wake-up takes.
 const LONGEST_SPIN: Duration = Duration::from_millis(10);
@@ -86,6 +87,9 @@ pub struct ReplaySettings {
     /// What a record looks like.
     #[arg(skip)]
     pub format: Format,
+    /// By which rules shapes are judged.
+    #[arg(skip)]
+    pub rules: Rules,
     /// Nothing is sent: read, classify, count.
     #[arg(skip)]
     pub dry_run: bool,

@@ -50,7 +50,7 @@ impl Feed {
                 Settlement::Ran(ended, waited) => {
                     round.tally.records.settle(policy::fate(&work.statement, ended));
                     let outcome = round.tally.ended(ended);
-                    shapes.ran(&work, ended, outcome, waited, || place(work.at));
+                    shapes.ran(&work, ended, outcome, waited, round.now, || place(work.at));
                     self.counts.types_guessed += u64::from(ended.guessed);
                     if outcome != Outcome::Same {
                         self.differs(&work, outcome, ended, round);

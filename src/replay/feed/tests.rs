@@ -8,6 +8,7 @@ use crate::replay::account::settlement::{SessionProgress, Settled, Settlement};
 use crate::replay::order::wait_chain::{Link, Place, Remedy, Stall, WaitState};
 use crate::replay::pace::Speed;
 use crate::replay::report::Shapes;
+use crate::replay::report::rules::Rules;
 use crate::replay::session::Ended;
 use crate::replay::settings::{Filters, Identity, Order};
 use crate::replay::work::Work;
@@ -35,6 +36,7 @@ struct Fed {
 fn settings() -> ReplaySettings {
     ReplaySettings {
         format: Format::Auto,
+        rules: Rules::default(),
         dry_run: false,
         order: Order::Conflict,
         pipeline: 1,

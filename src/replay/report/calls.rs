@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::blocks::Timeline;
 use super::durations::{Distribution, ms};
-use super::judgement::{Judgement, LEAST_CALLS, Ratios};
+use super::judgement::{Evidence, Judgement, LEAST_CALLS, Unjudged};
+use super::ratios::{Ratios, When};
 use super::strip::Strip;
-use super::{Distributions, Errors, Outcomes, QueryShape, Sample};
+use super::{Concurrency, Distributions, Errors, Outcomes, PaceCounts, QueryShape, Sample};
 use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;
@@ -21,6 +23,10 @@ pub(super) struct Call {
     pub source: Option<Duration>,
     /// How long it waited for its turn.
     pub waited: Duration,
+    /// When it ran.
+    pub when: When,
+    /// How many statements were active on each side; `None` where it is not known yet.
+    pub active: Option<Concurrency>,
 }
 
 /// All of a shape's.
@@ -30,6 +36,7 @@ pub(super) struct Calls {
     source: Distribution,
     target: Distribution,
     ratios: Ratios,
+    concurrency: MeanConcurrency,
     source_errors: Codes,
     target_errors: Codes,
     outcomes: Outcomes,
@@ -43,11 +50,15 @@ impl Calls {
         &mut self,
         call: &Call,
         round_trip: Option<Duration>,
+        timeline: &Timeline,
         sample: impl FnOnce() -> Sample,
     ) {
         self.calls += 1;
         self.waited = self.waited.saturating_add(call.waited);
         let Call { ended, outcome, .. } = *call;
+        if let Some(active) = call.active {
+            self.concurrency.add(active);
+        }
         match outcome {
             Outcome::Same => self.outcomes.same += 1,
             Outcome::NewError => self.outcomes.new_error += 1,
@@ -77,10 +88,10 @@ impl Calls {
             self.source.add(source);
         }
         if let Some(target) = target {
-            self.target.add(target.share());
+            self.target.add(target.on_server.unwrap_or(target.share()));
         }
         if let (Some(source), Some(target)) = (source, target) {
-            self.ratios.add(source, target, round_trip);
+            self.ratios.add(source, target, round_trip, call.when, timeline);
         }
     }
 
@@ -97,6 +108,7 @@ impl Calls {
         self.outcomes.other_error += other.outcomes.other_error;
         self.outcomes.cannot_tell += other.outcomes.cannot_tell;
         self.waited = self.waited.saturating_add(other.waited);
+        self.concurrency.merge(other.concurrency);
     }
 
     /// The total time on the target.
@@ -109,9 +121,23 @@ impl Calls {
         self.outcomes.changed()
     }
 
+    /// What they tell of whether the shape became slower. From the block `warm` on the target is warm.
+    pub(super) fn evidence(
+        &self,
+        timeline: &Timeline,
+        warm: u32,
+    ) -> (PaceCounts, Result<Evidence, Unjudged>) {
+        let (pace, evidence) = self.ratios.evidence(timeline, warm, self.source.median_ms());
+        if self.calls >= LEAST_CALLS && self.source.calls() == 0 && self.target.calls() > 0 {
+            let why = "the source's log tells no durations".to_owned();
+            return (pace, Err(Unjudged { why, ..Unjudged::default() }));
+        }
+        (pace, evidence)
+    }
+
     /// What the report says of them, the shape itself left open.
-    pub(super) fn summary(&self) -> QueryShape {
-        let Judgement { change, verdict, why } = self.judge();
+    pub(super) fn summary(&self, pace: PaceCounts, judgement: Judgement) -> QueryShape {
+        let Judgement { change, verdict, why } = judgement;
         QueryShape {
             calls: self.calls,
             source: self.source.summary(),
@@ -128,18 +154,38 @@ impl Calls {
             outcomes: self.outcomes,
             sample: self.sample.clone(),
             waited_order_ms: ms(self.waited),
+            clock: self.ratios.clock(),
+            pace,
+            concurrency: self.concurrency.mean(),
             change,
             verdict,
             why,
             ..QueryShape::default()
         }
     }
+}
 
-    fn judge(&self) -> Judgement {
-        if self.calls >= LEAST_CALLS && self.source.calls() == 0 && self.target.calls() > 0 {
-            return Judgement::cannot_tell(None, "the source's log tells no durations");
-        }
-        self.ratios.judge()
+/// How many statements were active when calls of a shape ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct MeanConcurrency {
+    sum: Concurrency,
+    calls: u64,
+}
+
+impl MeanConcurrency {
+    fn add(&mut self, active: Concurrency) {
+        self.merge(Self { sum: active, calls: 1 });
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.sum.source += other.sum.source;
+        self.sum.target += other.sum.target;
+        self.calls += other.calls;
+    }
+
+    fn mean(self) -> Concurrency {
+        let calls = self.calls.max(1) as f64;
+        Concurrency { source: self.sum.source / calls, target: self.sum.target / calls }
     }
 }
 

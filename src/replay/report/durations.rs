@@ -88,11 +88,15 @@ impl Distribution {
         BASE64_STANDARD.encode(bytes)
     }
 
+    pub(super) fn median_ms(&self) -> f64 {
+        ms(self.quantile(0.5))
+    }
+
     pub(super) fn summary(&self) -> Durations {
         Durations {
             calls: self.calls(),
             total_ms: ms(self.total),
-            p50_ms: ms(self.quantile(0.5)),
+            p50_ms: self.median_ms(),
             p95_ms: ms(self.quantile(0.95)),
             p99_ms: ms(self.quantile(0.99)),
             max_ms: ms(self.longest),

@@ -9,10 +9,11 @@
 //!   shapes below the true median is binomial, so it lies between two of them; with weights, as many
 //!   shapes count as Kish's effective size of a sample says, (Σw)² / Σw² (L. Kish, "Survey Sampling",
 //!   1965).
-//! - Its spread is how far shapes that have not changed lie from it: the weighted median of the
-//!   distances, times 1.4826, which makes a standard deviation of it where the ratios are log-normal
-//!   (F. R. Hampel, "The Influence Curve and Its Role in Robust Estimation", Journal of the American
-//!   Statistical Association 69 (1974), pages 383 to 393).
+//! - Its spread is how far shapes that have not changed lie from it. The median absolute distance (F. R.
+//!   Hampel, "The Influence Curve and Its Role in Robust Estimation", Journal of the American Statistical
+//!   Association 69 (1974), pages 383 to 393) is no longer about these where four in ten have changed.
+//!   So it is the distance that a third of the weight does not exceed, times 2.32, which makes a
+//!   standard deviation of it where the ratios are log-normal.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,17 +23,37 @@ pub const LEAST_SHAPES: usize = 3;
 const LARGEST_SHARE: f64 = 0.2;
 /// The normal distribution's quantile for an interval of 95 %.
 const Z: f64 = 1.96;
-/// A median of absolute distances times this is a standard deviation, where they are normal.
-const NORMAL: f64 = 1.4826;
+/// So much of the weight is looked at for the spread,
+const INNER: f64 = 1.0 / 3.0;
+/// and its largest distance times this is a standard deviation, where distances are normal.
+const NORMAL: f64 = 2.3217;
+/// A shape of this typical duration counts for half as much as a long one, in milliseconds, and so does
+/// one of so many calls beside one of many.
+const HALF_MS: f64 = 0.1;
+const HALF_CALLS: f64 = 100.0;
 
 /// How one shape changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShapeRatio {
     /// The natural logarithm of its ratio.
     pub log_ratio: f64,
-    /// How much it counts: more than 0. The square root of a shape's total time is a good weight. No
-    /// shape counts for more than a fifth of all, as long as there are five.
+    /// How much it counts, more than 0: see [`weight`]. No shape counts for more than a fifth of all, as
+    /// long as there are five.
     pub weight: f64,
+}
+
+/// How much a shape of so many calls and this typical duration counts: the more the better its ratio can be
+/// told. That a shape takes most of the time does not make it count more, since it may be the one that
+/// changed.
+pub fn weight(calls: u64, typical_ms: f64) -> f64 {
+    let share = |value: f64, half: f64| value / (value + half);
+    (share(calls as f64, HALF_CALLS) * share(typical_ms.max(0.001), HALF_MS)).sqrt()
+}
+
+/// The weighted median of the logarithms of these ratios; 0 of nothing.
+pub(super) fn median(mut shapes: Vec<ShapeRatio>) -> f64 {
+    prepare(&mut shapes);
+    quantile(&shapes, 0.5)
 }
 
 /// What all shapes have in common.
@@ -59,11 +80,7 @@ impl Factor {
         if shapes.len() < LEAST_SHAPES {
             return None;
         }
-        limit_shares(&mut shapes);
-        // By weight too: sums of them do not depend on the order then.
-        shapes.sort_unstable_by(|a, b| {
-            a.log_ratio.total_cmp(&b.log_ratio).then(a.weight.total_cmp(&b.weight))
-        });
+        prepare(&mut shapes);
         let median = quantile(&shapes, 0.5);
         let total: f64 = shapes.iter().map(|it| it.weight).sum();
         let squares: f64 = shapes.iter().map(|it| it.weight * it.weight).sum();
@@ -77,16 +94,25 @@ impl Factor {
             ratio: median.exp(),
             low: quantile(&shapes, 0.5 - reach).exp(),
             high: quantile(&shapes, 0.5 + reach).exp(),
-            spread: (NORMAL * quantile(&distances, 0.5)).exp_m1(),
+            spread: (NORMAL * quantile(&distances, INNER)).exp_m1(),
             shapes: shapes.len(),
         })
     }
 }
 
+/// Sorts shapes by their ratios, and lets none count for too much.
+fn prepare(shapes: &mut [ShapeRatio]) {
+    limit_shares(shapes);
+    // By weight too: sums of them do not depend on the order then.
+    shapes.sort_unstable_by(|a, b| {
+        a.log_ratio.total_cmp(&b.log_ratio).then(a.weight.total_cmp(&b.weight))
+    });
+}
+
 /// Lets no shape count for more than [`LARGEST_SHARE`] of all, or its equal share where they are few.
 fn limit_shares(shapes: &mut [ShapeRatio]) {
     shapes.sort_unstable_by(|a, b| b.weight.total_cmp(&a.weight));
-    let share = LARGEST_SHARE.max(1.0 / shapes.len() as f64);
+    let share = LARGEST_SHARE.max(1.0 / shapes.len().max(1) as f64);
     let mut others: f64 = shapes.iter().map(|it| it.weight).sum();
     // With the k heaviest at the limit: limit = share × (k × limit + the others').
     for k in 0..shapes.len() {

@@ -6,13 +6,22 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
+use super::active::Active;
+use super::at_pace::PaceWatch;
+use super::blocks::Timeline;
 use super::calls::{Call, Calls};
+use super::discovery::FALSE_DISCOVERY_RATE;
 use super::durations::{Distribution, ms};
-use super::judgement::{CHANGE, CONFIDENCE, LEAST_CALLS, TEST};
-use super::{Method, QueryShape, RoundTrip, Sample, Verdicts};
+use super::factor::Factor;
+use super::judgement::{Judgement, LEAST_CALLS, LEAST_CHANGE_MS, TEST, judge};
+use super::ratios::When;
+use super::rules::Rules;
+use super::sign_test::CONFIDENCE;
+use super::{Concurrency, Method, QueryShape, RoundTrip, Sample, Verdicts};
 use crate::label::Label as _;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;
+use crate::replay::pace;
 use crate::replay::session::Ended;
 use crate::replay::work::Work;
 use crate::sql::Outline;
@@ -27,6 +36,8 @@ const LONGEST: usize = 64 * 1024;
 const SHOWN: usize = 2000;
 /// So many texts may be parsed whatever they cost, for a start.
 const FREE: u64 = 2000;
+/// The first of so many parts of the warm-up, in which the target is cold.
+const COLD: u32 = 10;
 /// Beyond those, one text for so many statements: parsing one costs as much as replaying some ten.
 const ONE_IN: u64 = 200;
 
@@ -45,6 +56,15 @@ pub struct Shapes {
     round_trip: Distribution,
     /// Its 95th percentile.
     overhead: Option<Duration>,
+    rules: Rules,
+    /// Whether there is a schedule: statements are due by when they began on the source.
+    is_paced: bool,
+    pace: PaceWatch,
+    on_source: Active,
+    on_target: Active,
+    /// When the first statement began on the target.
+    first: Option<Duration>,
+    timeline: Timeline,
     statements: u64,
     parsed: u64,
 }
@@ -77,25 +97,41 @@ impl Shapes {
             rest: Calls::default(),
             round_trip: Distribution::default(),
             overhead: None,
+            rules: Rules::default(),
+            is_paced: false,
+            pace: PaceWatch::new(Duration::ZERO),
+            on_source: Active::default(),
+            on_target: Active::default(),
+            first: None,
+            timeline: Timeline::default(),
             statements: 0,
             parsed: 0,
         }
     }
 
-    /// Notes a statement that was run, after it had waited so long for its turn. `place` says where
-    /// its record stands.
+    /// The same with these rules, for a replay that keeps a schedule or does not, and may hold back
+    /// statements for so long.
+    pub fn with_rules(self, rules: Rules, is_paced: bool, lookahead: Duration) -> Self {
+        Self { rules, is_paced, pace: PaceWatch::new(lookahead), ..self }
+    }
+
+    /// Notes a statement that was run, after it had waited so long for its turn, and ended about `now`,
+    /// since the replay began. `place` says where its record stands.
     pub fn ran(
         &mut self,
         work: &Work,
         ended: Ended,
         outcome: Outcome,
         waited: Duration,
+        now: Duration,
         place: impl FnOnce() -> String,
     ) {
         self.statements += 1;
         // A log may say anything: it saturates, as `as` does.
         let source = work.source_duration_ms().map(|ms| Duration::from_nanos((ms * 1e6) as u64));
-        let call = Call { ended, outcome, source, waited };
+        let when = self.when(work, ended, now);
+        let active = self.active(work, ended, source, now);
+        let call = Call { ended, outcome, source, waited, when, active };
         let overhead = self.overhead;
         let sample = || sample(work, ended, place());
         let slot = self.slot(&work.statement.sql, &work.statement.outline);
@@ -103,7 +139,40 @@ impl Shapes {
             Some(slot) => &mut self.shapes[slot].calls,
             None => &mut self.rest,
         };
-        calls.add(&call, overhead, sample);
+        calls.add(&call, overhead, &self.timeline, sample);
+    }
+
+    /// When a statement ran: at which pace, and on how warm a target.
+    fn when(&mut self, work: &Work, ended: Ended, now: Duration) -> When {
+        let Some(took) = ended.took else { return When::OffPace };
+        let began = now.saturating_sub(took.at_most);
+        let first = *self.first.get_or_insert(began);
+        let statement = &work.statement;
+        let on_source = match self.is_paced {
+            true => pace::began(statement),
+            false => statement.logged_ms.saturating_mul(1000),
+        };
+        if !self.pace.is_at_pace(began, on_source) {
+            When::OffPace
+        } else if began < first + self.rules.warm_up / COLD {
+            When::Cold
+        } else {
+            When::In(self.timeline.block(began))
+        }
+    }
+
+    /// How many statements are active about now.
+    fn active(
+        &mut self,
+        work: &Work,
+        ended: Ended,
+        source: Option<Duration>,
+        now: Duration,
+    ) -> Option<Concurrency> {
+        let took = ended.took.map_or(Duration::ZERO, |it| it.on_server.unwrap_or(it.at_most));
+        let source = self.on_source.ended(work.statement.logged_ms, source.unwrap_or_default());
+        let target = self.on_target.ended(micros(now) / 1000, took);
+        Some(Concurrency { source: source?, target: target? })
     }
 
     /// Notes what an empty query took.
@@ -210,34 +279,41 @@ impl Shapes {
 
     // ---- What the report says ----
 
-    /// The shapes told apart, those with the longest total time on the target first, and the rest.
-    pub fn summary(&self) -> (Vec<QueryShape>, Option<QueryShape>) {
+    /// What the report says of all shapes.
+    pub fn summary(&self) -> Summary {
         let ranks = self.ranks();
         let (shown, others) = ranks.split_at(self.limit.min(ranks.len()));
-        let mut shapes: Vec<QueryShape> = shown
+        let warm = self.first.map_or(0, |first| {
+            self.timeline.first_block_after(first.saturating_add(self.rules.warm_up))
+        });
+        let (pace, evidence): (Vec<_>, Vec<_>) = shown
             .iter()
-            .map(|&slot| {
+            .map(|&slot| self.shapes[slot].calls.evidence(&self.timeline, warm))
+            .unzip();
+        let (factor, judgements) = judge(&evidence, self.rules.threshold);
+        let judged = shown.iter().zip(pace).zip(judgements);
+        let mut shapes: Vec<QueryShape> = judged
+            .map(|((&slot, pace), judgement)| {
                 let Kept { fingerprint, query, command, calls } = &self.shapes[slot];
                 QueryShape {
                     fingerprint: Some(format!("{fingerprint:016x}")),
                     query: Some(query.clone()),
                     command,
-                    ..calls.summary()
+                    ..calls.summary(pace, judgement)
                 }
             })
             .collect();
         shapes.sort_by(|a, b| b.target.total_ms.total_cmp(&a.target.total_ms));
         let mut rest = self.rest.clone();
         others.iter().for_each(|&slot| rest.merge(&self.shapes[slot].calls));
+        let (pace, _) = rest.evidence(&self.timeline, warm);
+        let why = "more than one shape".to_owned();
         let rest = QueryShape {
             command: "other",
-            change: None,
-            verdict: super::Verdict::CannotTell,
-            why: "more than one shape".to_owned(),
             sample: None,
-            ..rest.summary()
+            ..rest.summary(pace, Judgement { why, ..Judgement::default() })
         };
-        (shapes, Some(rest).filter(|rest| rest.calls > 0))
+        Summary { factor, shapes, rest: Some(rest).filter(|rest| rest.calls > 0) }
     }
 
     /// How durations are compared.
@@ -246,13 +322,27 @@ impl Shapes {
             .overhead
             .map(|p95| RoundTrip { p50: ms(self.round_trip.quantile(0.5)), p95: ms(p95) });
         Method {
-            change: CHANGE,
+            threshold: self.rules.threshold,
+            least_change_ms: LEAST_CHANGE_MS,
             confidence: CONFIDENCE,
+            false_discovery_rate: FALSE_DISCOVERY_RATE,
             least_calls: LEAST_CALLS,
+            warm_up_seconds: self.rules.warm_up.as_secs_f64(),
             test: TEST.to_owned(),
             round_trip_ms: measured,
         }
     }
+}
+
+/// What is told of all shapes.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// What they have in common.
+    pub factor: Option<Factor>,
+    /// Those told apart, the one with the longest total time on the target first.
+    pub shapes: Vec<QueryShape>,
+    /// All others together.
+    pub rest: Option<QueryShape>,
 }
 
 impl Verdicts {
@@ -275,6 +365,10 @@ fn sample(work: &Work, ended: Ended, place: String) -> Sample {
         },
         target: ended.target.err().map_or_else(success, |code| code.to_string()),
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

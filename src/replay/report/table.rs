@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::factor::Factor;
 use super::resources::DATABASES;
-use super::{QueryShape, Report, Resources, Verdict};
+use super::{Change, PaceCounts, QueryShape, Report, Resources, Verdict};
 use crate::display::{bytes, grouped};
 use crate::label::Label as _;
 
@@ -33,10 +34,13 @@ impl Report {
             v.same,
             v.cannot_tell,
         );
+        if let Some(judged) = self.judged() {
+            let _ = writeln!(text, "rests on      {judged}");
+        }
         let _ = writeln!(
             text,
-            "  {:<11} {:>8} {:>10} {:>10} {:>7} {:>7}  query",
-            "verdict", "calls", "source p50", "target p50", "ratio", "changed"
+            "  {:<11} {:>8} {:>10} {:>10} {:>7} {:>7} {:>7}  query",
+            "verdict", "calls", "source p50", "target p50", "ratio", "beyond", "changed"
         );
         let is_news =
             |shape: &QueryShape| shape.verdict == Verdict::Degraded || shape.outcomes.changed() > 0;
@@ -54,6 +58,27 @@ impl Report {
         }
         text
     }
+
+    /// What the verdicts rest on; `None` where no call has durations on both sides.
+    fn judged(&self) -> Option<String> {
+        let mut pace = PaceCounts::default();
+        for shape in &self.shapes {
+            pace.judged += shape.pace.judged;
+            pace.off_pace += shape.pace.off_pace;
+            pace.cold += shape.pace.cold;
+        }
+        let PaceCounts { judged, off_pace, cold } = pace;
+        let calls = judged + off_pace + cold;
+        let machine = match self.factor {
+            Some(Factor { ratio, low, high, .. }) => {
+                format!("the machine's {ratio:.2} ({low:.2} to {high:.2}), ")
+            }
+            None => String::new(),
+        };
+        let (judged, of) = (grouped(judged), grouped(calls));
+        let left_out = format!("{} off pace, {} cold", grouped(off_pace), grouped(cold));
+        (calls > 0).then(|| format!("{machine}{judged} of {of} calls: {left_out}"))
+    }
 }
 
 fn line(shape: &QueryShape) -> String {
@@ -61,16 +86,29 @@ fn line(shape: &QueryShape) -> String {
         0 => "-".to_owned(),
         _ => duration(durations.p50_ms),
     };
-    let ratio = shape.change.map_or("-".to_owned(), |change| format!("{:.2}", change.ratio));
+    let told = |ratio: fn(Change) -> f64| {
+        shape.change.map_or("-".to_owned(), |change| format!("{:.2}", ratio(change)))
+    };
+    let (ratio, beyond) = (told(|change| change.ratio), told(|change| change.beyond));
     format!(
-        "  {:<11} {:>8} {:>10} {:>10} {ratio:>7} {:>7}  {}",
-        shape.verdict.label().replace('_', " "),
+        "  {:<11} {:>8} {:>10} {:>10} {ratio:>7} {beyond:>7} {:>7}  {}",
+        verdict(shape),
         shape.calls,
         p50(shape.source),
         p50(shape.target),
         shape.outcomes.changed(),
         shape.query.as_deref().unwrap_or_default(),
     )
+}
+
+/// The verdict, or why there is none where most calls do not count.
+fn verdict(shape: &QueryShape) -> String {
+    let PaceCounts { judged, off_pace, cold } = shape.pace;
+    match shape.verdict {
+        Verdict::CannotTell if off_pace > judged.max(cold) => "off pace".to_owned(),
+        Verdict::CannotTell if cold > judged => "cold".to_owned(),
+        verdict => verdict.label().replace('_', " "),
+    }
 }
 
 /// What matters of it to most.

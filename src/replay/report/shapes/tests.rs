@@ -5,18 +5,21 @@ use proptest::prelude::*;
 use super::*;
 use crate::pglog::statement::{Protocol, Statement};
 use crate::pglog::{SessionId, SqlState};
-use crate::replay::report::{Outcomes, Verdict};
+use crate::replay::report::{ClockCounts, Outcomes, PaceCounts, Verdict};
 use crate::replay::session::request::Took;
 use crate::replay::work::{End, Position, Seq};
 
-fn work(sql: &str, source_ms: Option<f64>) -> Arc<Work> {
+/// A statement that ended a tenth of a second after the one before, on either side.
+const EVERY: Duration = Duration::from_millis(100);
+
+fn work(sql: &str, source_ms: Option<f64>, logged: Duration) -> Arc<Work> {
     let statement = Statement {
         sql: sql.into(),
         protocol: Protocol::Simple,
         outline: Outline::of(sql),
         duration_ms: source_ms,
         exporter: None,
-        logged_ms: 0,
+        logged_ms: i64::try_from(logged.as_millis()).unwrap(),
     };
     let at = Position { partition: 0, offset: 12, line: 0 };
     let session = SessionId { start: 0x6a1b, pid: 0x2c };
@@ -35,8 +38,9 @@ fn run(shapes: &mut Shapes, sql: &str, source_ms: f64, target_ms: f64) {
         beyond_log: false,
         took: Some(took),
     };
-    let work = work(sql, Some(source_ms));
-    shapes.ran(&work, ended, Outcome::Same, Duration::from_millis(2), String::new);
+    let now = EVERY * u32::try_from(shapes.statements).unwrap();
+    let work = work(sql, Some(source_ms), now);
+    shapes.ran(&work, ended, Outcome::Same, Duration::from_millis(2), now, String::new);
 }
 
 fn fail(shapes: &mut Shapes, sql: &str, source: SourceEnd, target: Result<(), SqlState>) {
@@ -44,11 +48,13 @@ fn fail(shapes: &mut Shapes, sql: &str, source: SourceEnd, target: Result<(), Sq
     let ended =
         Ended { source, target, guessed: false, may_have_drawn: false, beyond_log: false, took };
     let outcome = Outcome::of(ended);
-    shapes.ran(&work(sql, None), ended, outcome, Duration::ZERO, || "topic pg".to_owned());
+    let now = EVERY * u32::try_from(shapes.statements).unwrap();
+    let work = work(sql, None, now);
+    shapes.ran(&work, ended, outcome, Duration::ZERO, now, || "topic pg".to_owned());
 }
 
 fn queries(shapes: &Shapes) -> Vec<(String, u64)> {
-    let (shapes, _) = shapes.summary();
+    let Summary { shapes, .. } = shapes.summary();
     shapes.into_iter().map(|shape| (shape.query.unwrap(), shape.calls)).collect()
 }
 
@@ -85,7 +91,8 @@ fn what_postgresqls_parser_does_not_know_has_the_shape_of_its_tokens() {
 
 #[test]
 fn a_shape_tells_its_durations_errors_outcomes_and_waits() {
-    let mut shapes = Shapes::new(10);
+    let warm = Rules { warm_up: Duration::ZERO, ..Rules::default() };
+    let mut shapes = Shapes::new(10).with_rules(warm, false, Duration::ZERO);
     shapes.round_trip(Duration::from_micros(50));
     for _ in 0..50 {
         run(&mut shapes, "UPDATE t SET v = 1", 2.0, 8.0);
@@ -94,7 +101,7 @@ fn a_shape_tells_its_durations_errors_outcomes_and_waits() {
     fail(&mut shapes, "UPDATE t SET v = 2", SourceEnd::Succeeded, Err(unique));
     fail(&mut shapes, "UPDATE t SET v = 3", SourceEnd::Failed(syntax), Err(unique));
     fail(&mut shapes, "UPDATE t SET v = 3", SourceEnd::Failed(syntax), Ok(()));
-    let (shown, rest) = shapes.summary();
+    let Summary { shapes: shown, rest, .. } = shapes.summary();
     assert!(rest.is_none());
     let [shape] = shown.as_slice() else { panic!("{shown:?}") };
     assert_eq!((shape.command, shape.calls, shape.source.calls), ("update", 53, 50));
@@ -107,6 +114,11 @@ fn a_shape_tells_its_durations_errors_outcomes_and_waits() {
         Outcomes { same: 50, new_error: 1, fixed_error: 1, other_error: 1, cannot_tell: 0 };
     assert_eq!(shape.outcomes, outcomes);
     assert_eq!((shape.verdict, shape.change.unwrap().ratio.round()), (Verdict::Degraded, 4.0));
+    assert_eq!(shape.pace, PaceCounts { judged: 50, off_pace: 0, cold: 0 });
+    assert_eq!(shape.clock, ClockCounts { server: 0, client: 50 });
+    // Ten calls a second.
+    let Concurrency { source, target } = shape.concurrency;
+    assert!((source - 0.02).abs() < 1e-3 && (target - 0.08).abs() < 1e-3, "{source} {target}");
     let sample = Sample {
         session: "6a1b.2c".to_owned(),
         place: "topic pg".to_owned(),
@@ -127,7 +139,7 @@ fn beyond_the_limit_the_shapes_with_the_least_time_are_summed() {
         }
     }
     assert!(shapes.shapes.len() <= 4 + 16 + 1);
-    let (shown, rest) = shapes.summary();
+    let Summary { shapes: shown, rest, .. } = shapes.summary();
     let rest = rest.unwrap();
     assert!(shown.iter().all(|shape| shape.target.p50_ms == 100.0 && shape.calls == 3));
     assert_eq!((shown.len(), rest.calls, rest.target.total_ms), (4, 108, 108.0));
@@ -145,7 +157,7 @@ fn shapes_that_ended_otherwise_are_kept_though_they_took_no_time() {
             fail(&mut shapes, "SELECT gone FROM t", SourceEnd::Succeeded, failed);
         }
     }
-    let (shown, _) = shapes.summary();
+    let Summary { shapes: shown, .. } = shapes.summary();
     assert_eq!(shown.iter().filter(|shape| shape.outcomes.new_error == 1).count(), 1);
 }
 
@@ -157,7 +169,7 @@ fn a_flood_of_new_texts_is_counted_with_the_rest_rather_than_parsed() {
         run(&mut shapes, &format!("SELECT 1 FROM t{n}"), 1.0, 1.0);
     }
     assert!(shapes.parsed <= FREE + texts / ONE_IN + 1, "{}", shapes.parsed);
-    let (shown, rest) = shapes.summary();
+    let Summary { shapes: shown, rest, .. } = shapes.summary();
     let calls: u64 = shown.iter().map(|shape| shape.calls).sum();
     assert_eq!(calls + rest.unwrap().calls, texts);
 }
@@ -193,7 +205,7 @@ fn no_literal_or_comment_is_shown_of_any_kind() {
     for sql in secrets {
         let mut shapes = Shapes::new(10);
         run(&mut shapes, sql, 1.0, 1.0);
-        let (shown, _) = shapes.summary();
+        let Summary { shapes: shown, .. } = shapes.summary();
         let json = serde_json::to_string(&shown).unwrap();
         let query = shown[0].query.as_deref().unwrap();
         for secret in ["hunter2", "1971", "2001", "2031", "3.14", "1e77", "BEEF", "1010", "1F'"] {
@@ -223,7 +235,7 @@ proptest! {
         for text in &texts {
             run(&mut shapes, text, 0.0, 0.0);
         }
-        let (shown, rest) = shapes.summary();
+        let Summary { shapes: shown, rest, .. } = shapes.summary();
         let calls: u64 = shown.iter().chain(&rest).map(|shape| shape.calls).sum();
         prop_assert_eq!(calls, texts.len() as u64);
     }
@@ -237,4 +249,62 @@ proptest! {
         let shown = Shape::shown(&sql, 2000);
         prop_assert!(!shown.contains("xyzzy") && !shown.contains(&number.to_string()), "{}", shown);
     }
+}
+
+/// Ten shapes, a call every 25 ms for so long, at this pace of the source's; the last shape is twice as
+/// slow.
+fn replay(shapes: &mut Shapes, calls: u32, speed: f64) {
+    for call in 0..calls {
+        let now = Duration::from_millis(25) * call;
+        let (shape, is_slow) = (call % 10, call % 10 == 9);
+        let took = Duration::from_micros(if is_slow { 2000 } else { 1000 });
+        let ended = Ended {
+            source: SourceEnd::Succeeded,
+            target: Ok(()),
+            guessed: false,
+            may_have_drawn: false,
+            beyond_log: false,
+            took: Some(Took { at_most: took, together: 1, on_server: Some(took) }),
+        };
+        let sql = format!("SELECT v{shape} FROM t");
+        let work = work(&sql, Some(1.0), now.mul_f64(speed));
+        shapes.ran(&work, ended, Outcome::Same, Duration::ZERO, now, String::new);
+    }
+}
+
+#[test]
+fn calls_at_pace_and_warm_are_judged_and_what_is_told_of_the_others_is_why_not() {
+    let told = |calls, speed, rules: Rules| -> (Vec<Verdict>, QueryShape) {
+        let mut shapes = Shapes::new(10).with_rules(rules, false, Duration::ZERO);
+        replay(&mut shapes, calls, speed);
+        let summary = shapes.summary();
+        assert_eq!(summary.factor.is_some(), summary.shapes[0].pace.judged >= LEAST_CALLS);
+        (summary.shapes.iter().map(|shape| shape.verdict).collect(), summary.shapes[0].clone())
+    };
+    let right = [&[Verdict::Degraded][..], &[Verdict::Same; 9]].concat();
+
+    // 20 s, of which the first 6 are cold.
+    let (verdicts, first) = told(800, 1.0, Rules::default());
+    assert_eq!(verdicts, right);
+    assert_eq!(first.pace, PaceCounts { judged: 56, off_pace: 0, cold: 24 });
+    assert!(first.why.ends_with("within the warm-up"), "{}", first.why);
+    // Two minutes, of which the second is warm.
+    let (verdicts, first) = told(4800, 1.0, Rules::default());
+    assert_eq!(verdicts, right);
+    assert_eq!((first.pace.judged, first.pace.cold), (240, 240), "{:?}", first.pace);
+    assert!(!first.why.contains("warm-up"), "{}", first.why);
+    // Ten times as fast as the source.
+    let (verdicts, first) = told(800, 10.0, Rules::default());
+    assert_eq!(verdicts, [Verdict::CannotTell; 10]);
+    assert_eq!(first.why, "off pace: 80 of 80 calls");
+    assert_eq!(first.change.map(|it| it.ratio.round()), Some(2.0));
+    // Four seconds.
+    let (verdicts, first) = told(400, 1.0, Rules::default());
+    assert_eq!(verdicts, [Verdict::CannotTell; 10]);
+    assert!(first.why.starts_with("too few") || first.why.starts_with("cold"), "{}", first.why);
+    let warm = Rules { warm_up: Duration::ZERO, threshold: 0.1 };
+    assert_eq!(told(400, 1.0, warm).0, right);
+    // A threshold above what it became slower by.
+    let patient = Rules { threshold: 1.5, ..warm };
+    assert_eq!(told(400, 1.0, patient).0, [Verdict::Same; 10]);
 }

@@ -8,7 +8,14 @@ fn shape(query: &str, target_ms: f64) -> QueryShape {
         calls: 40,
         source: durations(1.25),
         target: durations(target_ms),
-        change: Some(Change { ratio: target_ms / 1.25, low: 0.9, high: 9.0 }),
+        change: Some(Change {
+            ratio: target_ms / 1.25,
+            low: 0.9,
+            high: 9.0,
+            beyond: target_ms,
+            beyond_low: 0.7,
+            beyond_high: 7.0,
+        }),
         ..QueryShape::default()
     }
 }
@@ -18,17 +25,26 @@ fn lines_are_aligned_and_cut_to_the_width() {
     let long = "SELECT ä ".repeat(20);
     let report = Report {
         shapes: vec![
-            QueryShape { verdict: Verdict::Degraded, ..shape("SELECT v FROM t", 12_345.0) },
-            shape(&long, 120.4),
+            QueryShape {
+                verdict: Verdict::Degraded,
+                pace: PaceCounts { judged: 1020, off_pace: 0, cold: 5 },
+                ..shape("SELECT v FROM t", 120.4)
+            },
+            QueryShape {
+                pace: PaceCounts { judged: 10, off_pace: 40, cold: 0 },
+                ..shape(&long, 120.4)
+            },
         ],
+        factor: Some(Factor { ratio: 0.8, low: 0.75, high: 0.9, spread: 0.02, shapes: 11 }),
         verdicts: Verdicts { degraded: 1, cannot_tell: 1, ..Verdicts::default() },
         ..Report::default()
     };
     let shown = "\
 query shapes  2: 1 degraded, 0 improved, 0 the same, 1 that can't be told
-  verdict        calls source p50 target p50   ratio changed  query
-  degraded          40   1.250 ms       12 s 9876.00       0  SELECT v FROM t
-  cannot tell       40   1.250 ms     120 ms   96.32       0  SELECT ä SELECT ä SELECT ä SELECT ä S…
+rests on      the machine's 0.80 (0.75 to 0.90), 1,030 of 1,075 calls: 40 off pace, 5 cold
+  verdict        calls source p50 target p50   ratio  beyond changed  query
+  degraded          40   1.250 ms     120 ms   96.32  120.40       0  SELECT v FROM t
+  off pace          40   1.250 ms     120 ms   96.32  120.40       0  SELECT ä SELECT ä SELECT ä SE…
 ";
     assert_eq!(report.table(), shown);
     assert!(shown.lines().all(|line| line.chars().count() <= WIDTH));
