@@ -18,7 +18,7 @@ use tracing::error;
 use self::page::Shown;
 pub(crate) use self::page::{Now, Sessions, file};
 use crate::health::Health;
-use crate::metrics::render;
+use crate::metrics::{publish_report, render};
 use crate::replay::report::Report;
 
 /// The content type of Prometheus's text format.
@@ -109,6 +109,10 @@ fn routes(views: Views) -> impl FnOnce(&mut ServiceConfig) {
 
 /// Nothing may come between refreshing and rendering, or the ledger would not balance.
 async fn metrics(views: Data<Views>) -> HttpResponse {
+    let report = views.report.clone();
+    if let Err(failure) = web::block(move || publish_report(&report())).await {
+        error!("the report can't be made, a defect of kreplay: {failure}");
+    }
     (views.refresh)();
     HttpResponse::Ok().content_type(PROMETHEUS_TEXT).body(render(&views.metrics))
 }

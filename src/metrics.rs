@@ -22,8 +22,8 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use self::hot::{Records, Statements};
-pub use self::labels::{Eviction, SessionEnd, SessionState, Side};
-pub use self::publishing::{publish_process, publish_tally};
+pub use self::labels::{Eviction, Pace, SessionEnd, SessionState, Side};
+pub use self::publishing::{publish_process, publish_report, publish_tally};
 pub use self::recording::*;
 use crate::cli::REVISION;
 use crate::label::Label as _;
@@ -32,6 +32,7 @@ use crate::replay::account::bottleneck;
 use crate::replay::account::policy::Tally;
 use crate::replay::order::footprint::Widening;
 use crate::replay::order::stalls::StallBreak;
+use crate::replay::report::Report;
 use crate::replay::session::waits::Wait;
 
 /// How a metric behaves.
@@ -125,6 +126,12 @@ metrics! {
         "How long statements ran on the target, from sending to the last answer.";
     STATEMENT_DURATION_RATIO: Histogram, "kreplay_statement_duration_ratio", [], Count,
         "How long statements ran on the target, divided by how long they ran on the source, where its log says so.";
+    SHAPES: Gauge, "kreplay_shapes", ["verdict"], Count,
+        "Query shapes that are told apart, by whether they take longer on the target than on the source, beyond the machine's factor.";
+    MACHINE_FACTOR: Gauge, "kreplay_machine_factor", [], Count,
+        "How many times as long as on the source the query shapes take on the target, all of them together; 0 while that is not known.";
+    COMPARED_CALLS: Gauge, "kreplay_compared_calls", ["pace"], Count,
+        "Calls with a duration on both sides, by whether the verdict on their shape rests on them.";
     WAITED_SECONDS: Counter, "kreplay_waited_seconds_total", ["reason"], Seconds,
         "How long statements (backpressure: the reading) have waited, all of them together, by what for; target: ran there. Its growth in a second is how many waited on average.";
     BOTTLENECK_RATIO: Gauge, "kreplay_bottleneck_ratio", ["by"], Count,
@@ -319,6 +326,7 @@ fn describe_and_touch() {
         connected(side, false);
     }
     publish_tally(&Tally::default());
+    publish_report(&Report::default());
     gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION"), "revision" => REVISION)
         .set(1.0);
     publish_process();

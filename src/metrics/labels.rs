@@ -52,6 +52,18 @@ pub enum SessionEnd {
     HandedOver,
 }
 
+/// Whether the verdict on its shape rests on a call: label `pace`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Pace {
+    /// It does: the call ran at the source's pace, on a warm target.
+    Judged,
+    /// It ran while the replay caught up, was held up, or had another --speed.
+    OffPace,
+    /// It ran soon after the start (--warm-up).
+    Cold,
+}
+
 /// Where an error was raised: label `side`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

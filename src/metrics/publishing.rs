@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use metrics::{counter, gauge};
 
 use super::{
-    ERRORS, PROCESS_CPU_SECONDS, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY,
-    PROCESS_START_TIME, PROCESS_THREADS, PROCESS_VIRTUAL_MEMORY, PROCESS_VIRTUAL_MEMORY_MAX,
-    RECORDS, RECORDS_CONSUMED, RECORDS_FILTERED, RECORDS_GIVEN_UP, RECORDS_PENDING,
-    RECORDS_REJECTED, RECORDS_SKIPPED, Side,
+    COMPARED_CALLS, ERRORS, MACHINE_FACTOR, PROCESS_CPU_SECONDS, PROCESS_MAX_FDS, PROCESS_OPEN_FDS,
+    PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, PROCESS_THREADS, PROCESS_VIRTUAL_MEMORY,
+    PROCESS_VIRTUAL_MEMORY_MAX, Pace, RECORDS, RECORDS_CONSUMED, RECORDS_FILTERED,
+    RECORDS_GIVEN_UP, RECORDS_PENDING, RECORDS_REJECTED, RECORDS_SKIPPED, SHAPES, Side,
 };
 use crate::label::Label as _;
 use crate::pglog::{ERROR_CLASSES, Malformed, OTHER_CLASS, error_class};
 use crate::replay::account::ledger::{Fate, Ledger};
 use crate::replay::account::policy::Tally;
+use crate::replay::report::{PaceCounts, Report, Verdict};
 
 /// Shows the account of the run. All its numbers come from one copy, so that they balance in every
 /// scrape that renders right after this.
@@ -54,6 +55,19 @@ fn publish_errors(side: Side, by_code: &BTreeMap<String, u64>) {
     for class in ERROR_CLASSES.into_iter().chain([OTHER_CLASS]) {
         let errors = by_class.get(class).copied().unwrap_or_default();
         counter!(ERRORS.name, "side" => side.label(), "class" => class).absolute(errors);
+    }
+}
+
+/// Shows what the report tells of durations.
+pub fn publish_report(report: &Report) {
+    for &verdict in Verdict::ALL {
+        let shapes = report.verdicts.count(verdict);
+        gauge!(SHAPES.name, "verdict" => verdict.label()).set(shapes as f64);
+    }
+    gauge!(MACHINE_FACTOR.name).set(report.factor.map_or(0.0, |factor| factor.ratio));
+    let PaceCounts { judged, off_pace, cold } = report.paces();
+    for (pace, calls) in [(Pace::Judged, judged), (Pace::OffPace, off_pace), (Pace::Cold, cold)] {
+        gauge!(COMPARED_CALLS.name, "pace" => pace.label()).set(calls as f64);
     }
 }
 

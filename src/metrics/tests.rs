@@ -11,6 +11,8 @@ use crate::replay::account::bottleneck::Bound;
 use crate::replay::account::ledger::{Fate, Filtered, GivenUp, Ledger, Skipped};
 use crate::replay::account::policy::Outcome;
 use crate::replay::account::progress::PartitionProgress;
+use crate::replay::report::factor::Factor;
+use crate::replay::report::{PaceCounts, QueryShape, Verdict, Verdicts};
 use crate::replay::session::waits::Waits;
 use crate::sql::Verb;
 
@@ -125,6 +127,28 @@ fn the_ledger_balances_in_a_scrape() {
 }
 
 #[test]
+fn the_report_is_shown_by_verdict_and_pace() {
+    let shape = |judged| QueryShape {
+        pace: PaceCounts { judged, off_pace: 7, cold: 1 },
+        ..QueryShape::default()
+    };
+    let report = Report {
+        verdicts: Verdicts { degraded: 3, same: 40, ..Verdicts::default() },
+        factor: Some(Factor { ratio: 0.82, low: 0.8, high: 0.85, spread: 0.02, shapes: 43 }),
+        shapes: vec![shape(10), shape(20)],
+        rest: Some(shape(5)),
+        ..Report::default()
+    };
+    let scrape = scrape(|| publish_report(&report));
+    assert_eq!(value(&scrape, "kreplay_shapes{verdict=\"degraded\"}"), 3.0);
+    assert_eq!(value(&scrape, "kreplay_shapes{verdict=\"same\"}"), 40.0);
+    assert_eq!(value(&scrape, "kreplay_machine_factor"), 0.82);
+    assert_eq!(value(&scrape, "kreplay_compared_calls{pace=\"judged\"}"), 35.0);
+    assert_eq!(value(&scrape, "kreplay_compared_calls{pace=\"off_pace\"}"), 21.0);
+    assert_eq!(value(&scrape, "kreplay_compared_calls{pace=\"cold\"}"), 3.0);
+}
+
+#[test]
 fn statements_are_sorted_into_buckets_and_outcomes() {
     let scrape = scrape(|| {
         let statements = Statements::new();
@@ -233,6 +257,8 @@ fn the_documentation_tells_what_each_value_of_a_label_means() {
     add("`state`", SessionState::ALL.iter().map(|value| value.label()).collect());
     add("closed `reason`", SessionEnd::ALL.iter().map(|value| value.label()).collect());
     add("eviction `reason`", Eviction::ALL.iter().map(|value| value.label()).collect());
+    add("`verdict`", Verdict::ALL.iter().map(|value| value.label()).collect());
+    add("`pace`", Pace::ALL.iter().map(|value| value.label()).collect());
     add("stall `reason`", StallBreak::ALL.iter().map(|value| value.label()).collect());
     rows.extend(Widening::ALL.iter().map(|value| format!("| `{}` | ", value.label())));
     for row in rows {

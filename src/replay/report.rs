@@ -102,6 +102,16 @@ impl Report {
         all.for_each(|shape| shape.distributions = Distributions::default());
         self
     }
+
+    /// The calls of all shapes by whether the verdicts rest on them.
+    pub fn paces(&self) -> PaceCounts {
+        let shapes = self.shapes.iter().chain(&self.rest);
+        shapes.fold(PaceCounts::default(), |all, QueryShape { pace, .. }| PaceCounts {
+            judged: all.judged + pace.judged,
+            off_pace: all.off_pace + pace.off_pace,
+            cold: all.cold + pace.cold,
+        })
+    }
 }
 
 /// The pace of the source, as it is kept.
@@ -196,6 +206,16 @@ impl Verdicts {
             Verdict::Degraded => &mut self.degraded,
             Verdict::CannotTell => &mut self.cannot_tell,
         } += 1;
+    }
+
+    /// How many have this one.
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        match verdict {
+            Verdict::Improved => self.improved,
+            Verdict::Same => self.same,
+            Verdict::Degraded => self.degraded,
+            Verdict::CannotTell => self.cannot_tell,
+        }
     }
 }
 
@@ -359,6 +379,9 @@ pub struct Change {
     pub beyond_low: f64,
     /// The high end divided by it.
     pub beyond_high: f64,
+    /// By how much the ratio beyond the factor has to exceed 1, or its inverse, to count: 0.1 is 10 %. `None`
+    /// where too few calls are judged.
+    pub margin: Option<f64>,
 }
 
 /// How far the replay is behind the source.

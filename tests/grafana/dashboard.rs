@@ -192,7 +192,11 @@ fn the_dashed_line_of_a_panel_is_the_threshold_of_the_alert_that_it_names() {
         let expression = &alert.unwrap_or_else(|| panic!("there is no alert {name}")).expr;
         let line = panel.field_config.defaults.thresholds.steps.last().and_then(|step| step.value);
         let line = line.unwrap_or_else(|| panic!("{}: there is no line", panel.title));
-        assert!(expression.contains(&format!(" > {line} ")), "{}: {line}", panel.title);
+        assert!(
+            format!("{expression} ").contains(&format!(" > {line} ")),
+            "{}: {line}",
+            panel.title
+        );
         named += 1;
     }
     assert_eq!(named, 2);

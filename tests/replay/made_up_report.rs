@@ -93,7 +93,7 @@ pub fn shape(at: usize, verdict: &str) -> Value {
         "waited_order_ms": 12.5,
         "change": is_told.then(|| json!({
             "ratio": 0.82 * beyond, "low": 0.8 * beyond, "high": 0.85 * beyond,
-            "beyond": beyond, "beyond_low": 0.97 * beyond, "beyond_high": 1.04 * beyond,
+            "beyond": beyond, "beyond_low": 0.97 * beyond, "beyond_high": 1.04 * beyond, "margin": 0.1,
         })),
         "verdict": verdict,
         "why": "as the tests have it",

@@ -185,7 +185,7 @@ fn the_page_follows_a_replay_and_is_the_same_in_a_file() {
     std::fs::write(&log, records.join(&b"\n"[..])).expect("it can be written");
     let measured = directory.path().join("measured.html");
     let server = regression::target();
-    let replay = Kreplay::new().target(&server).args(["--pipeline", "1", "--report"]);
+    let replay = Kreplay::new().target(&server).args(regression::AT_PACE).arg("--report");
     let finished = replay.arg(&measured).arg("--input").arg(&log).run();
     assert_eq!(finished.code, Some(0), "{finished}");
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::regression::{SLOWER, TIMES, recorded, target};
+use super::regression::{AT_PACE, SLOWER, TIMES, recorded, target};
 use testkit::kreplay::Kreplay;
 
 /// The shape whose text begins like this.
@@ -23,8 +23,7 @@ fn an_index_dropped_on_the_target_degrades_its_shape_and_nothing_else() {
         let mut log = NamedTempFile::new().expect("a file");
         log.write_all(&recorded(protocol).join(&b"\n"[..])).expect("it can be written");
         let server = target();
-        // Answers that come together, as they do where other tests keep the machine busy, tell nothing.
-        let replay = Kreplay::new().target(&server).args(["--order", order, "--pipeline", "1"]);
+        let replay = Kreplay::new().target(&server).args(["--order", order]).args(AT_PACE);
         let finished = replay.arg("--input").arg(log.path()).run().well();
         let report = &finished.report;
 

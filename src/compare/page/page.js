@@ -68,7 +68,7 @@ function changeCells({ change: ratios }) {
   if (!ratios) return ['–'];
   const line = beyondLine(ratios);
   const [, ratio, low, high] = line;
-  return [el('div', { class: 'compared' }, forest([line], method),
+  return [el('div', { class: 'compared' }, forest([line], method.threshold),
     el('div', {}, el('span', { class: 'ratio' }, change(ratio)),
       el('div', { class: 'soft' }, `${change(low, high)} to ${change(high)}`)))];
 }
@@ -79,7 +79,7 @@ const hasOtherPlan = ({ plans }) => Boolean(plans?.baseline.length && plans.cand
 const COLUMNS = [
   { name: 'query', head: 'Query', by: nameOf, text: true },
   { name: 'verdict', head: 'Verdict', by: ({ verdict }) => Object.keys(VERDICTS).indexOf(verdict), text: true,
-    cells: (shape) => [badge(...VERDICTS[shape.verdict]), el('div', {}, shape.why)] },
+    cells: (shape) => [badge(...VERDICTS[shape.verdict]), el('div', { class: 'why' }, shape.why)] },
   { name: 'change', head: 'Change', by: ({ change: ratios }) => ratios?.beyond ?? -1, cells: changeCells },
   ...(comparison.repeat ? [{ name: 'repeat', head: 'Repeat', by: ({ repeat }) => repeat?.beyond ?? -1,
     cells: ({ repeat }) => [repeat ? change(repeat.beyond) : '–'] }] : []),
@@ -95,17 +95,6 @@ const COLUMNS = [
     by: (shape) => Number(hasOtherPlan(shape)), text: true,
     cells: (shape) => [hasOtherPlan(shape) ? badge('warn', '≠ other') : shape.plans?.same ? 'same' : '–'] }] : []),
 ];
-
-function wholeStrip(strip) {
-  const marks = ticks(strip.from_ms, strip.to_ms).map(([ms, way]) => {
-    const mark = el('span', {}, duration(ms).replace(/\.0+ /, ' '));
-    mark.style.left = `${100 * way}%`;
-    return mark;
-  });
-  return el('figure', {}, drawStrip(strip, 120), el('div', { class: 'axis', 'aria-hidden': 'true' }, ...marks),
-    el('figcaption', {}, 'Calls by duration: ', el('span', { class: 'key source' }, 'baseline'), ' above, ',
-      el('span', { class: 'key target' }, 'candidate'), ' below'));
-}
 
 function planLine({ depth, text, filter, rows, cost, differs }) {
   const line = el('li', {}, differs ? el('mark', {}, text, el('span', { class: 'vh' }, ' (differs)')) : text, ' ',
@@ -162,7 +151,7 @@ function details(shape) {
     ...['p50', 'p95', 'p99', 'max', 'total'].map((key) => duration(of.target[`${key}_ms`]))];
   return [el('pre', {}, nameOf(shape)),
     el('div', { class: 'halves' }, el('div', {}, el('dl', {}, ...told)),
-      el('div', {}, strip ? wholeStrip(stripOf(shape)) : null,
+      el('div', {}, strip ? wholeStrip(stripOf(shape), 'baseline', 'candidate') : null,
         table(['', 'calls', 'p50', 'p95', 'p99', 'longest', 'total'],
           Object.entries(sides).filter(([, of]) => of).map(([name, of]) => side(name, of))))),
     ...plansOf(shape), ...spentOn(shape)];

@@ -20,8 +20,9 @@ function facts(shape) {
   const confident = `with ${100 * report.method.confidence} % between`;
   return [
     ['Verdict', `${words(shape.verdict)}: ${shape.why}`],
-    ratios?.beyond !== undefined && ratios && ['Beyond the machine',
+    ratios && ['Beyond the machine',
       `${threeDigits(ratios.beyond)}, ${confident} ${interval(ratios.beyond_low, ratios.beyond_high)}`],
+    ratios?.margin && ['Margin', `${change(1 + ratios.margin)} or ${change(1 / (1 + ratios.margin))} counts`],
     ratios && ['Target / source', `${threeDigits(ratios.ratio)}, ${confident} ${interval(ratios.low, ratios.high)}`],
     ['Calls', listed({ judged: pace.judged, off_pace: pace.off_pace, cold: pace.cold })],
     ['Measured', clock(shape.clock)],
@@ -49,8 +50,8 @@ function details(shape) {
         shape.strip ? wholeStrip(shape.strip) : null,
         table(['', 'calls', 'p50', 'p95', 'p99', 'longest', 'total'],
           [side('source', shape.source), side('target', shape.target)]),
-        shape.change ? wholeForest(shape.change, report.method) : null)),
-    ...plans(shape.fingerprint, shape.plans),
+        shape.change ? wholeForest(shape.change) : null)),
+    ...(shape.plans ? plans(shape.fingerprint, shape.plans) : []),
     ...(shape.resources ? [el('h3', {}, 'What the target spent on it'),
       ...counters(['pg_stat_statements', 'over the run'], shape.resources)] : []),
   ];

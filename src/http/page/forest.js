@@ -4,11 +4,11 @@
 const MOST = 2;
 const LINE = 18;
 
-/** Draws lines, `[name, ratio, low, high]` each, the first at the top. */
-function forest(lines, { threshold }, most = MOST, scale = []) {
+/** Draws lines, `[name, ratio, low, high]` each, the first at the top, and the band within the margin. */
+function forest(lines, margin, most = MOST, scale = []) {
   const way = (ratio) => Math.log(Math.max(ratio, 1e-9)) / Math.log(most);
   const place = (ratio) => 50 + 46 * Math.max(-1, Math.min(1, way(ratio)));
-  const [from, to] = [place(1 / (1 + threshold)), place(1 + threshold)];
+  const [from, to] = [place(1 / (1 + margin)), place(1 + margin)];
   const height = LINE * lines.length;
   const line = (a, b, y1, y2, name) => svg('line', { x1: `${a}%`, x2: `${b}%`, y1, y2, class: name });
   const drawn = lines.flatMap(([name, ratio, low, high], at) => {
@@ -26,12 +26,11 @@ function forest(lines, { threshold }, most = MOST, scale = []) {
     line(50, 50, 0, height, 'one'), ...drawn, ...ticks);
 }
 
-/** A shape's ratio beyond the machine's factor, or as it was measured where no factor is known. */
-const beyondLine = ({ beyond, beyond_low: low, beyond_high: high, ...plain }) =>
-  (beyond === undefined ? ['', plain.ratio, plain.low, plain.high] : ['', beyond, low, high]);
+/** A shape's ratio beyond the machine's factor. */
+const beyondLine = ({ beyond, beyond_low: low, beyond_high: high }) => ['', beyond, low, high];
 
 /** With the ratio as it was measured below, on an axis that has room for both. */
-function wholeForest(ratios, method) {
+function wholeForest(ratios) {
   const { ratio, low, high } = ratios;
   const lines = [beyondLine(ratios), ['plain', ratio, low, high]];
   const far = Math.max(...lines.flatMap((line) => line.slice(1)).map((one) => Math.max(one, 1 / Math.max(one, 1e-9))));
@@ -39,6 +38,6 @@ function wholeForest(ratios, method) {
   const most = 4 ** power;
   const scale = [[1 / most, `1/${number(most)}`], [1 / Math.sqrt(most), `1/${number(2 ** power)}`], [1, '1'],
     [Math.sqrt(most), `×${number(2 ** power)}`], [most, `×${number(most)}`]];
-  return el('figure', {}, forest(lines, method, most, scale),
+  return el('figure', {}, forest(lines, ratios.margin ?? 0, most, scale),
     el('figcaption', {}, 'Target / source: beyond the machine’s factor above, as measured below'));
 }

@@ -93,18 +93,8 @@ function put(id, content) {
 }
 const leaveOut = (id) => { $(id).parentElement.hidden = true; };
 
-/** What reports will hold. */
-function completed(next) {
-  const none = { pace: { judged: 0, off_pace: 0, cold: 0 }, clock: { server: 0, client: 0 },
-    concurrency: { source: 0, target: 0 }, plans: { source: [], target: [] }, resources: null };
-  const shape = (of) => ({ ...none, ...of });
-  return { factor: null, resources: null, resource_notes: [], ...next,
-    method: { threshold: next.method.change, false_discovery_rate: 0, warm_up_seconds: 0, ...next.method },
-    shapes: next.shapes.map(shape), rest: next.rest && shape(next.rest) };
-}
-
 function show(next) {
-  report = completed(next);
+  report = next;
   const { now, pace } = report;
   const route = [el('b', {}, report.source), ' → ', el('b', {}, report.target), `, order ${report.order}`];
   if (pace) {

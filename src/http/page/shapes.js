@@ -41,7 +41,7 @@ const COLUMNS = [
   { name: 'query', head: 'Query', by: (shape) => shape.query, text: true },
   { name: 'verdict', head: 'Verdict', by: (shape) => Object.keys(VERDICTS).indexOf(shape.verdict),
     text: true, cells: verdictCells },
-  { name: 'change', head: 'Change', by: ({ change }) => (change ? beyondOf(change) : -1), cells: changeCells },
+  { name: 'change', head: 'Change', by: ({ change }) => change?.beyond ?? -1, cells: changeCells },
   { name: 'p50', head: 'Durations, p50', by: (shape) => shape.target.p50_ms, cells: spread },
   { name: 'p95', head: 'p95', by: (shape) => shape.target.p95_ms, cells: timesOf('p95_ms') },
   { name: 'total', head: 'Total', by: (shape) => shape.target.total_ms, cells: timesOf('total_ms') },
@@ -70,7 +70,7 @@ function changeCells({ change: ratios }) {
   if (!ratios) return ['–'];
   const line = beyondLine(ratios);
   const [, ratio, low, high] = line;
-  return [el('div', { class: 'compared' }, forest([line], report.method),
+  return [el('div', { class: 'compared' }, forest([line], ratios.margin ?? 0),
     el('div', {}, el('span', { class: 'ratio' }, change(ratio)),
       el('div', { class: 'soft' }, `${change(low, high)} to ${change(high)}`)))];
 }

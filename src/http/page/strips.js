@@ -55,14 +55,14 @@ function ticks(from, to) {
   return found;
 }
 
-/** With the durations at the axis. */
-function wholeStrip(strip) {
+/** With the durations at the axis, and the names of the sides. */
+function wholeStrip(strip, above = 'source', below = 'target') {
   const marks = ticks(strip.from_ms, strip.to_ms).map(([ms, way]) => {
     const mark = el('span', {}, duration(ms).replace(/\.0+ /, ' '));
     mark.style.left = `${100 * way}%`;
     return mark;
   });
   return el('figure', {}, drawStrip(strip, 120), el('div', { class: 'axis', 'aria-hidden': 'true' }, ...marks),
-    el('figcaption', {}, 'Calls by duration: ', el('span', { class: 'key source' }, 'source'), ' above, ',
-      el('span', { class: 'key target' }, 'target'), ' below'));
+    el('figcaption', {}, 'Calls by duration: ', el('span', { class: 'key source' }, above), ' above, ',
+      el('span', { class: 'key target' }, below), ' below'));
 }

@@ -65,15 +65,12 @@ function verdictOn(report) {
 
 const SIGNS = { good: '✓', bad: '✕', warn: '!', none: '?' };
 
-/** By how much a shape became slower: beyond the machine's factor, where that is known. */
-const beyondOf = (change) => change.beyond ?? change.ratio;
-
 function showVerdict(report) {
   const [tone, short, long] = verdictOn(report);
   const worst = report.shapes.filter(({ verdict }) => verdict === 'degraded')
-    .sort((a, b) => beyondOf(b.change) - beyondOf(a.change));
+    .sort((a, b) => b.change.beyond - a.change.beyond);
   const named = worst.slice(0, NAMED).map((shape) => el('li', {},
-    el('b', {}, change(beyondOf(shape.change))), ' ', linkTo(shape)));
+    el('b', {}, change(shape.change.beyond)), ' ', linkTo(shape)));
   const more = worst.length - named.length;
   $('verdict').className = tone;
   $('headline').replaceChildren(el('span', { 'aria-hidden': 'true' }, `${SIGNS[tone]} `), short);

@@ -235,6 +235,11 @@ impl Margin {
         }
     }
 
+    /// The share that counts: twice or half, where calls are looked at in too few blocks.
+    fn share_of(self, is_brief: bool) -> f64 {
+        if is_brief { self.share().max(1.0) } else { self.share() }
+    }
+
     fn words(self) -> String {
         let percent = self.share() * 100.0;
         match self {
@@ -265,7 +270,7 @@ impl Test {
         let factor = log(factor);
         let is_brief = measured.at_most.len() < LEAST_BLOCKS;
         let (at_least, at_most) = if is_brief {
-            let margin = margin.share().max(1.0).ln_1p();
+            let margin = margin.share_of(is_brief).ln_1p();
             let side = |of: &Observed| Side::of_calls(&of.all, factor, margin);
             (side(&evidence.at_least), side(&evidence.at_most))
         } else {
@@ -292,6 +297,7 @@ impl Test {
         let change = Change::beyond(
             (self.at_least.low, self.at_most.middle, self.at_most.high),
             log(factor),
+            Some(self.margin.share_of(self.is_brief)),
         );
         let margin = self.margin.words();
         let Change { beyond, beyond_low: low, beyond_high: high, .. } = change;
@@ -357,7 +363,7 @@ impl Unjudged {
     fn judgement(&self, factor: Option<Factor>) -> Judgement {
         let change = (self.all.len() >= LEAST_CALLS).then(|| {
             let Side { low, middle, high, .. } = Side::of_calls(&self.all, log(factor), 0.0);
-            Change::beyond((low, middle, high), log(factor))
+            Change::beyond((low, middle, high), log(factor), None)
         });
         Judgement { change, verdict: Verdict::CannotTell, why: self.why.clone() }
     }
@@ -365,7 +371,7 @@ impl Unjudged {
 
 impl Change {
     /// From the logarithms of a ratio beyond the factor, with its interval.
-    fn beyond((low, middle, high): (f64, f64, f64), factor: f64) -> Self {
+    fn beyond((low, middle, high): (f64, f64, f64), factor: f64, margin: Option<f64>) -> Self {
         Self {
             ratio: (middle + factor).exp(),
             low: (low + factor).exp(),
@@ -373,6 +379,7 @@ impl Change {
             beyond: middle.exp(),
             beyond_low: low.exp(),
             beyond_high: high.exp(),
+            margin,
         }
     }
 }

@@ -15,6 +15,7 @@ fn shape(query: &str, target_ms: f64) -> QueryShape {
             beyond: target_ms,
             beyond_low: 0.7,
             beyond_high: 7.0,
+            margin: Some(0.1),
         }),
         ..QueryShape::default()
     }
