@@ -201,6 +201,7 @@ impl Config {
             idle_timeout: idle_timeout(&operation),
             shutdown_timeout: operation.shutdown_timeout,
             max_sessions: target.max_sessions,
+            target_durations: target.target_durations,
             ..replay
         };
         let connect_timeout = target.connect_timeout;

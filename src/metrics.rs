@@ -22,7 +22,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use self::hot::{Records, Statements};
-pub use self::labels::{Eviction, Pace, SessionEnd, SessionState, Side};
+pub use self::labels::{Clock, Eviction, Pace, SessionEnd, SessionState, Side};
 pub use self::publishing::{publish_process, publish_report, publish_tally};
 pub use self::recording::*;
 use crate::cli::REVISION;
@@ -124,6 +124,10 @@ metrics! {
         "How long statements ran on the source, where its log says so.";
     STATEMENT_TARGET_SECONDS: Histogram, "kreplay_statement_target_seconds", [], Seconds,
         "How long statements ran on the target, from sending to the last answer.";
+    STATEMENT_SERVER_SECONDS: Histogram, "kreplay_statement_server_seconds", ["command"], Seconds,
+        "How long the target's server took for statements by its own clock, where it says so, by what they do.";
+    STATEMENTS_TIMED: Counter, "kreplay_statements_timed_total", ["clock"], Count,
+        "Statements that ran, by who measured them on the target: its server, or kreplay, the way there included.";
     STATEMENT_DURATION_RATIO: Histogram, "kreplay_statement_duration_ratio", [], Count,
         "How long statements ran on the target, divided by how long they ran on the source, where its log says so.";
     SHAPES: Gauge, "kreplay_shapes", ["verdict"], Count,

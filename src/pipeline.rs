@@ -296,6 +296,7 @@ impl Starting<'_> {
                     takes_turns: settings.order.takes_turns(),
                     replay_cancels: settings.replay_cancels,
                     read_only: self.config.target.read_only,
+                    server_durations: settings.target_durations.asks_server(),
                 },
                 idle_timeout: settings.idle_timeout,
             },

@@ -7,8 +7,8 @@ use tracing::{info, warn};
 use crate::actors::target_reachability::TargetReachability;
 use crate::config::Config;
 use crate::pglog::Encodings;
-use crate::postgres::{ConnectError, Observer, Target};
-use crate::replay::settings::Login;
+use crate::postgres::{ConnectError, ObserveError, Observer, Target};
+use crate::replay::settings::{Login, TargetDurations};
 
 /// Connections that are left to others when `--max-sessions` is not given: our observer, the one that
 /// measures the round trip, cancel requests, and somebody who looks at the target meanwhile.
@@ -94,6 +94,9 @@ async fn probe(
             encodings: Encodings::default(),
         });
     };
+    if let Some(why) = withholds_durations(&observer, config, &login).await? {
+        return Err(ProbeError::Target(why));
+    }
     match look(&observer, config).await {
         Ok((max_sessions, encodings)) => {
             info!(address = target.address(), max_sessions, "connected to the target");
@@ -101,6 +104,30 @@ async fn probe(
         }
         Err(error) => Err(ProbeError::Other(error)),
     }
+}
+
+/// Why the target can't be replayed on by --target-durations server, if it can't.
+async fn withholds_durations(
+    observer: &Observer,
+    config: &Config,
+    login: &Login,
+) -> Result<Option<String>, ProbeError> {
+    if config.replay.target_durations != TargetDurations::Server {
+        return Ok(None);
+    }
+    let asked = async {
+        let tells = observer.tells_durations().await?;
+        Ok::<_, ObserveError>((tells, observer.server_version().await?))
+    };
+    let (tells, version) = asked.await.map_err(|error| ProbeError::Other(error.into()))?;
+    let remedy = TargetDurations::remedy(&login.user, version);
+    Ok((!tells).then(|| {
+        format!(
+            "the target does not let {} have its durations, and --target-durations is server: \
+             {remedy}; --target-durations auto does without",
+            login.user
+        )
+    }))
 }
 
 async fn look(observer: &Observer, config: &Config) -> anyhow::Result<(usize, Encodings)> {

@@ -171,7 +171,8 @@ impl Supervisor {
             return false;
         }
         let mut state = Session::new(self.settings.sessions, self.findings.clone())
-            .in_database(self.findings.database(&login.database));
+            .in_database(self.findings.database(&login.database))
+            .logging_in_as(self.findings.login(&login.user, &login.database));
         match event {
             SessionEvent::Open(place) => state.logs_in_before(*place),
             SessionEvent::Work(work) => state.logs_in_before(work.seq),

@@ -20,7 +20,7 @@ use serde::Serialize;
 use strum::{Display, VariantArray};
 
 use crate::replay::pace::Pace;
-use crate::replay::settings::{Filters, Identity};
+use crate::replay::settings::{Filters, Identity, TargetDurations};
 use broker::KafkaFacts;
 use sample::Sample;
 use target::TargetFacts;
@@ -115,6 +115,8 @@ pub struct CheckPlan {
     pub read_only: bool,
     /// `--on-gap continue`.
     pub skips_gaps: bool,
+    /// `--target-durations`.
+    pub target_durations: TargetDurations,
 }
 
 /// Where the log comes from, as it was seen.

@@ -64,6 +64,7 @@ fn plan(config: &Config) -> CheckPlan {
         lookahead_ms: i64::try_from(config.replay.lookahead.as_millis()).unwrap_or(i64::MAX),
         max_sessions: config.replay.max_sessions,
         read_only: config.target.read_only,
+        target_durations: config.replay.target_durations,
         skips_gaps: matches!(&config.source, SourceSettings::Kafka(it) if it.on_gap == OnGap::Continue),
     }
 }

@@ -44,6 +44,7 @@ async fn session(observer: &Observer) -> Result<SessionFacts, ObserveError> {
             .collect::<Result<_, ObserveError>>()?,
         read_only: observer.client().query_one(read_only, &[]).await?.try_get(0)?,
         counts_statements: observer.statements_view().await?.is_some(),
+        tells_durations: observer.tells_durations().await?,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::flag_values::{
 use crate::pglog::Format;
 use crate::postgres::{ChannelBinding, DEFAULT_PORT, SslMode};
 use crate::replay::report::rules::Rules;
-use crate::replay::settings::{Renaming, ReplaySettings};
+use crate::replay::settings::{Renaming, ReplaySettings, TargetDurations};
 use crate::source::dead_letters::DeadLetter;
 use crate::source::kafka::{OnGap, Start};
 
@@ -155,6 +155,11 @@ pub struct TargetOptions {
     /// max_connections less a reserve
     #[arg(long, value_name = "N", default_value = "0", value_parser = limit)]
     pub max_sessions: Limit,
+    /// Who measures statements on the target: the server itself, at the place where the source's
+    /// measures what it logs (server), kreplay, the way to the target included (client), or the
+    /// server where it lets the session's role have its durations (auto)
+    #[arg(long, value_name = "WHO", default_value = "auto", ignore_case = true)]
+    pub target_durations: TargetDurations,
 }
 
 /// What happens to what can't be replayed.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
+use super::labels::Clock;
 use super::{
-    RECORDS_READ, SCHEDULE_DELAY_SECONDS, STATEMENT_DURATION_RATIO, STATEMENT_SOURCE_SECONDS,
-    STATEMENT_TARGET_SECONDS, STATEMENTS,
+    RECORDS_READ, SCHEDULE_DELAY_SECONDS, STATEMENT_DURATION_RATIO, STATEMENT_SERVER_SECONDS,
+    STATEMENT_SOURCE_SECONDS, STATEMENT_TARGET_SECONDS, STATEMENTS, STATEMENTS_TIMED,
 };
 use crate::label::Label as _;
 use crate::pglog::RecordKind;
 use crate::replay::account::policy::Outcome;
+use crate::replay::session::request::Took;
 use crate::sql::Verb;
 
 /// Where statements are measured. Cheap to clone: each session has one.
@@ -22,6 +24,8 @@ pub struct Statements(Arc<StatementHandles>);
 struct StatementHandles {
     source: Histogram,
     target: Histogram,
+    server: [Histogram; Verb::ALL.len()],
+    timed: [Counter; Clock::ALL.len()],
     ratio: Histogram,
     delay: Histogram,
     ended: [[Counter; Outcome::ALL.len()]; Verb::ALL.len()],
@@ -37,6 +41,12 @@ impl Statements {
         Self(Arc::new(StatementHandles {
             source: histogram!(STATEMENT_SOURCE_SECONDS.name),
             target: histogram!(STATEMENT_TARGET_SECONDS.name),
+            server: std::array::from_fn(
+                |verb| histogram!(STATEMENT_SERVER_SECONDS.name, "command" => Verb::ALL[verb].label()),
+            ),
+            timed: std::array::from_fn(
+                |clock| counter!(STATEMENTS_TIMED.name, "clock" => Clock::ALL[clock].label()),
+            ),
             ratio: histogram!(STATEMENT_DURATION_RATIO.name),
             delay: histogram!(SCHEDULE_DELAY_SECONDS.name),
             ended: std::array::from_fn(|verb| {
@@ -50,17 +60,24 @@ impl Statements {
         self.0.delay.record(delay.as_secs_f64());
     }
 
-    /// Notes a statement that ran: what it did, how long it took on the source (where that was logged)
-    /// and on the target, in seconds, and how the outcomes compare.
-    pub fn ran(&self, verb: Verb, source: Option<f64>, target: f64, outcome: Outcome) {
+    /// Notes a statement that ran: what it did, how long it took on the source, in seconds (where that
+    /// was logged), and on the target, and how the outcomes compare.
+    pub fn ran(&self, verb: Verb, source: Option<f64>, target: Took, outcome: Outcome) {
+        let by_server = target.on_server.map(|duration| duration.as_secs_f64());
+        let by_client = target.share().as_secs_f64();
         if let Some(source) = source {
             self.0.source.record(source);
             // The log's durations are of microseconds: one of none has no ratio.
             if source > 0.0 {
-                self.0.ratio.record(target / source);
+                self.0.ratio.record(by_server.unwrap_or(by_client) / source);
             }
         }
-        self.0.target.record(target);
+        self.0.target.record(by_client);
+        if let Some(duration) = by_server {
+            self.0.server[verb as usize].record(duration);
+        }
+        let clock = if by_server.is_some() { Clock::Server } else { Clock::Client };
+        self.0.timed[clock as usize].increment(1);
         self.0.ended[verb as usize][outcome as usize].increment(1);
     }
 }

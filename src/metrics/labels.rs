@@ -64,6 +64,16 @@ pub enum Pace {
     Cold,
 }
 
+/// Who measured a statement on the target: label `clock`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Clock {
+    /// The target's server.
+    Server,
+    /// kreplay, from sending to the last answer.
+    Client,
+}
+
 /// Where an error was raised: label `side`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

@@ -13,6 +13,7 @@ use crate::replay::account::policy::Outcome;
 use crate::replay::account::progress::PartitionProgress;
 use crate::replay::report::factor::Factor;
 use crate::replay::report::{PaceCounts, QueryShape, Verdict, Verdicts};
+use crate::replay::session::request::Took;
 use crate::replay::session::waits::Waits;
 use crate::sql::Verb;
 
@@ -152,9 +153,14 @@ fn the_report_is_shown_by_verdict_and_pace() {
 fn statements_are_sorted_into_buckets_and_outcomes() {
     let scrape = scrape(|| {
         let statements = Statements::new();
-        statements.ran(Verb::Select, Some(0.003), 0.007, Outcome::Same);
-        statements.ran(Verb::Ddl, None, 70.0, Outcome::NewError);
-        statements.ran(Verb::Select, Some(0.0), 0.0004, Outcome::Same);
+        let took = |ms: f64| Took {
+            at_most: Duration::from_secs_f64(ms / 1e3),
+            together: 1,
+            on_server: None,
+        };
+        statements.ran(Verb::Select, Some(0.003), took(7.0), Outcome::Same);
+        statements.ran(Verb::Ddl, None, took(70_000.0), Outcome::NewError);
+        statements.ran(Verb::Select, Some(0.0), took(0.4), Outcome::Same);
     });
     let target = |le: &str| {
         value(&scrape, &format!("kreplay_statement_target_seconds_bucket{{le=\"{le}\"}}"))
@@ -170,6 +176,31 @@ fn statements_are_sorted_into_buckets_and_outcomes() {
         value(&scrape, &format!("kreplay_statements_total{{{labels}}}"))
     };
     assert_eq!((ran("select", "same"), ran("ddl", "new_error"), ran("ddl", "same")), (2., 1., 0.));
+}
+
+#[test]
+fn a_statement_that_the_server_has_measured_counts_by_the_servers_clock() {
+    let scrape = scrape(|| {
+        let statements = Statements::new();
+        let ms = Duration::from_millis;
+        let by_client = Took { at_most: ms(9), together: 1, on_server: None };
+        let by_server = Took { on_server: Some(ms(3)), ..by_client };
+        statements.ran(Verb::Select, Some(0.003), by_server, Outcome::Same);
+        statements.ran(Verb::Select, None, by_client, Outcome::Same);
+    });
+    let clock = |clock: &str| {
+        value(&scrape, &format!("kreplay_statements_timed_total{{clock=\"{clock}\"}}"))
+    };
+    assert_eq!((clock("server"), clock("client")), (1.0, 1.0));
+    let server = |le: &str| {
+        let labels = format!("command=\"select\",le=\"{le}\"");
+        value(&scrape, &format!("kreplay_statement_server_seconds_bucket{{{labels}}}"))
+    };
+    assert_eq!((server("0.0025"), server("0.005"), server("+Inf")), (0.0, 1.0, 1.0));
+    let ratio = "kreplay_statement_duration_ratio_bucket{le=\"1\"}";
+    assert_eq!(value(&scrape, ratio), 1.0, "3 ms on both");
+    let target = "kreplay_statement_target_seconds_bucket{le=\"0.005\"}";
+    assert_eq!(value(&scrape, target), 0.0, "9 ms with the way there");
 }
 
 #[test]
@@ -251,6 +282,7 @@ fn the_documentation_tells_what_each_value_of_a_label_means() {
     add("`given_up`", GivenUp::ALL.iter().map(|value| value.label()).collect());
     add("`command`", Verb::ALL.iter().map(|value| value.label()).collect());
     add("`outcome`", Outcome::ALL.iter().map(|value| value.label()).collect());
+    add("`clock`", Clock::ALL.iter().map(|value| value.label()).collect());
     add("`side`", Side::ALL.iter().map(|value| value.label()).collect());
     add("waited `reason`", Wait::ALL.iter().map(|value| value.label()).collect());
     add("`by`", Bound::ALL.iter().map(|value| value.label()).collect());

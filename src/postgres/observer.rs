@@ -6,6 +6,7 @@ use super::error::ObserveError;
 use crate::replay::order::holders::LocksHeld;
 use crate::replay::order::stalls::{LockSnapshot, PREPARED, Probe};
 use crate::replay::order::wait_chain::ForeignBackend;
+use crate::replay::session::durations::MEASURE;
 
 /// A connection of our own that asks the server about itself.
 pub struct Observer {
@@ -140,6 +141,19 @@ impl Observer {
             )
             .await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Whether the server tells this login how long its statements took. What is tried is undone.
+    pub async fn tells_durations(&self) -> Result<bool, ObserveError> {
+        // Refused, it may still be so by what its owner has set.
+        let refused = self.client.batch_execute(MEASURE).await.is_err();
+        let measures = "SELECT pg_catalog.current_setting('log_duration') = 'on' \
+            OR pg_catalog.current_setting('log_min_duration_statement') = '0'";
+        let measures = self.client.query_one(measures, &[]).await?.try_get(0)?;
+        if !refused {
+            self.client.batch_execute("RESET log_duration; RESET log_min_messages").await?;
+        }
+        Ok(measures)
     }
 
     /// The server's version as a number: `180006` is 18.6.

@@ -24,6 +24,7 @@ mod cell;
 pub mod connecting;
 pub mod context;
 mod doubts;
+pub mod durations;
 mod findings;
 mod interruptions;
 mod leaving;
@@ -47,7 +48,7 @@ mod withdrawing;
 
 pub use answers::{Answer, Answered, Ended};
 pub use cell::{Driver, Inbox, SessionCell, View};
-pub use findings::{DatabaseFindings, Findings};
+pub use findings::{DatabaseFindings, Findings, LoginFindings};
 pub use interruptions::{Amended, Interrupted};
 pub use leaving::{Leave, Left};
 pub use log_ins::Vacated;
@@ -102,6 +103,8 @@ pub struct Session {
     findings: Arc<Findings>,
     /// What is known of its database.
     database: Arc<DatabaseFindings>,
+    /// What is known of who it logs in as.
+    login: Arc<LoginFindings>,
     /// What the server has answered about the database's routines: the schema may have changed again since.
     routines: Option<Arc<Routines>>,
     /// Whether the open transaction may have changed the database's schema.
@@ -123,6 +126,8 @@ pub struct SessionSettings {
     pub replay_cancels: bool,
     /// Whether sessions must stay unable to write, whatever they set.
     pub read_only: bool,
+    /// Whether the target is asked for its own durations.
+    pub server_durations: bool,
 }
 
 #[derive(Debug)]
@@ -181,6 +186,7 @@ impl Session {
             waits: WaitAccount::default(),
             findings,
             database: Arc::default(),
+            login: Arc::default(),
             routines: None,
             changes_schema: false,
             own_changes: 0,
@@ -191,6 +197,11 @@ impl Session {
     /// The same, in a database that other sessions may have found something out about.
     pub fn in_database(self, database: Arc<DatabaseFindings>) -> Self {
         Self { database, ..self }
+    }
+
+    /// The same, as somebody whom other sessions may have found something out about.
+    pub fn logging_in_as(self, login: Arc<LoginFindings>) -> Self {
+        Self { login, ..self }
     }
 
     /// Takes the session's next statement.

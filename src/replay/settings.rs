@@ -105,6 +105,9 @@ pub struct ReplaySettings {
     /// Connections at the most; `None`: what the target allows, less a reserve.
     #[arg(skip)]
     pub max_sessions: Limit,
+    /// Who measures statements on the target.
+    #[arg(skip)]
+    pub target_durations: TargetDurations,
 }
 
 impl ReplaySettings {
@@ -155,6 +158,40 @@ impl Order {
     /// Whether no more than one statement runs at any time.
     pub fn runs_one_at_a_time(self) -> bool {
         self == Self::Serial
+    }
+}
+
+/// Who measures statements on the target.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, strum::Display, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase")]
+pub enum TargetDurations {
+    /// The server; it has to let us
+    Server,
+    /// kreplay, the way to the target included
+    Client,
+    /// The server where it lets us, kreplay elsewhere
+    #[default]
+    Auto,
+}
+
+impl TargetDurations {
+    /// Whether the server is asked for its own.
+    pub fn asks_server(self) -> bool {
+        self != Self::Client
+    }
+
+    /// How a role comes to have the server's own durations.
+    pub fn remedy(role: &str, server_version: u32) -> String {
+        let role = format!("\"{}\"", role.replace('"', "\"\""));
+        let grant = match server_version {
+            150_000.. => format!(
+                "GRANT SET ON PARAMETER log_duration, log_min_messages TO {role} on the target, or "
+            ),
+            _ => "on the target ".to_owned(),
+        };
+        format!("{grant}ALTER ROLE {role} SET log_duration = on, as a superuser")
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Outline {
     /// Whether it calls `set_config` or `current_setting`, or is a DO block that may: see
     /// [`setting_changes`](super::setting_changes) and [`custom_names`](super::custom_names).
     pub names_settings: bool,
+    /// Whether its words name a setting by which a server tells durations, or what shows all settings:
+    /// see [`duration_settings_use`](super::duration_settings_use).
+    pub names_duration_settings: bool,
     /// Whether it belongs to those whose transactions servers choose as victims: it skips locked rows,
     /// or asks for a transaction that keeps its snapshot and may write. As far as its words tell.
     pub contends: bool,
@@ -94,6 +97,7 @@ impl Outline {
         self.changes_logins |= statement.changes_logins(sql);
         self.alters_logins |= statement.alters_logins(sql);
         self.names_settings |= statement.names_settings();
+        self.names_duration_settings |= statement.names_duration_settings(sql);
         self.parts.extend(statement.finish(sql));
     }
 

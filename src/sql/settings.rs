@@ -20,7 +20,12 @@ pub enum SettingChange<'a> {
         value: SettingValue<'a>,
     },
     /// It is set until the end of the transaction.
-    SetLocal(String),
+    SetLocal {
+        /// The setting: its whole name, in lower case.
+        name: String,
+        /// To what, where that is known.
+        value: Option<SettingValue<'a>>,
+    },
     /// It gets the value that it had when the session began.
     Reset(String),
     /// All get it, but for the role and the session's user.
@@ -147,7 +152,7 @@ fn set(statement: &str) -> Vec<SettingChange<'_>> {
     }
     let Some((name, value)) = assignment(&mut tokens) else { return Vec::new() };
     vec![match value {
-        _ if local => SettingChange::SetLocal(name),
+        _ if local => SettingChange::SetLocal { name, value: Some(SettingValue::Of(statement)) },
         Assigned::Default => SettingChange::Reset(name),
         Assigned::Value => SettingChange::Set { name, value: SettingValue::Of(statement) },
     }]
@@ -257,7 +262,7 @@ fn set_config<'a>(statement: &str, parameters: &[Option<Box<str>>]) -> Vec<Setti
         }
     }
     if !plain {
-        let lasts = |change: &SettingChange<'_>| !matches!(change, SettingChange::SetLocal(_));
+        let lasts = |change: &SettingChange<'_>| !matches!(change, SettingChange::SetLocal { .. });
         if changes.iter().any(lasts) {
             changes.retain(|change| !lasts(change));
             changes.push(SettingChange::Unknown);
@@ -370,7 +375,10 @@ fn config_change<'a>(arguments: &[Argument]) -> SettingChange<'a> {
     let name = known(name).flatten().map(|name| name.to_ascii_lowercase());
     let local = known(local).flatten().and_then(|local| boolean(&local));
     match (name, local, known(value)) {
-        (name, Some(true), _) => SettingChange::SetLocal(name.unwrap_or_default()),
+        (name, Some(true), value) => SettingChange::SetLocal {
+            name: name.unwrap_or_default(),
+            value: value.flatten().map(SettingValue::Text),
+        },
         (Some(name), Some(false), Some(Some(value))) => {
             SettingChange::Set { name, value: SettingValue::Text(value) }
         }

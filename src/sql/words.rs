@@ -23,6 +23,8 @@ enum Keyword {
     Case,
     Chain,
     CurrentSetting,
+    /// What a server tells durations by, or what shows all settings.
+    DurationSetting,
     End,
     For,
     From,
@@ -43,8 +45,9 @@ enum Keyword {
 impl Keyword {
     fn of(word: &str) -> Self {
         use Keyword::{
-            AdvisoryLock, Analyze, And, Atomic, Begin, Case, Chain, CurrentSetting, End, For, From,
-            Hold, Into, Lock, Read, SetConfig, StandardStream, Temporary, Write, WritingFunction,
+            AdvisoryLock, Analyze, And, Atomic, Begin, Case, Chain, CurrentSetting,
+            DurationSetting, End, For, From, Hold, Into, Lock, Read, SetConfig, StandardStream,
+            Temporary, Write, WritingFunction,
         };
         let candidates: &[(&str, Self)] = match word.len() {
             2 => &[("no", Lock)],
@@ -79,13 +82,18 @@ impl Keyword {
                 ("pg_notify", WritingFunction),
             ],
             10 => &[("set_config", SetConfig)],
+            11 => &[("pg_settings", DurationSetting)],
+            12 => &[("log_duration", DurationSetting)],
             15 => &[("current_setting", CurrentSetting)],
-            16 => &[("pg_advisory_lock", AdvisoryLock)],
+            16 => &[("pg_advisory_lock", AdvisoryLock), ("log_min_messages", DurationSetting)],
             17 => &[("pg_cancel_backend", WritingFunction)],
             18 => &[("pg_advisory_unlock", WritingFunction)],
-            20 => {
-                &[("pg_try_advisory_lock", AdvisoryLock), ("pg_terminate_backend", WritingFunction)]
-            }
+            19 => &[("client_min_messages", DurationSetting)],
+            20 => &[
+                ("pg_try_advisory_lock", AdvisoryLock),
+                ("pg_terminate_backend", WritingFunction),
+                ("pg_show_all_settings", DurationSetting),
+            ],
             21 => &[("pg_advisory_xact_lock", WritingFunction)],
             22 => &[("pg_advisory_unlock_all", WritingFunction)],
             23 => &[("pg_advisory_lock_shared", AdvisoryLock)],
@@ -156,6 +164,7 @@ pub(super) struct StatementWords {
     /// Its body, a string, may change what a log-in finds.
     body_changes_logins: bool,
     names_settings: bool,
+    names_duration_settings: bool,
 }
 
 impl StatementWords {
@@ -196,6 +205,13 @@ impl StatementWords {
         self.names_settings || self.sets
     }
 
+    /// See [`super::Outline::names_duration_settings`].
+    pub(super) fn names_duration_settings(&self, sql: &str) -> bool {
+        let [first, second] = self.begins_with(sql);
+        self.names_duration_settings
+            || first.eq_ignore_ascii_case("show") && second.eq_ignore_ascii_case("all")
+    }
+
     /// Whether it matters what its strings hold: a routine's text, or the name that set_config takes.
     pub(super) fn looks_into_texts(&self) -> bool {
         self.sets || self.does
@@ -213,6 +229,8 @@ impl StatementWords {
             Token::Quoted => {
                 self.lead(0..0);
                 self.lifts_read_only |= read_only::names_setting(text);
+                self.names_duration_settings |=
+                    Keyword::of(text.trim_matches('"')) == Keyword::DurationSetting;
             }
             Token::Text if self.looks_into_texts() => {
                 let text = joined_parts(text);
@@ -257,6 +275,7 @@ impl StatementWords {
                 self.writes = true;
             }
             (_, Keyword::CurrentSetting) => self.names_settings = true,
+            (_, Keyword::DurationSetting) => self.names_duration_settings = true,
             (_, Keyword::SetConfig) => (self.sets, self.writes) = (true, true),
             (_, Keyword::AdvisoryLock) => (self.writes, self.binds_connection) = (true, true),
             (last, Keyword::Temporary) => {

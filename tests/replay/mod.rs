@@ -3,6 +3,7 @@
 mod compare;
 mod conflicts;
 mod connections;
+mod durations;
 mod failures;
 mod fixtures;
 mod formats;

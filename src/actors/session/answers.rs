@@ -103,7 +103,10 @@ impl SessionActor {
                 sql = %work.statement.sql, "failed on the target alone");
         }
         let on_source = work.source_duration_ms().map(|ms| ms / 1e3);
-        let on_target = end.took.unwrap_or(took).share().as_secs_f64();
+        // What was sent in its place is no figure of its own.
+        let on_target = end.took.unwrap_or(Took { on_server: None, ..took });
+        debug!(session = %self.id, seq = work.seq.0, took = ?on_target.share(),
+            on_server = ?on_target.on_server, "ran");
         let verb = work.statement.outline.verb();
         self.deps.statements.ran(verb, on_source, on_target, Outcome::of(*end));
     }

@@ -244,6 +244,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
                 takes_turns: false,
                 replay_cancels: false,
                 read_only: false,
+                server_durations: false,
             },
             idle_timeout: None,
         },

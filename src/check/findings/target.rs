@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::sample::Sample;
 use super::{CheckPlan, Section, counted, listed};
+use crate::replay::settings::TargetDurations;
 
 /// The target, as it was seen.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -100,6 +101,8 @@ pub struct SessionFacts {
     pub read_only: bool,
     /// Whether pg_stat_statements is installed in the database.
     pub counts_statements: bool,
+    /// Whether the server tells how long its statements took.
+    pub tells_durations: bool,
 }
 
 pub(super) fn judge(
@@ -138,6 +141,7 @@ pub(super) fn judge(
     limits(facts, plan, lines);
     connections(facts, server, sample, plan, lines);
     rights(server, lines);
+    durations(facts, server, plan, lines);
     statistics(facts, server, lines);
 }
 
@@ -357,6 +361,42 @@ fn rights(server: &ServerFacts, lines: &mut Section) {
              ever",
             "on the target: GRANT EXECUTE ON FUNCTION pg_catalog.pg_blocking_pids(int) TO PUBLIC",
         );
+    }
+}
+
+/// Who measures statements on the target.
+fn durations(facts: &TargetFacts, server: &ServerFacts, plan: &CheckPlan, lines: &mut Section) {
+    if !plan.target_durations.asks_server() {
+        lines.ok("durations on the target are kreplay's own (--target-durations client)");
+        return;
+    }
+    let roles = |tells: bool| {
+        let mut roles: Vec<&str> = facts
+            .logins
+            .iter()
+            .filter(|login| {
+                login.outcome.as_ref().is_ok_and(|session| session.tells_durations == tells)
+            })
+            .map(|login| login.user.as_str())
+            .collect();
+        roles.sort_unstable();
+        roles.dedup();
+        roles
+    };
+    let (with, without) = (roles(true), roles(false));
+    if !with.is_empty() {
+        lines.ok(format!("durations on the target are the server's own for {}", listed(with)));
+    }
+    let Some(first) = without.first() else { return };
+    let remedy = TargetDurations::remedy(first, server.version);
+    let them = listed(without.iter().copied());
+    if plan.target_durations == TargetDurations::Server {
+        lines.error(format!("the server does not let {them} have its durations"), remedy);
+    } else {
+        lines.ok(format!(
+            "durations on the target are kreplay's own for {them}, the way there included; for the \
+             server's: {remedy}"
+        ));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::replay::pace::Speed;
 use crate::replay::report::Shapes;
 use crate::replay::report::rules::Rules;
 use crate::replay::session::Ended;
-use crate::replay::settings::{Filters, Identity, Order};
+use crate::replay::settings::{Filters, Identity, Order, TargetDurations};
 use crate::replay::work::Work;
 
 mod accounts;
@@ -55,6 +55,7 @@ fn settings() -> ReplaySettings {
         max_in_flight: 100,
         max_in_flight_bytes: 1 << 20,
         max_sessions: None,
+        target_durations: TargetDurations::default(),
         workers: None,
         spin: Duration::ZERO,
     }

@@ -115,8 +115,12 @@ impl Session {
         }
     }
 
-    pub(super) fn take(&mut self, sent: Sent, answer: Answer) -> Answered {
+    pub(super) fn take(&mut self, sent: Sent, mut answer: Answer) -> Answered {
         let before = std::mem::replace(&mut self.connection.status, answer.status);
+        if let Role::Durations(step) = sent.role {
+            self.durations_answered(step, &answer);
+        }
+        self.judge_figure(&mut answer);
         let misread = self.note_encoding(answer.foreign_encoding);
         let answered = self.take_answer(sent.role, answer, before);
         Answered { misread, ..answered }
@@ -141,7 +145,7 @@ impl Session {
                 }
                 Answered::default()
             }
-            Role::Undo => Answered::default(),
+            Role::Undo | Role::Durations(_) => Answered::default(),
             Role::Whole(work, _) if self.connection.undoing.is_some() => self.refused_with_it(work),
             Role::Abort if self.connection.pipeline == Pipeline::Open => self.pipeline_ended(true),
             Role::Sync => self.pipeline_ended(answer.error.is_some()),
@@ -173,6 +177,9 @@ impl Session {
             Role::Whole(work, content) => {
                 if content == Content::Itself && matches!(answer.error, Some((_, true))) {
                     self.forget_prepared(&work);
+                }
+                if content == Content::Itself {
+                    self.miss_figure(&work, &answer);
                 }
                 let (target, before_execute) = answer.result();
                 let took = (content == Content::Itself).then_some(answer.took);
@@ -253,6 +260,8 @@ impl Session {
         if self.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &work)) {
             self.newest_succeeded = target.is_ok();
         }
+        // What was rolled back instead of committed has set up nothing.
+        let completed = if content == Content::RollBack { 0 } else { completed };
         self.note_context(&work, target, completed, before);
         let settled = self.settle(&work, target, within);
         if let (Ok(()), SourceEnd::Failed(code)) = (target, source)

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::pglog::statement::Statement;
 use crate::sql::{
-    self, CLIENT_ENCODING, Command, Part, ROLE, SESSION_AUTHORIZATION, SettingChange, SettingValue,
-    Verb,
+    self, CLIENT_ENCODING, Command, DURATION_SETTINGS, Part, ROLE, SESSION_AUTHORIZATION,
+    SettingChange, SettingValue, Verb,
 };
 
 mod inspection;
@@ -36,6 +36,8 @@ pub struct Context {
     unknown: bool,
     /// Whether the connection holds what can't be made again: see [`Context::is_bound`].
     bound: bool,
+    /// Whether there are entries of the open transaction alone.
+    has_local: bool,
 }
 
 /// How many names of custom settings are remembered for a session. One that makes up a new name for
@@ -56,6 +58,8 @@ struct Entry {
 enum Key {
     /// By the setting's whole name, in lower case.
     Setting(Box<str>),
+    /// One of [`DURATION_SETTINGS`] that the open transaction has set for itself.
+    Local(Box<str>),
     Channel(Box<str>),
     Prepared(Box<str>),
 }
@@ -75,7 +79,7 @@ impl Key {
             Self::Setting(name) if **name == *ROLE => 2,
             // They would end what is made again behind them.
             Self::Setting(name) if LIMITS.contains(&&**name) => 4,
-            Self::Setting(_) => 0,
+            Self::Setting(_) | Self::Local(_) => 0,
             Self::Prepared(_) | Self::Channel(_) => 3,
         }
     }
@@ -115,6 +119,27 @@ impl Restore {
                 .iter()
                 .any(|change| matches!(change, SettingChange::Set { name, .. } if sets(name))),
             Self::Placeholder(_) | Self::Parse { .. } => false,
+        }
+    }
+
+    /// Whether it sets one of [`DURATION_SETTINGS`].
+    pub fn sets_durations(&self) -> bool {
+        let names = |text: &str| DURATION_SETTINGS.iter().any(|name| sql::mentions(text, name));
+        match self {
+            Self::Setting { name, .. } => names(name),
+            Self::Text(text) => names(text),
+            Self::Placeholder(_) | Self::Parse { .. } => false,
+        }
+    }
+
+    /// A statement that sets it, and takes no snapshot.
+    fn to_set(&self, how: &str) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.to_string()),
+            Self::Setting { name, value } => {
+                Some(format!("{how} {name} TO '{}'", value.replace('\'', "''")))
+            }
+            Self::Placeholder(_) | Self::Parse { .. } => None,
         }
     }
 }
@@ -207,27 +232,31 @@ impl Context {
                     self.remove(Key::Setting(ROLE.into()));
                 }
                 let name: Box<str> = name.into();
-                let restore = match value {
-                    SettingValue::Of(text) => {
-                        // What a backslash means, another setting may say by then.
-                        self.unknown |= text.contains('\\');
-                        Restore::Text(text.into())
-                    }
-                    SettingValue::Text(value) => {
-                        Restore::Setting { name: name.clone(), value: value.into() }
-                    }
-                };
+                // What a backslash means, another setting may say by then.
+                self.unknown |= matches!(value, SettingValue::Of(text) if text.contains('\\'));
+                self.forget_local(&name);
+                let restore = restore(name.clone(), value);
                 self.put(Key::Setting(name), restore);
             }
-            SettingChange::SetLocal(name) => self.exists(Key::Setting(name.into())),
+            SettingChange::SetLocal { name, value } => {
+                let name: Box<str> = name.into();
+                self.exists(Key::Setting(name.clone()));
+                if DURATION_SETTINGS.contains(&&*name)
+                    && let Some(value) = value
+                {
+                    self.has_local = true;
+                    self.put(Key::Local(name.clone()), restore(name, value));
+                }
+            }
             SettingChange::Reset(name) => {
                 if name == SESSION_AUTHORIZATION {
                     self.remove(Key::Setting(ROLE.into()));
                 }
+                self.forget_local(&name);
                 self.remove(Key::Setting(name.into()));
             }
             SettingChange::ResetAll => self.remove_all(|key| {
-                matches!(key, Key::Setting(name)
+                matches!(key, Key::Setting(name) | Key::Local(name)
                     if **name != *ROLE && **name != *SESSION_AUTHORIZATION)
             }),
             SettingChange::Unknown => self.unknown = true,
@@ -294,9 +323,31 @@ impl Context {
         }
     }
 
+    /// A setting was set, which a `SET LOCAL` before is not seen behind.
+    fn forget_local(&mut self, name: &str) {
+        if self.has_local {
+            self.remove(Key::Local(name.into()));
+        }
+    }
+
+    /// Statements that give these settings the session's own values, without a question.
+    pub fn own_settings(&self, names: &[&str]) -> String {
+        let own = |name: &str| {
+            let local = self.entries.get(&Key::Local(name.into()));
+            let local = local.and_then(|entry| entry.restore.to_set("SET LOCAL"));
+            let set = self.entries.get(&Key::Setting(name.into()));
+            let set = || set.and_then(|entry| entry.restore.to_set("SET"));
+            local.or_else(set).unwrap_or_else(|| format!("RESET {name}"))
+        };
+        names.iter().map(|name| own(name)).collect::<Vec<_>>().join("; ")
+    }
+
     /// The transaction was committed, or the statement stood alone.
     pub fn commit(&mut self) {
         self.undo.clear();
+        if std::mem::take(&mut self.has_local) {
+            self.entries.retain(|key, _| !matches!(key, Key::Local(_)));
+        }
     }
 
     /// The transaction was rolled back. Prepared statements outlive that.
@@ -390,6 +441,14 @@ impl Context {
     pub fn disconnected(&mut self) {
         self.roll_back();
         (self.bound, self.unknown) = (false, false);
+    }
+}
+
+/// How a setting is given a value.
+fn restore(name: Box<str>, value: SettingValue<'_>) -> Restore {
+    match value {
+        SettingValue::Of(text) => Restore::Text(text.into()),
+        SettingValue::Text(value) => Restore::Setting { name, value: value.into() },
     }
 }
 

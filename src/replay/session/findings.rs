@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::replay::session::context::Routines;
+use crate::replay::session::durations::FigureBudget;
 use crate::replay::session::parameter_types::KnownTypes;
 
 /// What sessions find out about the target and tell each other.
@@ -17,7 +18,13 @@ pub struct Findings {
     victims: AtomicBool,
     /// By name. A mutex, held for a look-up.
     databases: Mutex<HashMap<Box<str>, Arc<DatabaseFindings>>>,
+    /// By user and database. A mutex, held for a look-up.
+    logins: Mutex<HashMap<UserAndDatabase, Arc<LoginFindings>>>,
+    /// How many of the server's durations sessions that send ahead may have. A mutex, held for a sum.
+    pub(super) figures: Mutex<FigureBudget>,
 }
+
+type UserAndDatabase = (Box<str>, Box<str>);
 
 impl Findings {
     /// Whether the target may choose victims that the source had not: it has, or the log is of a kind
@@ -34,6 +41,39 @@ impl Findings {
     pub fn database(&self, name: &str) -> Arc<DatabaseFindings> {
         let mut databases = self.databases.lock();
         databases.entry(name.into()).or_default().clone()
+    }
+
+    /// What is known of those who log in like this.
+    pub fn login(&self, user: &str, database: &str) -> Arc<LoginFindings> {
+        let mut logins = self.logins.lock();
+        logins.entry((user.into(), database.into())).or_default().clone()
+    }
+}
+
+/// What sessions find out about what a user may do in a database.
+#[derive(Debug, Default)]
+pub struct LoginFindings {
+    may_not_measure: AtomicBool,
+    tells_nothing: AtomicBool,
+}
+
+impl LoginFindings {
+    /// Whether it may not have the server measure durations.
+    pub(super) fn may_not_measure(&self) -> bool {
+        self.may_not_measure.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_may_not_measure(&self) {
+        self.may_not_measure.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server tells it no durations whatever is set.
+    pub(super) fn tells_nothing(&self) -> bool {
+        self.tells_nothing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_tells_nothing(&self) {
+        self.tells_nothing.store(true, Ordering::Relaxed);
     }
 }
 

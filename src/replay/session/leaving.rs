@@ -96,6 +96,10 @@ impl Session {
                 return self.ask_about_routines();
             };
             if self.context.is_to_be_asked_for(&routines) {
+                if let Some(next) = self.put_back_step() {
+                    self.connection.leaving = Some(leaving);
+                    return next;
+                }
                 self.connection.leaving = Some(Leaving { asked: true, ..leaving });
                 return self.ask_about_session(&routines);
             }
@@ -124,7 +128,9 @@ impl Session {
     /// Asks the server what the session has.
     pub(super) fn inspect(&mut self) -> Next {
         match self.routines() {
-            Some(routines) => self.ask_about_session(&routines),
+            Some(routines) => {
+                self.put_back_step().unwrap_or_else(|| self.ask_about_session(&routines))
+            }
             None => self.ask_about_routines(),
         }
     }

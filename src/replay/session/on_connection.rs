@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::doubts::Doubt;
+use super::durations::{DurationStep, Durations};
 use super::leaving::Leaving;
 use super::preparing::Prepared;
 use super::replay_mode::{self, ReplayMode};
@@ -61,6 +62,8 @@ pub(super) struct OnConnection {
     pub(super) met_foreign_encoding: bool,
     /// Whether the log-in that it was made by may not be possible any more.
     pub(super) log_in_kept: bool,
+    /// Whether the server tells durations on it.
+    pub(super) durations: Durations,
     /// Whether a question to the server has ended by limits that the session has set, though no
     /// statement of the log tells.
     pub(super) limited: bool,
@@ -82,6 +85,8 @@ pub(super) enum Role {
     Inspect { limits: Limits },
     /// A question about the routines of its database, as of so many changes of the schema.
     Routines { as_of: u64, limits: Limits },
+    /// What sets whether the server tells durations.
+    Durations(DurationStep),
     /// Back to UTF-8.
     Encoding,
     /// The rollback of a transaction whose connection is given up.
@@ -196,6 +201,7 @@ impl OnConnection {
                 | Role::Inspect { .. }
                 | Role::Routines { .. }
                 | Role::Encoding
+                | Role::Durations(_)
                 | Role::LeaveTransaction => {}
             }
         }

@@ -147,7 +147,12 @@ impl Session {
         }
         let mut is_open = status != Status::Idle;
         behind.all(|sent| {
-            let Role::Whole(behind, _) = &sent.role else { return false };
+            let behind = match &sent.role {
+                Role::Whole(behind, _) => behind,
+                // Refused, or of no effect on what the transaction did.
+                Role::Durations(_) => return true,
+                _ => return false,
+            };
             let statement = &behind.statement;
             let is_within = is_open;
             if statement.only_ends_transaction() {
@@ -197,9 +202,9 @@ impl Session {
     /// statements take turns, the order does not let them start behind an end before which one may be
     /// chosen, so that what is left are statements that are refused for how they were prepared.
     pub(super) fn must_see_the_end(&self) -> bool {
-        let Some(Sent { role: Role::Whole(last, _), .. }) = self.connection.sent.back() else {
-            return false;
-        };
+        let statements = |sent: &&Sent| !matches!(sent.role, Role::Durations(_));
+        let last = self.connection.sent.iter().rev().find(statements);
+        let Some(Sent { role: Role::Whole(last, _), .. }) = last else { return false };
         let expects_victims = self.findings.expects_victims();
         let is_block = last.statement.outline.has(Command::ends_transaction);
         match self.settings.takes_turns {

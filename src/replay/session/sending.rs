@@ -53,6 +53,7 @@ impl Session {
         self.doubt_step()
             .or_else(|| self.undo_step())
             .or_else(|| self.withdrawal_step())
+            .or_else(|| self.measure_step())
             .or_else(|| self.restore_step())
             .or_else(|| self.leave_step())
             .or_else(|| self.current_step())
@@ -64,6 +65,12 @@ impl Session {
     /// Makes the next of what the session had set up before, on its new connection.
     fn restore_step(&mut self) -> Option<Next> {
         let restore = self.connection.restoring.pop_front()?;
+        if restore.sets_durations() {
+            self.connection.durations.changed();
+        }
+        if restore.sets_role() {
+            self.connection.durations.role_changes();
+        }
         if let Restore::Parse { name, sql } = &restore {
             let (sql, types, as_of) = (sql.clone(), Vec::new(), self.result_changes());
             let prepared = Prepared { sql, types, noted: true, as_of };
@@ -118,10 +125,14 @@ impl Session {
         if (alone || may_revive_transaction(&work.statement)) && !self.connection.sent.is_empty() {
             return Next::Wait;
         }
+        if let Some(next) = self.durations_step(&work) {
+            return next;
+        }
         if let Some(next) = self.start_step(&work, again) {
             return next;
         }
         self.queue.pop_front();
+        self.note_durations_of(&work);
         if steps { self.begin_steps(work, end, mode) } else { self.send_whole(work, mode, alone) }
     }
 

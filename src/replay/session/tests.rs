@@ -10,6 +10,7 @@ use crate::sql::{Command, Outline};
 
 mod anything;
 mod doubts;
+mod durations;
 mod lost;
 mod prepared;
 mod running_again;
@@ -69,7 +70,13 @@ fn extended(name: &str, parameters: &[&str]) -> Protocol {
 }
 
 fn settings() -> SessionSettings {
-    SessionSettings { depth: 16, takes_turns: false, replay_cancels: false, read_only: false }
+    SessionSettings {
+        depth: 16,
+        takes_turns: false,
+        replay_cancels: false,
+        read_only: false,
+        server_durations: false,
+    }
 }
 
 // ---- A session with its connection ----
@@ -90,6 +97,8 @@ struct Replay {
     retried: Vec<String>,
     may_have_drawn: usize,
     given_up: Vec<u64>,
+    /// What the server has measured.
+    measured: Vec<u64>,
 }
 
 impl Replay {
@@ -109,6 +118,7 @@ impl Replay {
             retried: Vec::new(),
             may_have_drawn: 0,
             given_up: Vec::new(),
+            measured: Vec::new(),
         }
     }
 
@@ -151,6 +161,8 @@ impl Replay {
     fn note(&mut self, answered: Answered) {
         if let Some((work, ended)) = answered.ended {
             self.ended.push((work.seq.0, ended.target));
+            let on_server = ended.took.and_then(|took| took.on_server);
+            self.measured.extend(on_server.map(|_| work.seq.0));
             self.guessed += usize::from(ended.guessed);
             self.may_have_drawn += usize::from(ended.may_have_drawn);
             self.given_up.extend(answered.given_up.then_some(work.seq.0));

@@ -7,7 +7,7 @@ fn shown(change: SettingChange<'_>) -> String {
         SettingChange::Set { name, value: SettingValue::Text(text) } => {
             format!("{name} = {text}")
         }
-        SettingChange::SetLocal(name) => format!("{name} locally"),
+        SettingChange::SetLocal { name, .. } => format!("{name} locally"),
         SettingChange::Reset(name) => format!("{name} reset"),
         SettingChange::ResetAll => "all reset".to_owned(),
         SettingChange::Unknown => "unknown".to_owned(),

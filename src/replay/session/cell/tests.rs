@@ -4,8 +4,13 @@ use crate::replay::session::{Next, SessionSettings};
 use crate::replay::work::End;
 
 fn cell() -> SessionCell {
-    let settings =
-        SessionSettings { depth: 1, takes_turns: true, replay_cancels: false, read_only: false };
+    let settings = SessionSettings {
+        depth: 1,
+        takes_turns: true,
+        replay_cancels: false,
+        read_only: false,
+        server_durations: false,
+    };
     SessionCell::new(Session::new(settings, Arc::default()))
 }
 

@@ -6,8 +6,13 @@ use crate::replay::session::SessionSettings;
 use crate::replay::work::End;
 
 fn session() -> Session {
-    let settings =
-        SessionSettings { depth: 1, takes_turns: false, replay_cancels: false, read_only: false };
+    let settings = SessionSettings {
+        depth: 1,
+        takes_turns: false,
+        replay_cancels: false,
+        read_only: false,
+        server_durations: false,
+    };
     Session::new(settings, Arc::default())
 }
 

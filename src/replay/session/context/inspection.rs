@@ -232,7 +232,7 @@ impl Context {
 fn setting(key: &Key) -> Option<&str> {
     match key {
         Key::Setting(name) => Some(name),
-        Key::Channel(_) | Key::Prepared(_) => None,
+        Key::Local(_) | Key::Channel(_) | Key::Prepared(_) => None,
     }
 }
 

@@ -21,8 +21,13 @@ fn a_database_is_vacated_for_what_needs_it_alone_unless_that_failed_on_the_sourc
 
 #[test]
 fn whose_log_ins_change_is_known_of_the_next_statement_alone() {
-    let settings =
-        SessionSettings { depth: 1, takes_turns: true, replay_cancels: false, read_only: false };
+    let settings = SessionSettings {
+        depth: 1,
+        takes_turns: true,
+        replay_cancels: false,
+        read_only: false,
+        server_durations: false,
+    };
     let mut session = Session::new(settings, Arc::default());
     assert_eq!(session.altered_logins(Seq(4)), None);
     session.push(work(4, "drop role app", Protocol::Simple, End::default()));

@@ -1,7 +1,10 @@
 //! Any session, whatever happens to its connection: what is committed is what the source committed.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
+use super::server::Settings;
 use super::*;
 
 /// Something that a session does in one go.
@@ -25,6 +28,10 @@ enum Item {
     Canceled,
     /// The same, told after it has run.
     CanceledLate,
+    /// Sets, for itself or for its transaction, what a server tells durations by, or shows it.
+    Sets(&'static str),
+    /// A savepoint, and after what follows the way back to it: in a block alone.
+    Savepoint,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +69,16 @@ struct Source {
     sent: Vec<Sent>,
     committed: Vec<u64>,
     inserted: u64,
+    /// Its settings, and what it was shown of them, by the statement's place.
+    settings: Settings,
+    shown: BTreeMap<u64, String>,
+}
+
+/// What became of a statement on the source.
+enum Became {
+    Effect(u64),
+    Nothing,
+    Failed,
 }
 
 impl Source {
@@ -82,8 +99,22 @@ impl Source {
         (self.inserted, format!("insert {}", self.inserted))
     }
 
-    /// Sends a statement; gives its effect, or that it failed.
-    fn item(&mut self, item: Item, in_block: bool) -> Option<u64> {
+    /// Sends a statement that sets or shows a setting.
+    fn setting(&mut self, sql: &str, in_block: bool) -> Became {
+        self.send(sql, Protocol::Simple, ok());
+        if sql.starts_with("SHOW") {
+            self.shown.insert(self.sent.len() as u64, self.settings.now.client.clone());
+        } else {
+            self.settings.set(sql, in_block);
+        }
+        Became::Nothing
+    }
+
+    /// Sends a statement.
+    fn item(&mut self, item: Item, in_block: bool) -> Became {
+        if let Item::Sets(sql) = item {
+            return self.setting(sql, in_block);
+        }
         let (number, sql) = self.insert();
         match item {
             Item::Insert => self.send(sql, Protocol::Simple, ok()),
@@ -96,15 +127,23 @@ impl Source {
             Item::Canceled | Item::CanceledLate => {
                 self.send(sql, Protocol::Simple, failed("57014"));
             }
+            // A savepoint outside of a block.
+            Item::Sets(_) | Item::Savepoint => {
+                self.send("fail 25P01", Protocol::Simple, failed("25P01"))
+            }
         }
-        matches!(item, Item::Insert | Item::Typed).then_some(number)
+        match item {
+            Item::Insert | Item::Typed => Became::Effect(number),
+            _ => Became::Failed,
+        }
     }
 
     fn unit(&mut self, unit: &Unit) {
         match unit {
             Unit::Auto(item) => {
-                let effect = self.item(*item, false);
-                self.committed.extend(effect);
+                if let Became::Effect(effect) = self.item(*item, false) {
+                    self.committed.push(effect);
+                }
             }
             Unit::Block(items, ending) => self.block(items, *ending),
             Unit::Group(length, end) => self.group(*length, *end),
@@ -113,7 +152,9 @@ impl Source {
 
     fn block(&mut self, items: &[Item], ending: Ending) {
         self.send("begin", Protocol::Simple, ok());
+        self.settings.begin();
         let mut effects = Vec::new();
+        let mut savepoint = None;
         let mut aborted = false;
         for item in items {
             if aborted {
@@ -121,14 +162,28 @@ impl Source {
                 self.send(sql, Protocol::Simple, failed("25P02"));
                 continue;
             }
-            match self.item(*item, true) {
-                Some(effect) => effects.push(effect),
-                None => aborted = true,
+            match (item, savepoint) {
+                (Item::Savepoint, None) => {
+                    self.send("savepoint s", Protocol::Simple, ok());
+                    savepoint = Some(effects.len());
+                    self.settings.begin();
+                }
+                (Item::Savepoint, Some(before)) => {
+                    self.send("rollback to s", Protocol::Simple, ok());
+                    effects.truncate(before);
+                    self.settings.roll_back_to_savepoint();
+                }
+                _ => match self.item(*item, true) {
+                    Became::Effect(effect) => effects.push(effect),
+                    Became::Nothing => {}
+                    Became::Failed => aborted = true,
+                },
             }
         }
         if aborted {
             effects.clear();
         }
+        self.settings.end(!aborted && matches!(ending, Ending::Commit | Ending::Chain));
         match ending {
             Ending::Commit => self.send("commit", Protocol::Simple, ok()),
             Ending::RollBack => {
@@ -192,6 +247,16 @@ impl Source {
     }
 }
 
+const SETTINGS: [&str; 7] = [
+    "SHOW client_min_messages",
+    "SHOW client_min_messages",
+    "SET client_min_messages TO warning",
+    "SET LOCAL client_min_messages TO error",
+    "RESET client_min_messages",
+    "RESET ALL",
+    "SET log_duration TO off",
+];
+
 fn any_item() -> impl Strategy<Value = Item> {
     prop_oneof![
         4 => Just(Item::Insert),
@@ -199,6 +264,8 @@ fn any_item() -> impl Strategy<Value = Item> {
         1 => Just(Item::Fails),
         1 => Just(Item::Canceled),
         1 => Just(Item::CanceledLate),
+        4 => prop::sample::select(SETTINGS.to_vec()).prop_map(Item::Sets),
+        1 => Just(Item::Savepoint),
     ]
 }
 
@@ -325,12 +392,19 @@ proptest! {
         units in prop::collection::vec(any_unit(), 0..6),
         events in prop::collection::vec(any_event(false), 0..120),
         takes_turns: bool,
+        server_durations: bool,
+        refuses: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let settings = SessionSettings { takes_turns, depth, ..settings() };
-        let (replay, _) = replayed(&source, &events, settings);
+        let settings = SessionSettings { takes_turns, depth, server_durations, ..settings() };
+        let mut replay = Replay::new(settings);
+        if refuses {
+            replay.server.refuses_durations();
+        }
+        let (replay, _) = replayed_on(replay, &source, &events);
         prop_assert_eq!(&replay.server.committed, &source.committed);
+        prop_assert_eq!(&replay.server.shown, &source.shown);
         each_once(&source, replay.ended.iter().map(|(seq, _)| *seq))?;
         each_once(&source, replay.settled.iter().copied())?;
     }
@@ -342,10 +416,12 @@ proptest! {
         victims in prop::collection::btree_map(1..20_u64, 1..3_usize, 0..6),
         commits in 0..3_usize,
         takes_turns: bool,
+        server_durations: bool,
+        refuses: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let mut replay = Replay::new(SessionSettings { takes_turns, depth, ..settings() });
+        let mut replay = Replay::new(SessionSettings { takes_turns, depth, server_durations, ..settings() });
         replay.session.findings.expect_victims();
         for (number, times) in victims {
             replay.server.clashes(&format!("insert {number}"), "40P01", times);
@@ -366,10 +442,11 @@ proptest! {
     fn only_what_was_in_doubt_may_be_committed_twice(
         units in prop::collection::vec(any_unit(), 0..6),
         events in prop::collection::vec(any_event(true), 0..120),
+        server_durations: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let (replay, in_doubt) = replayed(&source, &events, SessionSettings { depth, ..settings() });
+        let (replay, in_doubt) = replayed(&source, &events, SessionSettings { depth, server_durations, ..settings() });
         let mut seen = std::collections::BTreeSet::new();
         let firsts: Vec<u64> =
             replay.server.committed.iter().copied().filter(|n| seen.insert(*n)).collect();

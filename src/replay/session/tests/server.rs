@@ -1,8 +1,9 @@
 //! A model of a server: transactions, savepoints and prepared statements, and effects that show what
 //! was committed, how often and in which order.
 
-use crate::replay::session::request::ParseMode;
-use std::collections::{HashMap, HashSet};
+use crate::replay::session::request::{ParseMode, Took};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use super::*;
 use crate::sql::prepared_name;
@@ -31,6 +32,10 @@ pub(super) struct Server {
     stale: HashSet<String>,
     /// How statements fail for what happens around them, and how often they still will.
     clashes: HashMap<String, (SqlState, usize)>,
+    /// The settings by which durations are told.
+    settings: Settings,
+    /// What each statement that shows `client_min_messages` saw last, by its place.
+    pub shown: BTreeMap<u64, String>,
     /// Whether a temporary table is there, or something else that is gone with the connection.
     pub bound: bool,
 }
@@ -44,6 +49,7 @@ impl Server {
             committed: std::mem::take(&mut self.committed),
             drawn: std::mem::take(&mut self.drawn),
             clashes: std::mem::take(&mut self.clashes),
+            shown: std::mem::take(&mut self.shown),
             ..Self::default()
         };
     }
@@ -92,13 +98,22 @@ impl Server {
             Request::Inspect(_) => self.state(),
             _ => Vec::new(),
         };
-        Answer { status, error: result.err(), rows, ..Answer::default() }
+        let error = result.err();
+        let tells = error.is_none() && !stays_open && self.settings.tells();
+        let took = Took { on_server: tells.then_some(Duration::ZERO), ..Took::default() };
+        Answer { status, error, rows, took, ..Answer::default() }
     }
 
     fn run(&mut self, request: &Request) -> Result<(), Failed> {
         match request {
             Request::Text(text) => self.string(text),
-            Request::Simple(work) => self.string(&work.statement.sql),
+            Request::Simple(work) => {
+                let result = self.string(&work.statement.sql);
+                if result.is_ok() && work.statement.sql.starts_with("SHOW") {
+                    self.shown.insert(work.seq.0, self.settings.now.client.clone());
+                }
+                result
+            }
             Request::ParseOnly(work) | Request::BindOnly(work) => {
                 self.parse(&work.statement.sql, &[])
             }
@@ -134,12 +149,14 @@ impl Server {
         self.open.clear();
         self.savepoints.clear();
         self.deferred = None;
+        self.settings.end(false);
     }
 
     fn commit(&mut self) -> Result<(), Failed> {
         let open = std::mem::take(&mut self.open);
         let failed = std::mem::replace(&mut self.status, Status::Idle) == Status::Failed;
         self.savepoints.clear();
+        self.settings.end(!failed && self.deferred.is_none());
         match self.deferred.take() {
             Some(code) if !failed => Err((code, false)),
             _ => {
@@ -214,28 +231,36 @@ impl Server {
             return Err((code, false));
         }
         match command {
-            Command::Begin => self.status = Status::InTransaction,
+            Command::Begin => {
+                self.status = Status::InTransaction;
+                self.settings.begin();
+            }
             Command::Chain if self.status == Status::Idle => return Err((state("25P01"), false)),
             Command::Commit | Command::Rollback | Command::Chain => {
                 if back {
                     self.open.clear();
                     self.deferred = None;
+                    self.settings.end(false);
                 }
                 self.commit()?;
                 if command == Command::Chain {
                     self.status = Status::InTransaction;
+                    self.settings.begin();
                 }
             }
             Command::Savepoint if back => {
                 self.open.truncate(*self.savepoints.last().expect("a savepoint"));
                 self.status = Status::InTransaction;
+                self.settings.roll_back_to_savepoint();
             }
             Command::Savepoint if sql.starts_with("RELEASE") => {
                 self.savepoints.pop().expect("a savepoint");
+                self.settings.saved.pop();
             }
             Command::Savepoint => {
                 assert_eq!(self.status, Status::InTransaction, "a savepoint needs a transaction");
                 self.savepoints.push(self.open.len());
+                self.settings.begin();
             }
             Command::Deallocate => match prepared_name(sql) {
                 Some(name) => drop(self.prepared.remove(&name)),
@@ -248,9 +273,23 @@ impl Server {
                 }
             }
             Command::Discard => self.prepared.clear(),
+            Command::Set | Command::SetLocal => return self.set(sql),
             _ => return self.other(sql),
         }
         Ok(())
+    }
+
+    fn set(&mut self, sql: &str) -> Result<(), Failed> {
+        if sql == "RESET log_duration" && self.settings.refuses {
+            return Err((SqlState::INSUFFICIENT_PRIVILEGE, false));
+        }
+        self.settings.set(sql, self.status != Status::Idle);
+        Ok(())
+    }
+
+    /// Whoever logs in may not have durations measured.
+    pub(super) fn refuses_durations(&mut self) {
+        self.settings.refuses = true;
     }
 
     fn other(&mut self, sql: &str) -> Result<(), Failed> {
@@ -279,9 +318,96 @@ impl Server {
                 self.open.push(number);
                 self.committed.append(&mut self.open);
             }
+            Some(("hush", _)) => self.settings.now.client = "error".into(),
             Some(("defer", code)) => self.deferred = Some(state(code)),
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// A model of the settings by which durations are told, as PostgreSQL keeps them.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub now: Values,
+    /// What the session has beside a `SET LOCAL`; `None` where there is none.
+    behind_local: Option<Values>,
+    /// As of the open transaction's beginning, and of its savepoints.
+    saved: Vec<(Values, Option<Values>)>,
+    refuses: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Values {
+    pub client: String,
+    pub duration: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let now = Values { client: "notice".into(), duration: "off".into() };
+        Self { now, behind_local: None, saved: Vec::new(), refuses: false }
+    }
+}
+
+impl Settings {
+    fn tells(&self) -> bool {
+        self.now.client == "log" && self.now.duration == "on"
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.saved.push((self.now.clone(), self.behind_local.clone()));
+    }
+
+    pub(super) fn end(&mut self, commits: bool) {
+        let began = self.saved.drain(..).next();
+        if let Some((now, _)) = began.filter(|_| !commits) {
+            self.now = now;
+        } else if let Some(behind) = self.behind_local.take() {
+            self.now = behind;
+        }
+        self.behind_local = None;
+    }
+
+    pub(super) fn roll_back_to_savepoint(&mut self) {
+        if let Some((now, behind_local)) = self.saved.last().cloned() {
+            (self.now, self.behind_local) = (now, behind_local);
+        }
+    }
+
+    /// `SET [LOCAL] name TO value`, `RESET name`, `RESET ALL`.
+    pub(super) fn set(&mut self, sql: &str, in_block: bool) {
+        let words: Vec<&str> = sql.split_whitespace().collect();
+        let (local, name, value) = match words.as_slice() {
+            ["RESET", "ALL"] => {
+                self.set("RESET client_min_messages", in_block);
+                return self.set("RESET log_duration", in_block);
+            }
+            ["RESET", name] => {
+                (false, *name, if *name == "log_duration" { "off" } else { "notice" })
+            }
+            ["SET", "LOCAL", name, "TO", value] => (true, *name, *value),
+            ["SET", name, "TO", value] => (false, *name, *value),
+            _ => return,
+        };
+        if local && !in_block {
+            return;
+        }
+        if local {
+            self.behind_local.get_or_insert_with(|| self.now.clone());
+        } else if let Some(behind) = &mut self.behind_local {
+            behind.set(name, value);
+        }
+        self.now.set(name, value);
+    }
+}
+
+impl Values {
+    fn set(&mut self, name: &str, value: &str) {
+        match name {
+            "client_min_messages" => value.clone_into(&mut self.client),
+            "log_duration" => value.clone_into(&mut self.duration),
+            _ => {}
+        }
     }
 }
