@@ -7,7 +7,7 @@ use strum::IntoStaticStr;
 
 use super::differences::notes;
 use super::durations::{Durations, Strip};
-use super::judgement::{Change, Clock, Judgement, Measured, Pair, judge};
+use super::judgement::{Clock, Judgement, Measured, Pair, judge};
 use super::plans::PlanPair;
 use super::report::{self, ReplayReport, Resources, RoundTrip, Shape};
 use crate::cli;
@@ -15,7 +15,7 @@ use crate::replay::report::discovery::FALSE_DISCOVERY_RATE;
 use crate::replay::report::factor::Factor;
 use crate::replay::report::judgement::LEAST_CALLS;
 use crate::replay::report::sign_test::CONFIDENCE;
-use crate::replay::report::{Verdict, Verdicts};
+use crate::replay::report::{Change, Verdict, Verdicts};
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.
 const VERSION: u32 = 1;
@@ -406,14 +406,14 @@ impl ShapeRun {
 /// A shape's durations; `None` where they can't be read.
 fn measured(shape: &Shape, report: &ReplayReport) -> Option<Measured> {
     let at_most = Durations::decode(&shape.distributions.target)?;
-    let clock = shape.clock.map_or(Clock::Client, |it| Clock::of(it.server, it.client));
+    let clock = Clock::of(shape.clock);
     let at_least = match (clock, report.method.round_trip_ms) {
         (Clock::Server, _) => at_most.clone(),
         (Clock::Client, Some(RoundTrip { p95 })) => at_most.less(p95),
         // Nothing is known of the least that they took.
         (Clock::Client, None) => at_most.less(f64::MAX),
     };
-    Some(Measured { at_most, at_least, clock, total_ms: shape.target.total_ms })
+    Some(Measured { at_most, at_least, clock })
 }
 
 fn resources(

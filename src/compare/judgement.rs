@@ -7,14 +7,12 @@
 //! some show as much by chance, so the share of false findings is bounded
 //! ([`discovery`](crate::replay::report::discovery)).
 
-use serde::Serialize;
-
 use super::durations::Durations;
 use super::shift::{Shift, excess, upper_tail};
-use crate::replay::report::Verdict;
 use crate::replay::report::discovery::{FALSE_DISCOVERY_RATE, believed};
-use crate::replay::report::factor::{Factor, ShapeRatio};
-use crate::replay::report::judgement::LEAST_CALLS;
+use crate::replay::report::factor::{self, Factor, ShapeRatio};
+use crate::replay::report::judgement::{LEAST_CALLS, LEAST_CHANGE_MS};
+use crate::replay::report::{Change, ClockCounts, Verdict};
 
 /// Unchanged shapes differ from the factor by less than so many standard deviations of their kind: some
 /// 95 % of them.
@@ -24,9 +22,6 @@ const LEAST_SHARE: f64 = 0.8;
 /// Where the server measured fewer of a shape's calls, its durations are the client's.
 const SERVERS_SHARE: f64 = 0.98;
 
-/// How much a shape has to change whatever its duration, in milliseconds: by so much unchanged statements
-/// of some 0.1 ms differ with how busy the machine is.
-const LEAST_CHANGE_MS: f64 = 0.02;
 /// Durations tell something of the machine's factor where the round trip in them makes less.
 const CLOSE: f64 = 1.1;
 
@@ -41,7 +36,7 @@ pub(super) enum Clock {
 
 impl Clock {
     /// Of a shape's calls.
-    pub(super) fn of(server: u64, client: u64) -> Self {
+    pub(super) fn of(ClockCounts { server, client }: ClockCounts) -> Self {
         match server as f64 >= SERVERS_SHARE * (server + client) as f64 && server > 0 {
             true => Self::Server,
             false => Self::Client,
@@ -58,8 +53,6 @@ pub(super) struct Measured {
     pub at_least: Durations,
     /// Who measured them.
     pub clock: Clock,
-    /// Their sum, in milliseconds.
-    pub total_ms: f64,
 }
 
 impl Measured {
@@ -85,34 +78,15 @@ pub(super) struct Pair {
     pub repeat: Option<Measured>,
 }
 
-/// The candidate's durations divided by the baseline's.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Change {
-    /// The estimate.
-    pub ratio: f64,
-    /// The low end of its confidence interval.
-    pub low: f64,
-    /// The high end.
-    pub high: f64,
-    /// The ratio divided by the machine's factor.
-    pub beyond: f64,
-    /// The low end divided by it.
-    pub beyond_low: f64,
-    /// The high end.
-    pub beyond_high: f64,
-}
-
-impl Change {
-    fn of(shift: Shift, log_factor: f64) -> Self {
-        let beyond = |log: f64| (log - log_factor).exp();
-        Self {
-            ratio: shift.middle.exp(),
-            low: shift.low.exp(),
-            high: shift.high.exp(),
-            beyond: beyond(shift.middle),
-            beyond_low: beyond(shift.low),
-            beyond_high: beyond(shift.high),
-        }
+fn change(shift: Shift, log_factor: f64) -> Change {
+    let beyond = |log: f64| (log - log_factor).exp();
+    Change {
+        ratio: shift.middle.exp(),
+        low: shift.low.exp(),
+        high: shift.high.exp(),
+        beyond: beyond(shift.middle),
+        beyond_low: beyond(shift.low),
+        beyond_high: beyond(shift.high),
     }
 }
 
@@ -151,10 +125,10 @@ pub(super) fn judge(pairs: &[Pair], threshold: f64) -> Judged {
         pairs.iter().map(|pair| estimate(&pair.baseline, &pair.candidate)).collect();
     let repeats: Vec<_> =
         pairs.iter().map(|pair| estimate(&pair.baseline, pair.repeat.as_ref()?).ok()).collect();
-    let factor = factor(pairs.iter().zip(&estimates).filter_map(|(pair, estimate)| {
+    let factor = common(pairs.iter().zip(&estimates).filter_map(|(pair, estimate)| {
         Some((&pair.baseline, &pair.candidate, estimate.as_ref().ok()?))
     }));
-    let repeat_factor = self::factor(pairs.iter().zip(&repeats).filter_map(|(pair, estimate)| {
+    let repeat_factor = common(pairs.iter().zip(&repeats).filter_map(|(pair, estimate)| {
         Some((&pair.baseline, pair.repeat.as_ref()?, estimate.as_ref()?))
     }));
     let log_factor = |factor: Option<Factor>| factor.map_or(0.0, |factor| factor.ratio.ln());
@@ -164,12 +138,12 @@ pub(super) fn judge(pairs: &[Pair], threshold: f64) -> Judged {
         .zip(estimates)
         .zip(&repeats)
         .map(|((pair, estimate), repeat)| {
-            let repeat = repeat.map(|shift| Change::of(shift, log_factor(repeat_factor)));
+            let repeat = repeat.map(|shift| change(shift, log_factor(repeat_factor)));
             let margins = Margins {
                 threshold: threshold.ln_1p(),
                 spread,
                 least: (LEAST_CHANGE_MS * 1e3 / pair.baseline.median().exp()).ln_1p(),
-                noise: repeat.map_or(0.0, |change| change.beyond.ln().abs()),
+                noise: repeat.map_or(0.0, |it| it.beyond.ln().abs()),
             };
             let tested =
                 estimate.map(|shift| Tested::new(pair, shift, log_factor(factor), margins));
@@ -190,13 +164,13 @@ pub(super) fn judge(pairs: &[Pair], threshold: f64) -> Judged {
 }
 
 /// What shapes have in common, each with what was measured before and after.
-fn factor<'a>(
+fn common<'a>(
     shapes: impl Iterator<Item = (&'a Measured, &'a Measured, &'a Shift)>,
 ) -> Option<Factor> {
     let close = shapes.filter(|(before, after, _)| before.is_close() && after.is_close());
     let ratios = close.map(|(before, _, shift)| ShapeRatio {
         log_ratio: shift.middle,
-        weight: before.total_ms.max(0.001).sqrt(),
+        weight: factor::weight(before.at_most.calls() as u64, before.median().exp() / 1e3),
     });
     Factor::of(&ratios.collect::<Vec<_>>())
 }
@@ -271,7 +245,7 @@ impl Tested {
         let slower = excess(&baseline.at_most, &candidate.at_least, log_factor + margin);
         let faster = -excess(&baseline.at_least, &candidate.at_most, log_factor - margin);
         let p = (2.0 * upper_tail(slower.max(faster))).min(1.0);
-        Self { change: Change::of(shift, log_factor), margins, clock: candidate.clock, p }
+        Self { change: change(shift, log_factor), margins, clock: candidate.clock, p }
     }
 
     fn judge(self, is_believed: bool) -> Judgement {

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::plans::Plans;
-use crate::replay::report::VERSION;
+use crate::replay::report::{ClockCounts, Concurrency, PaceCounts, VERSION};
 
 /// What stands before and behind the report in a page that was written by `--report FILE.html`.
 const IN_PAGE: (&str, &str) = ("<script type=\"application/json\" id=\"data\">", "</script>");
@@ -128,7 +128,7 @@ pub(super) struct Shape {
     pub distributions: Distributions,
     pub errors: Errors,
     pub outcomes: BTreeMap<String, u64>,
-    pub clock: Option<ClockCounts>,
+    pub clock: ClockCounts,
     pub pace: PaceCounts,
     pub concurrency: Concurrency,
     pub plans: Plans,
@@ -159,30 +159,6 @@ pub(super) struct Distributions {
 #[serde(default)]
 pub(super) struct Errors {
     pub target: BTreeMap<String, u64>,
-}
-
-/// The target's calls by who measured them.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ClockCounts {
-    pub server: u64,
-    pub client: u64,
-}
-
-/// Calls by the pace that the replay kept.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PaceCounts {
-    pub judged: u64,
-    pub off_pace: u64,
-    pub cold: u64,
-}
-
-/// Statements that were active at the time.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Concurrency {
-    pub target: f64,
 }
 
 impl ReplayReport {
