@@ -12,6 +12,7 @@ mod comparison;
 mod differences;
 mod durations;
 mod judgement;
+mod level;
 mod page;
 mod plans;
 mod report;

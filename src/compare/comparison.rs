@@ -22,8 +22,9 @@ const VERSION: u32 = 1;
 /// The test in a sentence, for who reads the comparison alone.
 const TEST: &str = "how many times as long a call takes on the candidate's target, by Hodges and Lehmann's \
     estimate and an interval from Brunner and Munzel's test, divided by what all shapes have in common; \
-    degraded or improved if all of the interval exceeds the threshold, twice the spread of the shapes \
-    and what the repeat shows, and the false discovery rate allows for it";
+    degraded or improved if all of the interval exceeds the threshold, 0.02 ms, twice the spread of the \
+    shapes and what the repeat shows, and the false discovery rate allows for it; the fastest tenth of the \
+    calls likewise, beyond its own factor and twice the threshold";
 /// A statement that fails since its transaction has failed: the first failure is the news.
 const FOLLOWS: &str = "25P02";
 /// Conflicts with other sessions, which are a matter of the moment: serialization failures, deadlocks.
@@ -45,6 +46,8 @@ pub struct Comparison {
     pub(super) factor: Option<Factor>,
     /// The same of the two runs of the baseline's target.
     pub(super) repeat_factor: Option<Factor>,
+    /// What the fastest tenths of their calls have in common.
+    pub(super) undisturbed_factor: Option<Factor>,
     pub(super) verdicts: Verdicts,
     /// SQLSTATEs of shapes that only the candidate has, those left out that are a matter of chance.
     pub(super) new_errors: u64,
@@ -98,6 +101,8 @@ pub(super) struct ShapeComparison {
     pub command: String,
     pub sides: Sides<Option<ShapeRun>>,
     pub change: Option<Change>,
+    /// The change of the fastest tenth of its calls.
+    pub undisturbed: Option<Change>,
     /// The change between two runs of the baseline's target.
     pub repeat: Option<Change>,
     pub verdict: Verdict,
@@ -208,6 +213,7 @@ impl Comparison {
             },
             factor: judged.factor,
             repeat_factor: judged.repeat_factor,
+            undisturbed_factor: judged.undisturbed_factor,
             verdicts,
             new_errors: count(ErrorNews::New),
             gone_errors: count(ErrorNews::Gone),
@@ -337,7 +343,7 @@ impl Matched<'_> {
     ) -> ShapeComparison {
         let Self { baseline, candidate } = self;
         let one = baseline.or(candidate);
-        let Judgement { verdict, why, change, repeat } =
+        let Judgement { verdict, why, change, undisturbed, repeat } =
             judgement.unwrap_or_else(|| Judgement::cannot_tell(self.why_not()));
         ShapeComparison {
             fingerprint: one.and_then(|it| it.fingerprint.clone()),
@@ -348,6 +354,7 @@ impl Matched<'_> {
                 candidate: candidate.map(ShapeRun::of),
             },
             change,
+            undisturbed,
             repeat,
             verdict,
             why,

@@ -88,7 +88,7 @@ impl Durations {
     }
 
     /// The logarithm of the duration that this share of the calls did not exceed.
-    fn quantile(&self, share: f64) -> Option<f64> {
+    pub(super) fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = share * self.calls;
         let step = self.steps.iter().find(|it| it.before + it.calls >= wanted)?;
         Some(step.low + (step.high - step.low) * ((wanted - step.before) / step.calls))

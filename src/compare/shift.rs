@@ -43,6 +43,38 @@ impl Shift {
     }
 }
 
+impl Shift {
+    /// Of the duration that this share of the calls does not exceed. The interval puts those of both
+    /// sides together: G. Y. Zou and A. Donner, "Construction of Confidence Limits about Effect Measures:
+    /// A General Approach", Statistics in Medicine 27 (2008), pages 1693 to 1702.
+    pub(super) fn of_quantile(
+        share: f64,
+        baseline: &Durations,
+        candidate: &Durations,
+    ) -> Option<Self> {
+        // The number of calls below the true quantile is binomial.
+        let with_interval = |side: &Durations| {
+            let reach = Z * (share * (1.0 - share) / side.calls()).sqrt();
+            let at = |share: f64| side.quantile(share.clamp(0.0, 1.0));
+            Some((at(share - reach)?, at(share)?, at(share + reach)?))
+        };
+        let (before, after) = (with_interval(baseline)?, with_interval(candidate)?);
+        let middle = after.1 - before.1;
+        Some(Self {
+            low: middle - (after.1 - after.0).hypot(before.2 - before.1),
+            middle,
+            high: middle + (after.2 - after.1).hypot(before.1 - before.0),
+        })
+    }
+
+    /// By how many standard deviations it exceeds a value; less than 0 where it is below.
+    pub(super) fn excess(self, value: f64) -> f64 {
+        let above = self.middle - value;
+        let side = if above > 0.0 { self.middle - self.low } else { self.high - self.middle };
+        Z * above / side.max(f64::MIN_POSITIVE)
+    }
+}
+
 /// How surely the candidate takes longer than the baseline would that took `shift` longer, in standard
 /// deviations; less than 0 where it takes less.
 pub(super) fn excess(baseline: &Durations, candidate: &Durations, shift: f64) -> f64 {

@@ -63,15 +63,19 @@ fn what_else_differs_between_the_runs_is_said() {
         ),
         (noted(|it| it["records"]["skipped"]["total"] = json!(7)), "0 in the baseline, 7 in"),
         (
-            noted(|it| it["shapes"][0]["pace"] = json!({ "judged": 10, "off_pace": 90 })),
+            noted(|it| {
+                it["shapes"][0]["pace"] = json!({ "judged": 10, "off_pace": 90, "cold": 0 })
+            }),
             "0 % of the calls in the baseline, 90 % in the candidate",
         ),
     ] {
         assert!(noted.contains(says) && noted.lines().count() == 1, "{noted}");
     }
-    let busy =
-        |active: f64| read(|it| it["shapes"][0]["concurrency"] = json!({ "target": active }));
-    let busier = again(|it| it["shapes"][0]["concurrency"] = json!({ "target": 6.0 }));
+    let busy = |active: f64| {
+        read(|it| it["shapes"][0]["concurrency"] = json!({ "source": 1.0, "target": active }))
+    };
+    let busier =
+        again(|it| it["shapes"][0]["concurrency"] = json!({ "source": 1.0, "target": 6.0 }));
     assert!(
         notes(&busy(2.0), &busier, "repeat")
             .join("")

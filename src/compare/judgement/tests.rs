@@ -98,16 +98,68 @@ fn what_differs_as_much_between_two_runs_of_one_target_is_not_degraded() {
 fn what_other_shapes_differ_by_is_neither_degraded_nor_the_same() {
     // A busy machine: some take longer, others less, and one a little more.
     let pair = |shape: u64| Pair {
-        baseline: measured(calls(120 + shape, 1000, 100.0, 0.3)),
-        candidate: measured(calls(220 + shape, 1000, 80.0 + 4.0 * shape as f64, 0.3)),
+        baseline: measured(calls(120 + shape, 1000, 1000.0, 0.3)),
+        candidate: measured(calls(220 + shape, 1000, 850.0 + 30.0 * shape as f64, 0.3)),
         repeat: None,
     };
     let mut pairs: Vec<Pair> = (0..11).map(pair).collect();
-    plant(&mut pairs[3], 320, 1000, 130.0);
+    plant(&mut pairs[3], 320, 1000, 1200.0);
     let judged = judge(&pairs, 0.1);
     assert_eq!(judged.shapes[3].verdict, Verdict::CannotTell, "{:?}", judged.shapes[3]);
     assert!(judged.shapes[3].why.contains("other shapes"), "{:?}", judged.shapes[3]);
     assert_eq!(count(&judged, Verdict::Degraded) + count(&judged, Verdict::Improved), 0);
+}
+
+/// What a shape takes on a machine that something else keeps busy: this share of the calls waits.
+fn disturbed(seed: u64, micros: f64, share: f64) -> Vec<f64> {
+    let wait = calls(seed + 500, 1000, 1.0, 0.3);
+    let alone = calls(seed, 1000, micros, 0.1).into_iter();
+    let waits = alone.zip(wait).enumerate();
+    waits
+        .map(
+            |(at, (alone, wait))| {
+                if (at as f64) < 1000.0 * share { alone * (1.0 + wait) } else { alone }
+            },
+        )
+        .collect()
+}
+
+#[test]
+fn on_a_busy_machine_a_shapes_own_change_shows_in_its_fastest_calls() {
+    let pair = |shape: u64, factor: f64| {
+        let micros = 100.0 * 1.5_f64.powf(shape as f64);
+        Pair {
+            baseline: measured(calls(400 + shape, 1000, micros, 0.1)),
+            candidate: measured(disturbed(600 + shape, micros * factor, 0.1 + 0.07 * shape as f64)),
+            repeat: None,
+        }
+    };
+    let pairs: Vec<Pair> =
+        (0..11).map(|shape| pair(shape, if shape == 5 { 1.5 } else { 1.0 })).collect();
+    let judged = judge(&pairs, 0.1);
+    let Judgement { verdict, why, undisturbed, .. } = &judged.shapes[5];
+    assert_eq!(*verdict, Verdict::Degraded, "{judged:#?}");
+    assert!(why.ends_with("by its fastest tenth"), "{why}");
+    assert!((undisturbed.unwrap().beyond - 1.5).abs() < 0.1, "{undisturbed:?}");
+    assert_eq!(count(&judged, Verdict::Degraded), 1, "{judged:#?}");
+}
+
+#[test]
+fn a_short_statement_has_to_change_by_more_than_the_machine_makes_of_it() {
+    let pair = |before: f64, after: f64| Pair {
+        baseline: measured(calls(1, 1000, before, 0.1)),
+        candidate: measured(calls(2, 1000, after, 0.1)),
+        repeat: None,
+    };
+    let judged = judge(&[pair(20.0, 30.0), pair(20.0, 10.0), pair(20.0, 60.0)], 0.1);
+    // The third of three is no median.
+    let machine = judged.factor.unwrap().ratio;
+    assert!((machine - 1.5).abs() < 0.05, "{machine}");
+    let alone = |before, after| judge(&[pair(before, after)], 0.1).shapes[0].verdict;
+    assert_eq!(alone(20.0, 30.0), Verdict::CannotTell);
+    assert_eq!(alone(20.0, 14.0), Verdict::CannotTell);
+    assert_eq!(alone(20.0, 60.0), Verdict::Degraded);
+    assert_eq!(alone(60.0, 20.0), Verdict::Improved);
 }
 
 #[test]

@@ -130,7 +130,7 @@ function spentOn({ sides: { baseline, candidate } }) {
 }
 
 function details(shape) {
-  const { sides, change: ratios, repeat, strip } = shape;
+  const { sides, change: ratios, undisturbed, repeat, strip } = shape;
   const confident = `with ${100 * method.confidence} % between`;
   const ratio = (of) => `${threeDigits(of.beyond)}, ${confident} ${threeDigits(of.beyond_low)} and ${threeDigits(of.beyond_high)}`;
   const states = (side) => side && Object.entries(side.errors).map(([state, n]) => `${state} × ${number(n)}`).join(', ');
@@ -140,6 +140,7 @@ function details(shape) {
     ['Verdict', `${words(shape.verdict)}: ${shape.why}`],
     ratios && ['Beyond the machine', ratio(ratios)],
     ratios && ['Candidate / baseline', `${threeDigits(ratios.ratio)}, ${confident} ${threeDigits(ratios.low)} and ${threeDigits(ratios.high)}`],
+    undisturbed && ['Fastest tenth, beyond the machine', ratio(undisturbed)],
     repeat && ['Repeat, beyond the machine', ratio(repeat)],
     ['Errors on the baseline’s target', states(sides.baseline)],
     ['Errors on the candidate’s target', states(sides.candidate)],

@@ -29,6 +29,25 @@ fn the_interval_holds_the_truth_as_often_as_is_claimed() {
 }
 
 #[test]
+fn the_interval_of_a_quantile_holds_the_truth_as_often_as_is_claimed() {
+    const RUNS: u64 = 400;
+    for (n, m, spread) in [(100, 100, 0.3), (1000, 300, 0.5)] {
+        let missed = (0..RUNS).filter(|seed| {
+            let baseline = read(calls(2 * seed, n, 1e3, spread));
+            let candidate = read(calls(2 * seed + 1, m, 1.5e3, spread));
+            let found = Shift::of_quantile(0.1, &baseline, &candidate).unwrap();
+            let sure = found.excess(1.5_f64.ln()).abs() > Z;
+            let holds = (found.low..=found.high).contains(&1.5_f64.ln());
+            assert!(sure != holds || (found.excess(1.5_f64.ln()).abs() - Z).abs() < 0.01);
+            !holds
+        });
+        let missed = missed.count();
+        assert!((3..=34).contains(&missed), "missed {missed} times: {n} {m} {spread}");
+    }
+    assert_eq!(Shift::of_quantile(0.1, &read(vec![]), &read(vec![1.0])), None);
+}
+
+#[test]
 fn a_fifth_more_is_told_beyond_a_tenth_by_a_thousand_calls() {
     let margin = 1.1_f64.ln();
     let told = (0..100).filter(|seed| {
