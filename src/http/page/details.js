@@ -2,7 +2,7 @@
 
 const listed = (numbers) => Object.entries(numbers).filter(([, n]) => n > 0)
   .map(([name, n]) => `${number(n)} ${words(name)}`).join(', ');
-const interval = (low, high) => `${threeDigits(low)} to ${threeDigits(high)}`;
+const interval = (low, high) => `${threeDigits(low)} and ${threeDigits(high)}`;
 
 const CLOCKS = {
   server: 'by the server itself, as on the source',
