@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::made_up_report::{self, Page};
-use super::regression::{self, SLOWER};
+use super::regression::{self, SLOWER, TIMES};
 use testkit::browser::Browser;
 use testkit::kafka;
 use testkit::kreplay::Kreplay;
@@ -39,7 +39,7 @@ fn shows_the_regression(browser: &Browser) {
     );
     let headline = browser.texts("#verdict.bad #headline").join("\n");
     assert!(headline.contains("1 of 6 shapes is slower"), "{headline}");
-    assert!(headline.contains("64 new errors"), "{headline}");
+    assert!(headline.contains(&format!("{} new errors", 2 * TIMES)), "{headline}");
     // It takes the most time by far, which the table is sorted by.
     assert_eq!(browser.texts(QUERIES)[0], degraded[0]);
     assert_eq!(browser.texts("th[aria-sort=descending]"), ["Total"]);
@@ -48,7 +48,8 @@ fn shows_the_regression(browser: &Browser) {
 fn shows_what_changed(browser: &Browser) {
     let changes = browser.texts("#changes tbody tr");
     assert_eq!(changes.len(), 1, "{changes:?}");
-    for told in ["SELECT k FROM gone", "success → 42P01", "partition 0, offset ", "64"] {
+    let times = (2 * TIMES).to_string();
+    for told in ["SELECT k FROM gone", "success → 42P01", "partition 0, offset ", &times] {
         assert!(changes[0].contains(told), "no {told} in {changes:?}");
     }
     // What the log holds is text, and no literal of it is there.
