@@ -104,6 +104,8 @@ pub struct Config {
     pub report: Option<PathBuf>,
     /// How many query shapes are told apart.
     pub report_shapes: usize,
+    /// Whether the target is asked how it runs the statements.
+    pub plans: bool,
     /// How often the log says how the replay goes; `None`: never.
     pub status_interval: Timeout,
     /// How much is logged, and how it looks.
@@ -215,6 +217,7 @@ impl Config {
             listen: operation.listen.unwrap_or(Listen::by_default(has_end)),
             report: operation.report,
             report_shapes: operation.report_shapes,
+            plans: operation.plans,
             status_interval: operation.status_interval,
             log: operation.log,
             warnings,

@@ -1,5 +1,6 @@
 //! The actors of a running replay, and what runs beside them: started as one, stopped upstream first.
 
+mod explaining;
 mod round_trip;
 mod spending;
 
@@ -8,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tracing::warn;
 
+use self::explaining::Explaining;
 use self::round_trip::Measuring;
 use self::spending::SpendingReader;
 use crate::actors::admission::{Admission, Pressure};
@@ -23,6 +25,7 @@ use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::actors::session::SessionDeps;
 use crate::actors::supervisor::{LogInGate, Supervisor, SupervisorSettings};
 use crate::actors::target_reachability::TargetReachability;
+use crate::actors::vacated::VacatedDatabases;
 use crate::config::Config;
 use crate::health::{Condition, Health};
 use crate::metrics;
@@ -58,8 +61,14 @@ pub(crate) struct Pipeline {
     consumer: Addr<Consumer>,
     downstream: Option<Downstream>,
     done: oneshot::Receiver<()>,
-    _round_trip: Option<Measuring>,
+    beside: Option<Beside>,
     spending: Option<SpendingReader>,
+}
+
+/// What runs beside the actors.
+struct Beside {
+    _round_trip: Measuring,
+    explaining: Option<Explaining>,
 }
 
 /// Why a replay could not begin.
@@ -175,6 +184,10 @@ impl Pipeline {
         if let Some(spending) = &self.spending {
             spending.finish().await;
         }
+        if let Some(explaining) = self.beside.as_ref().and_then(|beside| beside.explaining.as_ref())
+        {
+            explaining.finish().await;
+        }
     }
 }
 
@@ -197,8 +210,8 @@ struct Shared {
     pressure: Pressure,
     /// Who can log in, once that is known.
     known_login: Arc<OnceLock<Arc<Login>>>,
-    /// Tells that nobody may be on that one's database for a while.
-    vacated: Arc<Notify>,
+    /// Tells that nobody may be on a database for a while.
+    vacated: VacatedDatabases,
 }
 
 /// What all actors are started with.
@@ -223,12 +236,12 @@ impl Starting<'_> {
         let context = Context::<Consumer>::new();
         let mut encodings = Encodings::default();
         let mut downstream = None;
-        let mut round_trip = None;
+        let mut beside = None;
         if let Some(mut reached) = reached {
             encodings = std::mem::take(&mut reached.probe.encodings);
-            let (started, measuring) = self.downstream(reached, &context.address());
+            let (started, running) = self.downstream(reached, &context.address());
             downstream = Some(started);
-            round_trip = Some(measuring);
+            beside = Some(running);
         }
         let (done_sender, done) = oneshot::channel();
         let Opened { source, names, committer } = opened;
@@ -249,17 +262,11 @@ impl Starting<'_> {
             overview: self.telemetry.overview.clone(),
             threads: self.threads,
         });
-        Pipeline {
-            consumer: context.run(consumer),
-            downstream,
-            done,
-            _round_trip: round_trip,
-            spending: None,
-        }
+        Pipeline { consumer: context.run(consumer), downstream, done, beside, spending: None }
     }
 
-    /// Starts what replays, and what measures the way to the target beside it.
-    fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Measuring) {
+    /// Starts what replays, and what runs beside it.
+    fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Beside) {
         let Reached { target, probe, reachability, pressure, known_login } = reached;
         let settings = &self.config.replay;
         let shared = Shared {
@@ -268,16 +275,24 @@ impl Starting<'_> {
             backends: Arc::default(),
             pressure,
             known_login,
-            vacated: Arc::default(),
+            vacated: VacatedDatabases::default(),
         };
-        let measuring = round_trip::measure(
+        let round_trip = round_trip::measure(
             shared.target.clone(),
             shared.known_login.clone(),
             shared.pressure.clone(),
-            shared.vacated.clone(),
+            &shared.vacated,
             self.telemetry.shapes.clone(),
             shared.reachability.clone(),
         );
+        let explaining = self.config.plans.then(|| {
+            Explaining::start(
+                shared.target.clone(),
+                self.telemetry.shapes.clone(),
+                shared.pressure.clone(),
+                &shared.vacated,
+            )
+        });
         let sequencer = self.sequencer(&shared, probe.login, consumer);
         let admission = Admission::new(
             settings.max_sessions.unwrap_or(probe.max_sessions),
@@ -307,7 +322,7 @@ impl Starting<'_> {
             self.guard("supervisor"),
         );
         let downstream = Downstream { supervisor: context.run(supervisor), sequencer, backends };
-        (downstream, measuring)
+        (downstream, Beside { _round_trip: round_trip, explaining })
     }
 
     fn sequencer(
@@ -364,7 +379,7 @@ impl Starting<'_> {
             ended: supervisor.clone().recipient(),
             known_login: shared.known_login,
             spending: self.telemetry.spending.clone(),
-            known_login_vacated: shared.vacated,
+            vacated: shared.vacated,
             fatal: self.fatal.clone(),
             reachability: shared.reachability,
             statements: metrics::Statements::new(),

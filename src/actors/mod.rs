@@ -14,3 +14,4 @@ pub(crate) mod session;
 mod spin;
 pub(crate) mod supervisor;
 pub(crate) mod target_reachability;
+pub(crate) mod vacated;

@@ -28,6 +28,7 @@ use tracing::warn;
 
 use self::answers::Answers;
 pub(crate) use self::deps::SessionDeps;
+pub(crate) use self::requests::restore;
 use super::messages::{
     Ask, AskEarlyEnd, BecameIdle, Cancel, Gone, ReleaseConnection, Turn, Wake, Withdrawn,
 };

@@ -213,6 +213,11 @@ pub struct OperationOptions {
     /// How many query shapes the report tells apart; the others are summed
     #[arg(long, value_name = "N", default_value = "500", value_parser = at_least_one)]
     pub report_shapes: usize,
+    /// Ask the target for the plans of what became slower or faster and of what takes the most time, by
+    /// EXPLAIN, which runs nothing; off: the report has the source's alone, where its log has any
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = switch)]
+    #[arg(action = clap::ArgAction::Set)]
+    pub plans: bool,
     /// How often the log says how the replay goes (rate, lag, new errors, sessions); 0: never. On a
     /// terminal a replay with an end shows a progress bar instead
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = timeout)]

@@ -51,6 +51,7 @@ impl Reporting {
         let shapes = shapes.lock();
         let (method, Summary { factor, shapes: mut shown, rest }) =
             (shapes.method(), shapes.summary());
+        let source_plans = shapes.source_plans();
         drop(shapes);
         let spending = spending.lock();
         spending.add_to(&mut shown);
@@ -66,6 +67,7 @@ impl Reporting {
             waits: seconds(&overview.waits()),
             costly: overview.costly_of_report(),
             stall: overview.stall(),
+            source_plans,
             resources: spending.resources(),
             resource_notes: spending.notes(),
             ..Report::clone(&self.frame)

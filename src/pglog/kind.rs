@@ -57,7 +57,7 @@ impl RecordKind {
             | LogEvent::UnexpectedEof
             | LogEvent::Disconnection => Self::Connection,
             LogEvent::BackendCrash { .. } | LogEvent::ServerRestart => Self::Server,
-            LogEvent::Plan => Self::Plan,
+            LogEvent::Plan(_) => Self::Plan,
             LogEvent::Other => Self::Noise,
         }
     }

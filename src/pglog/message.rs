@@ -30,8 +30,8 @@ pub enum LogEvent<'a> {
     Fastpath,
     /// A duration alone: the text was logged before, or not at all.
     BareDuration,
-    /// A plan of auto_explain.
-    Plan,
+    /// A plan of auto_explain, in the format that it was told to use: what follows `plan:`.
+    Plan(&'a str),
     /// A client has connected; user and database are not known yet.
     ConnectionReceived,
     /// The client has proved who it is.
@@ -71,8 +71,8 @@ pub fn read_message(message: &str) -> Logged<'_> {
                 LogEvent::Parse(rest)
             } else if let Some(rest) = rest.strip_prefix("bind ") {
                 LogEvent::Bind(rest)
-            } else if rest.starts_with("plan:") {
-                LogEvent::Plan
+            } else if let Some(rest) = rest.strip_prefix("plan:") {
+                LogEvent::Plan(rest)
             } else {
                 LogEvent::Other
             }

@@ -213,10 +213,11 @@ impl SessionLog {
             LogEvent::ServerRestart if record.user.is_empty() => {
                 Reading::aside(RecordEffect::ServerEnded)
             }
-            LogEvent::BackendCrash { .. }
-            | LogEvent::ServerRestart
-            | LogEvent::Plan
-            | LogEvent::Other => Reading::aside(RecordEffect::NoEffect(NoEffect::Noise)),
+            // That of a function's statement has a context, and was taken for noise before.
+            LogEvent::Plan(plan) => Reading::aside(RecordEffect::Plan(plan.into())),
+            LogEvent::BackendCrash { .. } | LogEvent::ServerRestart | LogEvent::Other => {
+                Reading::aside(RecordEffect::NoEffect(NoEffect::Noise))
+            }
         }
     }
 

@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use crate::actors::admission::Pressure;
 use crate::actors::target_reachability::TargetReachability;
+use crate::actors::vacated::VacatedDatabases;
 use crate::postgres::{Request, Target};
 use crate::replay::report::Shapes;
 use crate::replay::settings::Login;
@@ -33,19 +33,21 @@ pub(super) fn measure(
     target: Target,
     login: Arc<OnceLock<Arc<Login>>>,
     pressure: Pressure,
-    vacated: Arc<Notify>,
+    vacated: &VacatedDatabases,
     shapes: Arc<Mutex<Shapes>>,
     reachability: Arc<TargetReachability>,
 ) -> Measuring {
+    let mut announcements = vacated.listen();
     Measuring(actix_rt::spawn(async move {
         let mut measured = 0;
         let mut connection = None;
         let mut ticks = tokio::time::interval(AT_FIRST);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !pressure.was_refused() {
+            let database = login.get().map_or("", |login| &login.database);
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = vacated.notified() => {
+                () = announcements.must_leave(database) => {
                     connection = None;
                     ticks.reset_after(LATER);
                     continue;

@@ -123,6 +123,8 @@ pub struct IntakeResult {
     pub missing: u64,
     /// The error that the source's server ended the session with.
     pub session_error: Option<SqlState>,
+    /// The plan of one of its session's statements, as auto_explain writes it.
+    pub plan: Option<Box<str>>,
     /// Whether the server ended all its sessions: what is held has to be released, then they close.
     pub server_ended: bool,
 }
@@ -264,6 +266,10 @@ impl Intake {
                 if has_login {
                     self.hold(session, Held::Close { code }, now_ms);
                 }
+            }
+            RecordEffect::Plan(plan) => {
+                result.plan = Some(plan);
+                return Some(Fate::Filtered(Filtered::Plan));
             }
             RecordEffect::NoEffect(nothing) => return Some(Fate::Filtered(nothing.into())),
             RecordEffect::Lost(lost) => return Some(Fate::Skipped(lost.into())),

@@ -10,6 +10,7 @@
 //! - `polish`: what shapes share for a while is taken off;
 //! - `factor`: what all shapes have in common;
 //! - `sign_test`: what a median is by counting alone; `discovery`: which of many findings to believe;
+//! - `plan`: plans as trees, and `plans`: which a shape has had, on both sides;
 //! - `resources`: what the target spent, by its own statistics.
 
 mod active;
@@ -21,6 +22,8 @@ pub mod discovery;
 mod durations;
 pub mod factor;
 pub mod judgement;
+pub mod plan;
+pub mod plans;
 mod polish;
 mod ratios;
 pub mod resources;
@@ -37,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
 use self::factor::Factor;
+pub use self::plans::{Due, Plans};
 use self::resources::statements::ShapeResources;
 pub use self::resources::{Resources, Spending};
 pub use self::shapes::{Shapes, Summary};
@@ -88,6 +92,8 @@ pub struct Report {
     pub costly: Vec<CostlyShape>,
     /// The last time that nothing went on for --stall-timeout, if there was one.
     pub stall: Option<StallReport>,
+    /// The plans that the source's log had.
+    pub source_plans: SourcePlans,
     /// What the target counted during the run, by view and counter; `None` where it could not be asked.
     pub resources: Option<Resources>,
     /// What has to be known to read those.
@@ -184,6 +190,15 @@ pub enum Verdict {
     CannotTell,
 }
 
+/// Records of auto_explain in the source's log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SourcePlans {
+    /// Those that could be read.
+    pub read: u64,
+    /// Those in another format (XML, YAML), or cut off.
+    pub unread: u64,
+}
+
 /// How many shapes have which verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Verdicts {
@@ -259,6 +274,8 @@ pub struct QueryShape {
     pub verdict: Verdict,
     /// Why, in a short clause.
     pub why: String,
+    /// Its plans.
+    pub plans: Plans,
     /// What the target spent on it, as pg_stat_statements tells.
     pub resources: Option<ShapeResources>,
 }

@@ -20,6 +20,7 @@ use crate::replay::session::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
 
 mod answers;
+mod call_context;
 mod cell;
 pub mod connecting;
 pub mod context;
@@ -47,6 +48,7 @@ pub mod waits;
 mod withdrawing;
 
 pub use answers::{Answer, Answered, Ended};
+pub use call_context::CallContext;
 pub use cell::{Driver, Inbox, SessionCell, View};
 pub use findings::{DatabaseFindings, Findings, LoginFindings};
 pub use interruptions::{Amended, Interrupted};
@@ -105,6 +107,8 @@ pub struct Session {
     database: Arc<DatabaseFindings>,
     /// What is known of who it logs in as.
     login: Arc<LoginFindings>,
+    /// Who it is, with the settings that it had after so many changes of them.
+    call_context: Option<(u64, Arc<CallContext>)>,
     /// What the server has answered about the database's routines: the schema may have changed again since.
     routines: Option<Arc<Routines>>,
     /// Whether the open transaction may have changed the database's schema.
@@ -187,6 +191,7 @@ impl Session {
             findings,
             database: Arc::default(),
             login: Arc::default(),
+            call_context: None,
             routines: None,
             changes_schema: false,
             own_changes: 0,

@@ -13,6 +13,7 @@ mod order;
 mod pace;
 mod page;
 mod partitions;
+mod plans;
 mod regression;
 mod report;
 mod resources;

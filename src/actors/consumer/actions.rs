@@ -29,6 +29,9 @@ impl Consumer {
                     dead_letters.put(partition, offset, at.line, reason, &error, &payload);
                 }
             }
+            FeedAction::KeepPlan { logged_ms, text } => {
+                self.shapes.lock().logged_plan(&text, logged_ms);
+            }
             FeedAction::Notice(notice) => self.log(notice),
             FeedAction::RefuseInput(fault) => self.failed(self.source_error(fault)),
             FeedAction::StopAt { work, ended } => {

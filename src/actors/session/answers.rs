@@ -37,7 +37,13 @@ impl SessionActor {
             foreign_encoding: reply.foreign_encoding,
             took,
         };
-        let answered = self.session_at(now).answered(answer);
+        let mut session = self.session_at(now);
+        let answered = session.answered(answer);
+        let context = answered.ended.is_some().then(|| session.call_context(&self.login));
+        drop(session);
+        if let Some(context) = context {
+            self.progress.note_context(context);
+        }
         self.take_answered(answered, reply.error.as_ref(), took);
     }
 

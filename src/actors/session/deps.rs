@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::actors::admission::{Admission, Pressure};
 use crate::actors::messages::{
@@ -14,6 +13,7 @@ use crate::actors::messages::{
 use crate::actors::sequencer::Sequencer;
 use crate::actors::supervisor::LogInGate;
 use crate::actors::target_reachability::TargetReachability;
+use crate::actors::vacated::VacatedDatabases;
 use crate::metrics;
 use crate::postgres::Target;
 use crate::replay::account::ledger::{Fate, Filtered};
@@ -62,8 +62,8 @@ pub(crate) struct SessionDeps {
     pub known_login: Arc<OnceLock<Arc<Login>>>,
     /// What the target spends, on the databases that sessions log in to.
     pub spending: Arc<Mutex<Spending>>,
-    /// Tells whoever is connected as that one, beside the sessions, that nobody may be to its database.
-    pub known_login_vacated: Arc<Notify>,
+    /// Tells whoever is connected beside the sessions that nobody may be to a database.
+    pub vacated: VacatedDatabases,
     /// Where statements are measured.
     pub statements: metrics::Statements,
     /// Whether statements wait for turns.

@@ -71,20 +71,7 @@ fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
             let Protocol::BindOnly { parameters } = &work.statement.protocol else { return batch };
             batch.parse("", &work.statement.sql, &[]).bind("", "", parameters);
         }
-        Request::Restore(restore) => match restore {
-            Restore::Text(text) => drop(batch.command(text)),
-            Restore::Setting { name, value } => {
-                let parameters = [Some(name), Some(value)];
-                batch.parse("", SET, &[]).bind("", "", &parameters).execute("", 0);
-            }
-            Restore::Placeholder(name) => {
-                batch
-                    .parse("", SET_AS_AT_BEGINNING, &[])
-                    .bind("", "", &[Some(name)])
-                    .execute("", 0);
-            }
-            Restore::Parse { name, sql } => drop(batch.parse(name, sql, &[])),
-        },
+        Request::Restore(context) => restore(&mut batch, context),
         Request::Text(text) => drop(batch.command(text)),
         Request::Simple(work) => drop(batch.command(rewritten.unwrap_or(&work.statement.sql))),
         Request::Pipelined { request, syncs } => {
@@ -96,4 +83,19 @@ fn batch(request: &Request, rewritten: Option<&str>) -> Batch {
         Request::Inspect(_) | Request::Sync => {}
     }
     batch
+}
+
+/// Adds the messages that make part of a session's context.
+pub(crate) fn restore(batch: &mut Batch, context: &Restore) {
+    match context {
+        Restore::Text(text) => drop(batch.command(text)),
+        Restore::Setting { name, value } => {
+            let parameters = [Some(name), Some(value)];
+            batch.parse("", SET, &[]).bind("", "", &parameters).execute("", 0);
+        }
+        Restore::Placeholder(name) => {
+            batch.parse("", SET_AS_AT_BEGINNING, &[]).bind("", "", &[Some(name)]).execute("", 0);
+        }
+        Restore::Parse { name, sql } => drop(batch.parse(name, sql, &[])),
+    }
 }

@@ -171,10 +171,7 @@ impl Handler<VacateDatabase> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, vacate: VacateDatabase, _: &mut Self::Context) {
-        let known = self.deps.known_login.get();
-        if known.is_some_and(|login| login.database == vacate.database) {
-            self.deps.known_login_vacated.notify_one();
-        }
+        self.deps.vacated.announce(&vacate.database);
         self.deps.sequencer.do_send(vacate.clone());
         let VacateDatabase { database, session, succeeded } = vacate;
         for (other, entry) in &mut self.sessions {

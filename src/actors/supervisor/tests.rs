@@ -8,6 +8,7 @@ use crate::actors::admission::{Admission, Pressure};
 use crate::actors::messages::{Fatal, ReadOn};
 use crate::actors::sequencer::{Sequencer, SequencerSettings};
 use crate::actors::target_reachability::TargetReachability;
+use crate::actors::vacated::VacatedDatabases;
 use crate::pglog::statement::{Protocol, SourceEnd, Statement};
 use crate::postgres::{Host, SslMode, Target, TargetSettings};
 use crate::replay::account::settlement::SessionProgress;
@@ -215,7 +216,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
     let sessions = SessionDeps {
         spending: Arc::default(),
         known_login: Arc::default(),
-        known_login_vacated: Arc::default(),
+        vacated: VacatedDatabases::default(),
         target,
         backends,
         snapshots: Arc::default(),

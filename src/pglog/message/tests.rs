@@ -41,7 +41,10 @@ fn a_duration_alone_and_a_plan_are_no_statements() {
         read_message("duration: 1.929 ms"),
         Logged { duration_ms: Some(1.929), event: BareDuration }
     );
-    assert_eq!(event("duration: 1.0 ms  plan:\nQuery Text: select 1"), Plan);
+    assert_eq!(
+        event("duration: 1.0 ms  plan:\nQuery Text: select 1"),
+        Plan("\nQuery Text: select 1")
+    );
     assert_eq!(event("duration: 1.0 ms and more"), Other);
     assert_eq!(event("duration: inf ms  statement: select 1"), Other);
     assert_eq!(event("parse error"), Other);

@@ -41,6 +41,8 @@ pub enum RecordEffect {
     Opened,
     /// The session's end. With an error if the server ended it.
     Closed(Option<SqlState>),
+    /// A plan of one of its statements, as auto_explain writes it.
+    Plan(Box<str>),
     /// Nothing to replay.
     NoEffect(NoEffect),
     /// A statement that can't be replayed.
@@ -54,7 +56,7 @@ pub enum RecordEffect {
 /// Why there is nothing to replay in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NoEffect {
-    /// Warnings, checkpoints, lock waits, plans, text that poses as a statement.
+    /// Warnings, checkpoints, lock waits, plans of functions' statements, text that poses as a statement.
     Noise,
     /// Parse, bind, fetch: a step of a statement that has a record of its own.
     Step,

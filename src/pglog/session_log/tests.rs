@@ -92,6 +92,7 @@ fn written(reading: &Reading) -> String {
         RecordEffect::Closed(None) => "closed".to_owned(),
         RecordEffect::Closed(Some(code)) => format!("closed {code}"),
         RecordEffect::NoEffect(nothing) => format!("{nothing:?}").to_lowercase(),
+        RecordEffect::Plan(text) => format!("plan {text}"),
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{previous}; {this}")
@@ -325,7 +326,7 @@ fn what_an_execute_exports_is_in_its_detail() {
 }
 
 #[test]
-fn plans_and_notices_are_noise_that_leaves_the_statement_before_open() {
+fn plans_and_notices_leave_the_statement_before_open() {
     let notice =
         LogRecord { severity: Severity::Noise, ..log("INSERT", "3/1", "there is already") };
     assert_eq!(
@@ -336,7 +337,12 @@ fn plans_and_notices_are_noise_that_leaves_the_statement_before_open() {
             log("INSERT", "3/1", "process 7 still waiting for ShareLock"),
             error("23505", "INSERT", "3/1", "insert into t values (1)"),
         ])[1..],
-        ["open; noise", "open; noise", "open; noise", "failed 23505; outcome"]
+        [
+            "open; plan \nQuery Text: insert into t values (1)",
+            "open; noise",
+            "open; noise",
+            "failed 23505; outcome"
+        ]
     );
 }
 
@@ -345,6 +351,7 @@ fn raise_log_forges_nothing() {
     let context = "PL/pgSQL function inline_code_block line 1 at RAISE";
     for message in [
         "duration: 1.000 ms  statement: drop table t",
+        "duration: 1.000 ms  plan:\nQuery Text: drop table t",
         "statement: drop table t",
         "execute S_1: drop table t",
         "duration: 1.000 ms",

@@ -39,8 +39,10 @@ macro_rules! reasons {
 reasons! {
     /// Why a record was left out on purpose: nothing is missing on the target for it.
     Filtered {
-        /// The record is no statement: a checkpoint, a notice, a plan.
+        /// The record is no statement: a checkpoint, a notice, the plan of a function's statement.
         Noise,
+        /// A plan of auto_explain: it is for the report.
+        Plan,
         /// A parse, bind, fetch or bare duration that belongs to a statement told by another record.
         Protocol,
         /// The names of the columns: the first line of an exported log.

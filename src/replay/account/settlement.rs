@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::pglog::SqlState;
 use crate::replay::account::ledger::{Fate, GivenUp, Skipped};
-use crate::replay::session::Ended;
+use crate::replay::session::{CallContext, Ended};
 use crate::replay::work::{Position, Work};
 
 /// How far a session came, by all the answers that were there at once.
@@ -17,12 +19,28 @@ pub struct SessionProgress {
     pub retried: Vec<SqlState>,
     /// Statements whose effects are final, by where they came from.
     pub settled: Vec<Settled>,
+    /// Who the session is and what it had set, from which of those that ended.
+    pub contexts: SmallVec<[(usize, Arc<CallContext>); 1]>,
 }
 
 impl SessionProgress {
     /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
         self.ended.is_empty() && self.retried.is_empty() && self.settled.is_empty()
+    }
+
+    /// The next statement that ended did so in this context.
+    pub fn note_context(&mut self, context: Arc<CallContext>) {
+        let last = self.contexts.last();
+        if last.is_none_or(|(_, last)| !Arc::ptr_eq(last, &context)) {
+            self.contexts.push((self.ended.len(), context));
+        }
+    }
+
+    /// In which context the statement at this place of those that ended did so.
+    pub fn context(&self, at: usize) -> Option<&Arc<CallContext>> {
+        let before = self.contexts.iter().rev().find(|(from, _)| *from <= at);
+        before.map(|(_, context)| context)
     }
 
     /// Notes statements that became final together.

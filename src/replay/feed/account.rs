@@ -37,12 +37,12 @@ impl Feed {
 
     fn progress(
         &mut self,
-        report: SessionProgress,
+        mut report: SessionProgress,
         shapes: &mut Shapes,
         place: impl Fn(Position) -> String,
         round: &mut Round<'_>,
     ) {
-        for (work, settlement) in report.ended {
+        for (at, (work, settlement)) in std::mem::take(&mut report.ended).into_iter().enumerate() {
             self.in_flight.leave(work.size());
             self.newest_ended_ms = self.newest_ended_ms.max(work.statement.logged_ms);
             match settlement {
@@ -51,6 +51,9 @@ impl Feed {
                     round.tally.records.settle(policy::fate(&work.statement, ended));
                     let outcome = round.tally.ended(ended);
                     shapes.ran(&work, ended, outcome, waited, round.now, || place(work.at));
+                    if let Some(context) = report.context(at).filter(|_| ended.target.is_ok()) {
+                        shapes.keep_call(&work, context);
+                    }
                     self.counts.types_guessed += u64::from(ended.guessed);
                     if outcome != Outcome::Same {
                         self.differs(&work, outcome, ended, round);

@@ -52,6 +52,13 @@ pub enum FeedAction {
         /// The record.
         payload: Box<[u8]>,
     },
+    /// Keep a plan of the source, as auto_explain writes it.
+    KeepPlan {
+        /// When it was logged, in Unix milliseconds.
+        logged_ms: i64,
+        /// A statement's text and its plan.
+        text: Box<str>,
+    },
     /// An operator should know this.
     Notice(Notice),
     /// The input shows that it can't be replayed.

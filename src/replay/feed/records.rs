@@ -53,6 +53,7 @@ impl Feed {
             joined,
             missing,
             session_error,
+            plan,
             server_ended,
         } = self.intake.record(at, record, round.now_ms());
         self.counts.records[kind.unwrap_or(RecordKind::Excluded) as usize] += 1;
@@ -73,6 +74,10 @@ impl Feed {
         }
         if let Some(code) = session_error {
             round.tally.session_ended(code);
+        }
+        if let Some(text) = plan {
+            let logged_ms = record.log_time.unix_ms;
+            round.out.push(FeedAction::KeepPlan { logged_ms, text });
         }
         if let Some(fate) = fate {
             round.tally.records.settle(fate);

@@ -111,6 +111,11 @@ impl Calls {
         self.concurrency.merge(other.concurrency);
     }
 
+    /// How many there were.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls
+    }
+
     /// The total time on the target.
     pub(super) fn total(&self) -> Duration {
         self.target.total()

@@ -1,7 +1,10 @@
 //! The account by query shape, in bounded memory.
 
+mod plans;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -14,10 +17,11 @@ use super::discovery::FALSE_DISCOVERY_RATE;
 use super::durations::{Distribution, ms};
 use super::factor::Factor;
 use super::judgement::{Judgement, LEAST_CALLS, LEAST_CHANGE_MS, TEST, judge};
+use super::plans::{PlanBook, TypicalCall};
 use super::ratios::When;
 use super::rules::Rules;
 use super::sign_test::CONFIDENCE;
-use super::{Concurrency, Method, QueryShape, RoundTrip, Sample, Verdicts};
+use super::{Concurrency, Method, QueryShape, RoundTrip, Sample, SourcePlans, Verdicts};
 use crate::label::Label as _;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;
@@ -67,6 +71,8 @@ pub struct Shapes {
     timeline: Timeline,
     statements: u64,
     parsed: u64,
+    plans: PlanBook,
+    source_plans: SourcePlans,
 }
 
 /// A text without its literals.
@@ -84,6 +90,8 @@ struct Kept {
     query: String,
     command: &'static str,
     calls: Calls,
+    /// One that it can be explained by.
+    call: Option<Arc<TypicalCall>>,
 }
 
 impl Shapes {
@@ -106,6 +114,8 @@ impl Shapes {
             timeline: Timeline::default(),
             statements: 0,
             parsed: 0,
+            plans: PlanBook::default(),
+            source_plans: SourcePlans::default(),
         }
     }
 
@@ -230,6 +240,7 @@ impl Shapes {
             query: Shape::shown(sql, SHOWN),
             command: outline.verb().label(),
             calls: Calls::default(),
+            call: None,
         });
         self.slots.insert(fingerprint, slot);
         slot
@@ -294,11 +305,12 @@ impl Shapes {
         let judged = shown.iter().zip(pace).zip(judgements);
         let mut shapes: Vec<QueryShape> = judged
             .map(|((&slot, pace), judgement)| {
-                let Kept { fingerprint, query, command, calls } = &self.shapes[slot];
+                let Kept { fingerprint, query, command, calls, .. } = &self.shapes[slot];
                 QueryShape {
                     fingerprint: Some(format!("{fingerprint:016x}")),
                     query: Some(query.clone()),
                     command,
+                    plans: self.plans_of(*fingerprint),
                     ..calls.summary(pace, judgement)
                 }
             })

@@ -49,6 +49,10 @@ impl Report {
         for shape in top.iter().chain(news.iter().copied().take(NEWS)) {
             let line = line(shape);
             let _ = writeln!(text, "{}", cut(&line, WIDTH));
+            let has_changed = matches!(shape.verdict, Verdict::Degraded | Verdict::Improved);
+            if let Some(change) = shape.plans.change().filter(|_| has_changed) {
+                let _ = writeln!(text, "{}", cut(&format!("{:14}{change}", ""), WIDTH));
+            }
         }
         if news.len() > NEWS {
             let _ = writeln!(text, "  … and {} more: see --report FILE", news.len() - NEWS);

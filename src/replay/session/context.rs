@@ -30,6 +30,8 @@ pub struct Context {
     undo: UndoLog,
     /// How many entries have been made.
     made: u64,
+    /// How often entries have changed.
+    changes: u64,
     /// The names of custom settings that its statements mention: no list of the server has them.
     names: HashSet<Box<str>>,
     /// Something has been set whose value only the server knows.
@@ -287,6 +289,7 @@ impl Context {
     fn discard(&mut self, text: &str) {
         // ALL can't be run in a transaction: nothing will undo it.
         if sql::key(text, 2) == "discard all" {
+            self.changes += 1;
             self.entries.retain(|key, _| key.is_custom());
             for key in self.entries.keys().cloned().collect::<Vec<_>>() {
                 self.remove(key);
@@ -357,6 +360,7 @@ impl Context {
     }
 
     fn undo_entries(&mut self, undone: Vec<(Key, Option<Entry>)>) {
+        self.changes += u64::from(!undone.is_empty());
         for (key, before) in undone {
             match before {
                 Some(entry) => drop(self.entries.insert(key, entry)),
@@ -370,6 +374,7 @@ impl Context {
 
     fn put(&mut self, key: Key, restore: Restore) {
         self.made += 1;
+        self.changes += 1;
         let entry = Entry { order: self.made, restore, under: ReadUnder::default() };
         let before = self.entries.insert(key.clone(), entry);
         self.undo.note(key, before);
@@ -382,6 +387,7 @@ impl Context {
     }
 
     fn remove(&mut self, key: Key) {
+        self.changes += 1;
         let before = self.entries.remove(&key);
         self.exists(key.clone());
         self.undo.note(key, before);
@@ -414,6 +420,20 @@ impl Context {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_unstable_by_key(|(key, entry)| (key.stage(), entry.order));
         self.restore_as_read(entries.into_iter().map(|(_, entry)| entry))
+    }
+
+    /// How often its settings may have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What of it decides how a statement is planned, in the order in which it is to be made: settings,
+    /// and as whom the session acts; not its limits on time.
+    pub fn settings(&self) -> Vec<Restore> {
+        let is_one = |(key, _): &(&Key, &Entry)| matches!(key, Key::Setting(_)) && key.stage() < 3;
+        let mut entries: Vec<_> = self.entries.iter().filter(is_one).collect();
+        entries.sort_unstable_by_key(|(key, entry)| (key.stage(), entry.order));
+        entries.into_iter().map(|(_, entry)| entry.restore.clone()).collect()
     }
 
     /// Whether there is nothing to restore.

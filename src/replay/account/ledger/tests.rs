@@ -130,6 +130,6 @@ fn labels_are_distinct_and_fit_for_a_metric() {
     assert!(labels.iter().all(|(_, label)| fit(label)));
     assert_eq!(
         Filtered::Noise.meaning(),
-        "The record is no statement: a checkpoint, a notice, a plan."
+        "The record is no statement: a checkpoint, a notice, the plan of a function's statement."
     );
 }

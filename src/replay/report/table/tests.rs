@@ -1,5 +1,7 @@
 use super::*;
-use crate::replay::report::{Change, Durations, Outcomes, Verdicts};
+use crate::replay::report::plan::PlanNode;
+use crate::replay::report::plans::PlanSeen;
+use crate::replay::report::{Change, Durations, Outcomes, Plans, Verdicts};
 
 fn shape(query: &str, target_ms: f64) -> QueryShape {
     let durations = |p50_ms| Durations { calls: 40, p50_ms, ..Durations::default() };
@@ -81,4 +83,27 @@ fn what_the_target_spent_is_a_line_of_its_own() {
             "target spent  1,200 transactions, 1,000 blocks (99.9 % hit), 2.0 MB temporary, 34.0 MB WAL"
         )
     );
+}
+
+#[test]
+fn a_degraded_shape_is_followed_by_what_its_plan_has_become() {
+    let seen = |node: &str| PlanSeen {
+        hash: node.to_owned(),
+        tree: PlanNode {
+            node: node.to_owned(),
+            relation: Some("t".to_owned()),
+            ..PlanNode::default()
+        },
+        ..PlanSeen::default()
+    };
+    let plans = Plans {
+        source: vec![seen("Index Scan")],
+        target: vec![seen("Seq Scan")],
+        ..Plans::default()
+    };
+    let shape = |verdict| QueryShape { verdict, plans: plans.clone(), ..shape("SELECT v", 10.0) };
+    let shapes = vec![shape(Verdict::Degraded), shape(Verdict::Same)];
+    let table = Report { shapes, ..Report::default() }.table();
+    let changes: Vec<_> = table.lines().filter(|line| line.contains("plan changed")).collect();
+    assert_eq!(changes, ["              plan changed: Index Scan on t → Seq Scan on t"]);
 }

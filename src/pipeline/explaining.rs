@@ -1,0 +1,216 @@
+//! Asks the target how it runs the statements that matter: EXPLAIN, which runs nothing.
+//!
+//! Each statement is explained as its session would have it run: by its user, in its database, under its
+//! settings and with its parameters, in a transaction that can't write and is rolled back. Locks are
+//! waited for briefly and held for as long as planning takes.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::debug;
+
+use crate::actors::admission::Pressure;
+use crate::actors::session::restore;
+use crate::actors::vacated::{Announcements, VacatedDatabases};
+use crate::pglog::SqlState;
+use crate::pglog::statement::Protocol;
+use crate::postgres::{Batch, Connection, Lost, Reply, Request, Target};
+use crate::replay::report::Shapes;
+use crate::replay::report::plan::{PlanNode, read_json, read_text};
+use crate::replay::report::plans::{Due, Occasion, TypicalCall};
+use crate::replay::settings::Login;
+
+/// When shapes are looked at for the first time, and how often later.
+const FIRST: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_secs(10);
+/// Between two statements.
+const PACE: Duration = Duration::from_millis(250);
+/// How long all that is left may take at the end.
+const LAST: Duration = Duration::from_secs(5);
+
+const BEGIN: &str = "BEGIN READ ONLY";
+const LIMITS: &str = "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '1s'";
+
+/// Explains, until it is dropped.
+pub(super) struct Explaining {
+    explainer: Arc<tokio::sync::Mutex<Explainer>>,
+    task: JoinHandle<()>,
+}
+
+struct Explainer {
+    target: Target,
+    shapes: Arc<Mutex<Shapes>>,
+    announcements: Announcements,
+}
+
+impl Explaining {
+    /// Explains shapes now and then, a few a second, until this is dropped. A server that had no
+    /// connection left for a session is left alone until the end.
+    pub(super) fn start(
+        target: Target,
+        shapes: Arc<Mutex<Shapes>>,
+        pressure: Pressure,
+        vacated: &VacatedDatabases,
+    ) -> Self {
+        let explainer = Explainer { target, shapes, announcements: vacated.listen() };
+        let explainer = Arc::new(tokio::sync::Mutex::new(explainer));
+        let again = explainer.clone();
+        let task = actix_rt::spawn(async move {
+            tokio::time::sleep(FIRST).await;
+            let mut ticks = interval(ROUND);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while !pressure.was_refused() {
+                ticks.tick().await;
+                again.lock().await.explain_due(Occasion::NowAndThen, &pressure).await;
+            }
+        });
+        Self { explainer, task }
+    }
+
+    /// Explains for the last time: the sessions have ended.
+    pub(super) async fn finish(&self) {
+        self.task.abort();
+        let explaining = async {
+            let mut explainer = self.explainer.lock().await;
+            explainer.explain_due(Occasion::End, &Pressure::default()).await;
+        };
+        if timeout(LAST, explaining).await.is_err() {
+            debug!("not all shapes could be explained within {LAST:?}");
+        }
+    }
+}
+
+impl Drop for Explaining {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Explainer {
+    async fn explain_due(&mut self, occasion: Occasion, pressure: &Pressure) {
+        let due = self.shapes.lock().to_explain(unix_ms(), occasion);
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for (login, due) in by_login(due) {
+            let login = Login { application_name: "kreplay".to_owned(), ..Login::clone(&login) };
+            // Where it can't be had, the sessions say so.
+            let Ok(connection) = self.target.connect(&login).await else { continue };
+            for due in due {
+                if pressure.was_refused() {
+                    return;
+                }
+                if occasion == Occasion::NowAndThen {
+                    pace.tick().await;
+                }
+                let explained = tokio::select! {
+                    explained = explain(&connection, &due.call) => explained,
+                    () = self.announcements.must_leave(&login.database) => break,
+                };
+                match explained {
+                    Ok(plan) => self.shapes.lock().explained(due, unix_ms(), plan),
+                    Err(lost) => {
+                        debug!("a shape is not explained: {}", lost.reason);
+                        break;
+                    }
+                }
+            }
+            connection.close().await;
+        }
+    }
+}
+
+/// In their order, those of one user and database together.
+fn by_login(due: Vec<Due>) -> Vec<(Arc<Login>, Vec<Due>)> {
+    let mut groups: Vec<(Arc<Login>, Vec<Due>)> = Vec::new();
+    for due in due {
+        let login = &due.call.context.login;
+        let is_same =
+            |other: &Login| (&other.user, &other.database) == (&login.user, &login.database);
+        match groups.iter_mut().find(|(other, _)| is_same(other)) {
+            Some((_, group)) => group.push(due),
+            None => groups.push((login.clone(), vec![due])),
+        }
+    }
+    groups
+}
+
+/// A call's plan, or the error for which there is none.
+async fn explain(
+    connection: &Connection,
+    call: &TypicalCall,
+) -> Result<Result<PlanNode, SqlState>, Lost> {
+    let explained = ask(connection, call, "FORMAT JSON").await?;
+    let code = match explained {
+        Ok(rows) => match read_json(&rows) {
+            Some(plan) => return Ok(Ok(plan)),
+            // Of hundreds of partitions it is longer than an answer of one row may be.
+            None => {
+                let text = ask(connection, call, "FORMAT TEXT").await?;
+                return Ok(text.and_then(|text| read_text(&text).ok_or(SqlState(*b"54000"))));
+            }
+        },
+        Err(code) => code,
+    };
+    let has_parameters = !call.work.statement.parameters().is_empty();
+    // The types that its client had declared are not known, or a value is not whole. From 16 on.
+    if has_parameters && matches!(code.class(), "22" | "42" | "08") {
+        let generic = ask(connection, call, "GENERIC_PLAN, FORMAT JSON").await?;
+        if let Some(plan) = generic.ok().and_then(|rows| read_json(&rows)) {
+            return Ok(Ok(plan));
+        }
+    }
+    Ok(Err(code))
+}
+
+/// What EXPLAIN answers with these options, or the first error on the way to it.
+async fn ask(
+    connection: &Connection,
+    call: &TypicalCall,
+    options: &str,
+) -> Result<Result<String, SqlState>, Lost> {
+    connection.send(Request::Simple(BEGIN));
+    for setting in &call.context.settings {
+        let mut batch = Batch::new();
+        restore(&mut batch, setting);
+        connection.send(Request::Batch(batch));
+    }
+    // Behind those of the session.
+    connection.send(Request::Simple(LIMITS));
+    let text = format!("EXPLAIN ({options}) {}", call.work.statement.sql);
+    match &call.work.statement.protocol {
+        Protocol::Extended { parameters, .. } if !options.starts_with("GENERIC") => {
+            let typing = call.context.findings.types.get(&call.work.statement.sql);
+            let types = typing.map(|typing| typing.types(parameters, &call.work.statement.sql));
+            let mut batch = Batch::new();
+            batch.parse("", &text, &types.unwrap_or_default()).bind("", "", parameters);
+            batch.execute("", 0);
+            connection.send_for_rows(Request::Batch(batch));
+        }
+        _ => connection.send_for_rows(Request::Simple(&text)),
+    }
+    connection.send(Request::Simple("ROLLBACK"));
+    let mut failure = None;
+    for _ in 0..call.context.settings.len() + 2 {
+        note(&connection.answer().await?, &mut failure);
+    }
+    let explained = connection.answer().await?;
+    note(&explained, &mut failure);
+    connection.answer().await?;
+    let rows = explained.result.into_iter().filter_map(|row| row.into_iter().next().flatten());
+    let lines: Vec<String> = rows.map(String::from).collect();
+    Ok(failure.map_or_else(|| Ok(lines.join("\n")), Err))
+}
+
+fn note(reply: &Reply, failure: &mut Option<SqlState>) {
+    if let Some(error) = &reply.error {
+        failure.get_or_insert(error.sqlstate);
+    }
+}
+
+fn unix_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
