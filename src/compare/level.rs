@@ -219,5 +219,6 @@ fn change(shift: Shift, log_factor: f64) -> Change {
         beyond: beyond(shift.middle),
         beyond_low: beyond(shift.low),
         beyond_high: beyond(shift.high),
+        margin: None,
     }
 }
