@@ -22,9 +22,12 @@ const RECENT: i64 = 4;
 /// By how much the least delays of all that is remembered may differ: 5 % of ten seconds, as where the
 /// speed is between 0.95 and 1.05 of the source's.
 const DRIFT: i64 = 500_000;
-/// How much later than the least most calls have to begin at the most, beside what they are held back for
-/// the next record: in a stream that comes in batches they do not.
+/// How much later than the least most calls may begin, beside what they are held back for the next record:
+/// in a stream that comes in batches it is more.
 const LATE: Duration = Duration::from_millis(50);
+/// The same where there is a schedule, which makes no batches. Sessions come late when the target takes
+/// longer than the source, and that is what has to be told.
+const LATE_ON_SCHEDULE: Duration = Duration::from_millis(500);
 /// How much later one call may begin: the one before it in its session may have taken longer than on the
 /// source, which says nothing of what runs beside it.
 const LATER: i64 = 1_000_000;
@@ -93,13 +96,17 @@ impl Past {
 impl PaceWatch {
     /// A watch over a replay that may hold back a statement for so long, waiting for its session's next
     /// record.
-    pub(super) fn new(lookahead: Duration) -> Self {
-        Self {
-            late: micros(LATE.saturating_add(lookahead)),
-            newest: None,
-            before: Vec::new(),
-            past: Past::default(),
-        }
+    pub(super) fn of_stream(lookahead: Duration) -> Self {
+        Self::new(LATE.saturating_add(lookahead))
+    }
+
+    /// A watch over a replay whose statements are due by a schedule.
+    pub(super) fn of_schedule() -> Self {
+        Self::new(LATE_ON_SCHEDULE)
+    }
+
+    fn new(late: Duration) -> Self {
+        Self { late: micros(late), newest: None, before: Vec::new(), past: Past::default() }
     }
 
     /// Whether a call is at pace that began then on the target, since the replay began, and then on the

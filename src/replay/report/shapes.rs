@@ -107,7 +107,7 @@ impl Shapes {
             overhead: None,
             rules: Rules::default(),
             is_paced: false,
-            pace: PaceWatch::new(Duration::ZERO),
+            pace: PaceWatch::of_stream(Duration::ZERO),
             on_source: Active::default(),
             on_target: Active::default(),
             first: None,
@@ -122,7 +122,11 @@ impl Shapes {
     /// The same with these rules, for a replay that keeps a schedule or does not, and may hold back
     /// statements for so long.
     pub fn with_rules(self, rules: Rules, is_paced: bool, lookahead: Duration) -> Self {
-        Self { rules, is_paced, pace: PaceWatch::new(lookahead), ..self }
+        let pace = match is_paced {
+            true => PaceWatch::of_schedule(),
+            false => PaceWatch::of_stream(lookahead),
+        };
+        Self { rules, is_paced, pace, ..self }
     }
 
     /// Notes a statement that was run, after it had waited so long for its turn, and ended about `now`,

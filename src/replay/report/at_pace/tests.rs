@@ -5,7 +5,10 @@ use super::*;
 /// How many of these calls are at pace, by when each began on the target and on the source, in
 /// milliseconds.
 fn at_pace(calls: &[(f64, f64)]) -> Vec<bool> {
-    let mut watch = PaceWatch::new(Duration::from_millis(100));
+    at_pace_by(PaceWatch::of_stream(Duration::from_millis(100)), calls)
+}
+
+fn at_pace_by(mut watch: PaceWatch, calls: &[(f64, f64)]) -> Vec<bool> {
     let us = |ms: f64| (ms * 1e3) as i64 + 1_700_000_000_000_000;
     calls
         .iter()
@@ -101,4 +104,27 @@ fn calls_that_are_seldom_and_calls_that_took_long_are_judged_too() {
     let mut calls: Vec<_> = (0..20_000).map(every(2.5)).collect();
     calls.push((25.0, 25.0));
     assert!(at_pace(&calls).last().is_some_and(|it| *it));
+}
+
+#[test]
+fn on_a_schedule_sessions_may_be_late_where_statements_take_longer_than_on_the_source() {
+    let mut rng = Rng::with_seed(4);
+    // Most are some hundred milliseconds late, of four sessions.
+    let mut late = [0.0_f64; 4];
+    let mut calls: Vec<_> = (0..8000)
+        .map(|call| {
+            let session = rng.usize(..4);
+            late[session] = (late[session] + 120.0 * (rng.f64() - 0.5)).clamp(0.0, 450.0);
+            let source = f64::from(call) * 2.5;
+            (source + late[session], source)
+        })
+        .collect();
+    calls.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert!(share(&at_pace_by(PaceWatch::of_schedule(), &calls)) > 0.95);
+    let rising: Vec<_> =
+        (0..8000).map(|n| (f64::from(n) * 2.5 * 1.2, f64::from(n) * 2.5)).collect();
+    assert!(share(&at_pace_by(PaceWatch::of_schedule(), &rising)) < 0.2);
+    let falling: Vec<_> =
+        (0..8000).map(|n| (f64::from(n) * 2.5 / 2.0, f64::from(n) * 2.5)).collect();
+    assert!(share(&at_pace_by(PaceWatch::of_schedule(), &falling)) < 0.11);
 }
