@@ -15,7 +15,7 @@ use crate::http;
 use crate::label::Label as _;
 use crate::pipeline::Telemetry;
 use crate::replay::account::policy::Tally;
-use crate::replay::report::{self, KeptPace, Report, Summary, Verdicts};
+use crate::replay::report::{self, KeptPace, Method, Report, Summary, Verdicts};
 use crate::replay::session::waits::Waits;
 
 /// Makes reports. Cheap to clone: what it reads is shared.
@@ -38,6 +38,10 @@ impl Reporting {
                 speed: pace.speed,
                 playout_delay_seconds: pace.playout_delay.as_secs_f64(),
             }),
+            method: Method {
+                target_durations: config.replay.target_durations.to_string(),
+                ..Method::default()
+            },
             since: now(),
             ..Report::default()
         };
@@ -57,7 +61,10 @@ impl Reporting {
         spending.add_to(&mut shown);
         Report {
             until: now(),
-            method,
+            method: Method {
+                target_durations: self.frame.method.target_durations.clone(),
+                ..method
+            },
             factor,
             verdicts: Verdicts::of(&shown),
             shapes: shown,

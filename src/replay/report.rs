@@ -159,6 +159,8 @@ pub struct Method {
     pub warm_up_seconds: f64,
     /// The test in a sentence.
     pub test: String,
+    /// Who measures the target's durations, as on the command line; [`QueryShape::clock`] says who did.
+    pub target_durations: String,
     /// What an empty query takes; `None` where none was answered.
     pub round_trip_ms: Option<RoundTrip>,
 }

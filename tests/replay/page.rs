@@ -195,7 +195,8 @@ fn the_page_follows_a_replay_and_is_the_same_in_a_file() {
     let topic = broker.topic("page", 1);
     let file = directory.path().join("report.HTML");
     let source = ["-t", &topic, "-b", broker.address()];
-    let replay = Kreplay::new().args(source).target(&server).arg("--report").arg(&file).spawn();
+    let replay = Kreplay::new().args(source).args(regression::AT_PACE).target(&server);
+    let replay = replay.arg("--report").arg(&file).spawn();
 
     let browser = Browser::start(1500);
     browser.open(&replay.url());

@@ -29,6 +29,10 @@ fn an_index_dropped_on_the_target_degrades_its_shape_and_nothing_else() {
 
         let degraded = shape(report, SLOWER);
         assert_eq!(degraded["verdict"], "degraded", "{degraded:#}");
+        assert!(degraded["change"]["beyond"].as_f64() > Some(3.0), "{degraded:#}");
+        let pace = &degraded["pace"];
+        assert!(pace["judged"].as_u64() >= Some(30) && pace["cold"] == 0, "{degraded:#}");
+        assert_eq!(degraded["clock"]["server"], TIMES, "{degraded:#}");
         assert_eq!(report["verdicts"]["degraded"], 1, "{report:#}");
         assert_eq!(degraded["calls"], TIMES, "{degraded:#}");
         assert_eq!(degraded["source"]["calls"], TIMES, "{degraded:#}");
@@ -50,9 +54,26 @@ fn an_index_dropped_on_the_target_degrades_its_shape_and_nothing_else() {
         assert!(table[0].contains(" 1 degraded, "), "{finished}");
         let listed = |line: &&str| line.contains("degraded") && line.contains(SLOWER);
         assert_eq!(table[1..].iter().filter(|line| listed(line)).count(), 1, "{finished}");
+        assert!(table[1].starts_with("rests on") && table[1].contains(" 0 cold"), "{finished}");
         assert!(table.iter().all(|line| line.chars().count() <= 100), "{finished}");
         for told in [&finished.stdout, &report.to_string()] {
             assert!(!told.contains("hunter2") && !told.contains("99177123"), "{told}");
         }
     }
+}
+
+#[test]
+fn a_replay_as_fast_as_it_goes_says_that_it_was_off_pace_and_calls_nothing_changed() {
+    let mut log = NamedTempFile::new().expect("a file");
+    log.write_all(&recorded("simple").join(&b"\n"[..])).expect("it can be written");
+    // The client sleeps most of the time, which the replay leaves out.
+    let server = target();
+    let replay = Kreplay::new().target(&server).args(["--warm-up=0", "--pipeline", "1"]);
+    let report = replay.arg("--input").arg(log.path()).run().well().report;
+    let slower = shape(&report, SLOWER);
+    assert_eq!(slower["verdict"], "cannot_tell", "{slower:#}");
+    assert!(slower["why"].as_str().is_some_and(|why| why.starts_with("off pace: ")), "{slower:#}");
+    assert!(slower["pace"]["off_pace"].as_u64() > Some(TIMES / 2), "{slower:#}");
+    assert_eq!(report["verdicts"]["degraded"], 0, "{report:#}");
+    assert_eq!(report["verdicts"]["improved"], 0, "{report:#}");
 }

@@ -346,6 +346,7 @@ impl Shapes {
             warm_up_seconds: self.rules.warm_up.as_secs_f64(),
             test: TEST.to_owned(),
             round_trip_ms: measured,
+            ..Method::default()
         }
     }
 }
