@@ -100,7 +100,7 @@ pub fn shape(at: usize, verdict: &str) -> Value {
         "clock": { "server": 90, "client": 10 },
         "pace": { "judged": if is_told { 80 } else { 10 }, "off_pace": if is_told { 5 } else { 75 }, "cold": 15 },
         "concurrency": { "source": 2.5, "target": 3.5 },
-        "plans": { "source": [plan("Index Scan", 1.0)], "target": [plan("Index Scan", 1.0), plan("Seq Scan", 5e4)] },
+        "plans": { "source": [plan("Index Scan", 1.0)], "target": [plan("Index Scan", 1.0), plan("Seq Scan", 5e4)], "refused": null },
         "resources": {
             "calls": 100.0, "rows": 100.0, "plan_ms": null, "exec_ms": 120.5, "blocks_hit": 4000.0,
             "blocks_read": 0.0, "blocks_dirtied": 0.0, "temp_bytes": 1048576.0, "wal_bytes": 0.0, "jit_ms": null,

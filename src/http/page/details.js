@@ -51,7 +51,7 @@ function details(shape) {
         table(['', 'calls', 'p50', 'p95', 'p99', 'longest', 'total'],
           [side('source', shape.source), side('target', shape.target)]),
         shape.change ? wholeForest(shape.change) : null)),
-    ...(shape.plans ? plans(shape.fingerprint, shape.plans) : []),
+    ...plans(shape.fingerprint, shape.plans),
     ...(shape.resources ? [el('h3', {}, 'What the target spent on it'),
       ...counters(['pg_stat_statements', 'over the run'], shape.resources)] : []),
   ];

@@ -53,10 +53,11 @@ function plan(head, { since, until, hash, tree: root }, partners) {
 }
 
 /** The newest plan of each side, or the target's last two; earlier ones to be opened. */
-function plans(fingerprint, { source, target }) {
+function plans(fingerprint, { source, target, refused }) {
   const now = target.at(-1);
   const before = source.at(-1) ?? target.at(-2);
-  if (!now && !before) return [];
+  const untold = refused ? [note(`The target’s plan can’t be told: SQLSTATE ${refused}.`)] : [];
+  if (!now && !before) return untold;
   const partners = now && before ? shared(before.tree, now.tree) : null;
   const head = source.length ? 'On the source' : 'On the target before';
   const shown = [before && plan(head, before, partners), now && plan('On the target', now, partners)].filter(Boolean);
@@ -65,6 +66,7 @@ function plans(fingerprint, { source, target }) {
   return [el('h3', {}, 'Plans'),
     ...target.slice(1).map(({ since, hash }, at) => note(
       `The target’s plan changed from ${target[at].hash} to ${hash} at ${moment(since)}.`)),
+    ...untold,
     el('div', { class: 'plans' }, ...shown),
     ...earlier.map((seen) => el('details', { id: `${fingerprint}-${seen.hash}-${seen.since}` }, el('summary', {}, `${side(seen)}, until ${moment(seen.until)}`),
       plan(side(seen), seen, null)))];
