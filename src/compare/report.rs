@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::plans::Plans;
+use crate::replay::report::plans::Plans;
 use crate::replay::report::{ClockCounts, Concurrency, PaceCounts, VERSION};
 
 /// What stands before and behind the report in a page that was written by `--report FILE.html`.

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::compare::durations::tests::calls;
-use crate::compare::report::tests::{report, shape};
+use crate::compare::report::tests::{plans, report, shape};
 
 fn read(shapes: Vec<Value>) -> ReplayReport {
     ReplayReport::read(&report(json!(shapes)).to_string()).unwrap()
@@ -33,10 +33,8 @@ pub(in crate::compare) fn compared(
 pub(in crate::compare) fn worse() -> Comparison {
     let mut before = shapes(1);
     let mut after = shapes(2);
-    let plan =
-        |node| json!({ "target": [{ "tree": { "node": node, "relation": "t", "rows": 10 } }] });
     after[1] = shape("f1", &calls(21, 200, 600.0, 0.2));
-    (before[1]["plans"], after[1]["plans"]) = (plan("Index Scan"), plan("Seq Scan"));
+    (before[1]["plans"], after[1]["plans"]) = (plans("Index Scan"), plans("Seq Scan"));
     before[3]["errors"]["target"] = json!({ "23505": 2, "22012": 1 });
     after[3]["errors"]["target"] = json!({ "42P01": 64, "25P02": 3, "40001": 1, "22012": 5 });
     compared(before, after, None)

@@ -1,4 +1,5 @@
 use super::*;
+use crate::replay::report::plans::PlanSeen;
 
 fn node(name: &str, relation: Option<&str>, children: Vec<PlanNode>) -> PlanNode {
     let relation = relation.map(str::to_owned);
@@ -6,7 +7,7 @@ fn node(name: &str, relation: Option<&str>, children: Vec<PlanNode>) -> PlanNode
 }
 
 fn plans(tree: PlanNode) -> Plans {
-    Plans { target: vec![PlanSeen { tree, ..PlanSeen::default() }] }
+    Plans { target: vec![PlanSeen { tree, ..PlanSeen::default() }], ..Plans::default() }
 }
 
 fn marked(lines: &[PlanLine]) -> Vec<&str> {
@@ -14,24 +15,23 @@ fn marked(lines: &[PlanLine]) -> Vec<&str> {
 }
 
 #[test]
-fn nodes_that_only_one_plan_has_are_marked() {
-    let scan = || node("Seq Scan", Some("items"), vec![]);
+fn nodes_that_only_one_plan_has_are_marked_where_they_stand() {
+    let scan = || node("Seq Scan", Some("orders"), vec![]);
+    let joined =
+        |other| plans(node("Limit", None, vec![node("Hash Join", None, vec![scan(), other])]));
+    let hash = node("Hash", None, vec![node("Seq Scan", Some("items"), vec![])]);
     let by_index = PlanNode {
-        index: Some("items_top".to_owned()),
+        index: Some("items_key".to_owned()),
+        filter: Some("Index Cond: (id = ?)".to_owned()),
         ..node("Index Scan", Some("items"), vec![])
     };
-    let sorted = plans(node("Limit", None, vec![node("Sort", None, vec![scan()])]));
-    let indexed = plans(node("Limit", None, vec![by_index]));
-    let pair = PlanPair::of(&sorted, &indexed).unwrap();
+    let pair = PlanPair::of(&joined(hash), &joined(by_index)).unwrap();
     assert!(pair.changed());
-    assert_eq!(marked(&pair.baseline), ["Sort", "Seq Scan on items"]);
-    assert_eq!(marked(&pair.candidate), ["Index Scan on items using items_top"]);
-    assert_eq!(pair.baseline.iter().map(|line| line.depth).collect::<Vec<_>>(), [0, 1, 2]);
-
-    // A node more does not make those below it differ.
-    let unsorted = plans(node("Limit", None, vec![scan()]));
-    let pair = PlanPair::of(&unsorted, &sorted).unwrap();
-    assert_eq!((marked(&pair.baseline), marked(&pair.candidate)), (vec![], vec!["Sort"]));
+    assert_eq!(marked(&pair.baseline), ["Hash", "Seq Scan on items"]);
+    assert_eq!(marked(&pair.candidate), ["Index Scan using items_key on items"]);
+    let depths = |lines: &[PlanLine]| lines.iter().map(|line| line.depth).collect::<Vec<_>>();
+    assert_eq!(depths(&pair.baseline), [0, 1, 2, 2, 3]);
+    assert_eq!(pair.candidate[3].filter.as_deref(), Some("Index Cond: (id = ?)"));
 }
 
 #[test]

@@ -35,6 +35,14 @@ pub(in crate::compare) fn shape(fingerprint: &str, micros: &[f64]) -> Value {
     })
 }
 
+/// The plans of a shape: one node that reads a table.
+pub(in crate::compare) fn plans(node: &str) -> Value {
+    let tree = json!({ "node": node, "relation": "t", "rows": 10.0, "cost": 1.5, "children": [] });
+    let moment = "2026-11-30T10:00:00Z";
+    let seen = json!({ "since": moment, "until": moment, "hash": node, "tree": tree });
+    json!({ "target": [seen], "source": [] })
+}
+
 fn refusal(text: &str) -> String {
     ReplayReport::read(text).unwrap_err().to_string()
 }
@@ -54,8 +62,7 @@ fn a_report_is_read_from_json_and_from_the_page() {
 fn what_a_newer_kreplay_adds_and_an_older_one_lacks_is_no_error() {
     let mut newer = report(json!([shape("a1", &[10.0])]));
     newer["shapes"][0]["something"] = json!({ "new": true });
-    newer["shapes"][0]["plans"] =
-        json!({ "target": [{ "hash": "1", "tree": { "node": "Result" } }] });
+    newer["shapes"][0]["plans"] = plans("Result");
     newer["resources"] = json!({ "pg_stat_database": { "blks_hit": 1.0 } });
     ReplayReport::read(&newer.to_string()).unwrap();
     let mut older = report(json!([shape("a1", &[10.0])]));
