@@ -29,6 +29,7 @@ pub(super) fn judge(sample: &Sample, lines: &mut Section) {
     sampling(logging, lines);
     connections(logging, lines);
     parameters(logging, lines);
+    plans(logging, lines);
     if logging.unknown_zone > 0 {
         lines.warning(
             format!(
@@ -217,5 +218,30 @@ fn cut_parameters(logging: &Logging) -> Option<usize> {
             Some(length)
         }
         _ => None,
+    }
+}
+
+/// Plans for the report. Without them it has the target's alone.
+fn plans(logging: &Logging, lines: &mut Section) {
+    let Logging { plans, unread_plans, .. } = *logging;
+    if unread_plans > 0 {
+        lines.warning(
+            format!(
+                "{} of auto_explain {} in a format that kreplay does not read",
+                counted(unread_plans, "plan"),
+                if unread_plans == 1 { "is" } else { "are" }
+            ),
+            "on the source: auto_explain.log_format = text, or json",
+        );
+    } else if plans > 0 {
+        lines.ok(format!(
+            "{} of auto_explain in the sample: the report shows the source's beside the target's",
+            counted(plans, "plan")
+        ));
+    } else {
+        lines.ok(
+            "no plans of auto_explain in the sample: with them (session_preload_libraries, \
+             auto_explain.log_min_duration, sample_rate) the report shows the source's beside the target's",
+        );
     }
 }

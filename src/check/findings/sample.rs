@@ -152,6 +152,10 @@ pub struct Logging {
     pub unpaired: u64,
     /// Transactions with both.
     pub paired: u64,
+    /// Plans of auto_explain.
+    pub plans: u64,
+    /// Those of them in a format that can't be read.
+    pub unread_plans: u64,
     /// Records whose time zone is an abbreviation other than UTC.
     pub unknown_zone: u64,
     /// Records of sessions that say what kreplay knows.

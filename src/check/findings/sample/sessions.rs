@@ -7,6 +7,7 @@ use crate::pglog::session_log::{NoEffect, PriorUpdate, Reading, RecordEffect, Se
 use crate::pglog::statement::{SourceEnd, Statement};
 use crate::pglog::{LogRecord, SessionId};
 use crate::replay::intake::lines::{Line, LineSequence};
+use crate::replay::report::plan::logged::LoggedPlan;
 use crate::sql::Command;
 
 #[derive(Debug, Default)]
@@ -88,6 +89,10 @@ impl Sessions {
             RecordEffect::Closed(_) => session.ended = true,
             RecordEffect::Statement { statement, end, .. } => {
                 session.pair(statement, *end, logging)
+            }
+            RecordEffect::Plan(text) => {
+                logging.plans += 1;
+                logging.unread_plans += u64::from(LoggedPlan::read(text).is_none());
             }
             _ => {}
         }

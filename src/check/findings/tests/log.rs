@@ -435,3 +435,17 @@ fn a_paced_replay_of_a_live_topic_needs_a_playout_delay() {
     let old = Facts { now_ms: NOW_MS + 7_200_000, ..well() };
     assert_eq!(at(Level::Warning, &old, &plan(0)), [""; 0]);
 }
+
+#[test]
+fn plans_of_the_source_are_told_where_they_can_be_read() {
+    says(&well(), &CheckPlan::default(), "no plans of auto_explain in the sample");
+    let with_plan = |plan: &str| {
+        let mut records = session(SESSION, &["select 1", "select 2"]);
+        records[1].message = format!("duration: 0.100 ms  plan:\n{plan}");
+        with_log(&records)
+    };
+    let text = with_plan("Query Text: select 1\nResult  (cost=0.00..0.01 rows=1 width=4)");
+    says(&text, &CheckPlan::default(), "1 plan of auto_explain in the sample");
+    let yaml = with_plan("Query Text: \"select 1\"\nPlan: \n  Node Type: \"Result\"");
+    warns(&yaml, "1 plan of auto_explain is in a format", "auto_explain.log_format = text");
+}
