@@ -123,7 +123,7 @@ impl Level {
         let ratios = close.filter_map(|(Pair { baseline, .. }, shift)| {
             let calls = baseline.at_most.calls() as u64;
             let weight = factor::weight(calls, self.duration_ms(baseline));
-            Some(ShapeRatio { log_ratio: (*shift)?.middle, weight })
+            Some(ShapeRatio { log_ratio: (*shift)?.middle, weight, least: 0.0 })
         });
         Factor::of(&ratios.collect::<Vec<_>>())
     }

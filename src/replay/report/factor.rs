@@ -40,6 +40,9 @@ pub struct ShapeRatio {
     /// How much it counts, more than 0: see [`weight`]. No shape counts for more than a fifth of all, as
     /// long as there are five.
     pub weight: f64,
+    /// The logarithm of a change that is none for it, as it is too short to tell: 0 where any is told.
+    /// A shape that lies no farther from the factor does not add to its spread.
+    pub least: f64,
 }
 
 /// How much a shape of so many calls and this typical duration counts: the more the better its ratio can be
@@ -87,7 +90,10 @@ impl Factor {
         let reach = Z / 2.0 / (total * total / squares).sqrt();
         let mut distances: Vec<ShapeRatio> = shapes
             .iter()
-            .map(|it| ShapeRatio { log_ratio: (it.log_ratio - median).abs(), ..*it })
+            .map(|it| {
+                let distance = (it.log_ratio - median).abs();
+                ShapeRatio { log_ratio: (distance - it.least).max(0.0), ..*it }
+            })
             .collect();
         distances.sort_unstable_by(|a, b| a.log_ratio.total_cmp(&b.log_ratio));
         Some(Self {

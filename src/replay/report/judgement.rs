@@ -143,6 +143,11 @@ fn without_shared(evidence: &[&Evidence]) -> Vec<Measured> {
     measured.collect()
 }
 
+/// What the least change is to a shape: 0.2 is 20 %.
+fn least_change(evidence: &Evidence) -> f64 {
+    LEAST_CHANGE_MS / evidence.source_ms.max(0.001)
+}
+
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_unstable_by(f64::total_cmp);
     values
@@ -155,6 +160,7 @@ fn common(evidence: &[&Evidence], measured: &[Measured]) -> Option<Factor> {
         (high - low <= CLOSE.ln()).then(|| ShapeRatio {
             log_ratio: f64::midpoint(low, high),
             weight: factor::weight(evidence.calls, evidence.source_ms),
+            least: least_change(evidence).ln_1p(),
         })
     });
     Factor::of(&ratios.collect::<Vec<_>>())
@@ -219,7 +225,7 @@ enum Margin {
 impl Margin {
     fn of(evidence: &Evidence, factor: Option<Factor>, threshold: f64) -> Self {
         let spread = factor.map_or(0.0, |factor| SPREADS * factor.spread);
-        let least = LEAST_CHANGE_MS / evidence.source_ms.max(0.001);
+        let least = least_change(evidence);
         if least > threshold.max(spread) {
             Self::LeastChange(least)
         } else if spread > threshold {

@@ -47,6 +47,7 @@ fn shared(column: &[(usize, f64)], levels: &[f64], weights: &[f64]) -> f64 {
     let above = column.iter().map(|&(shape, ratio)| ShapeRatio {
         log_ratio: ratio - levels[shape],
         weight: weights[shape],
+        least: 0.0,
     });
     factor::median(above.collect())
 }

@@ -9,7 +9,8 @@ fn of(ratios: &[f64]) -> Option<Factor> {
 }
 
 fn weighted_of(shapes: &[(f64, f64)]) -> Option<Factor> {
-    let shape = |&(ratio, weight): &(f64, f64)| ShapeRatio { log_ratio: ratio.ln(), weight };
+    let shape =
+        |&(ratio, weight): &(f64, f64)| ShapeRatio { log_ratio: ratio.ln(), weight, least: 0.0 };
     Factor::of(&shapes.iter().map(shape).collect::<Vec<_>>())
 }
 
@@ -76,6 +77,18 @@ fn its_interval_holds_the_machines_factor_as_often_as_is_claimed() {
     }
     assert!(missed < runs * 75 / 1000, "{missed} of {runs}");
     assert!((0.045..0.055).contains(&spread), "{spread}");
+}
+
+#[test]
+fn shapes_too_short_to_tell_do_not_add_to_the_spread() {
+    let shapes = |least: f64| -> Vec<ShapeRatio> {
+        let short = [0.6_f64, 0.7, 0.8, 1.3].map(|ratio| (ratio, least));
+        let long = [0.98_f64, 1.0, 1.01].map(|ratio| (ratio, 0.0));
+        let all = short.into_iter().chain(long);
+        all.map(|(ratio, least)| ShapeRatio { log_ratio: ratio.ln(), weight: 1.0, least }).collect()
+    };
+    let spread = |least| Factor::of(&shapes(least)).unwrap().spread;
+    assert!(spread(0.0) > 0.04 && spread(0.5) < 0.03, "{} {}", spread(0.0), spread(0.5));
 }
 
 proptest! {
