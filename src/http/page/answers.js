@@ -86,7 +86,7 @@ function atPace({ shapes, rest }) {
       : `${percent(clocks.server, clocks.server + clocks.client)} timed by the target itself`;
   if (!calls) return [question, 'none', '? Can’t tell yet', 'No call has a duration on both sides'];
   const told = `${number(judged)} of ${count(calls, 'call')} judged, ${number(off)} off pace, ${number(cold)} cold. ${timed}`;
-  if (off > calls / 2) return [question, 'warn', `! ${percent(off, calls)} off pace`, told];
+  if (off > calls / 10) return [question, 'warn', `! ${percent(off, calls)} off pace`, told];
   return [question, 'good', `✓ ${percent(calls - off, calls)} at pace`, told];
 }
 
