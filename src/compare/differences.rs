@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::judgement::Clock;
 use super::report::{Digest, ReplayReport};
 use crate::display::grouped;
+use crate::replay::report::ClockCounts;
 
 /// A run fell behind where so many of its calls are off pace, and the other run's are not.
 const OFF_PACE: f64 = 0.5;
@@ -63,13 +65,10 @@ pub(super) fn notes(baseline: &ReplayReport, candidate: &ReplayReport, other: &s
     let pace = |it: &ReplayReport| {
         it.pace.map_or_else(|| "as fast as it can".to_owned(), |pace| pace.to_string())
     };
-    let durations = |it: &ReplayReport| {
-        it.method.target_durations.clone().unwrap_or_else(|| "unknown".to_owned())
-    };
     differs("order", baseline.order.clone(), candidate.order.clone());
     differs("pace", pace(baseline), pace(candidate));
     differs("kreplay", baseline.kreplay.clone(), candidate.kreplay.clone());
-    differs("durations measured by", durations(baseline), durations(candidate));
+    differs("durations", measured(baseline), measured(candidate));
     let left_out = |it: &ReplayReport| {
         let records = &it.records;
         grouped(records.skipped.total + records.given_up.total + records.pending)
@@ -78,6 +77,19 @@ pub(super) fn notes(baseline: &ReplayReport, candidate: &ReplayReport, other: &s
     notes.extend(off_pace(baseline, candidate, other));
     notes.extend(concurrency(baseline, candidate, other));
     notes
+}
+
+/// Who measured the target's durations.
+fn measured(report: &ReplayReport) -> String {
+    let clocks = report.all().map(|shape| shape.clock);
+    let (server, client) =
+        clocks.fold((0, 0), |(server, client), it| (server + it.server, client + it.client));
+    // A few answers tell nothing: of a connection that was lost, of what the server does not time.
+    match Clock::of(ClockCounts { server, client }) {
+        Clock::Server => "measured by the server".to_owned(),
+        Clock::Client if server == 0 => "measured by kreplay".to_owned(),
+        Clock::Client => "measured by the server in part".to_owned(),
+    }
 }
 
 /// That one of the runs fell behind and the other did not.

@@ -89,7 +89,6 @@ pub(super) struct Digest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Method {
-    pub target_durations: Option<String>,
     pub round_trip_ms: Option<RoundTrip>,
 }
 

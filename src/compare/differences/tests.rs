@@ -58,8 +58,8 @@ fn what_else_differs_between_the_runs_is_said() {
         ),
         (noted(|it| it["kreplay"] = json!("0.2.0")), "kreplay: 0.1.0 in the baseline, 0.2.0"),
         (
-            noted(|it| it["method"]["target_durations"] = json!("client")),
-            "server in the baseline, client",
+            noted(|it| it["shapes"][0]["clock"] = json!({ "server": 0, "client": 100 })),
+            "measured by the server in the baseline, measured by kreplay in",
         ),
         (noted(|it| it["records"]["skipped"]["total"] = json!(7)), "0 in the baseline, 7 in"),
         (

@@ -13,7 +13,7 @@ pub(in crate::compare) fn report(shapes: Value) -> Value {
             "statements": 1234, "hash": "00c0ffee00c0ffee",
             "first_logged_ms": 1_790_000_000_000_i64, "last_logged_ms": 1_790_000_060_000_i64
         },
-        "method": { "target_durations": "server", "round_trip_ms": { "p50": 0.05, "p95": 0.1 } },
+        "method": { "round_trip_ms": { "p50": 0.05, "p95": 0.1 } },
         "records": { "consumed": 2000, "pending": 0, "skipped": { "total": 0, "reasons": {} } },
         "shapes": shapes, "rest": null
     })
