@@ -1,6 +1,7 @@
 //! The connection to the target, against real PostgreSQL.
 
 mod catalog;
+mod durations;
 mod login;
 mod observer;
 mod targets;

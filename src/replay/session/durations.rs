@@ -303,22 +303,17 @@ impl Session {
         if connection.current.is_some() || connection.undoing.is_some() {
             return false;
         }
-        let whole = |sent: &Sent| match &sent.role {
-            Role::Whole(work, _) => Some(work.clone()),
+        let mut statements = connection.sent.iter().rev().filter_map(|sent| match &sent.role {
+            Role::Whole(work, _) => Some(&work.statement),
             _ => None,
-        };
-        let mut behind = connection.sent.iter().rev().filter_map(whole);
-        match behind.next() {
-            Some(last) if last.statement.only_ends_transaction() => {
-                last.statement.outline.single() != Some(Command::Chain)
-            }
-            Some(last) => {
-                connection.status == Status::Idle
-                    && !last.statement.controls_transaction()
-                    && !behind.any(|work| work.statement.controls_transaction())
-            }
-            None => connection.status == Status::Idle,
+        });
+        let Some(last) = statements.next() else { return connection.status == Status::Idle };
+        if last.only_ends_transaction() {
+            return last.outline.single() != Some(Command::Chain);
         }
+        connection.status == Status::Idle
+            && !last.controls_transaction()
+            && !statements.any(Statement::controls_transaction)
     }
 
     /// The answer to what was set.
