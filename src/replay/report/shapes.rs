@@ -160,7 +160,9 @@ impl Shapes {
     fn when(&mut self, work: &Work, ended: Ended, now: Duration) -> When {
         let Some(took) = ended.took else { return When::OffPace };
         let began = now.saturating_sub(took.at_most);
-        let first = *self.first.get_or_insert(began);
+        // The first that ends need not be the first that began.
+        let first = self.first.map_or(began, |first| first.min(began));
+        self.first = Some(first);
         let statement = &work.statement;
         let on_source = match self.is_paced {
             true => pace::began(statement),

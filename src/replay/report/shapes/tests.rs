@@ -308,3 +308,14 @@ fn calls_at_pace_and_warm_are_judged_and_what_is_told_of_the_others_is_why_not()
     let patient = Rules { threshold: 1.5, ..warm };
     assert_eq!(told(400, 1.0, patient).0, [Verdict::Same; 10]);
 }
+
+#[test]
+fn without_a_warm_up_a_call_that_began_before_the_first_that_ended_is_judged() {
+    let rules = Rules { warm_up: Duration::ZERO, ..Rules::default() };
+    let mut shapes = Shapes::new(10).with_rules(rules, true, Duration::ZERO);
+    shapes.statements = 10;
+    run(&mut shapes, "SELECT 1", 1.0, 1.0);
+    run(&mut shapes, "SELECT 2", 200.0, 200.0);
+    let Summary { shapes, .. } = shapes.summary();
+    assert_eq!(shapes[0].pace, PaceCounts { judged: 2, off_pace: 0, cold: 0 });
+}
