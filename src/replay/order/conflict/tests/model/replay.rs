@@ -207,8 +207,12 @@ impl<'a> Replay<'a> {
             self.fall_victim(victim, dice.roll(2) == 0);
         }
         if !self.running.is_empty() && dice.roll(2) == 0 {
-            let at = self.running.swap_remove(dice.roll(self.running.len()));
-            self.lines[self.log[at].session].answers += 1;
+            let session = self.log[self.running[dice.roll(self.running.len())]].session;
+            // A session's answers come in the order of its statements.
+            let its = self.running.iter().copied().filter(|at| self.log[*at].session == session);
+            let at = its.min().ok_or("it runs")?;
+            self.running.retain(|running| *running != at);
+            self.lines[session].answers += 1;
             self.finished[at] = true;
             self.order.finish(seq(at), &mut Vec::new());
             self.locks.note_finished();
