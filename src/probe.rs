@@ -11,8 +11,10 @@ use crate::postgres::{ConnectError, ObserveError, Observer, Target};
 use crate::replay::settings::{Login, TargetDurations};
 
 /// Connections that are left to others when `--max-sessions` is not given: our observer, the one that
-/// measures the round trip, cancel requests, and somebody who looks at the target meanwhile.
-pub(crate) const RESERVED_CONNECTIONS: usize = 5;
+/// measures the round trip, the one that explains, the one that reads the statistics and its second one to
+/// the database that has pg_stat_statements, cancel requests, and somebody who looks at the target
+/// meanwhile.
+pub(crate) const RESERVED_CONNECTIONS: usize = 7;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Why the target can't be replayed on.

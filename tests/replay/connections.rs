@@ -59,8 +59,8 @@ fn interleaved(sessions: u32, rounds: u64) -> Log {
 fn replays_ten_thousand_open_sessions(order: &str) {
     const SESSIONS: u32 = 10_000;
     const ROUNDS: u64 = 1;
-    // What max_connections = 100 leaves: 3 are for superusers, and 5 kreplay leaves to others.
-    let server = server(92);
+    // What max_connections = 100 leaves: 3 are for superusers, and 7 kreplay leaves to others.
+    let server = server(90);
     let log = interleaved(SESSIONS, ROUNDS);
     let finished = replay(&server, &log, &["--order", order]);
     let statements = u64::from(SESSIONS) * (2 + ROUNDS);

@@ -75,7 +75,7 @@ fn server() -> TargetFacts {
         observer: None,
         logins: vec![login("app", "app", Ok(SessionFacts { tables: 12, ..Default::default() }))],
         untried: 0,
-        reserved: 5,
+        reserved: 7,
     }
 }
 

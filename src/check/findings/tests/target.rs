@@ -140,7 +140,7 @@ fn an_encoding_that_can_not_be_read_is_an_error() {
 
 #[test]
 fn sessions_need_connections() {
-    says(&well(), &CheckPlan::default(), "92 connections for 1 session");
+    says(&well(), &CheckPlan::default(), "90 connections for 1 session");
     let few = with_server(|it| it.connections = 5);
     says(&few, &CheckPlan::default(), "1 connection for 1 session");
     let taken = with_server(|it| it.in_use = 97);
