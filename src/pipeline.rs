@@ -5,7 +5,7 @@ mod round_trip;
 mod spending;
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use parking_lot::Mutex;
@@ -40,6 +40,9 @@ use crate::replay::session::SessionSettings;
 use crate::replay::settings::Login;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::{Opened, SourceError};
+
+/// How long a run's end may wait for what the target is asked last.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What the actors account to and are seen by. Cheap to clone: what it holds is shared.
 #[derive(Debug, Clone)]
@@ -167,8 +170,10 @@ impl Pipeline {
         let _ = (&mut self.done).await;
     }
 
-    /// Stops upstream first: no new statements, then no sessions, then the last offsets.
+    /// Stops upstream first: no new statements, then no sessions, then the last offsets. What the
+    /// target is asked after that has what is left of the time, and a few seconds at most.
     pub(crate) async fn stop(&self, patience: Duration) {
+        let began = Instant::now();
         // An actor that is gone has nothing left to stop.
         let _ = self.consumer.send(Stop).await;
         if let Some(downstream) = &self.downstream {
@@ -181,14 +186,29 @@ impl Pipeline {
             }
         }
         let _ = self.consumer.send(CommitNow).await;
-        if let Some(spending) = &self.spending {
-            spending.finish().await;
-        }
-        if let Some(explaining) = self.beside.as_ref().and_then(|beside| beside.explaining.as_ref())
-        {
-            explaining.finish().await;
-        }
+        self.ask_last(patience.saturating_sub(began.elapsed()).min(LAST_ANSWERS)).await;
     }
+
+    /// Asks the target for the last time what it spent and how it plans.
+    async fn ask_last(&self, within: Duration) {
+        let spending = async {
+            if let Some(spending) = &self.spending {
+                spending.finish(within).await;
+            }
+        };
+        let explaining = async {
+            let beside = self.beside.as_ref();
+            if let Some(explaining) = beside.and_then(|beside| beside.explaining.as_ref()) {
+                explaining.finish(within).await;
+            }
+        };
+        tokio::join!(spending, explaining);
+    }
+}
+
+fn unix_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Waits until the target can be reached, and finds out what it can tell.

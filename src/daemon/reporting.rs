@@ -76,6 +76,7 @@ impl Reporting {
             stall: overview.stall(),
             source_plans,
             resources: spending.resources(),
+            resource_period: spending.period(),
             resource_notes: spending.notes(),
             ..Report::clone(&self.frame)
         }

@@ -5,13 +5,14 @@
 //! waited for briefly and held for as long as planning takes.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
+use super::unix_ms;
 use crate::actors::admission::Pressure;
 use crate::actors::session::restore;
 use crate::actors::vacated::{Announcements, VacatedDatabases};
@@ -28,8 +29,6 @@ const FIRST: Duration = Duration::from_secs(2);
 const ROUND: Duration = Duration::from_secs(10);
 /// Between two statements.
 const PACE: Duration = Duration::from_millis(250);
-/// How long all that is left may take at the end.
-const LAST: Duration = Duration::from_secs(5);
 
 const BEGIN: &str = "BEGIN READ ONLY";
 const LIMITS: &str = "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '1s'";
@@ -70,15 +69,15 @@ impl Explaining {
         Self { explainer, task }
     }
 
-    /// Explains for the last time: the sessions have ended.
-    pub(super) async fn finish(&self) {
+    /// Explains for the last time, within this time: the sessions have ended.
+    pub(super) async fn finish(&self, within: Duration) {
         self.task.abort();
         let explaining = async {
             let mut explainer = self.explainer.lock().await;
             explainer.explain_due(Occasion::End, &Pressure::default()).await;
         };
-        if timeout(LAST, explaining).await.is_err() {
-            debug!("not all shapes could be explained within {LAST:?}");
+        if timeout(within, explaining).await.is_err() {
+            debug!("not all shapes could be explained within {within:?}");
         }
     }
 }
@@ -95,30 +94,52 @@ impl Explainer {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for (login, due) in by_login(due) {
-            let login = Login { application_name: "kreplay".to_owned(), ..Login::clone(&login) };
-            // Where it can't be had, the sessions say so.
-            let Ok(connection) = self.target.connect(&login).await else { continue };
-            for due in due {
-                if pressure.was_refused() {
-                    return;
-                }
-                if occasion == Occasion::NowAndThen {
-                    pace.tick().await;
-                }
-                let explained = tokio::select! {
-                    explained = explain(&connection, &due.call) => explained,
-                    () = self.announcements.must_leave(&login.database) => break,
-                };
-                match explained {
-                    Ok(plan) => self.shapes.lock().explained(due, unix_ms(), plan),
-                    Err(lost) => {
-                        debug!("a shape is not explained: {}", lost.reason);
-                        break;
-                    }
+            // After the end there is nobody left to make room for.
+            if self.announcements.was_left(&login.database) && occasion == Occasion::NowAndThen {
+                continue;
+            }
+            let round = Round { target: &self.target, shapes: &self.shapes, occasion, pressure };
+            tokio::select! {
+                () = round.explain(&login, due, &mut pace) => {}
+                () = self.announcements.must_leave(&login.database) => {}
+            }
+        }
+    }
+}
+
+/// What is explained at one time.
+struct Round<'a> {
+    target: &'a Target,
+    shapes: &'a Mutex<Shapes>,
+    occasion: Occasion,
+    pressure: &'a Pressure,
+}
+
+impl Round<'_> {
+    /// Explains these, over a connection of their user to their database.
+    async fn explain(&self, login: &Login, due: Vec<Due>, pace: &mut Interval) {
+        if self.pressure.was_refused() {
+            return;
+        }
+        let login = Login { application_name: "kreplay".to_owned(), ..login.clone() };
+        // Where it can't be had, the sessions say so.
+        let Ok(connection) = self.target.connect(&login).await else { return };
+        for due in due {
+            if self.occasion == Occasion::NowAndThen {
+                pace.tick().await;
+            }
+            if self.pressure.was_refused() {
+                break;
+            }
+            match explain(&connection, &due.call).await {
+                Ok(plan) => self.shapes.lock().explained(due, unix_ms(), plan),
+                Err(lost) => {
+                    debug!("a shape is not explained: {}", lost.reason);
+                    break;
                 }
             }
-            connection.close().await;
         }
+        connection.close().await;
     }
 }
 
@@ -208,9 +229,4 @@ fn note(reply: &Reply, failure: &mut Option<SqlState>) {
     if let Some(error) = &reply.error {
         failure.get_or_insert(error.sqlstate);
     }
-}
-
-fn unix_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

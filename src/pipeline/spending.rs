@@ -7,27 +7,28 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tracing::debug;
 
+use super::unix_ms;
 use crate::actors::admission::Pressure;
 use crate::postgres::{ObserveError, Observer, StatementsView, Target};
 use crate::replay::report::Spending;
+use crate::replay::report::resources::statements::fingerprint;
 use crate::replay::settings::Login;
 
 /// Between readings.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How long one may take: a start and an end wait for it.
+/// How often is looked whether somebody can log in by now, where nobody could at the start.
+const SOON: Duration = Duration::from_millis(50);
+/// How long one may take: a start waits for it.
 const LONGEST: Duration = Duration::from_secs(5);
 /// How long the server may take to write down what it has counted, and how often it is asked.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 /// In how many databases pg_stat_statements is looked for: it counts for all of them wherever it is.
 const SEARCHED: usize = 32;
-
-const STATISTICS: &str = "statistics";
-const STATEMENTS: &str = "pg_stat_statements";
 
 /// Reads, until it is dropped.
 pub(super) struct SpendingReader {
@@ -61,25 +62,34 @@ impl SpendingReader {
         let (statements, has_searched) = (None, false);
         let mut reader =
             Reader { target, observer, known_login, spending, statements, has_searched };
-        reader.read(false).await;
+        reader.read(false, LONGEST).await;
+        let is_known = reader.login().is_some();
+        let known_login = reader.known_login.clone();
         let reader = Arc::new(tokio::sync::Mutex::new(reader));
         let again = reader.clone();
         let task = actix_rt::spawn(async move {
-            let mut ticks = tokio::time::interval(INTERVAL);
+            let mut ticks = interval(SOON);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks.tick().await;
+            while !is_known && known_login.get().is_none() {
+                ticks.tick().await;
+            }
+            let mut ticks = interval(INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            if is_known {
+                ticks.tick().await;
+            }
             while !pressure.was_refused() {
                 ticks.tick().await;
-                again.lock().await.read(false).await;
+                again.lock().await.read(false, LONGEST).await;
             }
         });
         Self { reader, task }
     }
 
-    /// Reads for the last time: the sessions have ended.
-    pub(super) async fn finish(&self) {
+    /// Reads for the last time, within this time: the sessions have ended.
+    pub(super) async fn finish(&self, within: Duration) {
         self.task.abort();
-        self.reader.lock().await.read(true).await;
+        self.reader.lock().await.read(true, within).await;
     }
 }
 
@@ -90,18 +100,36 @@ impl Drop for SpendingReader {
 }
 
 impl Reader {
-    async fn read(&mut self, is_last: bool) {
-        let read = timeout(LONGEST, self.try_read(is_last)).await;
-        let missing = match read {
-            Ok(Ok(())) => return self.spending.lock().has(STATISTICS),
-            Ok(Err(missing)) => missing,
-            Err(_) => format!("the target did not answer within {LONGEST:?}"),
+    async fn read(&mut self, is_last: bool, within: Duration) {
+        let deadline = Instant::now() + within;
+        let late = || match within.is_zero() {
+            true => "--shutdown-timeout left no time to ask the target".to_owned(),
+            false => format!("the target did not answer within {within:.1?}"),
         };
-        debug!("what the target spends is not read: {missing}");
-        self.spending.lock().misses(STATISTICS, missing);
+        let read = timeout_at(deadline, self.read_statistics(is_last)).await;
+        let read = read.unwrap_or_else(|_| Err(late()));
+        let (login, observer, at_ms) = match read {
+            Ok(read) => read,
+            Err(missing) => {
+                debug!("what the target spends is not read: {missing}");
+                return self.spending.lock().fails(&missing);
+            }
+        };
+        let read = timeout_at(deadline, self.read_statements(&login, observer, at_ms)).await;
+        match read.unwrap_or_else(|_| Err(late())) {
+            Ok(observer) => {
+                // What is not read of them is asked for again, and said.
+                let texts = timeout_at(deadline, self.read_texts(&observer, is_last)).await;
+                if let Err(missing) = texts.unwrap_or_else(|_| Err(late())) {
+                    debug!("texts of statements are not read: {missing}");
+                }
+            }
+            Err(missing) => self.spending.lock().fails_statements(&missing),
+        }
     }
 
-    async fn try_read(&mut self, is_last: bool) -> Result<(), String> {
+    /// Returns the connection on which, whose it is, and when.
+    async fn read_statistics(&self, is_last: bool) -> Result<(Login, Observer, i64), String> {
         let Some(login) = self.login() else {
             return Err("nobody could log in by then who could read them".to_owned());
         };
@@ -110,12 +138,9 @@ impl Reader {
             await_written(&observer).await.map_err(|error| error.to_string())?;
         }
         let rows = observer.statistics().await.map_err(|error| error.to_string())?;
-        self.spending.lock().read(rows);
-        match self.read_statements(&login, observer).await {
-            Ok(()) => self.spending.lock().has(STATEMENTS),
-            Err(missing) => self.spending.lock().misses(STATEMENTS, missing),
-        }
-        Ok(())
+        let at_ms = unix_ms();
+        self.spending.lock().read(rows, at_ms);
+        Ok((login, observer, at_ms))
     }
 
     fn login(&self) -> Option<Login> {
@@ -130,7 +155,13 @@ impl Reader {
 
     // ---- Statement by statement ----
 
-    async fn read_statements(&mut self, login: &Login, observer: Observer) -> Result<(), String> {
+    /// Returns the connection to the database that has them.
+    async fn read_statements(
+        &mut self,
+        login: &Login,
+        observer: Observer,
+        at_ms: i64,
+    ) -> Result<Observer, String> {
         let observer = self.where_statements_are(login, observer).await?;
         let Some((_, view)) = &self.statements else {
             return Err("not installed on the target; with it (shared_preload_libraries, CREATE \
@@ -138,23 +169,41 @@ impl Reader {
                 .to_owned());
         };
         let words = |error: ObserveError| error.to_string();
-        let rows = observer.statements(view).await.map_err(words)?;
-        let unknown = {
-            let mut spending = self.spending.lock();
-            spending.read_statements(rows);
-            spending.unknown_statements()
-        };
-        if !unknown.is_empty() {
-            let texts = observer.statement_texts(view, &unknown).await.map_err(words)?;
-            let mut spending = self.spending.lock();
-            texts.iter().for_each(|(query_id, text)| spending.note_text(*query_id, text));
-        }
-        match observer.reads_all_statistics().await.map_err(words)? {
-            true => Ok(()),
-            false => Err(format!(
+        let databases = self.spending.lock().databases_of_statements();
+        let rows = observer.statements(view, databases.as_deref()).await.map_err(words)?;
+        let hidden = match observer.reads_all_statistics().await.map_err(words)? {
+            true => None,
+            false => Some(format!(
                 "{0} is shown its own statements alone: GRANT pg_read_all_stats TO {0} on the target",
                 login.user
             )),
+        };
+        let mut spending = self.spending.lock();
+        spending.read_statements(rows, at_ms);
+        spending.hides_statements(hidden);
+        drop(spending);
+        Ok(observer)
+    }
+
+    /// Reads texts of statements that have none yet: the last time all of them.
+    async fn read_texts(&self, observer: &Observer, is_last: bool) -> Result<(), String> {
+        let Some((_, view)) = &self.statements else { return Ok(()) };
+        loop {
+            let unknown = self.spending.lock().next_unknown_statements();
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            let texts = observer.statement_texts(view, &unknown).await;
+            let texts = texts.map_err(|error| error.to_string())?;
+            // That takes a while: not on the thread of the actors.
+            let parse = move || {
+                texts.iter().map(|(query_id, text)| (*query_id, fingerprint(text))).collect()
+            };
+            let found = spawn_blocking(parse).await.map_err(|error| error.to_string())?;
+            self.spending.lock().note_fingerprints(&unknown, found);
+            if !is_last {
+                return Ok(());
+            }
         }
     }
 

@@ -8,7 +8,9 @@ use tokio_postgres::types::Oid;
 use super::error::ObserveError;
 use super::observer::Observer;
 use crate::replay::report::resources::StatisticsRow;
-use crate::replay::report::resources::statements::{FIELDS, Field, Figures, StatementRow};
+use crate::replay::report::resources::statements::{
+    FIELDS, Field, Figures, LONGEST_TEXT, MOST, StatementRow,
+};
 
 /// The views that are read, as far as the version has them.
 const VIEWS: [&str; 5] =
@@ -34,6 +36,9 @@ const DATABASES: &str = "
 
 /// `pg_read_all_stats`, which `pg_monitor` has too.
 const MAY_READ_ALL: &str = "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')";
+
+/// The column of the first figure, behind the database, the user and the statement.
+const FIRST_FIGURE: usize = 3;
 
 /// pg_stat_statements, as one database has it.
 #[derive(Debug, Clone)]
@@ -95,26 +100,28 @@ impl Observer {
         .transpose()
     }
 
-    /// What it has counted, of all databases, without the texts.
+    /// What it has counted, of these databases or of all, without the texts: those that took the longest
+    /// first, and one more than are kept.
     pub async fn statements(
         &self,
         view: &StatementsView,
+        databases: Option<&[String]>,
     ) -> Result<Vec<StatementRow>, ObserveError> {
-        let rows = self.client().query(&view.sql(), &[]).await?;
+        let rows = self.client().query(&view.sql(), &[&databases]).await?;
         rows.iter()
             .map(|row| {
                 let (database, user, query_id) =
                     (row.try_get(0)?, row.try_get::<_, Oid>(1)?, row.try_get(2)?);
                 let mut figures = Figures::default();
                 for (at, figure) in figures.iter_mut().enumerate() {
-                    *figure = row.try_get(at + 3)?;
+                    *figure = row.try_get(at + FIRST_FIGURE)?;
                 }
                 Ok(StatementRow { database, user, query_id, figures })
             })
             .collect()
     }
 
-    /// The texts of these statements.
+    /// The texts of these statements, those that are not too long.
     pub async fn statement_texts(
         &self,
         view: &StatementsView,
@@ -122,7 +129,7 @@ impl Observer {
     ) -> Result<Vec<(i64, String)>, ObserveError> {
         let sql = format!(
             "SELECT DISTINCT ON (queryid) queryid, query FROM {}.pg_stat_statements(true) \
-             WHERE queryid = ANY ($1) AND query IS NOT NULL",
+             WHERE queryid = ANY ($1) AND pg_catalog.octet_length(query) <= {LONGEST_TEXT}",
             quoted(&view.schema)
         );
         let rows = self.client().query(&sql, &[&query_ids]).await?;
@@ -139,9 +146,12 @@ impl StatementsView {
         format!(
             "SELECT d.datname::text, s.userid, s.queryid, {} \
              FROM {}.pg_stat_statements(false) s JOIN pg_catalog.pg_database d ON d.oid = s.dbid \
-             WHERE s.queryid IS NOT NULL{top_level}",
+             WHERE s.queryid IS NOT NULL{top_level} \
+             AND ($1::text[] IS NULL OR d.datname::text = ANY ($1)) \
+             ORDER BY {} DESC NULLS LAST LIMIT {MOST} + 1",
             figures.join(", "),
             quoted(&self.schema),
+            Field::ExecMs as usize + FIRST_FIGURE + 1,
         )
     }
 

@@ -42,7 +42,7 @@ use strum::{IntoStaticStr, VariantArray};
 use self::factor::Factor;
 pub use self::plans::{Due, Plans};
 use self::resources::statements::ShapeResources;
-pub use self::resources::{Resources, Spending};
+pub use self::resources::{ResourcePeriod, Resources, Spending};
 pub use self::shapes::{Shapes, Summary};
 pub use self::stall::{StallReport, WaitReport};
 pub use self::strip::Strip;
@@ -96,6 +96,8 @@ pub struct Report {
     pub source_plans: SourcePlans,
     /// What the target counted during the run, by view and counter; `None` where it could not be asked.
     pub resources: Option<Resources>,
+    /// When that was read, and why that is not the whole run.
+    pub resource_period: ResourcePeriod,
     /// What has to be known to read those.
     pub resource_notes: Vec<String>,
 }

@@ -70,7 +70,12 @@ fn what_the_target_counts_during_a_replay_is_in_the_report() {
         assert!((50.0..200.0).contains(&commits), "{resources:#}");
         assert_eq!(database["tup_inserted"], 20.0, "{resources:#}");
         assert!(resources["pg_stat_wal"]["wal_bytes"].as_f64() > Some(10_000.0), "{resources:#}");
-        assert_eq!(report["resource_notes"], Value::Array(Vec::new()), "{report:#}");
+        // No more than that kreplay's own are in it.
+        let notes = report["resource_notes"].as_array().expect("a list");
+        let own =
+            notes.iter().filter_map(Value::as_str).map(|note| note.contains("kreplay asks itself"));
+        assert_eq!(own.collect::<Vec<_>>(), [true], "{report:#}");
+        assert_eq!(report["resource_period"]["gap"], Value::Null, "{report:#}");
 
         let reads = &shape(report, "select v from t")["resources"];
         assert_eq!((&reads["calls"], &reads["rows"]), (&30.0.into(), &20.0.into()), "{reads:#}");
@@ -111,4 +116,22 @@ fn what_may_not_be_read_is_said_and_stops_nothing() {
     assert_eq!(shape(&report, "select v")["resources"], Value::Null, "{report:#}");
     let note = report["resource_notes"][0].as_str().expect("a note");
     assert!(note.starts_with("pg_stat_statements: not installed"), "{note}");
+}
+
+#[test]
+fn what_is_read_too_late_is_not_shown_as_if_nothing_had_been_spent() {
+    let server = counting(15);
+    // Whoever asks the target for its limits is not let in; the first session is.
+    server.query_in("app", "alter database postgres allow_connections false");
+    let finished = Kreplay::new().target(&server).arg("--input").arg(log().file().path()).run();
+    let finished = finished.well();
+    let report = &finished.report;
+    let period = &report["resource_period"];
+    let gap = period["gap"].as_str().expect("a gap");
+    assert!(gap.contains("nobody could log in"), "{report:#}");
+    // It may have been read during the run, or at its end alone.
+    assert_eq!(report["resources"].is_null(), period["until"].is_null(), "{report:#}");
+    let note = report["resource_notes"][0].as_str().expect("a note");
+    assert!(note.starts_with("statistics: ") && note.ends_with(gap), "{note}");
+    assert!(finished.stdout.contains(&gap[..30]), "{finished}");
 }

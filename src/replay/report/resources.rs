@@ -4,6 +4,7 @@
 //! read before; counters that have fallen were reset meanwhile, or the server was started again, and count
 //! from zero then. That is said in a note, since what was counted right before is not known.
 
+mod readings;
 pub mod statements;
 
 use std::collections::hash_map::Entry;
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
+use self::readings::Readings;
+pub use self::readings::ResourcePeriod;
 use self::statements::{StatementRow, Statements};
 use super::QueryShape;
 
@@ -19,6 +22,11 @@ pub type Resources = BTreeMap<String, BTreeMap<String, f64>>;
 
 /// The statistics of each database: only those that are replayed to count.
 pub const DATABASES: &str = "pg_stat_database";
+
+/// Said with the figures: it can't be taken off, as the server counts it with the sessions' own.
+const OWN_WORK: &str = "these are the server's figures for all its clients: besides the statements of the \
+                        log they have what kreplay asks itself (log-ins and settings of each session, \
+                        EXPLAIN, locks, these figures) and what others do on the target meanwhile";
 
 /// Numbers of the views that count nothing.
 const NO_COUNTERS: [&str; 4] = ["datid", "numbackends", "op_bytes", "parallel_workers_to_launch"];
@@ -61,13 +69,13 @@ impl StatisticsRow {
 #[derive(Debug, Default)]
 pub struct Spending {
     rows: HashMap<(String, String), Row>,
+    readings: Readings,
     statements: Statements,
+    statement_readings: Readings,
     /// The databases that are replayed to.
     databases: BTreeSet<String>,
-    /// What was not to be had.
-    missing: BTreeMap<&'static str, String>,
-    /// Whether anything was read.
-    is_read: bool,
+    /// Why not all statements are shown, if so.
+    hidden: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -91,10 +99,9 @@ impl Spending {
         self.databases.iter().map(String::as_str)
     }
 
-    /// Notes what was read of the views.
-    pub fn read(&mut self, rows: Vec<StatisticsRow>) {
-        let is_first = !self.is_read;
-        self.is_read = true;
+    /// Notes what was read of the views at this time.
+    pub fn read(&mut self, rows: Vec<StatisticsRow>, at_ms: i64) {
+        let is_first = self.readings.read(at_ms);
         for row in rows {
             match self.rows.entry((row.view.clone(), row.key.clone())) {
                 Entry::Occupied(known) => known.into_mut().advance(row),
@@ -103,33 +110,53 @@ impl Spending {
         }
     }
 
-    /// Notes what was read of pg_stat_statements: of statements whose texts are not known yet, with them.
-    pub fn read_statements(&mut self, rows: Vec<StatementRow>) {
-        self.statements.read(rows);
+    /// Nothing could be read, and why.
+    pub fn fails(&mut self, why: &str) {
+        self.readings.fails(why);
+        self.statement_readings.fails(why);
     }
 
-    /// The statements whose texts have to be read for the shapes that they have.
-    pub fn unknown_statements(&self) -> Vec<i64> {
-        self.statements.unknown(|database| self.databases.contains(database))
+    /// The databases whose statements are to be read; `None`: all, as it is not known yet which they are.
+    pub fn databases_of_statements(&self) -> Option<Vec<String>> {
+        self.statement_readings.has_any().then(|| self.databases.iter().cloned().collect())
     }
 
-    /// Notes the text of a statement.
-    pub fn note_text(&mut self, query_id: i64, text: &str) {
-        self.statements.note_text(query_id, text);
+    /// Notes what was read of pg_stat_statements at this time.
+    pub fn read_statements(&mut self, rows: Vec<StatementRow>, at_ms: i64) {
+        let is_first = self.statement_readings.read(at_ms);
+        self.statements.read(rows, is_first, |database| self.databases.contains(database));
     }
 
-    /// Something is not to be had, and why.
-    pub fn misses(&mut self, what: &'static str, why: impl Into<String>) {
-        self.missing.insert(what, why.into());
+    /// pg_stat_statements could not be read, and why.
+    pub fn fails_statements(&mut self, why: &str) {
+        self.statement_readings.fails(why);
     }
 
-    /// It is to be had now.
-    pub fn has(&mut self, what: &'static str) {
-        self.missing.remove(what);
+    /// Why not all statements are shown, if so.
+    pub fn hides_statements(&mut self, why: Option<String>) {
+        self.hidden = why;
     }
 
-    /// What was spent, by view and counter; `None` where nothing could be read.
+    /// The statements whose texts have to be read next for the shapes that they have.
+    pub fn next_unknown_statements(&self) -> Vec<i64> {
+        self.statements.next_unknown(|database| self.databases.contains(database))
+    }
+
+    /// Notes the fingerprints of the texts that were found of those that were asked for.
+    pub fn note_fingerprints(&mut self, asked: &[i64], found: Vec<(i64, Option<u64>)>) {
+        self.statements.note_fingerprints(asked, found);
+    }
+
+    /// When it was read.
+    pub fn period(&self) -> ResourcePeriod {
+        self.readings.period()
+    }
+
+    /// What was spent, by view and counter; `None` without two readings to tell it by.
     pub fn resources(&self) -> Option<Resources> {
+        if !self.readings.tell() {
+            return None;
+        }
         let mut resources = Resources::new();
         for ((view, key), row) in &self.rows {
             if view == DATABASES && !self.databases.contains(key) {
@@ -144,7 +171,7 @@ impl Spending {
         resources.retain(|view, counters| {
             !view.starts_with("pg_stat_io") || counters.values().any(|spent| *spent > 0.0)
         });
-        self.is_read.then_some(resources)
+        Some(resources)
     }
 
     /// Adds to each of these shapes what was spent on its statements.
@@ -159,8 +186,10 @@ impl Spending {
 
     /// What has to be known to read the figures.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> =
-            self.missing.iter().map(|(what, why)| format!("{what}: {why}")).collect();
+        let mut notes = self.notes_of_readings();
+        if self.readings.tell() {
+            notes.push(OWN_WORK.to_owned());
+        }
         let reset = self.rows.iter().filter(|((view, key), row)| {
             row.was_reset && (view != DATABASES || self.databases.contains(key))
         });
@@ -171,14 +200,28 @@ impl Spending {
                  was counted right before that is missing"
             )
         }));
-        if self.statements.were_reset() {
-            notes.push(
-                "pg_stat_statements: entries were reset or made room for others during the run \
-                 (pg_stat_statements.max); what was counted right before that is missing"
-                    .to_owned(),
-            );
-        }
+        let replays_to = |database: &str| self.databases.contains(database);
+        notes.extend(
+            self.statements
+                .notes(replays_to)
+                .into_iter()
+                .map(|note| format!("pg_stat_statements: {note}")),
+        );
         notes
+    }
+
+    /// Those about what could not be read.
+    fn notes_of_readings(&self) -> Vec<String> {
+        let (all, statements) = (self.readings.note(), self.statement_readings.note());
+        // What is missing of both has one cause.
+        let statements = statements.filter(|note| all.as_ref() != Some(note));
+        let of = |what: &str, note: Option<String>| note.map(|note| format!("{what}: {note}"));
+        let notes = [
+            of("statistics", all),
+            of("pg_stat_statements", statements),
+            of("pg_stat_statements", self.hidden.clone()),
+        ];
+        notes.into_iter().flatten().collect()
     }
 }
 

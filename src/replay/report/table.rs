@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::factor::Factor;
 use super::resources::DATABASES;
-use super::{Change, PaceCounts, QueryShape, Report, Resources, Verdict};
+use super::{Change, PaceCounts, QueryShape, Report, ResourcePeriod, Resources, Verdict};
 use crate::display::{bytes, grouped};
 use crate::label::Label as _;
 
@@ -57,10 +57,26 @@ impl Report {
         if news.len() > NEWS {
             let _ = writeln!(text, "  … and {} more: see --report FILE", news.len() - NEWS);
         }
-        if let Some(resources) = &self.resources {
-            let _ = writeln!(text, "target spent  {}", cut(&spent(resources), WIDTH - 14));
+        for line in self.spent() {
+            let _ = writeln!(text, "{}", cut(&line, WIDTH));
         }
         text
+    }
+
+    /// What the target spent, and of which part of the run that is if it is not of all.
+    fn spent(&self) -> Vec<String> {
+        let ResourcePeriod { since, until, gap } = &self.resource_period;
+        match (&self.resources, gap) {
+            (None, None) => Vec::new(),
+            (None, Some(gap)) => vec![format!("target spent  not known: {gap}")],
+            (Some(resources), None) => vec![format!("target spent  {}", spent(resources))],
+            (Some(resources), Some(gap)) => {
+                let of = |moment: &Option<String>| moment.clone().unwrap_or_default();
+                let part = format!("only from {} to {}", of(since), of(until));
+                let spent = format!("target spent  {}", spent(resources));
+                vec![spent, format!("{:14}{part}", ""), format!("{:14}{gap}", "")]
+            }
+        }
     }
 
     /// What the verdicts rest on; `None` where no call has durations on both sides.
@@ -125,10 +141,14 @@ fn spent(resources: &Resources) -> String {
     let database = |counter| of(DATABASES, counter);
     let (hit, read) = (database("blks_hit"), database("blks_read"));
     let mut text = format!(
-        "{} transactions, {} blocks ({:.1} % hit), {} temporary",
+        "{} transactions, {} blocks{}, {} temporary",
         grouped(whole(database("xact_commit") + database("xact_rollback"))),
         grouped(whole(hit + read)),
-        if hit + read > 0.0 { hit / (hit + read) * 100.0 } else { 100.0 },
+        if hit + read > 0.0 {
+            format!(" ({:.1} % hit)", hit / (hit + read) * 100.0)
+        } else {
+            String::new()
+        },
         bytes(whole(database("temp_bytes"))),
     );
     if resources.contains_key("pg_stat_wal") {

@@ -1,11 +1,17 @@
 //! What pg_stat_statements counts for each statement, by query shape.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::display::grouped;
+
 /// How many statements are kept: `pg_stat_statements.max` is 5,000 by default.
-const MOST: usize = 20_000;
+pub const MOST: usize = 20_000;
+/// Of how many the texts are asked for at once.
+const TEXTS_AT_ONCE: usize = 300;
+/// Longer texts, in bytes, have no shape here.
+pub const LONGEST_TEXT: usize = 1 << 16;
 
 /// What is asked for: the sum of those of these columns that the version has.
 pub const FIELDS: [(Field, &[&str]); Field::COUNT] = [
@@ -101,7 +107,11 @@ pub struct Statements {
     entries: HashMap<(String, u32, i64), Entry>,
     /// By the statement: the fingerprint of its text, if that can be parsed.
     fingerprints: HashMap<i64, Option<u64>>,
-    is_read: bool,
+    /// Databases that nobody replayed to when there was no room left: what their entries had counted is
+    /// not known any more.
+    forgotten: BTreeSet<String>,
+    /// Whether there was no room for all.
+    is_full: bool,
     were_reset: bool,
 }
 
@@ -112,34 +122,98 @@ struct Entry {
 }
 
 impl Statements {
-    pub(super) fn read(&mut self, rows: Vec<StatementRow>) {
-        let is_first = !std::mem::replace(&mut self.is_read, true);
+    /// Notes rows, those that matter most first.
+    pub(super) fn read(
+        &mut self,
+        rows: Vec<StatementRow>,
+        is_first: bool,
+        replays_to: impl Fn(&str) -> bool,
+    ) {
+        if self.entries.len() >= MOST {
+            self.forget_others(replays_to);
+        }
         for StatementRow { database, user, query_id, figures } in rows {
+            // One that is new has begun to count since the last reading, unless it was left out then.
+            let is_new = !is_first && !self.is_full && !self.forgotten.contains(&database);
             let key = (database, user, query_id);
             if let Some(entry) = self.entries.get_mut(&key) {
                 self.were_reset |= entry.advance(figures);
             } else if self.entries.len() < MOST {
-                let spent = if is_first { [None; Field::COUNT] } else { figures };
+                let spent = if is_new { figures } else { [None; Field::COUNT] };
                 self.entries.insert(key, Entry { last: figures, spent });
+            } else {
+                self.is_full = true;
             }
         }
     }
 
-    pub(super) fn were_reset(&self) -> bool {
-        self.were_reset
-    }
-
-    /// Those that were run since the first reading, in these databases, and whose texts are not known.
-    pub(super) fn unknown(&self, replays_to: impl Fn(&str) -> bool) -> Vec<i64> {
-        let entries = self.entries.iter().filter(|((database, _, query_id), entry)| {
-            entry.was_run() && replays_to(database) && !self.fingerprints.contains_key(query_id)
+    /// Makes room: nobody has replayed to other databases so far.
+    fn forget_others(&mut self, replays_to: impl Fn(&str) -> bool) {
+        let forgotten = &mut self.forgotten;
+        self.entries.retain(|(database, ..), _| {
+            let stays = replays_to(database);
+            if !stays && !forgotten.contains(database) {
+                forgotten.insert(database.clone());
+            }
+            stays
         });
-        entries.map(|((_, _, query_id), _)| *query_id).collect()
     }
 
-    pub(super) fn note_text(&mut self, query_id: i64, text: &str) {
-        let fingerprint = pg_query::fingerprint(text, 0, 0).ok().map(|it| it.value);
-        self.fingerprints.insert(query_id, fingerprint);
+    /// What has to be known to read the figures.
+    pub(super) fn notes(&self, replays_to: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.were_reset {
+            notes.push(
+                "entries were reset or made room for others during the run (pg_stat_statements.max); \
+                 what was counted right before that is missing"
+                    .to_owned(),
+            );
+        }
+        if self.is_full {
+            notes.push(format!(
+                "it has more than {} entries; of those that took the least time, what they spent is \
+                 missing, or its beginning",
+                grouped(MOST as u64)
+            ));
+        }
+        let unknown = self.unknown(replays_to).len() as u64;
+        if unknown > 0 {
+            notes.push(format!(
+                "the texts of {} statements are not read yet; their query shapes lack what they spent",
+                grouped(unknown)
+            ));
+        }
+        notes
+    }
+
+    /// Some of those whose texts are not known: those that took the longest.
+    pub(super) fn next_unknown(&self, replays_to: impl Fn(&str) -> bool) -> Vec<i64> {
+        let unknown = self.unknown(replays_to);
+        let mut longest: Vec<(i64, f64)> = unknown.into_iter().collect();
+        longest.sort_unstable_by(|(one, took), (other, longer)| {
+            longer.total_cmp(took).then(one.cmp(other))
+        });
+        longest.into_iter().take(TEXTS_AT_ONCE).map(|(query_id, _)| query_id).collect()
+    }
+
+    /// Those that were run since the first reading, in these databases, and whose texts are not known,
+    /// with how long they took.
+    fn unknown(&self, replays_to: impl Fn(&str) -> bool) -> HashMap<i64, f64> {
+        let mut unknown = HashMap::new();
+        for ((database, _, query_id), entry) in &self.entries {
+            if entry.was_run() && replays_to(database) && !self.fingerprints.contains_key(query_id)
+            {
+                *unknown.entry(*query_id).or_default() += entry.took();
+            }
+        }
+        unknown
+    }
+
+    /// One that was asked for and not found has no text, or one that is too long: it is not asked for
+    /// again.
+    pub(super) fn note_fingerprints(&mut self, asked: &[i64], found: Vec<(i64, Option<u64>)>) {
+        self.fingerprints.extend(asked.iter().map(|query_id| (*query_id, None)));
+        self.fingerprints.extend(found);
     }
 
     pub(super) fn by_shape(
@@ -160,7 +234,16 @@ impl Statements {
     }
 }
 
+/// The fingerprint of a statement's text, if it can be parsed.
+pub fn fingerprint(text: &str) -> Option<u64> {
+    pg_query::fingerprint(text, 0, 0).ok().map(|it| it.value)
+}
+
 impl Entry {
+    fn took(&self) -> f64 {
+        self.spent[Field::ExecMs as usize].unwrap_or(0.0)
+    }
+
     fn was_run(&self) -> bool {
         self.spent[Field::Calls as usize].is_some_and(|calls| calls > 0.0)
     }

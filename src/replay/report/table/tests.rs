@@ -86,6 +86,29 @@ fn what_the_target_spent_is_a_line_of_its_own() {
 }
 
 #[test]
+fn what_the_target_spent_says_what_it_is_not_of() {
+    let table = |resources: Option<Resources>, until: Option<&str>| {
+        let resource_period = ResourcePeriod {
+            since: Some("2026-11-30T14:05:00Z".to_owned()),
+            until: until.map(str::to_owned),
+            gap: Some("refused".to_owned()),
+        };
+        let shapes = vec![shape("SELECT v FROM t", 10.0)];
+        let table = Report { shapes, resources, resource_period, ..Report::default() }.table();
+        table.lines().skip(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(table(None, None), ["target spent  not known: refused"]);
+    assert_eq!(
+        table(Some(Resources::new()), Some("2026-11-30T14:06:00Z")),
+        [
+            "target spent  0 transactions, 0 blocks, 0 B temporary",
+            "              only from 2026-11-30T14:05:00Z to 2026-11-30T14:06:00Z",
+            "              refused",
+        ]
+    );
+}
+
+#[test]
 fn a_degraded_shape_is_followed_by_what_its_plan_has_become() {
     let seen = |node: &str| PlanSeen {
         hash: node.to_owned(),
