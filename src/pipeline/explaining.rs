@@ -163,27 +163,36 @@ async fn explain(
     connection: &Connection,
     call: &TypicalCall,
 ) -> Result<Result<PlanNode, SqlState>, Lost> {
-    let explained = ask(connection, call, "FORMAT JSON").await?;
-    let code = match explained {
-        Ok(rows) => match read_json(&rows) {
-            Some(plan) => return Ok(Ok(plan)),
-            // Of hundreds of partitions it is longer than an answer of one row may be.
-            None => {
-                let text = ask(connection, call, "FORMAT TEXT").await?;
-                return Ok(text.and_then(|text| read_text(&text).ok_or(SqlState(*b"54000"))));
-            }
-        },
-        Err(code) => code,
-    };
+    let plan = ask_for_plan(connection, call, "").await?;
     let has_parameters = !call.work.statement.parameters().is_empty();
     // The types that its client had declared are not known, or a value is not whole. From 16 on.
-    if has_parameters && matches!(code.class(), "22" | "42" | "08") {
-        let generic = ask(connection, call, "GENERIC_PLAN, FORMAT JSON").await?;
-        if let Some(plan) = generic.ok().and_then(|rows| read_json(&rows)) {
-            return Ok(Ok(plan));
-        }
+    if let Err(code) = &plan
+        && has_parameters
+        && matches!(code.class(), "22" | "42" | "08")
+    {
+        let generic = ask_for_plan(connection, call, "GENERIC_PLAN, ").await?;
+        return Ok(generic.or(plan));
     }
-    Ok(Err(code))
+    Ok(plan)
+}
+
+/// A call's plan under these options, from JSON, or else from text.
+async fn ask_for_plan(
+    connection: &Connection,
+    call: &TypicalCall,
+    options: &str,
+) -> Result<Result<PlanNode, SqlState>, Lost> {
+    let rows = match ask(connection, call, &format!("{options}FORMAT JSON")).await? {
+        Ok(rows) => rows,
+        Err(code) => return Ok(Err(code)),
+    };
+    if let Some(plan) = read_json(&rows) {
+        return Ok(Ok(plan));
+    }
+    // Of hundreds of partitions it is longer than an answer of one row may be; of some sixty nodes, each
+    // below the one before, it nests deeper than JSON is read. Text has neither limit.
+    let text = ask(connection, call, &format!("{options}FORMAT TEXT")).await?;
+    Ok(text.and_then(|text| read_text(&text).ok_or(SqlState(*b"54000"))))
 }
 
 /// What EXPLAIN answers with these options, or the first error on the way to it.

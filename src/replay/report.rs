@@ -199,7 +199,7 @@ pub enum Verdict {
 pub struct SourcePlans {
     /// Those that could be read.
     pub read: u64,
-    /// Those in another format (XML, YAML), or cut off.
+    /// Those in another format (XML, YAML), cut off or too long.
     pub unread: u64,
 }
 

@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::compare::durations::tests::encoded;
+use crate::replay::report::plan::read_text;
+use crate::replay::report::plans::PlanSeen;
 
 /// A report as kreplay writes it, as far as it is read, of these shapes.
 pub(in crate::compare) fn report(shapes: Value) -> Value {
@@ -70,6 +72,20 @@ fn what_a_newer_kreplay_adds_and_an_older_one_lacks_is_no_error() {
         older.as_object_mut().unwrap().remove(field);
     }
     ReplayReport::read(&older.to_string()).unwrap();
+}
+
+#[test]
+fn a_plan_as_deep_as_a_report_has_them_is_read_back() {
+    let costs = "  (cost=0.00..1.00 rows=1 width=4)";
+    let nested = |depth: usize| format!("{}->  Limit{costs}\n", " ".repeat(depth));
+    let text: String = (1..300).map(nested).collect();
+    let tree = read_text(&format!("Limit{costs}\n{text}")).unwrap();
+    let seen = PlanSeen { hash: tree.hash(), tree, ..PlanSeen::default() };
+    let plans = Plans { target: vec![seen.clone()], source: vec![seen], refused: None };
+    let mut deep = report(json!([shape("a1", &[10.0])]));
+    deep["shapes"][0]["plans"] = json!(plans);
+    let read = ReplayReport::read(&deep.to_string()).unwrap();
+    assert_eq!(read.shapes[0].plans, plans);
 }
 
 #[test]

@@ -20,10 +20,13 @@ use serde::{Deserialize, Serialize};
 pub use self::difference::{Difference, changed_node, difference};
 pub use self::json::read_json;
 pub use self::text::read_text;
+use crate::sql::lexer::{Lexer, Token};
 use crate::sql::shape::Shape;
 
 /// A plan over more partitions is cut.
 const MOST_NODES: usize = 200;
+/// So is one that nests deeper. (A report has two levels of JSON for each, and serde_json reads 128.)
+const MOST_LEVELS: usize = 40;
 /// How much of a node's conditions is shown, in bytes.
 const LONGEST_FILTER: usize = 500;
 /// What selects rows, by EXPLAIN's names.
@@ -98,8 +101,12 @@ impl PlanNode {
         1 + self.children.iter().map(Self::size).sum::<usize>()
     }
 
-    /// Adds a condition.
+    /// Adds a condition, unless it is not whole: where one ends within a literal, what is taken to be
+    /// outside of literals may be within.
     fn add_condition(&mut self, name: &str, condition: &str) {
+        if !has_all_brackets(condition) {
+            return;
+        }
         let shown = format!("{name}: {}", Shape::shown(condition, LONGEST_FILTER));
         match &mut self.filter {
             None => self.filter = Some(shown),
@@ -111,10 +118,22 @@ impl PlanNode {
         }
     }
 
-    /// Stands for nodes that are left out.
-    fn left_out(nodes: usize) -> Self {
-        Self { node: format!("… {nodes} more"), ..Self::default() }
+    /// Says of how many nodes below it none is kept.
+    fn leave_out(&mut self, nodes: usize) {
+        if nodes > 0 {
+            self.children.push(Self { node: format!("… {nodes} more"), ..Self::default() });
+        }
     }
+}
+
+/// Whether each bracket that opens is closed.
+fn has_all_brackets(condition: &str) -> bool {
+    let depth = Lexer::new(condition).try_fold(0usize, |depth, (token, _)| match token {
+        Token::Open => Some(depth + 1),
+        Token::Close => depth.checked_sub(1),
+        _ => Some(depth),
+    });
+    depth == Some(0)
 }
 
 /// FNV-1a: the same on every machine, for ever.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{CONDITIONS, MOST_NODES, PlanNode};
+use super::{CONDITIONS, MOST_LEVELS, MOST_NODES, PlanNode};
 
 /// Reads the answer of EXPLAIN (FORMAT JSON), or a plan of auto_explain; `None` if it is neither.
 pub fn read_json(text: &str) -> Option<PlanNode> {
@@ -13,10 +13,11 @@ pub fn read_json(text: &str) -> Option<PlanNode> {
 pub(super) fn read_value(value: &Value) -> Option<PlanNode> {
     let explained = value.as_array().map_or(Some(value), |list| list.first())?;
     let mut room = MOST_NODES;
-    read_node(explained.get("Plan")?.as_object()?, &mut room)
+    read_node(explained.get("Plan")?.as_object()?, 1, &mut room)
 }
 
-fn read_node(node: &Map<String, Value>, room: &mut usize) -> Option<PlanNode> {
+/// Reads a node of this level, the root's being 1, and those below it as far as there is room.
+fn read_node(node: &Map<String, Value>, level: usize, room: &mut usize) -> Option<PlanNode> {
     *room = room.saturating_sub(1);
     let text = |key: &str| node.get(key).and_then(Value::as_str);
     let number = |key: &str| node.get(key).and_then(Value::as_f64).unwrap_or_default();
@@ -36,17 +37,24 @@ fn read_node(node: &Map<String, Value>, room: &mut usize) -> Option<PlanNode> {
         }
     }
     let mut left_out = 0;
-    for child in node.get("Plans").and_then(Value::as_array).into_iter().flatten() {
-        if *room == 0 {
-            left_out += 1;
+    for child in children(node) {
+        if *room == 0 || level >= MOST_LEVELS {
+            left_out += size(child);
         } else {
-            read.children.push(read_node(child.as_object()?, room)?);
+            read.children.push(read_node(child.as_object()?, level + 1, room)?);
         }
     }
-    if left_out > 0 {
-        read.children.push(PlanNode::left_out(left_out));
-    }
+    read.leave_out(left_out);
     Some(read)
+}
+
+fn children(node: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    node.get("Plans").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// How many nodes there are.
+fn size(node: &Value) -> usize {
+    1 + node.as_object().into_iter().flat_map(children).map(size).sum::<usize>()
 }
 
 /// The node's name as EXPLAIN's text has it, which JSON takes apart.

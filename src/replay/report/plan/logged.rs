@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::text::Quotes;
 use super::{PlanNode, json, text};
+
+/// Longer records are not read, in bytes.
+const LONGEST: usize = 256 * 1024;
 
 /// A statement with its plan, as auto_explain logs it (behind `duration: … ms  plan:`).
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +25,11 @@ enum Tree<'a> {
 }
 
 impl<'a> LoggedPlan<'a> {
-    /// Reads it from text or JSON; `None` of other formats.
+    /// Reads it from text or JSON; `None` of other formats, and of what is too long.
     pub fn read(body: &'a str) -> Option<Self> {
+        if body.len() > LONGEST {
+            return None;
+        }
         let body = body.trim_start_matches('\n');
         if body.starts_with('{') {
             let value: Value = serde_json::from_str(body).ok()?;
@@ -53,13 +60,17 @@ impl<'a> LoggedPlan<'a> {
 /// Where the plan begins behind the statement's text: at the last line that can be a root. (The text
 /// may quote plans, in a comment.) One within a literal of a condition is none.
 fn root(body: &str) -> Option<usize> {
-    let starts = memchr::memchr_iter(b'\n', body.as_bytes()).map(|at| at + 1);
-    let roots = starts.filter(|start| {
-        let line = body[*start..].lines().next().unwrap_or_default();
-        text::read_line(line).is_some()
-    });
-    roots.fold(None, |root: Option<usize>, next| match root {
-        Some(root) if body[root..next].matches('\'').count() % 2 == 1 => Some(root),
-        _ => Some(next),
-    })
+    let mut root = None;
+    let mut at = 0;
+    let mut quotes = Quotes::default();
+    for line in body.split_inclusive('\n') {
+        // The text has the first line.
+        if at > 0 && (root.is_none() || quotes.are_closed()) && text::read_line(line).is_some() {
+            root = Some(at);
+            quotes = Quotes::default();
+        }
+        line.bytes().for_each(|byte| quotes.pass(byte));
+        at += line.len();
+    }
+    root
 }

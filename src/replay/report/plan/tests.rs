@@ -166,6 +166,112 @@ fn a_plan_with_more_nodes_than_anybody_reads_is_cut() {
 }
 
 #[test]
+fn a_plan_that_nests_deeper_than_anybody_reads_is_cut_alike_in_both_formats() {
+    for depth in [39, 40, 41, 55] {
+        let plan = read_text(&text_of(depth)).expect("a plan");
+        let levels = depth.min(MOST_LEVELS);
+        assert_eq!(plan.size(), if depth > MOST_LEVELS { levels + 1 } else { levels }, "{depth}");
+        let last = titles(&plan).pop().expect("a node");
+        let left_out = format!("… {} more", depth - levels);
+        let expected = if depth > MOST_LEVELS { left_out.as_str() } else { "Limit" };
+        assert_eq!(last.trim_start(), expected);
+        let read = read_json(&json_of(depth)).expect("a plan");
+        assert_eq!(titles(&read), titles(&plan));
+        // A condition of a node that is left out is no other's.
+        assert_eq!(read.hash(), plan.hash());
+        assert_eq!(read.filter, plan.filter);
+    }
+    // Read, hashed, compared and dropped.
+    let deep = read_text(&text_of(1_000)).expect("a plan");
+    assert!(difference(&deep, &deep.clone()).is_none());
+    assert_eq!(titles(&deep).last().map(|it| it.trim_start()), Some("… 960 more"));
+}
+
+/// So many nodes, each below the one before, the last with a condition.
+fn text_of(depth: usize) -> String {
+    let node = "Limit  (cost=0.00..1.00 rows=1 width=1)\n";
+    let below = (1..depth).map(|level| format!("{}->  {node}", " ".repeat(level)));
+    let below: String = below.collect();
+    format!("{node}{below}{}Filter: (a = 1)\n", " ".repeat(depth))
+}
+
+fn json_of(depth: usize) -> String {
+    let last = r#"{"Node Type": "Limit", "Plan Rows": 1, "Filter": "(a = 1)"}"#.to_owned();
+    let above = |below: String, _| format!(r#"{{"Node Type": "Limit", "Plans": [{below}]}}"#);
+    format!(r#"{{"Plan": {}}}"#, (1..depth).fold(last, above))
+}
+
+#[test]
+fn a_statement_that_quotes_what_is_no_node_hides_no_plan() {
+    let costs = "  (cost=0..1 rows=1 width=4)";
+    for title in [
+        format!("Seq Scan on {}", "a.".repeat(100_000)),
+        format!("Seq Scan \"{}", " on ".repeat(50_000)),
+        "Seq Scan on a  (cost=".repeat(9_000),
+        format!("Seq Scan on a{costs}\n").repeat(5_000),
+    ] {
+        let query = format!("select v from t /*\n{title}{costs}\n*/");
+        let body = format!("Query Text: {query}\nSeq Scan on t  (cost=0.00..1.00 rows=1 width=4)");
+        let logged = LoggedPlan::read(&body).expect("a plan");
+        assert_eq!(logged.query, query);
+        assert_eq!(tree(&logged).title(), "Seq Scan on t");
+    }
+}
+
+#[test]
+fn names_may_be_qualified_and_quoted() {
+    let title = |text: &str| {
+        let text = format!("{text}  (cost=0.00..1.00 rows=1 width=1)");
+        read_text(&text).map(|plan| (plan.node, plan.index, plan.relation))
+    };
+    let node = |node: &str, index: Option<&str>, relation: &str| {
+        Some((node.to_owned(), index.map(str::to_owned), Some(relation.to_owned())))
+    };
+    assert_eq!(
+        title(r#"Index Scan using "i on ""j""" on public."a.b on c" x"#),
+        node("Index Scan", Some(r#"i on "j""#), "a.b on c")
+    );
+    assert_eq!(title("Seq Scan on a.b.c d"), node("Seq Scan", None, "c"));
+    assert_eq!(title(&format!("Seq Scan on {}", "a".repeat(2_000))), None);
+}
+
+#[test]
+fn a_record_longer_than_any_plan_that_is_shown_is_not_read() {
+    let body = |blanks: usize| {
+        let query = format!("select{}1", " ".repeat(blanks));
+        format!("Query Text: {query}\nResult  (cost=0.00..0.01 rows=1 width=4)")
+    };
+    assert!(LoggedPlan::read(&body(200_000)).is_some());
+    assert_eq!(LoggedPlan::read(&body(300_000)), None);
+}
+
+#[test]
+fn a_condition_that_is_not_whole_is_left_out() {
+    let filter = |conditions: &str| {
+        let costs = "  (cost=0.00..1.00 rows=1 width=4)";
+        read_text(&format!("Seq Scan on t{costs}\n{conditions}")).expect("a plan").filter
+    };
+    assert_eq!(filter("  Filter: (v = 'SECRET"), None);
+    assert_eq!(filter("  Index Cond: (v = 'SECRET\n  Filter: (v = 'SECRET"), None);
+    assert_eq!(filter("  Filter: (v = ANY ('{SECRET,SEC"), None);
+    assert_eq!(filter("  Filter: v) = (SECRET"), None);
+    let kept = filter("  Index Cond: (a[1] = 2)\n  Filter: (v = 'SECRET");
+    assert_eq!(kept.as_deref(), Some("Index Cond: (a[?] = ?)"));
+    assert_eq!(filter("  Filter: (v = ')'::text)").as_deref(), Some("Filter: (v = ?::text)"));
+}
+
+#[test]
+fn a_quote_in_the_name_of_a_cte_opens_no_literal() {
+    let costs = "  (cost=0.00..1.00 rows=1 width=4)";
+    let text = format!(
+        "CTE Scan on \"it's\"{costs}\n  CTE it's\n    ->  Seq Scan on t{costs}\n          Filter: (v = 'a'::text)\n"
+    );
+    let plan = read_text(&text).expect("a plan");
+    assert_eq!(titles(&plan), ["CTE Scan on it's", "  Seq Scan on t"]);
+    assert_eq!(plan.children[0].filter.as_deref(), Some("Filter: (v = ?::text)"));
+}
+
+#[test]
 fn a_hash_is_of_what_a_plan_does_and_not_of_what_it_costs() {
     let plan = plan_of("select o.*, c.name");
     // A report of another version of kreplay has to have the same.

@@ -249,6 +249,17 @@ proptest! {
         let shown = Shape::shown(&sql, 2000);
         prop_assert!(!shown.contains("xyzzy") && !shown.contains(&number.to_string()), "{}", shown);
     }
+
+    #[test]
+    fn nor_is_there_anything_of_one_that_is_cut_off(
+        secret in "[a-z '\\\\]{3}xyzzy[a-z '\\\\]{3}", cut in 0_usize..150
+    ) {
+        let quoted = secret.replace('\'', "''");
+        let escaped = quoted.replace('\\', "\\\\");
+        let sql = format!("SELECT '{quoted}', U&'{quoted}', E'{escaped}', $q${secret}$q$ -- {secret}");
+        let shown = Shape::shown(&sql[..cut.min(sql.len())], 2000);
+        prop_assert!(!shown.contains("xyzzy"), "{}", shown);
+    }
 }
 
 /// Ten shapes, a call every 25 ms for so long, at this pace of the source's; the last shape is twice as
