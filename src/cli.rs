@@ -42,8 +42,9 @@ ended, but not everything could be replayed, 9 `kreplay compare` found something
 
 const COMPARED: &str = "\
 Both replays have to be of the same statements: of the same files, or of a topic up to the same end. \
-Exit codes: 0 nothing is worse, 9 a shape is degraded or has a new error (--fail-on), 2 wrong usage, or \
-reports that can't be read or compared.";
+Exit codes: 0 nothing is worse, 9 a shape is degraded or has a new error (--fail-on), \
+or more than 1 % of the statements, or most of a shape's, did not run on the candidate's target, \
+2 wrong usage, or reports that can't be read or compared.";
 
 const USAGE: &str = "\
 kreplay [OPTIONS] --topic <NAME>

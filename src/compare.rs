@@ -4,6 +4,7 @@
 //! - `differences`: whether two of them can be compared, and what else differs between the runs.
 //! - `durations`, `shift`: how many times as long a shape takes, from the distributions of both.
 //! - `judgement`: which shapes became slower; `plans`: what their plans have in common.
+//! - `errors`: what fails on one target alone; `losses`: what did not run on the candidate's.
 //! - `comparison`: the result as plain data; `table` and `page` show it.
 //!
 //! All but [`run`] is pure.
@@ -11,8 +12,10 @@
 mod comparison;
 mod differences;
 mod durations;
+mod errors;
 mod judgement;
 mod level;
+mod losses;
 mod page;
 mod plans;
 mod report;
@@ -20,15 +23,17 @@ mod shift;
 mod table;
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-pub use self::comparison::Comparison;
-use self::comparison::Named;
+use self::comparison::{Comparison, Named};
 use self::report::{NotAReport, ReplayReport};
 use crate::flag_values::share;
+
+/// A report of 500 shapes takes some 5 MB; no more of a file is read.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// What is compared, and how.
 #[derive(Debug, Args)]
@@ -47,7 +52,8 @@ pub struct CompareOptions {
     /// degraded or improved
     #[arg(long, value_name = "CHANGE", default_value = "10%", value_parser = share)]
     threshold: f64,
-    /// What ends with exit code 9
+    /// What ends with exit code 9. Statements that ran on the baseline's target and not on the candidate's do
+    /// unless it is never: more than 1 % of all, or most of a shape's
     #[arg(
         long, value_name = "WHAT", value_enum, value_delimiter = ',',
         default_values_t = [FailOn::Degraded, FailOn::NewErrors]
@@ -55,7 +61,7 @@ pub struct CompareOptions {
     fail_on: Vec<FailOn>,
     /// Print the comparison as JSON
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     /// Write the comparison as a page, too: one file that needs no server
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -104,18 +110,18 @@ pub enum CompareError {
     /// `never` beside something else.
     #[error("--fail-on never stands alone")]
     NeverAlone,
-    /// The page can't be made.
-    #[error("the page can't be made, a defect of kreplay: {0}")]
-    Page(serde_json::Error),
+    /// The page or the JSON can't be made.
+    #[error("the comparison can't be written, a defect of kreplay: {0}")]
+    Written(serde_json::Error),
 }
 
-/// Reads both reports, compares them, and writes the page if one is asked for. Tells whether anything that
-/// counts became worse, too.
+/// Reads both reports, compares them, and writes the page if one is asked for. Returns what is to be
+/// printed, and whether anything that counts became worse.
 ///
 /// # Errors
 ///
 /// [`CompareError`] names the file.
-pub fn run(options: &CompareOptions) -> Result<(Comparison, bool), CompareError> {
+pub fn run(options: &CompareOptions) -> Result<(String, bool), CompareError> {
     if options.fail_on.contains(&FailOn::Never) && options.fail_on.len() > 1 {
         return Err(CompareError::NeverAlone);
     }
@@ -133,24 +139,32 @@ pub fn run(options: &CompareOptions) -> Result<(Comparison, bool), CompareError>
         options.threshold,
     );
     if let Some(file) = &options.html {
-        let page = comparison.page().map_err(CompareError::Page)?;
+        let page = comparison.page().map_err(CompareError::Written)?;
         fs::write(file, page)
             .map_err(|error| CompareError::File { file: file.to_owned(), error })?;
     }
     let fails = |what| options.fail_on.contains(&what);
+    // What did not run may be slower, and may fail.
     let is_worse = fails(FailOn::Degraded) && comparison.has_degraded()
-        || fails(FailOn::NewErrors) && comparison.has_new_errors();
-    Ok((comparison, is_worse))
+        || fails(FailOn::NewErrors) && comparison.has_new_errors()
+        || !fails(FailOn::Never) && comparison.has_losses();
+    let text = match options.json {
+        true => comparison.json().map_err(CompareError::Written)?,
+        false => comparison.table(),
+    };
+    Ok((text, is_worse))
 }
 
 fn read(file: &Path) -> Result<ReplayReport, CompareError> {
-    let bytes =
-        fs::read(file).map_err(|error| CompareError::File { file: file.to_owned(), error })?;
-    let text = String::from_utf8_lossy(&bytes);
-    ReplayReport::read(&text).map_err(|why: NotAReport| CompareError::NotAReport {
-        file: file.to_owned(),
-        why: why.to_string(),
-    })
+    let mut bytes = Vec::new();
+    fs::File::open(file)
+        .and_then(|open| open.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| CompareError::File { file: file.to_owned(), error })?;
+    let report = match bytes.len() as u64 > MOST_BYTES {
+        true => Err(NotAReport::TooLarge { most_mib: MOST_BYTES >> 20 }),
+        false => ReplayReport::read(&String::from_utf8_lossy(&bytes)),
+    };
+    report.map_err(|why| CompareError::NotAReport { file: file.to_owned(), why: why.to_string() })
 }
 
 /// Reads a report that has to be of the same log as the baseline.

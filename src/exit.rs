@@ -54,7 +54,8 @@ impl Exit {
                  replayed: records were rejected or given up, and --allow-losses is not given."
             }
             Self::Worse => {
-                "kreplay compare found a shape that is degraded, or a new error, and --fail-on counts it."
+                "kreplay compare found a shape that is degraded, or a new error, and --fail-on counts it; or \
+                 much did not run on the candidate's target, and --fail-on is not never."
             }
         }
     }

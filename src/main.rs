@@ -95,8 +95,8 @@ fn check(cli: Cli, json: bool) -> ExitCode {
 /// Compares two reports; the exit code tells whether anything became worse.
 fn compare(options: &CompareOptions) -> ExitCode {
     match compare::run(options) {
-        Ok((comparison, is_worse)) => {
-            print(&if options.json { comparison.json() } else { comparison.table() });
+        Ok((text, is_worse)) => {
+            print(&text);
             if is_worse { Exit::Worse.into() } else { Exit::Done.into() }
         }
         Err(error) => fail(&error, Exit::Usage),

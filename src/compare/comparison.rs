@@ -1,13 +1,14 @@
 //! The comparison: the plain data that the table, the JSON and the page show.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use strum::IntoStaticStr;
 
-use super::differences::notes;
-use super::durations::{Durations, Strip};
+use super::differences::{notes, resource_notes};
+use super::durations::Strip;
+use super::errors::{ErrorChange, ErrorNews, Unmatched};
 use super::judgement::{Clock, Judgement, Measured, Pair, judge};
+use super::losses::{Losses, lost_most};
 use super::plans::PlanPair;
 use super::report::{self, ReplayReport, Resources, RoundTrip, Shape};
 use crate::cli;
@@ -25,14 +26,12 @@ const TEST: &str = "how many times as long a call takes on the candidate's targe
     degraded or improved if all of the interval exceeds the threshold, 0.02 ms, twice the spread of the \
     shapes and what the repeat shows, and the false discovery rate allows for it; the fastest tenth of the \
     calls likewise, beyond its own factor and twice the threshold";
-/// A statement that fails since its transaction has failed: the first failure is the news.
-const FOLLOWS: &str = "25P02";
-/// Conflicts with other sessions, which are a matter of the moment: serialization failures, deadlocks.
-const BY_CHANCE: [&str; 2] = ["40001", "40P01"];
+/// What fewer shapes have in common is little more than what each of them is.
+const FEW_SHAPES: usize = 6;
 
 /// Two reports, compared.
 #[derive(Debug, Clone, Serialize)]
-pub struct Comparison {
+pub(super) struct Comparison {
     version: u32,
     kreplay: &'static str,
     pub(super) baseline: Run,
@@ -49,6 +48,8 @@ pub struct Comparison {
     /// What the fastest tenths of their calls have in common.
     pub(super) undisturbed_factor: Option<Factor>,
     pub(super) verdicts: Verdicts,
+    /// What ran on the baseline's target and not on the candidate's.
+    pub(super) losses: Losses,
     /// SQLSTATEs of shapes that only the candidate has, those left out that are a matter of chance.
     pub(super) new_errors: u64,
     /// Those that only the baseline has.
@@ -107,6 +108,8 @@ pub(super) struct ShapeComparison {
     pub repeat: Option<Change>,
     pub verdict: Verdict,
     pub why: String,
+    /// Whether most of its calls did not run on the candidate's target, or failed there.
+    pub lost: bool,
     /// Errors that only one of the reports has.
     pub errors: Vec<ErrorChange>,
     /// How the durations are spread on both sides.
@@ -123,28 +126,6 @@ pub(super) struct ShapeRun {
     pub errors: BTreeMap<String, u64>,
     pub outcomes: BTreeMap<String, u64>,
     pub resources: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-/// An error that only one of the reports has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct ErrorChange {
-    pub sqlstate: String,
-    /// How many calls.
-    pub calls: u64,
-    pub what: ErrorNews,
-}
-
-/// Where the error is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub(super) enum ErrorNews {
-    /// In the candidate alone.
-    New,
-    /// In the candidate alone, and the other sessions' doing: another run may not have it.
-    NewByChance,
-    /// In the baseline alone.
-    Gone,
 }
 
 /// A report with the name of its file.
@@ -166,19 +147,27 @@ impl Comparison {
         let (before, after) = (baseline.report, candidate.report);
         let mut notes = notes(before, after, "candidate");
         notes.extend(repeat.iter().flat_map(|it| self::notes(before, it.report, "repeat")));
+        let again = repeat.map(|it| Again { report: it.report, shapes: by_fingerprint(it.report) });
         let mut shapes = matched(before, after);
-        let again = repeat.map(|it| by_fingerprint(it.report));
         let paired: Vec<Option<Pair>> =
-            shapes.iter().map(|it| it.pair(before, after, repeat.zip(again.as_ref()))).collect();
+            shapes.iter().map(|it| it.pair(before, after, again.as_ref())).collect();
         let pairs: Vec<Pair> = paired.iter().flatten().cloned().collect();
         let judged = judge(&pairs, threshold);
-        let (mut judgements, unmatched) = (judged.shapes.into_iter(), Unmatched::of(&shapes));
+        notes.extend(judged.factor.and_then(few_shapes));
+        notes.extend(resource_notes(before, after));
+        let untold = shapes.iter().filter(|it| !it.is_told_apart());
+        let context = Context {
+            unmatched: Unmatched::of(untold.map(|it| (it.baseline, it.candidate))),
+            again: again.as_ref(),
+            rest: after.rest.as_ref().map_or(0, |rest| rest.calls),
+        };
+        let mut judgements = judged.shapes.into_iter();
         let mut compared: Vec<ShapeComparison> = shapes
             .drain(..)
             .zip(&paired)
             .map(|(shape, pair)| {
                 let judgement = pair.as_ref().and_then(|_| judgements.next());
-                shape.compared(pair.as_ref(), judgement, &unmatched)
+                shape.compared(pair.as_ref(), judgement, &context)
             })
             .collect();
         let total = |it: &ShapeComparison| {
@@ -215,6 +204,7 @@ impl Comparison {
             repeat_factor: judged.repeat_factor,
             undisturbed_factor: judged.undisturbed_factor,
             verdicts,
+            losses: Losses::of(before, after, compared.iter().filter(|it| it.lost).count()),
             new_errors: count(ErrorNews::New),
             gone_errors: count(ErrorNews::Gone),
             shapes: compared,
@@ -223,14 +213,18 @@ impl Comparison {
     }
 
     /// All of it as JSON.
-    pub fn json(&self) -> String {
-        let text = serde_json::to_string_pretty(self).expect("strings and finite numbers alone");
-        text + "\n"
+    pub(super) fn json(&self) -> serde_json::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Whether anything became slower.
     pub(super) fn has_degraded(&self) -> bool {
         self.verdicts.degraded > 0
+    }
+
+    /// Whether so much did not run that the rest tells little.
+    pub(super) fn has_losses(&self) -> bool {
+        self.losses.are_worse()
     }
 
     /// Whether anything fails that did not.
@@ -264,6 +258,22 @@ struct Matched<'a> {
     candidate: Option<&'a Shape>,
 }
 
+/// The second run of the baseline's target.
+#[derive(Debug)]
+struct Again<'a> {
+    report: &'a ReplayReport,
+    shapes: HashMap<&'a str, &'a Shape>,
+}
+
+/// What a shape is compared in the light of.
+#[derive(Debug)]
+struct Context<'a> {
+    unmatched: Unmatched<'a>,
+    again: Option<&'a Again<'a>>,
+    /// How many of the candidate's calls are of no shape of their own.
+    rest: u64,
+}
+
 fn by_fingerprint(report: &ReplayReport) -> HashMap<&str, &Shape> {
     let shapes = report.shapes.iter();
     shapes.filter_map(|shape| Some((shape.fingerprint.as_deref()?, shape))).collect()
@@ -290,28 +300,6 @@ fn matched<'a>(baseline: &'a ReplayReport, candidate: &'a ReplayReport) -> Vec<M
     matched
 }
 
-/// The errors of all that is not told apart by both reports: what one has as a shape the other may have
-/// among the rest.
-#[derive(Debug, Default)]
-struct Unmatched<'a> {
-    baseline: BTreeSet<&'a str>,
-    candidate: BTreeSet<&'a str>,
-}
-
-impl<'a> Unmatched<'a> {
-    fn of(shapes: &[Matched<'a>]) -> Self {
-        let mut unmatched = Self::default();
-        for shape in shapes.iter().filter(|shape| !shape.is_told_apart()) {
-            let codes = |side: Option<&'a Shape>| {
-                side.into_iter().flat_map(|it| it.errors.target.keys().map(String::as_str))
-            };
-            unmatched.baseline.extend(codes(shape.baseline));
-            unmatched.candidate.extend(codes(shape.candidate));
-        }
-        unmatched
-    }
-}
-
 impl Matched<'_> {
     /// Whether both reports have it as a shape.
     fn is_told_apart(&self) -> bool {
@@ -323,15 +311,14 @@ impl Matched<'_> {
         &self,
         baseline: &ReplayReport,
         candidate: &ReplayReport,
-        repeat: Option<(Named<'_>, &HashMap<&str, &Shape>)>,
+        again: Option<&Again<'_>>,
     ) -> Option<Pair> {
         let (before, after) = (self.baseline?, self.candidate?);
         let fingerprint = before.fingerprint.as_deref()?;
         Some(Pair {
             baseline: measured(before, baseline)?,
             candidate: measured(after, candidate)?,
-            repeat: repeat
-                .and_then(|(repeat, shapes)| measured(shapes.get(fingerprint)?, repeat.report)),
+            repeat: again.and_then(|it| measured(it.shapes.get(fingerprint)?, it.report)),
         })
     }
 
@@ -339,12 +326,21 @@ impl Matched<'_> {
         self,
         pair: Option<&Pair>,
         judgement: Option<Judgement>,
-        unmatched: &Unmatched<'_>,
+        context: &Context<'_>,
     ) -> ShapeComparison {
         let Self { baseline, candidate } = self;
         let one = baseline.or(candidate);
+        let errors = self.error_changes(context);
+        // What fails otherwise than it did is told by its SQLSTATE.
+        let lost = baseline.filter(|it| it.fingerprint.is_some()).is_some_and(|before| {
+            lost_most(before, candidate, context.rest)
+                && errors.iter().all(|it| it.what != ErrorNews::New)
+        });
         let Judgement { verdict, why, change, undisturbed, repeat } =
-            judgement.unwrap_or_else(|| Judgement::cannot_tell(self.why_not()));
+            judgement.unwrap_or_else(|| match lost {
+                true => Judgement::cannot_tell("most of its calls did not run in the candidate"),
+                false => Judgement::cannot_tell(self.why_not()),
+            });
         ShapeComparison {
             fingerprint: one.and_then(|it| it.fingerprint.clone()),
             query: one.and_then(|it| it.query.clone()),
@@ -358,10 +354,20 @@ impl Matched<'_> {
             repeat,
             verdict,
             why,
-            errors: self.error_changes(unmatched),
+            lost,
+            errors,
             strip: pair.and_then(|it| Strip::of(&it.baseline.at_most, &it.candidate.at_most)),
             plans: baseline.zip(candidate).and_then(|(a, b)| PlanPair::of(&a.plans, &b.plans)),
         }
+    }
+
+    fn error_changes(&self, Context { unmatched, again, .. }: &Context<'_>) -> Vec<ErrorChange> {
+        let again = again.and_then(|it| {
+            let fingerprint = self.baseline.or(self.candidate)?.fingerprint.as_deref();
+            fingerprint.and_then(|of| it.shapes.get(of).copied()).or(it.report.rest.as_ref())
+        });
+        let told_apart = self.is_told_apart();
+        unmatched.changes((self.baseline, self.candidate), told_apart, again)
     }
 
     /// Why there is no pair.
@@ -371,35 +377,8 @@ impl Matched<'_> {
             | (_, Some(Shape { fingerprint: None, .. })) => "more than one shape",
             (Some(_), None) => "told apart in the baseline alone: --report-shapes tells more apart",
             (None, _) => "told apart in the candidate alone: --report-shapes tells more apart",
-            (Some(_), Some(_)) => "its distribution is damaged in one of the reports",
+            (Some(_), Some(_)) => "one of the reports has no durations of it",
         }
-    }
-
-    fn error_changes(&self, unmatched: &Unmatched<'_>) -> Vec<ErrorChange> {
-        let only = |of: Option<&Shape>, other: Option<&Shape>, others: &BTreeSet<&str>| {
-            let told_apart = self.is_told_apart();
-            let is_there = |code: &str| match told_apart {
-                true => other.is_some_and(|it| it.errors.target.contains_key(code)),
-                false => others.contains(code),
-            };
-            let errors = of.map(|it| &it.errors.target).into_iter().flatten();
-            let errors = errors.filter(|(code, _)| *code != FOLLOWS && !is_there(code));
-            errors.map(|(code, calls)| (code.clone(), *calls)).collect::<Vec<_>>()
-        };
-        let new = only(self.candidate, self.baseline, &unmatched.baseline);
-        let gone = only(self.baseline, self.candidate, &unmatched.candidate);
-        let change = |(sqlstate, calls), what| ErrorChange { sqlstate, calls, what };
-        let news = |error: &(String, u64)| match BY_CHANCE.contains(&error.0.as_str()) {
-            true => ErrorNews::NewByChance,
-            false => ErrorNews::New,
-        };
-        new.into_iter()
-            .map(|error| {
-                let what = news(&error);
-                change(error, what)
-            })
-            .chain(gone.into_iter().map(|error| change(error, ErrorNews::Gone)))
-            .collect()
     }
 }
 
@@ -410,9 +389,20 @@ impl ShapeRun {
     }
 }
 
+/// That the machine's factor rests on few shapes.
+fn few_shapes(factor: Factor) -> Option<String> {
+    (factor.shapes < FEW_SHAPES).then(|| {
+        format!(
+            "machine: its factor rests on {} shapes, fewer than {FEW_SHAPES}: what some of them changed \
+             by may be taken for the machine's",
+            factor.shapes
+        )
+    })
+}
+
 /// A shape's durations; `None` where they can't be read.
 fn measured(shape: &Shape, report: &ReplayReport) -> Option<Measured> {
-    let at_most = Durations::decode(&shape.distributions.target)?;
+    let at_most = shape.distributions.target.clone()?;
     let clock = Clock::of(shape.clock);
     let at_least = match (clock, report.method.round_trip_ms) {
         (Clock::Server, _) => at_most.clone(),

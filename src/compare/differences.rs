@@ -15,6 +15,12 @@ const CONCURRENCY: f64 = 1.5;
 /// Why they can't be compared, in words that follow the names of the files; `None` if they can.
 pub(super) fn refusal(baseline: &ReplayReport, candidate: &ReplayReport) -> Option<String> {
     let (before, after) = (&baseline.digest, &candidate.digest);
+    if baseline.ran_nothing() {
+        return Some(format!(
+            "none of the baseline's {} statements ran: there is nothing to compare with",
+            grouped(before.statements)
+        ));
+    }
     if before.hash == after.hash && before.statements == after.statements {
         return None;
     }
@@ -69,21 +75,31 @@ pub(super) fn notes(baseline: &ReplayReport, candidate: &ReplayReport, other: &s
     differs("pace", pace(baseline), pace(candidate));
     differs("kreplay", baseline.kreplay.clone(), candidate.kreplay.clone());
     differs("durations", measured(baseline), measured(candidate));
-    let left_out = |it: &ReplayReport| {
-        let records = &it.records;
-        grouped(records.skipped.total + records.given_up.total + records.pending)
-    };
+    let left_out = |it: &ReplayReport| grouped(it.records.left_out());
     differs("records that were not replayed", left_out(baseline), left_out(candidate));
     notes.extend(off_pace(baseline, candidate, other));
     notes.extend(concurrency(baseline, candidate, other));
     notes
 }
 
+/// What the reports say of what they could not tell of the targets' spending.
+pub(super) fn resource_notes(baseline: &ReplayReport, candidate: &ReplayReport) -> Vec<String> {
+    let (before, after) = (&baseline.resource_notes, &candidate.resource_notes);
+    let said = |note: &String| match after.contains(note) {
+        true => format!("both targets: {note}"),
+        false => format!("the baseline's target: {note}"),
+    };
+    let only = after.iter().filter(|note| !before.contains(note));
+    let only = only.map(|note| format!("the candidate's target: {note}"));
+    before.iter().map(said).chain(only).collect()
+}
+
 /// Who measured the target's durations.
 fn measured(report: &ReplayReport) -> String {
     let clocks = report.all().map(|shape| shape.clock);
-    let (server, client) =
-        clocks.fold((0, 0), |(server, client), it| (server + it.server, client + it.client));
+    let (server, client) = clocks.fold((0_u64, 0_u64), |(server, client), it| {
+        (server.saturating_add(it.server), client.saturating_add(it.client))
+    });
     // A few answers tell nothing: of a connection that was lost, of what the server does not time.
     match Clock::of(ClockCounts { server, client }) {
         Clock::Server => "measured by the server".to_owned(),
@@ -95,11 +111,12 @@ fn measured(report: &ReplayReport) -> String {
 /// That one of the runs fell behind and the other did not.
 fn off_pace(baseline: &ReplayReport, candidate: &ReplayReport, other: &str) -> Option<String> {
     let [before, after] = [baseline, candidate].map(|report| {
-        let (off, all) = report.all().fold((0, 0), |(off, all), shape| {
-            let pace = shape.pace;
-            (off + pace.off_pace, all + pace.off_pace + pace.cold + pace.judged)
+        let (off, all) = report.all().fold((0.0, 0.0), |(off, all), shape| {
+            let [off_pace, cold, judged] =
+                [shape.pace.off_pace, shape.pace.cold, shape.pace.judged].map(|it| it as f64);
+            (off + off_pace, all + off_pace + cold + judged)
         });
-        if all == 0 { 0.0 } else { off as f64 / all as f64 }
+        if all > 0.0 { off / all } else { 0.0 }
     });
     ((before > OFF_PACE) != (after > OFF_PACE)).then(|| {
         format!(

@@ -7,9 +7,16 @@ use hdrhistogram::serialization::Deserializer;
 use serde::Serialize;
 
 /// A report's histograms have two digits; more would take memory for nothing.
-const MOST_DIGITS: u8 = 3;
-/// Where a histogram in the format V2 tells how many digits it has.
-const DIGITS_AT: usize = 15;
+const MOST_DIGITS: u32 = 3;
+/// With so many digits, all that a histogram can hold is shorter in base64.
+const MOST_CHARACTERS: usize = 1 << 20;
+/// How a histogram in the format V2 begins.
+const COOKIE: u32 = 0x1c84_9313;
+/// What stands before the counts: the cookie, how many bytes the counts take, an offset, the digits, the
+/// lowest and the highest value, a ratio.
+const HEADER: usize = 40;
+/// A count that takes so many bytes is one that no run reaches, and that the reading can't negate.
+const LONGEST_COUNT: usize = 8;
 /// Shorter durations count as this one, in microseconds: a clock that counts microseconds shows 0 for
 /// all of them, and a logarithm needs more.
 const LEAST: f64 = 0.25;
@@ -38,8 +45,11 @@ struct Step {
 impl Durations {
     /// Reads what a report holds. `None` where it is no such thing.
     pub(super) fn decode(base64: &str) -> Option<Self> {
+        if base64.len() > MOST_CHARACTERS {
+            return None;
+        }
         let bytes = BASE64_STANDARD.decode(base64).ok()?;
-        if bytes.get(DIGITS_AT).is_none_or(|&digits| digits > MOST_DIGITS) {
+        if !is_bounded(&bytes) {
             return None;
         }
         let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).ok()?;
@@ -128,6 +138,18 @@ impl Durations {
         };
         below / self.calls
     }
+}
+
+/// Whether reading this takes no more memory than what kreplay writes does: what a histogram tells of its
+/// size is believed before it is read.
+fn is_bounded(bytes: &[u8]) -> bool {
+    let word = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+    let goes_on = |count: &[u8]| count.iter().all(|byte| byte & 0x80 != 0);
+    bytes.len() >= HEADER
+        && word(0) == Some(COOKIE)
+        && word(4).is_some_and(|length| length as usize == bytes.len() - HEADER)
+        && word(12).is_some_and(|digits| digits <= MOST_DIGITS)
+        && !bytes[HEADER..].windows(LONGEST_COUNT).any(goes_on)
 }
 
 /// Where calls stand among those of another target.

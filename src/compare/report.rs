@@ -4,13 +4,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::durations;
 use crate::replay::report::plans::Plans;
 use crate::replay::report::{ClockCounts, Concurrency, PaceCounts, VERSION};
 
 /// What stands before and behind the report in a page that was written by `--report FILE.html`.
 const IN_PAGE: (&str, &str) = ("<script type=\"application/json\" id=\"data\">", "</script>");
+
+/// No report has more shapes; without a bound a small file takes much memory.
+const MOST_SHAPES: usize = 100_000;
+/// Nothing takes longer, in milliseconds: some three hundred years.
+const LONGEST_MS: f64 = 1e13;
 
 /// Why a text is no report that can be compared. Each says what would help.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +34,7 @@ pub(super) enum NotAReport {
     )]
     OtherVersion { found: String },
     #[error("the report is damaged: {0}")]
-    Damaged(serde_json::Error),
+    Damaged(serde_path_to_error::Error<serde_json::Error>),
     #[error(
         "the report holds no distributions: save what `--report FILE` writes or `/report` serves, not \
          the page"
@@ -37,6 +44,8 @@ pub(super) enum NotAReport {
     NoDigest,
     #[error("nothing was replayed in this run")]
     Nothing,
+    #[error("larger than {most_mib} MiB, which no report is")]
+    TooLarge { most_mib: u64 },
 }
 
 /// A report.
@@ -53,9 +62,11 @@ pub(super) struct ReplayReport {
     pub digest: Digest,
     pub method: Method,
     pub records: Records,
+    #[serde(deserialize_with = "shapes")]
     pub shapes: Vec<Shape>,
     pub rest: Option<Shape>,
     pub resources: Option<Resources>,
+    pub resource_notes: Vec<String>,
 }
 
 /// Counters by view.
@@ -96,6 +107,7 @@ pub(super) struct Method {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RoundTrip {
+    #[serde(deserialize_with = "milliseconds")]
     pub p95: f64,
 }
 
@@ -103,9 +115,26 @@ pub(super) struct RoundTrip {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Records {
+    pub replayed: u64,
+    pub failed: u64,
     pub pending: u64,
     pub skipped: Fate,
+    pub rejected: Fate,
     pub given_up: Fate,
+}
+
+impl Records {
+    /// How many statements ran on the target, whatever came of it.
+    pub(super) fn ran(&self) -> u64 {
+        self.replayed.saturating_add(self.failed)
+    }
+
+    /// How many should have been replayed, and were not.
+    pub(super) fn left_out(&self) -> u64 {
+        [self.skipped.total, self.rejected.total, self.given_up.total, self.pending]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
 }
 
 /// One fate of records.
@@ -139,18 +168,25 @@ pub(super) struct Shape {
 #[serde(default)]
 pub(super) struct Durations {
     pub calls: u64,
+    #[serde(deserialize_with = "milliseconds")]
     pub total_ms: f64,
+    #[serde(deserialize_with = "milliseconds")]
     pub p50_ms: f64,
+    #[serde(deserialize_with = "milliseconds")]
     pub p95_ms: f64,
+    #[serde(deserialize_with = "milliseconds")]
     pub p99_ms: f64,
+    #[serde(deserialize_with = "milliseconds")]
     pub max_ms: f64,
 }
 
-/// Distributions in base64.
+/// Distributions, which a report holds in base64.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Distributions {
-    pub target: String,
+    /// `None` where the report has none.
+    #[serde(deserialize_with = "distribution")]
+    pub target: Option<durations::Durations>,
 }
 
 /// Errors by SQLSTATE.
@@ -167,13 +203,14 @@ impl ReplayReport {
             true => in_page(text).ok_or(NotAReport::NoData)?,
             false => text,
         };
-        let value: serde_json::Value = serde_json::from_str(json).map_err(NotAReport::NoJson)?;
-        match value.get("version") {
+        let head: Head = serde_json::from_str(json).map_err(NotAReport::NoJson)?;
+        match head.version {
             None => return Err(NotAReport::NoVersion),
-            Some(version) if *version == VERSION => {}
+            Some(version) if version == VERSION => {}
             Some(version) => return Err(NotAReport::OtherVersion { found: version.to_string() }),
         }
-        let report: Self = serde_json::from_value(value).map_err(NotAReport::Damaged)?;
+        let json = &mut serde_json::Deserializer::from_str(json);
+        let report: Self = serde_path_to_error::deserialize(json).map_err(NotAReport::Damaged)?;
         if report.digest.hash.is_empty() {
             return Err(NotAReport::NoDigest);
         }
@@ -181,16 +218,73 @@ impl ReplayReport {
             return Err(NotAReport::Nothing);
         }
         // One for nothing has some fifty characters too.
-        if report.all().any(|shape| shape.distributions.target.is_empty()) {
+        if report.all().any(|shape| shape.distributions.target.is_none()) {
             return Err(NotAReport::NoDistributions);
         }
         Ok(report)
+    }
+
+    /// Whether nothing ran, though it was to be replayed.
+    pub(super) fn ran_nothing(&self) -> bool {
+        self.records.ran() == 0 && self.all().all(|shape| shape.calls == 0)
     }
 
     /// Its shapes and the rest.
     pub(super) fn all(&self) -> impl Iterator<Item = &Shape> {
         self.shapes.iter().chain(&self.rest)
     }
+}
+
+/// What is read before all else: the meaning of the rest depends on it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    version: Option<serde_json::Value>,
+}
+
+/// A duration or a sum of them: no less than nothing, and none that a target can't take.
+fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let ms = f64::deserialize(deserializer)?;
+    match (0.0..=LONGEST_MS).contains(&ms) {
+        true => Ok(ms),
+        false => Err(D::Error::custom(format_args!("{ms:e} milliseconds are no duration"))),
+    }
+}
+
+fn distribution<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<durations::Durations>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let no_distribution = || D::Error::custom("no distribution of durations as kreplay writes it");
+    durations::Durations::decode(&text).ok_or_else(no_distribution).map(Some)
+}
+
+fn shapes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Shape>, D::Error> {
+    struct Bounded;
+
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Vec<Shape>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence of shapes")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Vec<Shape>, A::Error> {
+            let mut shapes = Vec::new();
+            while let Some(shape) = all.next_element()? {
+                if shapes.len() == MOST_SHAPES {
+                    return Err(A::Error::custom(format_args!("more than {MOST_SHAPES} shapes")));
+                }
+                shapes.push(shape);
+            }
+            Ok(shapes)
+        }
+    }
+
+    deserializer.deserialize_seq(Bounded)
 }
 
 fn in_page(text: &str) -> Option<&str> {

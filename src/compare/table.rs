@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::comparison::{Comparison, ErrorNews, Run, ShapeComparison};
+use super::comparison::{Comparison, Run, ShapeComparison};
+use super::errors::ErrorNews;
 use super::plans::PlanLine;
 use crate::display::grouped;
 use crate::label::Label as _;
@@ -20,7 +21,7 @@ const NODES: usize = 12;
 
 impl Comparison {
     /// What changed, shape by shape: those that take the longest, and those that changed.
-    pub fn table(&self) -> String {
+    pub(super) fn table(&self) -> String {
         let mut text = String::new();
         let mut line = |words: &str| {
             text.push_str(&cut(words));
@@ -53,6 +54,9 @@ impl Comparison {
         }
         if self.has_new_errors() {
             worse.push(plural(self.new_errors, "new error", "in the candidate"));
+        }
+        if self.has_losses() {
+            worse.extend(self.losses.in_words());
         }
         match worse.is_empty() {
             true => "nothing is worse".to_owned(),
@@ -133,7 +137,8 @@ impl Run {
 impl ShapeComparison {
     /// Whether it is shown however short it takes.
     fn is_news(&self) -> bool {
-        matches!(self.verdict, Verdict::Degraded | Verdict::Improved) || !self.errors.is_empty()
+        let is_changed = matches!(self.verdict, Verdict::Degraded | Verdict::Improved);
+        is_changed || self.lost || !self.errors.is_empty()
     }
 
     fn text(&self) -> &str {

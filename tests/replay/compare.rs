@@ -49,10 +49,13 @@ impl Reports {
 
     /// Replays a log on a server, to a report of this name.
     fn replay(&self, name: &str, log: &Path, server: &Server, order: &str) {
-        let replay = Kreplay::new().target(server).args(["-d", "postgres", "--order", order]);
-        let replay = replay.arg("--input").arg(log).arg("--report").arg(self.path(name));
-        let finished = replay.run();
+        let finished = self.replay_with(name, log, server, &["--order", order]);
         assert_eq!(finished.code, Some(0), "{finished}");
+    }
+
+    fn replay_with(&self, name: &str, log: &Path, server: &Server, options: &[&str]) -> Finished {
+        let replay = Kreplay::new().target(server).args(["-d", "postgres"]).args(options);
+        replay.arg("--input").arg(log).arg("--report").arg(self.path(name)).run()
     }
 
     fn compare(&self, names: [&str; 2], options: &[&str]) -> Finished {
@@ -146,13 +149,24 @@ fn shows_it_as_a_page(reports: &Reports, planted: [&str; 2]) {
 }
 
 #[test]
-fn another_log_and_what_is_no_report_are_refused_by_name() {
+fn another_log_a_run_of_nothing_and_what_is_no_report_are_no_success() {
     let reports = Reports { directory: tempfile::tempdir().expect("a directory") };
     let server = Server::start(15);
     server.query(SET_UP);
     for (name, calls) in [("one.json", 1), ("other.json", 2)] {
         reports.replay(name, log(calls).file().path(), &server, "session");
     }
+    // A target that lets no session in has nothing slower and no new error, and is no better for it.
+    let nobody = ["--map-user", "postgres=nobody"];
+    let gave_up = reports.replay_with("nothing.json", log(1).file().path(), &server, &nobody);
+    assert_eq!(gave_up.code, Some(8), "{gave_up}");
+    for (fail_on, code) in [("degraded", 9), ("new-errors", 9), ("never", 0)] {
+        let lost = reports.compare(["one.json", "nothing.json"], &["--fail-on", fail_on]);
+        assert_eq!(lost.code, Some(code), "--fail-on {fail_on}: {lost}");
+        assert!(lost.stdout.contains("result     16 of 16 statements did not run"), "{lost}");
+    }
+    let refused = reports.compare(["nothing.json", "one.json"], &[]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("none of the base"), "{refused}");
     // A topic that holds the same is the same log.
     let broker = kafka::shared();
     let topic = broker.topic("compare", 1);

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::compare::differences::refusal;
 use crate::compare::durations::tests::calls;
 use crate::compare::report::tests::{plans, report, shape};
 
@@ -121,11 +122,103 @@ fn what_the_targets_spent_stands_side_by_side() {
 
 #[test]
 fn the_json_has_a_version_and_both_sides_of_each_shape() {
-    let json: Value = serde_json::from_str(&worse().json()).unwrap();
+    let json: Value = serde_json::from_str(&worse().json().unwrap()).unwrap();
     assert_eq!(json["version"], VERSION);
     let shapes = json["shapes"].as_array().unwrap();
     let degraded = shapes.iter().find(|it| it["fingerprint"] == "f1").unwrap();
     assert_eq!(degraded["verdict"], "degraded");
     assert_eq!(degraded["sides"]["baseline"]["calls"], 200);
     assert!(degraded["change"]["beyond_low"].as_f64().unwrap() > 1.5, "{degraded}");
+}
+
+/// Of two whole reports.
+fn between(baseline: &Value, candidate: &Value) -> Comparison {
+    let [baseline, candidate] =
+        [baseline, candidate].map(|it| ReplayReport::read(&it.to_string()).unwrap());
+    let named = |report| Named { file: "", report };
+    Comparison::new(named(&baseline), named(&candidate), None, 0.1)
+}
+
+#[test]
+fn a_candidate_that_replayed_nothing_is_worse_and_a_baseline_is_refused() {
+    let ran = |shapes: Vec<Value>, ran: u64| {
+        let mut json = report(json!(shapes));
+        json["records"]["replayed"] = json!(ran);
+        json["records"]["given_up"] = json!({ "total": 1000 - ran });
+        json
+    };
+    let (all, nothing) = (ran(shapes(1), 1000), ran(Vec::new(), 0));
+    let compared = between(&all, &nothing);
+    assert!(compared.has_losses() && !compared.has_degraded() && !compared.has_new_errors());
+    let words = "1,000 of 1,000 statements did not run, 5 shapes lost most of their calls";
+    assert_eq!(compared.result(), words);
+    assert!(compared.table().ends_with(&format!("result     {words}\n")));
+    assert!(of(&compared, "f1").lost && of(&compared, "f1").why.contains("did not run"));
+    let [all, nothing] = [all, nothing].map(|it| ReplayReport::read(&it.to_string()).unwrap());
+    assert!(refusal(&nothing, &all).unwrap().contains("none of the baseline's 1,234 statements"));
+    assert_eq!(refusal(&all, &nothing), None);
+}
+
+#[test]
+fn a_candidate_whose_target_died_halfway_is_worse() {
+    let mut halfway = shapes(2);
+    halfway[2] = shape("f2", &calls(9, 40, 900.0, 0.2));
+    let compared = compared(shapes(1), halfway, None);
+    assert_eq!(of(&compared, "f2").verdict, Verdict::CannotTell);
+    assert!(compared.has_losses() && compared.result().contains("1 shape lost most of its calls"));
+}
+
+#[test]
+fn what_fails_otherwise_than_it_did_is_a_new_error_and_no_loss() {
+    let mut after = shapes(2);
+    after[2]["errors"]["target"] = json!({ "42P01": 200 });
+    let compared = compared(shapes(1), after, None);
+    assert!(compared.has_new_errors() && !compared.has_losses());
+}
+
+#[test]
+fn an_error_that_two_runs_of_one_target_differ_by_is_not_new() {
+    let failing = |seed| {
+        let mut shapes = shapes(seed);
+        shapes[2]["errors"]["target"] = json!({ "23505": 7 });
+        shapes
+    };
+    assert!(compared(shapes(1), failing(2), None).has_new_errors());
+    let with_repeat = compared(shapes(1), failing(2), Some(failing(3)));
+    assert!(!with_repeat.has_new_errors());
+    assert_eq!(of(&with_repeat, "f2").errors[0].what, ErrorNews::NewByChance);
+}
+
+#[test]
+fn a_factor_that_rests_on_few_shapes_is_said_and_one_of_six_is_not() {
+    let noted = |comparison: Comparison| {
+        comparison
+            .notes
+            .iter()
+            .filter(|note| note.contains("rests on"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let few = noted(compared(shapes(1), shapes(2), None));
+    assert!(few.len() == 1 && few[0].contains("rests on 5 shapes"), "{few:?}");
+    let six = |seed| {
+        let mut six = shapes(seed);
+        six.push(shape("f5", &calls(seed * 10 + 5, 200, 300.0, 0.2)));
+        six
+    };
+    assert_eq!(noted(compared(six(1), six(2), None)), [""; 0]);
+}
+
+#[test]
+fn what_a_report_could_not_tell_of_the_targets_spending_is_passed_on() {
+    let noted = |notes: Value| {
+        let mut json = report(json!(shapes(1)));
+        json["resource_notes"] = notes;
+        json
+    };
+    let compared = between(&noted(json!(["a", "b"])), &noted(json!(["b", "c"])));
+    let said = |note: &str| compared.notes.iter().any(|it| it == note);
+    for note in ["the baseline's target: a", "both targets: b", "the candidate's target: c"] {
+        assert!(said(note), "{:?}", compared.notes);
+    }
 }

@@ -94,3 +94,22 @@ fn a_picture_shows_all_calls_of_both_on_one_axis() {
     assert!(one.candidate.is_empty() && one.baseline.len() == 40);
     assert_eq!(Strip::of(&Durations::default(), &Durations::default()), None);
 }
+
+#[test]
+fn a_histogram_that_would_take_much_memory_is_not_read() {
+    let whole = BASE64_STANDARD.decode(encoded([10.0])).unwrap();
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut changed = whole.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        Durations::decode(&BASE64_STANDARD.encode(changed))
+    };
+    assert!(changed(0, &[]).is_some());
+    // As long as 4 GiB, as exact as five digits.
+    assert_eq!(changed(4, &[0xff; 4]), None);
+    assert_eq!(changed(12, &5_u32.to_be_bytes()), None);
+    // A count beyond all that runs reach.
+    let mut huge = whole[..HEADER].to_vec();
+    huge.extend([0xff; 9]);
+    huge[4..8].copy_from_slice(&9_u32.to_be_bytes());
+    assert_eq!(Durations::decode(&BASE64_STANDARD.encode(huge)), None);
+}

@@ -23,7 +23,7 @@ const machine = (of, whose) => (of ? `${whose} ${threeDigits(of.ratio)} times as
   : `${whose} can’t be told by so few shapes.`);
 
 function showVerdict() {
-  const { new_errors: fresh, gone_errors: gone } = comparison;
+  const { new_errors: fresh, gone_errors: gone, losses } = comparison;
   const { degraded, improved, same, cannot_tell: unknown } = verdicts;
   const all = degraded + improved + same + unknown;
   const beyond = factor ? `beyond the machine’s ${threeDigits(factor.ratio)}` : `by more than ${100 * method.threshold} %`;
@@ -31,10 +31,14 @@ function showVerdict() {
   const slower = degraded ? `${number(degraded)} of ${count(all, 'shape')} ${degraded === 1 ? 'is' : 'are'} slower`
     : 'Nothing is slower';
   const told = degraded + improved + same > 0 || fresh > 0;
-  const tone = degraded || fresh ? 'bad' : told ? 'good' : 'warn';
+  const lost = [
+    losses.too_many ? `${number(losses.statements)} of ${count(losses.of, 'statement')} did not run; ` : '',
+    losses.shapes ? `${count(losses.shapes, 'shape')} lost most of the calls; ` : '',
+  ].join('');
+  const tone = degraded || fresh || lost ? 'bad' : told ? 'good' : 'warn';
   $('verdict').className = tone;
   $('headline').replaceChildren(el('span', { 'aria-hidden': 'true' }, `${SIGNS[tone]} `),
-    told ? `${slower} ${beyond}; ${errors}` : `Nothing can be told of any shape; ${errors}`);
+    lost + (told ? `${slower} ${beyond}; ${errors}` : `Nothing can be told of any shape; ${errors}`));
   $('rests-on').textContent = [machine(factor, 'The candidate takes'),
     `${count(same, 'shape')} the same, ${number(improved)} faster, can’t tell of ${number(unknown)};`,
     `${count(gone, 'error')} gone.`,

@@ -100,7 +100,7 @@ fn what_cannot_be_compared_says_why() {
         (refusal("{}"), "it has no version"),
         (refusal("<html></html>"), "a page without a report in it"),
         (changed(|it| it["version"] = json!(VERSION + 1)), "this kreplay reads version"),
-        (changed(|it| it["shapes"] = json!(7)), "damaged"),
+        (changed(|it| it["shapes"] = json!(7)), "damaged: shapes: invalid type"),
         (changed(|it| it["shapes"][0]["distributions"]["target"] = json!("")), "/report"),
         (changed(|it| it["digest"] = json!(null)), "damaged"),
         (changed(|it| it["digest"] = json!({})), "no digest"),
@@ -126,4 +126,52 @@ fn what_kreplay_writes_is_read() {
     assert_eq!(read.shapes[0].fingerprint.as_deref(), Some("a1"));
     let page = crate::http::file(&written).unwrap();
     assert_eq!(ReplayReport::read(&page).unwrap().digest, read.digest);
+}
+
+#[test]
+fn a_duration_that_is_none_is_refused_by_the_name_of_its_field() {
+    let refused = |field: &str, number: &str| {
+        let mut json = report(json!([shape("a1", &[10.0]), shape("a2", &[10.0])]));
+        let at = json.pointer_mut(&format!("/{}", field.replace('.', "/"))).unwrap();
+        *at = json!("here");
+        refusal(&json.to_string().replace("\"here\"", number))
+    };
+    for number in ["-1e306", "-0.001", "1e300", "1e14", "1e999", "null"] {
+        let p95 = refused("method.round_trip_ms.p95", number);
+        assert!(p95.contains("damaged: method.round_trip_ms.p95: "), "{number}: {p95}");
+        for field in ["total_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms"] {
+            let words = refused(&format!("shapes.1.target.{field}"), number);
+            let named = format!("damaged: shapes[1].target.{field}: ");
+            assert!(words.contains(&named), "{number}: {words}");
+        }
+    }
+}
+
+#[test]
+fn a_distribution_that_is_none_is_refused_by_the_name_of_its_field() {
+    let whole = encoded([10.0]);
+    for wrong in ["x", &whole[..40], &whole.replace("HIST", "JUST"), &"A".repeat(2 << 20)] {
+        let mut json = report(json!([shape("a1", &[10.0])]));
+        json["shapes"][0]["distributions"]["target"] = json!(wrong);
+        let words = refusal(&json.to_string());
+        assert!(words.contains("shapes[0].distributions.target: no distribution"), "{words}");
+    }
+}
+
+#[test]
+fn what_is_nested_deep_or_has_too_many_shapes_is_refused() {
+    let nested = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+    assert!(refusal(&nested).contains("not a report"));
+    let tree = |depth: usize| {
+        let node = r#"{"node":"a","rows":1,"cost":1,"children":["#;
+        format!("{}{}", node.repeat(depth), "]}".repeat(depth))
+    };
+    let mut json = report(json!([shape("a1", &[10.0])]));
+    json["shapes"][0]["plans"] = plans("a");
+    json["shapes"][0]["plans"]["target"][0]["tree"] = json!("here");
+    let words = refusal(&json.to_string().replace("\"here\"", &tree(100_000)));
+    assert!(words.contains("shapes[0].plans") && words.contains("recursion limit"), "{words}");
+    let many = format!("[{}{{}}]", "{},".repeat(MOST_SHAPES));
+    let words = refusal(&report(json!("here")).to_string().replace("\"here\"", &many));
+    assert!(words.contains("shapes") && words.contains("more than 100000 shapes"), "{words}");
 }
