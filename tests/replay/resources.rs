@@ -135,3 +135,17 @@ fn what_is_read_too_late_is_not_shown_as_if_nothing_had_been_spent() {
     assert!(note.starts_with("statistics: ") && note.ends_with(gap), "{note}");
     assert!(finished.stdout.contains(&gap[..30]), "{finished}");
 }
+
+#[test]
+fn a_target_that_is_closed_at_the_end_has_spent_what_is_not_known() {
+    let server = counting(15);
+    let close = "alter database postgres allow_connections false";
+    let log = log().ended(3, [close]).file();
+    let finished = Kreplay::new().target(&server).arg("--input").arg(log.path());
+    let finished = finished.arg("--order").arg("serial").run().well();
+    let report = &finished.report;
+    assert_eq!(report["resources"], Value::Null, "{report:#}");
+    let gap = report["resource_period"]["gap"].as_str().expect("a gap");
+    assert!(gap.contains("not currently accepting connections"), "{gap}");
+    assert!(finished.stdout.contains("target spent  not known: "), "{finished}");
+}
