@@ -25,7 +25,9 @@ mod words;
 
 pub use command::{Command, Part};
 pub use database_changes::{DatabaseChange, NewEncoding, database_changes};
-pub use duration_settings::{DURATION_SETTINGS, SettingsUse, duration_settings_use};
+pub use duration_settings::{
+    DURATION_SETTINGS, DurationSettings, SettingsUse, duration_settings_use,
+};
 pub use lexer::joined_parts;
 pub use login_changes::{AlteredLogins, altered_logins, vacated_database};
 pub use outline::{Outline, exports_snapshot};

@@ -92,6 +92,9 @@ const SEES: &str = "insert into seen (client, duration, minimum) select \
     current_setting('client_min_messages'), current_setting('log_duration'), \
     current_setting('log_min_messages')";
 
+/// The one that it sees in a transaction as well.
+const SEES_CLIENT: &str = "insert into seen (client) select current_setting('client_min_messages')";
+
 /// What sessions do with these settings. `pg_sleep` marks what is to be measured by the server.
 const SESSIONS: [&[&str]; 16] = [
     &[SEES, "select pg_sleep(0)"],
@@ -111,7 +114,7 @@ const SESSIONS: [&[&str]; 16] = [
         "begin",
         "set local client_min_messages = error",
         "select pg_sleep(0)",
-        SEES,
+        SEES_CLIENT,
         "select pg_sleep(0)",
         "commit",
         "select pg_sleep(0)",
@@ -120,7 +123,7 @@ const SESSIONS: [&[&str]; 16] = [
     &[
         "begin",
         "set client_min_messages = warning",
-        SEES,
+        SEES_CLIENT,
         "select pg_sleep(0)",
         "commit",
         "begin",
@@ -134,23 +137,23 @@ const SESSIONS: [&[&str]; 16] = [
         "set local client_min_messages = info",
         "savepoint a",
         "set local client_min_messages = error",
-        SEES,
+        SEES_CLIENT,
         "rollback to a",
         "select pg_sleep(0)",
-        SEES,
+        SEES_CLIENT,
         "release a",
-        SEES,
+        SEES_CLIENT,
         "commit",
         SEES,
     ],
-    &["begin", "reset all", "select pg_sleep(0)", SEES, "commit", "select pg_sleep(0)", SEES],
-    &["begin isolation level serializable", SEES, "select pg_sleep(0)", "commit", SEES],
+    &["begin", "reset all", "select 1", SEES_CLIENT, "commit", "select pg_sleep(0)", SEES],
+    &["begin isolation level serializable", SEES_CLIENT, "select pg_sleep(0)", "commit", SEES],
     &[
         "begin",
         "set client_min_messages = warning",
         "set transaction isolation level repeatable read",
         "select pg_sleep(0)",
-        SEES,
+        SEES_CLIENT,
         "commit",
     ],
     &[
@@ -211,6 +214,60 @@ fn a_session_sees_its_own_settings_and_is_measured_all_the_same() {
         }
         assert_eq!(seen[0], seen[1], "{version}");
     }
+}
+
+/// A function makes the session act as a role that may not measure.
+const BECOMES: &str = "create role low; grant low to app; grant all on seen to low;
+    grant usage on sequence seen_id_seq to low;
+    create function become() returns void language plpgsql as $$ begin set local role low; end $$";
+
+#[test]
+fn no_transaction_is_undone_by_what_is_set_in_it() {
+    let server = server(15);
+    server.query("alter role app superuser");
+    server.query_in("app", BECOMES);
+    let insert = "insert into seen (client) values ('kept')";
+    let set = "set local client_min_messages to warning";
+    let log = Log::new()
+        .client(1, APP)
+        .client(2, APP)
+        .ended(1, ["begin", "select become()", insert, set, insert, "commit"])
+        .ended(1, ["begin", "select become()", "show client_min_messages", insert, "commit"])
+        .ended(2, ["begin", "alter role app nosuperuser", set, insert, "commit", insert]);
+    let finished = replay(&server, &log, &["--order", "serial"]).well();
+    assert_eq!(server.query_in("app", "select count(*) from seen"), "5", "{finished}");
+}
+
+#[test]
+fn kreplays_own_values_are_stored_nowhere() {
+    let server = server(15);
+    server.query("alter role app superuser");
+    server.query_in("app", BECOMES);
+    let stores = "alter role app set log_min_messages from current";
+    let also = "alter database app set log_duration from current";
+    let asks = "select set_config('client_min_messages', 'notice', false)";
+    let log = Log::new()
+        .client(1, APP)
+        .client(2, APP)
+        .ended(1, ["set role low", asks, "select 1", "reset role", stores, "select 1"])
+        .ended(2, ["begin", "select 1", also, "commit"]);
+    let finished = replay(&server, &log, &["--order", "serial"]).well();
+    let stored = server
+        .query("select string_agg(s, ',' order by s) from pg_db_role_setting, unnest(setconfig) s");
+    assert_eq!(stored, "log_duration=off,log_min_messages=warning", "{finished}");
+}
+
+#[test]
+fn a_role_that_may_not_costs_only_its_own_statements_the_servers_durations() {
+    let server = server(15);
+    server.query_in("app", BECOMES);
+    let mut statements = vec!["set role low", "reset all"];
+    statements.extend(["select 1"; 20]);
+    statements.push("reset role");
+    statements.extend(["select 2"; 40]);
+    let figures = on_server(&replay(&server, &Log::new().ended(1, statements), &[]).well());
+    assert!(figures.iter().rev().take(20).all(Option::is_some), "{figures:?}");
+    assert!(!server.log().contains("permission denied"), "{}", server.log());
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::pglog::statement::Statement;
 use crate::sql::{
-    self, CLIENT_ENCODING, Command, DURATION_SETTINGS, Part, ROLE, SESSION_AUTHORIZATION,
-    SettingChange, SettingValue, Verb,
+    self, CLIENT_ENCODING, Command, DURATION_SETTINGS, DurationSettings, Part, ROLE,
+    SESSION_AUTHORIZATION, SettingChange, SettingValue, Verb,
 };
 
 mod inspection;
@@ -124,13 +124,11 @@ impl Restore {
         }
     }
 
-    /// Whether it sets one of [`DURATION_SETTINGS`].
-    pub fn sets_durations(&self) -> bool {
-        let names = |text: &str| DURATION_SETTINGS.iter().any(|name| sql::mentions(text, name));
+    /// Which of [`DURATION_SETTINGS`] it sets.
+    pub fn sets_durations(&self) -> DurationSettings {
         match self {
-            Self::Setting { name, .. } => names(name),
-            Self::Text(text) => names(text),
-            Self::Placeholder(_) | Self::Parse { .. } => false,
+            Self::Setting { name: text, .. } | Self::Text(text) => DurationSettings::named_in(text),
+            Self::Placeholder(_) | Self::Parse { .. } => DurationSettings::default(),
         }
     }
 
@@ -343,6 +341,18 @@ impl Context {
             local.or_else(set).unwrap_or_else(|| format!("RESET {name}"))
         };
         names.iter().map(|name| own(name)).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Whether the session acts as another role than the one who logged in, as far as is known.
+    pub fn acts_as_another(&self) -> bool {
+        let is_none = |text: &str| sql::last_token(text).eq_ignore_ascii_case("none");
+        [ROLE, SESSION_AUTHORIZATION].into_iter().any(|name| {
+            let entry = self.entries.get(&Key::Setting(name.into()));
+            entry.is_some_and(|entry| match &entry.restore {
+                Restore::Text(text) => !is_none(text),
+                _ => true,
+            })
+        })
     }
 
     /// The transaction was committed, or the statement stood alone.

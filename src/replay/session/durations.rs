@@ -7,8 +7,10 @@
 //! is set is as of what has been sent: a `SET` goes out with what goes out anyway, and takes no round
 //! trip. A rollback undoes both alike, since ours are in force between any two statements.
 //!
-//! Nothing here may fail in a transaction that is open: `client_min_messages` is anybody's to set,
-//! the others are set outside of transactions, or as the role that could set them before.
+//! Nothing here may fail in a transaction that is open. There only `client_min_messages` is set, which is
+//! anybody's to set: a function may have made the session act as a role that may not set the others, and
+//! no text tells. These are set between transactions, where a refusal undoes nothing. The one exception
+//! is a `FROM CURRENT` that would store ours: it takes the same right, and fails where that fails.
 
 use super::on_connection::{Role, Sent};
 use super::steps::Pipeline;
@@ -18,8 +20,8 @@ use crate::pglog::statement::Statement;
 use crate::replay::session::request::{Request, TransactionStatus as Status};
 use crate::replay::work::Work;
 use crate::sql::{
-    Command, DURATION_SETTINGS, ROLE, SESSION_AUTHORIZATION, SettingChange, SettingsUse,
-    duration_settings_use, key, setting_changes,
+    Command, DURATION_SETTINGS, DurationSettings, ROLE, SESSION_AUTHORIZATION, SettingChange,
+    SettingsUse, duration_settings_use, setting_changes,
 };
 
 mod sampling;
@@ -37,14 +39,13 @@ pub const MEASURE: &str = "RESET log_duration; \
     AND pg_catalog.current_setting('log_statement') <> 'all'; \
     SET log_duration TO on";
 
-/// The same in a transaction, which a question would give its snapshot.
-const MEASURE_WITHIN: &str = "SET log_duration TO on";
-
 const TELL: &str = "SET client_min_messages TO log";
 const MUTE: &str = "SET client_min_messages TO notice";
 
-/// After a figure was missing, so many statements go by before another is taken to be missing.
-const REPAIRED_FOR: u8 = 16;
+/// After a figure was missing, so many statements go by before another is taken to be missing. After a
+/// refusal, so many before it is tried again, then twice as many, up to so many times.
+const REPAIRED_FOR: u16 = 16;
+const DOUBLINGS: u8 = 8;
 
 /// What a request is that sets what the server tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub(super) enum DurationStep {
     PutBack { within: bool },
     /// The session's own values of the others. Apart, since that may be refused.
     PutBackOthers { within: bool },
-    /// Durations are measured, in a transaction or outside of any.
-    Measure { within: bool },
+    /// Durations are measured.
+    Measure,
     /// They are told.
     Tell,
     /// They are not told: what is told costs the server more than a short statement takes.
@@ -70,8 +71,6 @@ enum Value {
     SessionsWithin,
     /// The session has changed some of them, perhaps.
     Either,
-    /// Ours in part: what only an idle session can set is still to be set.
-    Partly,
     Ours,
 }
 
@@ -97,10 +96,11 @@ pub(super) struct Durations {
     measuring: Value,
     /// Whether that was asked for on this connection.
     asked: bool,
-    /// Whether the one who logged in may set these; `None` where no answer has come.
+    /// Whether the one who logged in may set these, as the first answer says; `None` before that.
     granted: Option<bool>,
-    /// Whether the session may act as another role than the one who logged in.
-    role_changed: bool,
+    refusals: Refusals,
+    /// Whether the settings were refused to be put back for the statement that is next.
+    kept: bool,
     /// Whether what the server tells from here on is the whole of it, as of the last answer.
     counts: bool,
     /// Whether that has ever been so.
@@ -108,28 +108,60 @@ pub(super) struct Durations {
     /// Nothing makes the server tell them.
     given_up: bool,
     /// How many statements are still to go by until a missing figure means something.
-    repaired: u8,
+    repaired: u16,
     sampling: Sampling,
 }
 
+/// That a role which once could measure could not: a function has changed the session's role, or that
+/// has lost its right. It would be tried for each statement, and the target's log would tell each time.
+#[derive(Debug, Default)]
+struct Refusals {
+    met: u8,
+    /// How many statements are still to go by until it is tried again.
+    left: u16,
+}
+
+impl Refusals {
+    fn meet(&mut self) {
+        self.left = REPAIRED_FOR << self.met;
+        self.met = (self.met + 1).min(DOUBLINGS);
+    }
+
+    fn pass_statement(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+}
+
 impl Durations {
-    /// What is to be sent before a statement. `idle`: no transaction is open for sure.
-    fn next(&self, reads: bool, idle: bool) -> Option<DurationStep> {
-        let may_set = match self.granted {
-            // In a transaction nothing may fail.
-            Some(true) => idle || !self.role_changed,
-            None => idle,
-            Some(false) => false,
-        };
-        if reads || self.given_up {
-            return self.put_back(reads, idle, may_set);
-        }
-        match self.measuring {
-            Value::Sessions | Value::SessionsWithin | Value::Either if may_set => {
-                return Some(DurationStep::Measure { within: !idle });
+    /// What is to be sent before a statement. `idle`: no transaction is open for sure. `as_login`: the
+    /// session acts as the one who logged in, as far as is known.
+    fn next(
+        &self,
+        uses: SettingsUse,
+        idle: bool,
+        as_login: impl Fn() -> bool,
+    ) -> Option<DurationStep> {
+        let may_set =
+            || idle && self.granted != Some(false) && self.refusals.left == 0 && as_login();
+        let within = !idle;
+        if uses.reads.any() {
+            if uses.reads.telling && self.telling.is_ours() {
+                return Some(DurationStep::PutBack { within });
             }
-            Value::Partly if idle => return Some(DurationStep::Measure { within: false }),
-            _ => {}
+            let may = || may_set() || (uses.stores && !self.kept);
+            return (uses.reads.measuring && self.measuring.is_ours() && may())
+                .then_some(DurationStep::PutBackOthers { within });
+        }
+        if self.given_up {
+            // In a transaction, a rollback would undo it.
+            return match (idle && self.telling != Telling::AsSession, self.measuring) {
+                (true, _) => Some(DurationStep::PutBack { within }),
+                (false, Value::Sessions) => None,
+                (false, _) => may_set().then_some(DurationStep::PutBackOthers { within }),
+            };
+        }
+        if self.measuring != Value::Ours && may_set() {
+            return Some(DurationStep::Measure);
         }
         match (self.telling, self.sampling.measures()) {
             (Telling::Tells, true) | (Telling::AsSession | Telling::Muted, false) => None,
@@ -140,18 +172,15 @@ impl Durations {
         }
     }
 
-    /// What gives the session its own values, to be read or for good.
-    fn put_back(&self, reads: bool, idle: bool, may_set: bool) -> Option<DurationStep> {
-        let (telling, measuring) = match reads {
-            true => (self.telling.is_ours(), self.measuring.is_ours()),
-            // A rollback would undo it.
-            false if !idle => return None,
-            false => (self.telling != Telling::AsSession, self.measuring != Value::Sessions),
-        };
-        if telling {
-            return Some(DurationStep::PutBack { within: !idle });
+    /// The settings whose values are not the session's, between two transactions.
+    pub(super) fn kreplays(&self) -> &'static [&'static str] {
+        let all: &'static [&'static str] = &DURATION_SETTINGS;
+        match (self.telling.is_ours(), self.measuring.is_ours()) {
+            (true, true) => all,
+            (true, false) => &all[..1],
+            (false, true) => &all[1..],
+            (false, false) => &[],
         }
-        (measuring && may_set).then_some(DurationStep::PutBackOthers { within: !idle })
     }
 
     fn sends(&mut self, step: DurationStep) {
@@ -162,25 +191,24 @@ impl Durations {
             DurationStep::PutBackOthers { within: true } => {
                 self.measuring = Value::SessionsWithin;
             }
-            DurationStep::Measure { within: true } => self.measuring = Value::Partly,
-            DurationStep::Measure { within: false } => self.measuring = Value::Ours,
+            DurationStep::Measure => {
+                self.measuring = Value::Ours;
+                if self.telling == Telling::Tells {
+                    // That it tells all is known by the answer to that.
+                    self.telling = Telling::Either;
+                }
+            }
             DurationStep::Tell => self.telling = Telling::Tells,
             DurationStep::Mute => self.telling = Telling::Muted,
         }
     }
 
-    /// Whether something is to be set that may be set in a transaction if the answer that is still to come
-    /// says so.
-    fn is_about_to_know(&self) -> bool {
-        self.asked && self.granted.is_none() && self.measuring == Value::Either
-    }
-
-    /// The session's values may be in force again.
-    pub(super) fn changed(&mut self) {
-        if self.telling != Telling::AsSession {
+    /// The session's values of these may be in force again.
+    pub(super) fn changed(&mut self, which: DurationSettings) {
+        if which.telling && self.telling != Telling::AsSession {
             self.telling = Telling::Either;
         }
-        if self.measuring != Value::Sessions {
+        if which.measuring && self.measuring != Value::Sessions {
             self.measuring = Value::Either;
         }
     }
@@ -193,11 +221,6 @@ impl Durations {
         if self.measuring == Value::SessionsWithin {
             self.measuring = Value::Either;
         }
-    }
-
-    /// The session may act as another role from here on.
-    pub(super) fn role_changes(&mut self) {
-        self.role_changed = true;
     }
 }
 
@@ -214,7 +237,7 @@ impl Session {
             durations.granted = Some(false);
             return None;
         }
-        Some(self.send_durations(DurationStep::Measure { within: false }))
+        Some(self.send_durations(DurationStep::Measure))
     }
 
     /// What has to be set before this statement.
@@ -230,11 +253,8 @@ impl Session {
             let (budget, now) = (&self.findings.figures, self.now);
             self.connection.durations.sampling.decide(|figures| budget.lock().take(figures, now));
         }
-        let reads = self.settings_use(work).reads;
-        if !idle && self.connection.durations.is_about_to_know() {
-            return Some(Next::Wait);
-        }
-        let step = self.connection.durations.next(reads, idle)?;
+        let uses = self.settings_use(work);
+        let step = self.connection.durations.next(uses, idle, || self.acts_as_login())?;
         // Which values are the session's is known when all its statements have been answered.
         let puts_back =
             matches!(step, DurationStep::PutBack { .. } | DurationStep::PutBackOthers { .. });
@@ -243,10 +263,14 @@ impl Session {
         Some(if waits { Next::Wait } else { self.send_durations(step) })
     }
 
-    /// Puts the session's own values back, where they are not in force, before a question about what it has.
-    pub(super) fn put_back_step(&mut self) -> Option<Next> {
-        let step = self.connection.durations.next(true, true)?;
-        Some(self.send_durations(step))
+    /// Whether the session acts as the one who logged in, when what is sent next arrives; as far as the log
+    /// tells.
+    fn acts_as_login(&self) -> bool {
+        let may_change = |sent: &Sent| match &sent.role {
+            Role::Whole(work, _) => may_change_role(&work.statement),
+            _ => false,
+        };
+        !self.context.acts_as_another() && !self.connection.sent.iter().any(may_change)
     }
 
     fn send_durations(&mut self, step: DurationStep) -> Next {
@@ -257,8 +281,7 @@ impl Session {
             DurationStep::PutBackOthers { .. } => {
                 self.context.own_settings(&DURATION_SETTINGS[1..]).into()
             }
-            DurationStep::Measure { within: false } => MEASURE.into(),
-            DurationStep::Measure { within: true } => MEASURE_WITHIN.into(),
+            DurationStep::Measure => MEASURE.into(),
             DurationStep::Tell => TELL.into(),
             DurationStep::Mute => MUTE.into(),
         };
@@ -278,16 +301,11 @@ impl Session {
         let durations = &mut self.connection.durations;
         durations.sampling.sends(is_behind);
         durations.repaired = durations.repaired.saturating_sub(1);
-        if changes {
-            durations.changed();
-        }
+        durations.refusals.pass_statement();
+        durations.kept = false;
+        durations.changed(changes);
         if ends_or_rolls_back(&work.statement) {
             durations.leaves_transaction();
-        }
-        if discards_all(&work.statement) {
-            durations.role_changed = false;
-        } else if may_change_role(&work.statement) {
-            durations.role_changes();
         }
     }
 
@@ -318,28 +336,43 @@ impl Session {
 
     /// The answer to what was set.
     pub(super) fn durations_answered(&mut self, step: DurationStep, answer: &Answer) {
+        let measures = |sent: &Sent| matches!(sent.role, Role::Durations(DurationStep::Measure));
+        let measure_follows = self.connection.sent.iter().any(measures);
+        let statement_waits = self.connection.running().is_none();
         let durations = &mut self.connection.durations;
         let error = answer.error.map(|(code, _)| code);
         match (step, error) {
-            // Its transaction was aborted: what was in force before that will be again.
-            (
-                DurationStep::Measure { .. }
-                | DurationStep::PutBackOthers { .. }
-                | DurationStep::Tell,
-                Some(SqlState::IN_FAILED_TRANSACTION),
-            ) => durations.changed(),
-            (DurationStep::Measure { .. }, None) => durations.granted = Some(true),
-            (DurationStep::Measure { .. }, Some(_)) => {
+            (DurationStep::Measure, None) => {
+                (durations.granted, durations.refusals) = (Some(true), Refusals::default());
+            }
+            (DurationStep::PutBackOthers { .. }, None) => {}
+            // What was in force before is so still.
+            (DurationStep::PutBackOthers { .. }, Some(_)) => {
+                durations.changed(DurationSettings::ALL);
+                durations.measuring = Value::Either;
+                durations.kept = statement_waits;
+                durations.refusals.meet();
+            }
+            (DurationStep::Measure, Some(_)) if durations.granted == Some(true) => {
+                durations.measuring = Value::Either;
+                durations.refusals.meet();
+            }
+            (DurationStep::Measure, Some(_)) => {
                 if durations.granted.is_none() {
                     self.login.note_may_not_measure();
                 }
                 (durations.granted, durations.measuring) = (Some(false), Value::Sessions);
             }
+            // Its transaction was aborted: what was in force before that will be again.
+            (DurationStep::Tell, Some(SqlState::IN_FAILED_TRANSACTION)) => {
+                durations.changed(DurationSettings::ALL);
+            }
             // It is timed itself, and tells.
             (DurationStep::Tell, None) => {
                 durations.counts = answer.took.on_server.is_some();
                 durations.has_counted |= durations.counts;
-                let pending = durations.granted == Some(true) && durations.measuring != Value::Ours;
+                let pending = measure_follows
+                    || durations.granted == Some(true) && durations.measuring != Value::Ours;
                 if !durations.counts && !pending {
                     durations.given_up = true;
                     if !durations.has_counted {
@@ -349,7 +382,6 @@ impl Session {
             }
             (DurationStep::Tell, Some(_)) => durations.telling = Telling::AsSession,
             (DurationStep::Mute | DurationStep::PutBack { .. }, _) => durations.counts = false,
-            (DurationStep::PutBackOthers { .. }, _) => {}
         }
     }
 
@@ -374,7 +406,7 @@ impl Session {
             return;
         }
         self.connection.durations.repaired = REPAIRED_FOR;
-        self.connection.durations.changed();
+        self.connection.durations.changed(DurationSettings::ALL);
     }
 }
 
@@ -393,12 +425,6 @@ impl Telling {
 /// Whether it ends a transaction, or a part of one.
 fn ends_or_rolls_back(statement: &Statement) -> bool {
     statement.outline.has(|it| it.ends_transaction() || it == Command::Savepoint)
-}
-
-fn discards_all(statement: &Statement) -> bool {
-    let all = |text: &str| key(text, 2) == "discard all";
-    let mut parts = statement.outline.parts.iter();
-    parts.any(|part| part.command == Command::Discard && all(&statement.sql[part.range.clone()]))
 }
 
 /// Whether a statement may change as whom its session acts.

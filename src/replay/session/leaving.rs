@@ -96,10 +96,6 @@ impl Session {
                 return self.ask_about_routines();
             };
             if self.context.is_to_be_asked_for(&routines) {
-                if let Some(next) = self.put_back_step() {
-                    self.connection.leaving = Some(leaving);
-                    return next;
-                }
                 self.connection.leaving = Some(Leaving { asked: true, ..leaving });
                 return self.ask_about_session(&routines);
             }
@@ -128,9 +124,7 @@ impl Session {
     /// Asks the server what the session has.
     pub(super) fn inspect(&mut self) -> Next {
         match self.routines() {
-            Some(routines) => {
-                self.put_back_step().unwrap_or_else(|| self.ask_about_session(&routines))
-            }
+            Some(routines) => self.ask_about_session(&routines),
             None => self.ask_about_routines(),
         }
     }
@@ -148,7 +142,8 @@ impl Session {
 
     fn ask_about_session(&mut self, routines: &Routines) -> Next {
         let limits = self.limits();
-        self.ask(Role::Inspect { limits }, self.context.inspection(routines, limits))
+        let kreplays = self.connection.durations.kreplays();
+        self.ask(Role::Inspect { limits }, self.context.inspection(routines, limits, kreplays))
     }
 
     fn limits(&self) -> Limits {

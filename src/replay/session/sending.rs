@@ -65,12 +65,7 @@ impl Session {
     /// Makes the next of what the session had set up before, on its new connection.
     fn restore_step(&mut self) -> Option<Next> {
         let restore = self.connection.restoring.pop_front()?;
-        if restore.sets_durations() {
-            self.connection.durations.changed();
-        }
-        if restore.sets_role() {
-            self.connection.durations.role_changes();
-        }
+        self.connection.durations.changed(restore.sets_durations());
         if let Restore::Parse { name, sql } = &restore {
             let (sql, types, as_of) = (sql.clone(), Vec::new(), self.result_changes());
             let prepared = Prepared { sql, types, noted: true, as_of };

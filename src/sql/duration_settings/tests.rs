@@ -26,9 +26,9 @@ fn a_statement_reads_them_that_names_one_or_shows_all() {
         "DO $$ BEGIN RAISE NOTICE '%', current_setting('client_min_messages'); END $$",
         "EXECUTE shows",
     ] {
-        assert!(of(sql, &[]).reads, "{sql}");
+        assert!(of(sql, &[]).reads.any(), "{sql}");
     }
-    assert!(of("SELECT current_setting($1)", &["client_min_messages"]).reads);
+    assert!(of("SELECT current_setting($1)", &["client_min_messages"]).reads.any());
 }
 
 #[test]
@@ -44,9 +44,9 @@ fn a_statement_changes_them_that_sets_one_or_all() {
         "DO $$ BEGIN SET client_min_messages TO error; END $$",
         "BEGIN; SET LOCAL log_duration TO off",
     ] {
-        assert!(of(sql, &[]).changes, "{sql}");
+        assert!(of(sql, &[]).changes.any(), "{sql}");
     }
-    assert!(of("SELECT set_config($1, $2, false)", &["log_duration", "off"]).changes);
+    assert!(of("SELECT set_config($1, $2, false)", &["log_duration", "off"]).changes.any());
 }
 
 #[test]
@@ -70,8 +70,42 @@ fn other_statements_do_neither() {
 }
 
 #[test]
+fn a_name_that_is_put_together_may_be_that_of_one() {
+    for sql in [
+        "SELECT current_setting('client_' || 'min_messages')",
+        "SELECT current_setting($1 || 'messages', true)",
+        "SELECT current_setting('app.a'), current_setting(lower('X'))",
+    ] {
+        assert_eq!(of(sql, &[]).reads, DurationSettings::ALL, "{sql}");
+    }
+}
+
+#[test]
 fn a_statement_that_only_sets_one_does_not_read_it() {
-    assert!(!of("SET client_min_messages TO warning", &[]).reads);
+    let telling = DurationSettings { telling: true, measuring: false };
+    let set = of("SET client_min_messages TO warning", &[]);
+    assert_eq!(set, SettingsUse { changes: telling, ..SettingsUse::default() });
     let both = of("SET client_min_messages TO warning; SHOW client_min_messages", &[]);
-    assert_eq!(both, SettingsUse { reads: true, changes: true });
+    assert_eq!(both, SettingsUse { reads: telling, changes: telling, stores: false });
+}
+
+#[test]
+fn what_is_taken_from_current_is_stored() {
+    let stores = |sql: &str| of(sql, &[]).stores;
+    for sql in [
+        "ALTER ROLE app SET log_min_messages FROM CURRENT",
+        "alter database d set \"log_duration\" from current",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET log_duration FROM CURRENT AS '1'",
+        "SET log_duration FROM CURRENT",
+    ] {
+        assert!(stores(sql) && of(sql, &[]).reads.measuring, "{sql}");
+    }
+    for sql in [
+        "ALTER ROLE app SET client_min_messages FROM CURRENT",
+        "ALTER ROLE app SET log_duration TO off",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'set log_duration from current'",
+        "SHOW log_duration",
+    ] {
+        assert!(!stores(sql), "{sql}");
+    }
 }

@@ -46,7 +46,8 @@ const ROUTINES: &str = "\
 /// `pg_settings`, `pg_prepared_statements`, `pg_locks` and `pg_cursors`: a new backend plans them in a
 /// third of the time.
 const STATE: &str = "\
-    SELECT 'setting', name, setting FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' \
+    SELECT 'setting', name, setting FROM pg_catalog.pg_show_all_settings() \
+        WHERE source = 'session' AND name <> ALL (kreplays) \
     UNION ALL SELECT 'visible', name, NULL FROM pg_catalog.pg_show_all_settings() \
         WHERE name = ANY (tracked) \
     UNION ALL SELECT 'custom', name, pg_catalog.current_setting(name, true) \
@@ -64,7 +65,8 @@ const STATE: &str = "\
         WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() \
     UNION ALL SELECT 'bound', 'cursors', NULL FROM pg_catalog.pg_cursor() WHERE is_holdable \
     UNION ALL SELECT 'bound', 'settings of a superuser', NULL \
-        FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' AND context = 'superuser' \
+        FROM pg_catalog.pg_show_all_settings() \
+        WHERE source = 'session' AND context = 'superuser' AND name <> ALL (kreplays) \
         AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = SESSION_USER)";
 
 /// How long a session lets its statements last. It lets a question last as long, which is none of its
@@ -150,15 +152,19 @@ impl Context {
         if LIMITS.into_iter().any(has) { Limits::Lifted } else { Limits::Kept }
     }
 
-    /// A query of what the session has. Its rows go to [`Context::adopt`].
-    pub fn inspection(&self, routines: &Routines, limits: Limits) -> String {
+    /// A query of what the session has. Its rows go to [`Context::adopt`]. Not asked for: `kreplays`,
+    /// settings whose values are not the session's.
+    pub fn inspection(&self, routines: &Routines, limits: Limits, kreplays: &[&str]) -> String {
         let custom = self.entries.keys().filter(|key| key.is_custom()).filter_map(setting);
         let custom = custom.chain(self.names.iter().map(|name| &**name));
         let custom = array(custom.chain(routines.names.iter().map(|name| &**name)));
-        let tracked = array(self.entries.keys().filter_map(setting));
+        let tracked = self.entries.keys().filter_map(setting);
+        let tracked = array(tracked.filter(|name| !kreplays.contains(name)));
+        let kreplays = array(kreplays.iter().copied());
         let question = STATE
             .replace("(tracked)", &format!("({tracked})"))
-            .replace("(custom)", &format!("({custom})"));
+            .replace("(custom)", &format!("({custom})"))
+            .replace("(kreplays)", &format!("({kreplays})"));
         limits.question(&question)
     }
 

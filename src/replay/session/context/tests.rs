@@ -283,7 +283,9 @@ fn the_question_names_what_was_mentioned_and_no_more_than_names() {
     let sql = context.inspection(
         &Routines::read(&[vec![Some("name".into()), Some("app.two".into())]]),
         Limits::Kept,
+        &["log_duration"],
     );
+    assert!(sql.contains("name <> ALL (ARRAY['log_duration']::"), "{sql}");
     assert!(sql.contains("ARRAY['app.one','app.two']::pg_catalog.text[]"), "{sql}");
     assert!(
         !sql.contains("o'ne") && !sql.contains("(tracked)") && !sql.contains("(custom)"),

@@ -10,6 +10,7 @@ use crate::sql::prepared_name;
 
 /// `insert N` or `insert … (N)` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit;
 /// `export N` has the effect N, but fails behind a savepoint;
+/// `become other` acts as a role that may not measure, `become oneself` ends that;
 /// `call N` commits what is open and its own effect N; `untypable …`
 /// can't be parsed without types, `unparsable` never. What
 /// [`Server::clashes`] with others fails so many times before it does what it says.
@@ -280,11 +281,16 @@ impl Server {
     }
 
     fn set(&mut self, sql: &str) -> Result<(), Failed> {
-        if sql == "RESET log_duration" && self.settings.refuses {
+        if sql == "RESET log_duration" && (self.settings.refuses || self.settings.other_role) {
             return Err((SqlState::INSUFFICIENT_PRIVILEGE, false));
         }
         self.settings.set(sql, self.status != Status::Idle);
         Ok(())
+    }
+
+    /// Whether it measures durations.
+    pub(super) fn measures(&self) -> bool {
+        self.settings.now.duration == "on"
     }
 
     /// Whoever logs in may not have durations measured.
@@ -318,6 +324,7 @@ impl Server {
                 self.open.push(number);
                 self.committed.append(&mut self.open);
             }
+            Some(("become", role)) => self.settings.other_role = role == "other",
             Some(("hush", _)) => self.settings.now.client = "error".into(),
             Some(("defer", code)) => self.deferred = Some(state(code)),
             _ => {}
@@ -335,6 +342,8 @@ pub(super) struct Settings {
     /// As of the open transaction's beginning, and of its savepoints.
     saved: Vec<(Values, Option<Values>)>,
     refuses: bool,
+    /// Whether a function has made the session act as a role that may not measure.
+    other_role: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -346,7 +355,7 @@ pub(super) struct Values {
 impl Default for Settings {
     fn default() -> Self {
         let now = Values { client: "notice".into(), duration: "off".into() };
-        Self { now, behind_local: None, saved: Vec::new(), refuses: false }
+        Self { now, behind_local: None, saved: Vec::new(), refuses: false, other_role: false }
     }
 }
 
