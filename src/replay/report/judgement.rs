@@ -1,15 +1,15 @@
 //! Whether a shape became slower.
 //!
-//! A shape's calls are put together by blocks of time ([`blocks`](super::blocks)), of each block the
+//! A shape's calls are put together by blocks of time (`blocks`), of each block the
 //! median ratio target / source is taken, and what all shapes share in a block is taken off
-//! ([`polish`](super::polish)). What is left are observations of the shape: up to 64, which do not
+//! (`polish`). What is left are observations of the shape: up to 64, which do not
 //! depend on each other as neighbouring calls do. A median is compared, as one call that waited for a
 //! lock says nothing of the shape.
 //!
 //! What the shapes have in common is the machine's [`Factor`]. A shape is degraded or improved by what
 //! exceeds the factor by more than a margin: the largest of the threshold, of twice the factor's spread,
 //! and of what [`LEAST_CHANGE_MS`] is to the shape. Whether it does is told by the
-//! [sign test](super::sign_test), and of many shapes by [discovery](super::discovery). It is the same where
+//! sign test, and of many shapes by `discovery`. It is the same where
 //! the interval of its median lies within the margin.
 
 use super::bins::Bins;
