@@ -1,5 +1,6 @@
 //! What systemd is told.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,11 @@ impl Systemd {
         loop {
             assert!(Instant::now() < deadline, "{until} does not come: {heard:#?}");
             let mut message = [0; 4096];
-            let length = self.socket.recv(&mut message);
-            let length = length.unwrap_or_else(|error| panic!("{until}: {error}: {heard:#?}"));
+            let length = match self.socket.recv(&mut message) {
+                // A signal, such as that of a child's end: no call with a timeout goes on behind it.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                length => length.unwrap_or_else(|error| panic!("{until}: {error}: {heard:#?}")),
+            };
             let message = String::from_utf8_lossy(&message[..length]).into_owned();
             heard.extend(message.lines().map(str::to_owned));
             if heard.iter().any(|line| line.starts_with(until)) {
