@@ -1,9 +1,10 @@
-//! Numbers as people read them.
+//! Numbers and moments as people read them.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use indicatif::HumanCount;
+use jiff::Timestamp;
 
 /// 1234567 as 1,234,567.
 pub(crate) fn grouped(number: u64) -> String {
@@ -22,6 +23,12 @@ pub(crate) fn rate(per_second: f64) -> String {
     } else {
         grouped(per_second.round() as u64)
     }
+}
+
+/// A moment in RFC 3339, to the millisecond.
+pub(crate) fn moment(unix_ms: i64) -> String {
+    let moment = Timestamp::from_millisecond(unix_ms).unwrap_or_default();
+    format!("{moment:.3}")
 }
 
 /// A time in its two largest units.

@@ -227,10 +227,7 @@ impl Handler<Connected> for Sequencer {
 
     fn handle(&mut self, connected: Connected, _: &mut Self::Context) {
         let Connected { session, backend, cell, turns, login } = connected;
-        self.settings.observer.get_or_insert_with(|| Login {
-            application_name: "kreplay".to_owned(),
-            ..(*login).clone()
-        });
+        self.settings.observer.get_or_insert_with(|| login.for_kreplay());
         self.connections.0.insert(session, Connection { backend, cell, turns, login });
     }
 }

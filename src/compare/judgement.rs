@@ -2,10 +2,10 @@
 //!
 //! What all shapes have in common is the machine's [`Factor`], and no news about a query. So a shape is
 //! judged by its ratio beyond that factor. It has to exceed the threshold, how far shapes differ from the
-//! factor without any news, what [`LEAST_CHANGE_MS`] is to it, and, where the baseline's target was replayed to twice, how far the shape
-//! itself differed between those two runs. The test is that of [`shift`](super::shift); of many shapes
-//! some show as much by chance, so the share of false findings is bounded
-//! ([`discovery`](crate::replay::report::discovery)).
+//! factor without any news, what [`LEAST_CHANGE_MS`] is to it, and, where the baseline's target was
+//! replayed to twice, how far the shape itself differed between those two runs. The test is that of
+//! [`shift`](super::shift); of many shapes some show as much by chance, so the share of false findings
+//! is bounded ([`discovery`](crate::replay::report::discovery)).
 
 use super::durations::Durations;
 use super::level::{Level, Margins, Tested};

@@ -10,17 +10,12 @@ use super::judgement::{Clock, Measured, Pair};
 use super::shift::{Shift, upper_tail};
 use crate::replay::report::Change;
 use crate::replay::report::factor::{self, Factor, ShapeRatio};
-use crate::replay::report::judgement::LEAST_CHANGE_MS;
+use crate::replay::report::judgement::{CLOSE, LEAST_CHANGE_MS, SPREADS};
 
 /// How much of the calls is not slower than an undisturbed one.
 const FASTEST: f64 = 0.1;
 /// Of fewer calls, that share is too few.
 const LEAST_FOR_FASTEST: f64 = 100.0;
-/// Unchanged shapes differ from the factor by less than so many standard deviations of their kind: some
-/// 95 % of them.
-const SPREADS: f64 = 2.0;
-/// Durations tell something of the machine's factor where the round trip in them makes less.
-const CLOSE: f64 = 1.1;
 
 /// Which calls are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,16 +73,16 @@ impl Level {
         let repeat_factor = self.common(pairs, &repeats);
         let shapes =
             pairs.iter().zip(changes.into_iter().zip(repeats)).map(|(pair, (shift, again))| {
-                let repeat = again.map(|shift| change(shift, log(repeat_factor)));
+                let repeat = again.map(|shift| change(shift, Factor::log_of(repeat_factor)));
                 let margins = Margins {
                     threshold: self.threshold(threshold),
                     spread: factor.map_or(0.0, |factor| SPREADS * factor.spread.ln_1p()),
                     noise: repeat.map_or(0.0, |repeat| repeat.beyond.ln().abs()),
-                    least: self.least(&pair.baseline, log(factor)),
+                    least: self.least(&pair.baseline, Factor::log_of(factor)),
                 };
                 let shift = shift?;
-                let p = self.p(pair, shift, log(factor), margins);
-                Some(Tested { change: change(shift, log(factor)), repeat, margins, p })
+                let p = self.p(pair, shift, Factor::log_of(factor), margins);
+                Some(Tested { change: change(shift, Factor::log_of(factor)), repeat, margins, p })
             });
         let shapes = shapes.collect();
         Seen { factor, repeat_factor, shapes }
@@ -206,19 +201,6 @@ impl Tested {
     }
 }
 
-fn log(factor: Option<Factor>) -> f64 {
-    factor.map_or(0.0, |factor| factor.ratio.ln())
-}
-
-fn change(shift: Shift, log_factor: f64) -> Change {
-    let beyond = |log: f64| (log - log_factor).exp();
-    Change {
-        ratio: shift.middle.exp(),
-        low: shift.low.exp(),
-        high: shift.high.exp(),
-        beyond: beyond(shift.middle),
-        beyond_low: beyond(shift.low),
-        beyond_high: beyond(shift.high),
-        margin: None,
-    }
+fn change(Shift { low, middle, high }: Shift, factor: f64) -> Change {
+    Change::beyond((low - factor, middle - factor, high - factor), factor, None)
 }

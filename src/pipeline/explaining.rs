@@ -121,7 +121,7 @@ impl Round<'_> {
         if self.pressure.was_refused() {
             return;
         }
-        let login = Login { application_name: "kreplay".to_owned(), ..login.clone() };
+        let login = login.for_kreplay();
         // Where it can't be had, the sessions say so.
         let Ok(connection) = self.target.connect(&login).await else { return };
         for due in due {

@@ -149,7 +149,7 @@ impl Reader {
     }
 
     async fn observe(&self, login: &Login) -> Result<Observer, String> {
-        let login = Login { application_name: "kreplay".to_owned(), ..login.clone() };
+        let login = login.for_kreplay();
         self.target.observe(&login).await.map_err(|error| error.to_string())
     }
 

@@ -103,7 +103,8 @@ pub(crate) fn began(statement: &Statement) -> i64 {
     statement.logged_ms.saturating_mul(1000).saturating_sub(ran.round() as i64)
 }
 
-fn micros(duration: Duration) -> i64 {
+/// In microseconds; of what is longer than they can tell, the most.
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 

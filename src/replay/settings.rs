@@ -258,6 +258,13 @@ pub struct Login {
     pub application_name: String,
 }
 
+impl Login {
+    /// The same, for a connection of kreplay's own beside the sessions.
+    pub fn for_kreplay(&self) -> Self {
+        Self { application_name: "kreplay".to_owned(), ..self.clone() }
+    }
+}
+
 impl Filters {
     /// Why a record is left out whatever it says, if it is.
     pub fn leaves_out(&self, record: &LogRecord<'_>) -> Option<Filtered> {

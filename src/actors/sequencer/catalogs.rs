@@ -66,7 +66,7 @@ impl Sequencer {
         self.catalogs.vacated.remove(&login.database);
         let observer = self.settings.observer.as_ref();
         let user = observer.map_or(&login.user, |observer| &observer.user).clone();
-        let as_session = Login { application_name: "kreplay".to_owned(), ..(**login).clone() };
+        let as_session = login.for_kreplay();
         // The observer's user need not be let into every database.
         let mut logins = vec![Login { user, ..as_session.clone() }, as_session];
         logins.dedup();

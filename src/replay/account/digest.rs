@@ -2,7 +2,6 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::pglog::statement::Protocol;
 use crate::replay::work::Work;
 
 /// A digest of all statements that were accepted for replay, in whatever order they came and wherever
@@ -34,18 +33,12 @@ impl Digest {
 /// By what tells a statement from all others of its log, and is there in every input format. Not by
 /// what may come with a later record, which depends on the time that it took.
 fn hash(work: &Work) -> u64 {
-    let parameters = match &work.statement.protocol {
-        Protocol::Extended { parameters, .. } | Protocol::BindOnly { parameters } => {
-            parameters.len()
-        }
-        Protocol::Simple | Protocol::ParseOnly | Protocol::Unknown => 0,
-    };
     [
         work.session.start,
         u64::from(work.session.pid),
         work.statement.logged_ms.cast_unsigned(),
         work.statement.sql.len() as u64,
-        parameters as u64,
+        work.statement.parameters().len() as u64,
     ]
     .into_iter()
     .fold(0, |hash, word| mixed(hash ^ word))

@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use crate::replay::pace::micros;
+
 /// How long a bucket is, in microseconds.
 const BUCKET: i64 = 250_000;
 /// So many buckets are remembered.
@@ -149,10 +151,6 @@ impl PaceWatch {
         let in_time = past.in_time.saturating_add(newest.in_time);
         !drifts && !moves && !falls && in_time >= calls.div_ceil(2)
     }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -75,6 +75,11 @@ pub struct Factor {
 }
 
 impl Factor {
+    /// Its logarithm; without one, what all have in common is nothing.
+    pub(crate) fn log_of(factor: Option<Self>) -> f64 {
+        factor.map_or(0.0, |factor| factor.ratio.ln())
+    }
+
     /// The factor of these shapes, in whatever order they come. `None` for fewer than
     /// [`LEAST_SHAPES`]: of one, everything would be common, and of two, half of a change.
     pub fn of(shapes: &[ShapeRatio]) -> Option<Self> {

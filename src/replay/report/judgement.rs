@@ -30,9 +30,9 @@ pub(super) const LEAST_BLOCKS: usize = 10;
 /// what was left in its caches.
 pub const LEAST_CHANGE_MS: f64 = 0.02;
 /// Unchanged shapes differ from the factor by less than so many times its spread: some 95 % of them.
-const SPREADS: f64 = 2.0;
+pub(crate) const SPREADS: f64 = 2.0;
 /// A client's measurement tells something of the machine's factor where its bounds are this close.
-const CLOSE: f64 = 1.1;
+pub(crate) const CLOSE: f64 = 1.1;
 /// The test in a sentence, for who reads the report alone.
 pub const TEST: &str = "the median ratio target / source over blocks of time (at most 64 a run) of a \
     shape's calls that ran at the source's pace and on a warm target, less what all shapes share in a \
@@ -273,7 +273,7 @@ impl Test {
         threshold: f64,
     ) -> Self {
         let margin = Margin::of(evidence, factor, threshold);
-        let factor = log(factor);
+        let factor = Factor::log_of(factor);
         let is_brief = measured.at_most.len() < LEAST_BLOCKS;
         let (at_least, at_most) = if is_brief {
             let margin = margin.share_of(is_brief).ln_1p();
@@ -302,7 +302,7 @@ impl Test {
     fn judgement(&self, evidence: &Evidence, believed: bool, factor: Option<Factor>) -> Judgement {
         let change = Change::beyond(
             (self.at_least.low, self.at_most.middle, self.at_most.high),
-            log(factor),
+            Factor::log_of(factor),
             Some(self.margin.share_of(self.is_brief)),
         );
         let margin = self.margin.words();
@@ -368,8 +368,9 @@ impl Test {
 impl Unjudged {
     fn judgement(&self, factor: Option<Factor>) -> Judgement {
         let change = (self.all.len() >= LEAST_CALLS).then(|| {
-            let Side { low, middle, high, .. } = Side::of_calls(&self.all, log(factor), 0.0);
-            Change::beyond((low, middle, high), log(factor), None)
+            let Side { low, middle, high, .. } =
+                Side::of_calls(&self.all, Factor::log_of(factor), 0.0);
+            Change::beyond((low, middle, high), Factor::log_of(factor), None)
         });
         Judgement { change, verdict: Verdict::CannotTell, why: self.why.clone() }
     }
@@ -377,7 +378,11 @@ impl Unjudged {
 
 impl Change {
     /// From the logarithms of a ratio beyond the factor, with its interval.
-    fn beyond((low, middle, high): (f64, f64, f64), factor: f64, margin: Option<f64>) -> Self {
+    pub(crate) fn beyond(
+        (low, middle, high): (f64, f64, f64),
+        factor: f64,
+        margin: Option<f64>,
+    ) -> Self {
         Self {
             ratio: (middle + factor).exp(),
             low: (low + factor).exp(),
@@ -388,10 +393,6 @@ impl Change {
             margin,
         }
     }
-}
-
-fn log(factor: Option<Factor>) -> f64 {
-    factor.map_or(0.0, |factor| factor.ratio.ln())
 }
 
 #[cfg(test)]

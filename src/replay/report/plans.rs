@@ -3,10 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{PlanNode, changed_node};
+use crate::display::moment;
 use crate::pglog::SqlState;
 use crate::pglog::statement::Protocol;
 use crate::replay::session::CallContext;
@@ -297,12 +297,6 @@ impl Seen {
         self.until_ms = self.until_ms.max(at_ms);
         self.tree = tree;
     }
-}
-
-/// RFC 3339, to the millisecond.
-fn moment(unix_ms: i64) -> String {
-    let moment = Timestamp::from_millisecond(unix_ms).unwrap_or_default();
-    format!("{moment:.3}")
 }
 
 #[cfg(test)]

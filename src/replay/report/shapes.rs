@@ -40,10 +40,10 @@ const LONGEST: usize = 64 * 1024;
 const SHOWN: usize = 2000;
 /// So many texts may be parsed whatever they cost, for a start.
 const FREE: u64 = 2000;
-/// The first of so many parts of the warm-up, in which the target is cold.
-const COLD: u32 = 10;
 /// Beyond those, one text for so many statements: parsing one costs as much as replaying some ten.
 const ONE_IN: u64 = 200;
+/// The first of so many parts of the warm-up, in which the target is cold.
+const COLD: u32 = 10;
 
 /// The account of a run by query shape.
 ///
@@ -187,7 +187,7 @@ impl Shapes {
     ) -> Option<Concurrency> {
         let took = ended.took.map_or(Duration::ZERO, |it| it.on_server.unwrap_or(it.at_most));
         let source = self.on_source.ended(work.statement.logged_ms, source.unwrap_or_default());
-        let target = self.on_target.ended(micros(now) / 1000, took);
+        let target = self.on_target.ended(pace::micros(now) / 1000, took);
         Some(Concurrency { source: source?, target: target? })
     }
 
@@ -384,10 +384,6 @@ fn sample(work: &Work, ended: Ended, place: String) -> Sample {
         },
         target: ended.target.err().map_or_else(success, |code| code.to_string()),
     }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

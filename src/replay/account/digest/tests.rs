@@ -1,5 +1,6 @@
 use super::*;
 use crate::pglog::SessionId;
+use crate::pglog::statement::Protocol;
 use crate::pglog::statement::Statement;
 use crate::replay::work::{End, Position, Seq};
 use crate::sql::Outline;

@@ -1,7 +1,8 @@
 //! When statistics were read, and what of the run is not between the readings.
 
-use jiff::Timestamp;
 use serde::Serialize;
+
+use crate::display::moment;
 
 /// What the figures are of: from the first reading to the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -82,10 +83,4 @@ impl Readings {
             (late, failed) => late.as_ref().or(failed.as_ref()).cloned(),
         }
     }
-}
-
-/// RFC 3339, to the millisecond.
-fn moment(unix_ms: i64) -> String {
-    let moment = Timestamp::from_millisecond(unix_ms).unwrap_or_default();
-    format!("{moment:.3}")
 }
