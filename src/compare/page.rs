@@ -11,6 +11,7 @@ const DOCUMENT: Document = Document {
         include_str!("../http/page/forest.js"),
         include_str!("../http/page/strips.js"),
         include_str!("../http/page/resources.js"),
+        include_str!("../http/page/arrangement.js"),
         include_str!("page/page.js"),
     ),
 };

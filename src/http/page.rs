@@ -24,6 +24,7 @@ const DOCUMENT: Document = Document {
         include_str!("page/plans.js"),
         include_str!("page/resources.js"),
         include_str!("page/details.js"),
+        include_str!("page/arrangement.js"),
         include_str!("page/shapes.js"),
         include_str!("page/page.js"),
     ),

@@ -3,12 +3,6 @@
 const comparison = JSON.parse($('data').textContent);
 const { method, factor, verdicts, shapes: allShapes } = comparison;
 const SIGNS = { good: '✓', bad: '✕', warn: '!' };
-const VERDICTS = {
-  degraded: ['bad', '✕ degraded'],
-  cannot_tell: ['none', '? can’t tell'],
-  same: ['none', '= same'],
-  improved: ['good', '✓ improved'],
-};
 const NEWS = {
   new: ['bad', 'new'],
   new_by_chance: ['warn', 'new, by chance'],
@@ -68,15 +62,6 @@ const stripOf = ({ strip }) => strip && { ...strip, source: strip.baseline, targ
 const errorsOf = ({ errors }) => sum(Object.values(errors));
 const oneOf = ({ sides }) => sides.candidate ?? sides.baseline;
 
-function changeCells({ change: ratios }) {
-  if (!ratios) return ['–'];
-  const line = beyondLine(ratios);
-  const [, ratio, low, high] = line;
-  return [el('div', { class: 'compared' }, forest([line], method.threshold),
-    el('div', {}, el('span', { class: 'ratio' }, change(ratio)),
-      el('div', { class: 'soft' }, `${change(low, high)} to ${change(high)}`)))];
-}
-
 const hasOtherPlan = ({ plans }) => Boolean(plans?.baseline.length && plans.candidate.length && !plans.same);
 
 /** What each column sorts by and shows. */
@@ -84,7 +69,8 @@ const COLUMNS = [
   { name: 'query', head: 'Query', by: nameOf, text: true },
   { name: 'verdict', head: 'Verdict', by: ({ verdict }) => Object.keys(VERDICTS).indexOf(verdict), text: true,
     cells: (shape) => [badge(...VERDICTS[shape.verdict]), el('div', { class: 'why' }, shape.why)] },
-  { name: 'change', head: 'Change', by: ({ change: ratios }) => ratios?.beyond ?? -1, cells: changeCells },
+  { name: 'change', head: 'Change', by: ({ change: ratios }) => ratios?.beyond ?? -1,
+    cells: ({ change: ratios }) => changeCells(ratios, method.threshold) },
   ...(comparison.repeat ? [{ name: 'repeat', head: 'Repeat', by: ({ repeat }) => repeat?.beyond ?? -1,
     cells: ({ repeat }) => [repeat ? change(repeat.beyond) : '–'] }] : []),
   { name: 'p50', head: 'Durations, p50', by: (shape) => oneOf(shape).target.p50_ms,
@@ -164,8 +150,6 @@ function details(shape) {
 
 // ---- The table ----
 
-const order = { name: 'total', falling: true };
-const filter = { text: '', verdict: null };
 
 function newRow(shape) {
   const opener = el('button', { class: 'open', type: 'button', 'aria-expanded': 'false' }, code(nameOf(shape)));
@@ -188,22 +172,10 @@ function newRow(shape) {
   return { shape, line, more, text };
 }
 
-/** Opened rows are as wide as the columns that the style shows. */
-function widen() {
-  const shown = [...$('shapes').tHead.rows[0].cells].filter((head) => head.offsetWidth > 0).length;
-  for (const cell of $('shapes').querySelectorAll('.more > td')) cell.colSpan = shown;
-}
-
 const rows = allShapes.map(newRow);
 
 function arrange() {
-  for (const head of $('shapes').tHead.rows[0].cells) {
-    if (head.dataset.name !== order.name) head.removeAttribute('aria-sort');
-    else head.ariaSort = order.falling ? 'descending' : 'ascending';
-  }
-  for (const button of $('verdicts').children) {
-    button.ariaPressed = String((button.dataset.verdict || null) === filter.verdict);
-  }
+  showArrangement();
   const { by } = COLUMNS.find(({ name }) => name === order.name);
   const way = order.falling ? -1 : 1;
   rows.sort((a, b) => {

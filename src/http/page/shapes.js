@@ -1,12 +1,6 @@
 // The table of query shapes. Its rows are kept from one report to the next, so that what is opened,
 // focused or selected stays so.
 
-const VERDICTS = {
-  degraded: ['bad', '✕ degraded'],
-  cannot_tell: ['none', '? can’t tell'],
-  same: ['none', '= same'],
-  improved: ['good', '✓ improved'],
-};
 const changed = ({ outcomes }) => outcomes.new_error + outcomes.fixed_error + outcomes.other_error;
 const all = (errors) => sum(Object.values(errors));
 
@@ -41,7 +35,8 @@ const COLUMNS = [
   { name: 'query', head: 'Query', by: (shape) => shape.query, text: true },
   { name: 'verdict', head: 'Verdict', by: (shape) => Object.keys(VERDICTS).indexOf(shape.verdict),
     text: true, cells: verdictCells },
-  { name: 'change', head: 'Change', by: ({ change }) => change?.beyond ?? -1, cells: changeCells },
+  { name: 'change', head: 'Change', by: ({ change }) => change?.beyond ?? -1,
+    cells: ({ change: ratios }) => changeCells(ratios, ratios?.margin ?? 0) },
   { name: 'p50', head: 'Durations, p50', by: (shape) => shape.target.p50_ms, cells: spread },
   { name: 'p95', head: 'p95', by: (shape) => shape.target.p95_ms, cells: timesOf('p95_ms') },
   { name: 'total', head: 'Total', by: (shape) => shape.target.total_ms, cells: timesOf('total_ms') },
@@ -66,18 +61,7 @@ function changedCells(shape) {
   return [shape.sample ? el('a', { href: `#changed-${shape.fingerprint}`, title: 'Where it ended otherwise' }, many) : many];
 }
 
-function changeCells({ change: ratios }) {
-  if (!ratios) return ['–'];
-  const line = beyondLine(ratios);
-  const [, ratio, low, high] = line;
-  return [el('div', { class: 'compared' }, forest([line], ratios.margin ?? 0),
-    el('div', {}, el('span', { class: 'ratio' }, change(ratio)),
-      el('div', { class: 'soft' }, `${change(low, high)} to ${change(high)}`)))];
-}
-
-const order = { name: 'total', falling: true };
 const rows = new Map();
-const filter = { text: '', verdict: null };
 let report = null;
 
 function sortBy({ name, text }) {
@@ -124,12 +108,6 @@ function showMore({ more, shape }) {
   widen();
 }
 
-/** Opened rows are as wide as the columns that the style shows. */
-function widen() {
-  const shown = [...$('shapes').tHead.rows[0].cells].filter((head) => head.offsetWidth > 0).length;
-  for (const cell of $('shapes').querySelectorAll('.more > td')) cell.colSpan = shown;
-}
-
 /** Opens the row that the address names, whatever the filter says. */
 function openNamed() {
   const row = rows.get(location.hash.replace('#shape-', ''));
@@ -146,13 +124,7 @@ function openNamed() {
 
 /** Puts the rows in order, and away those that the filter leaves out. */
 function arrange() {
-  for (const head of $('shapes').tHead.rows[0].cells) {
-    if (head.dataset.name !== order.name) head.removeAttribute('aria-sort');
-    else head.ariaSort = order.falling ? 'descending' : 'ascending';
-  }
-  for (const button of $('verdicts').children) {
-    button.ariaPressed = String((button.dataset.verdict || null) === filter.verdict);
-  }
+  showArrangement();
   const { by } = COLUMNS.find(({ name }) => name === order.name);
   const way = order.falling ? -1 : 1;
   const compare = (a, b) => (a < b ? -way : a > b ? way : 0);
