@@ -162,7 +162,8 @@ impl Level {
             ),
             Self::Undisturbed => (shift.excess(slower), -shift.excess(faster)),
         };
-        (2.0 * upper_tail(slower.max(faster))).min(1.0)
+        // Where the change is just what one margin allows for, the other is that much farther away.
+        (upper_tail(slower.max(faster)) + upper_tail(-slower.min(faster))).min(1.0)
     }
 }
 
