@@ -5,6 +5,7 @@
 //! - `durations`, `shift`: how many times as long a shape takes, from the distributions of both.
 //! - `judgement`: which shapes became slower; `plans`: what their plans have in common.
 //! - `errors`: what fails on one target alone; `losses`: what did not run on the candidate's.
+//! - `resources`: what the targets spent.
 //! - `comparison`: the result as plain data; `table` and `page` show it.
 //!
 //! All but [`run`] is pure.
@@ -19,6 +20,7 @@ mod losses;
 mod page;
 mod plans;
 mod report;
+mod resources;
 mod shift;
 mod table;
 

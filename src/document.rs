@@ -11,9 +11,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// The files that a page is made of. The template names what it takes in `{{…}}`: `policy`, `style`,
-/// `script`, `data`, and `account` for who has no script.
+/// `table`, `script`, `data`, and `account` for who has no script.
 pub(crate) struct Document {
     pub template: &'static str,
+    /// The table of query shapes, which the script fills.
+    pub table: &'static str,
     pub style: &'static str,
     pub script: &'static str,
 }
@@ -47,8 +49,9 @@ impl Document {
                 self.policy()
             ),
         };
-        let Self { mut template, style, script } = *self;
-        let length = template.len() + style.len() + script.len() + data.len() + account.len();
+        let Self { mut template, table, style, script } = *self;
+        let files = template.len() + table.len() + style.len() + script.len();
+        let length = files + data.len() + account.len();
         let mut page = String::with_capacity(length);
         while let Some((before, (name, after))) =
             template.split_once("{{").and_then(|(before, it)| Some((before, it.split_once("}}")?)))
@@ -57,6 +60,7 @@ impl Document {
             page.push_str(match name {
                 "policy" => &policy,
                 "style" => style,
+                "table" => table,
                 "script" => script,
                 "data" => &data,
                 _ => account,

@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::differences::{notes, resource_notes};
+use super::differences::notes;
 use super::durations::Strip;
 use super::errors::{ErrorChange, ErrorNews, Unmatched};
 use super::judgement::{Clock, Judgement, Measured, Pair, judge};
 use super::losses::{Losses, lost_most};
 use super::plans::PlanPair;
-use super::report::{self, ReplayReport, Resources, RoundTrip, Shape};
+use super::report::{self, ReplayReport, RoundTrip, Shape};
+use super::resources::{self, Counters, Spent};
 use crate::cli;
 use crate::replay::report::discovery::FALSE_DISCOVERY_RATE;
 use crate::replay::report::factor::Factor;
 use crate::replay::report::judgement::LEAST_CALLS;
 use crate::replay::report::sign_test::CONFIDENCE;
-use crate::replay::report::{Change, Verdict, Verdicts};
+use crate::replay::report::untold::Told;
+use crate::replay::report::{Change, Untold, Verdict, Verdicts};
 
 /// The version of the JSON: it changes with the meaning of a field, not with a new one.
 const VERSION: u32 = 1;
@@ -48,6 +50,8 @@ pub(super) struct Comparison {
     /// What the fastest tenths of their calls have in common.
     pub(super) undisturbed_factor: Option<Factor>,
     pub(super) verdicts: Verdicts,
+    /// Those of which nothing can be told.
+    pub(super) untold: Untold,
     /// What ran on the baseline's target and not on the candidate's.
     pub(super) losses: Losses,
     /// SQLSTATEs of shapes that only the candidate has, those left out that are a matter of chance.
@@ -56,8 +60,10 @@ pub(super) struct Comparison {
     pub(super) gone_errors: u64,
     /// Those that took the longest on the baseline's target first.
     pub(super) shapes: Vec<ShapeComparison>,
-    /// What the targets spent, by view and counter.
-    pub(super) resources: BTreeMap<String, BTreeMap<String, Sides<Option<f64>>>>,
+    #[serde(flatten)]
+    pub(super) spent: Spent,
+    /// The verdict in a sentence.
+    pub(super) result: String,
 }
 
 /// A run of a replay.
@@ -115,6 +121,8 @@ pub(super) struct ShapeComparison {
     /// How the durations are spread on both sides.
     pub strip: Option<Strip>,
     pub plans: Option<PlanPair>,
+    /// What the targets spent on it.
+    pub resources: Counters,
 }
 
 /// A shape in one run.
@@ -125,7 +133,6 @@ pub(super) struct ShapeRun {
     /// By SQLSTATE.
     pub errors: BTreeMap<String, u64>,
     pub outcomes: BTreeMap<String, u64>,
-    pub resources: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A report with the name of its file.
@@ -154,7 +161,6 @@ impl Comparison {
         let pairs: Vec<Pair> = paired.iter().flatten().cloned().collect();
         let judged = judge(&pairs, threshold);
         notes.extend(judged.factor.and_then(few_shapes));
-        notes.extend(resource_notes(before, after));
         let untold = shapes.iter().filter(|it| !it.is_told_apart());
         let context = Context {
             unmatched: Unmatched::of(untold.map(|it| (it.baseline, it.candidate))),
@@ -170,23 +176,20 @@ impl Comparison {
                 shape.compared(pair.as_ref(), judgement, &context)
             })
             .collect();
-        let total = |it: &ShapeComparison| {
-            let side = it.sides.baseline.as_ref().or(it.sides.candidate.as_ref());
-            side.map_or(0.0, |side| side.target.total_ms)
-        };
         // The rest is the last.
         compared.sort_by(|a, b| {
             let is_rest = |it: &ShapeComparison| it.fingerprint.is_none();
-            is_rest(a).cmp(&is_rest(b)).then(total(b).total_cmp(&total(a)))
+            is_rest(a).cmp(&is_rest(b)).then(b.total_ms().total_cmp(&a.total_ms()))
         });
+        let of_one_shape = || compared.iter().filter(|it| it.fingerprint.is_some());
         let mut verdicts = Verdicts::default();
-        let told = compared.iter().filter(|it| it.fingerprint.is_some());
-        told.for_each(|it| verdicts.add(it.verdict));
+        of_one_shape().for_each(|it| verdicts.add(it.verdict));
+        let untold = Untold::among(of_one_shape().map(ShapeComparison::told));
         let count = |news| {
             let errors = compared.iter().flat_map(|it| &it.errors);
             errors.filter(|it| it.what == news).count() as u64
         };
-        Self {
+        let mut comparison = Self {
             version: VERSION,
             kreplay: cli::VERSION,
             baseline: Run::of(baseline),
@@ -204,12 +207,16 @@ impl Comparison {
             repeat_factor: judged.repeat_factor,
             undisturbed_factor: judged.undisturbed_factor,
             verdicts,
+            untold,
             losses: Losses::of(before, after, compared.iter().filter(|it| it.lost).count()),
             new_errors: count(ErrorNews::New),
             gone_errors: count(ErrorNews::Gone),
             shapes: compared,
-            resources: resources(before.resources.as_ref(), after.resources.as_ref()),
-        }
+            spent: Spent::of(before, after),
+            result: String::new(),
+        };
+        comparison.result = comparison.in_words();
+        comparison
     }
 
     /// All of it as JSON.
@@ -230,6 +237,18 @@ impl Comparison {
     /// Whether anything fails that did not.
     pub(super) fn has_new_errors(&self) -> bool {
         self.new_errors > 0
+    }
+}
+
+impl ShapeComparison {
+    /// How long its calls took: on the baseline's target, where they ran there.
+    fn total_ms(&self) -> f64 {
+        let side = self.sides.baseline.as_ref().or(self.sides.candidate.as_ref());
+        side.map_or(0.0, |side| side.target.total_ms)
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told { verdict: self.verdict, why: &self.why, total_ms: self.total_ms() }
     }
 }
 
@@ -358,6 +377,10 @@ impl Matched<'_> {
             errors,
             strip: pair.and_then(|it| Strip::of(&it.baseline.at_most, &it.candidate.at_most)),
             plans: baseline.zip(candidate).and_then(|(a, b)| PlanPair::of(&a.plans, &b.plans)),
+            resources: resources::of_shape(
+                baseline.and_then(|it| it.resources.as_ref()),
+                candidate.and_then(|it| it.resources.as_ref()),
+            ),
         }
     }
 
@@ -384,8 +407,8 @@ impl Matched<'_> {
 
 impl ShapeRun {
     fn of(shape: &Shape) -> Self {
-        let Shape { calls, target, errors, outcomes, resources, .. } = shape.clone();
-        Self { calls, target, errors: errors.target, outcomes, resources }
+        let Shape { calls, target, errors, outcomes, .. } = shape.clone();
+        Self { calls, target, errors: errors.target, outcomes }
     }
 }
 
@@ -411,24 +434,6 @@ fn measured(shape: &Shape, report: &ReplayReport) -> Option<Measured> {
         (Clock::Client, None) => at_most.less(f64::MAX),
     };
     Some(Measured { at_most, at_least, clock })
-}
-
-fn resources(
-    baseline: Option<&Resources>,
-    candidate: Option<&Resources>,
-) -> BTreeMap<String, BTreeMap<String, Sides<Option<f64>>>> {
-    let mut both: BTreeMap<String, BTreeMap<String, Sides<Option<f64>>>> = BTreeMap::new();
-    let mut add = |resources: Option<&Resources>, set: fn(&mut Sides<Option<f64>>, f64)| {
-        for (view, counters) in resources.into_iter().flatten() {
-            let view = both.entry(view.clone()).or_default();
-            for (counter, spent) in counters {
-                set(view.entry(counter.clone()).or_default(), *spent);
-            }
-        }
-    };
-    add(baseline, |sides, spent| sides.baseline = Some(spent));
-    add(candidate, |sides, spent| sides.candidate = Some(spent));
-    both
 }
 
 #[cfg(test)]

@@ -82,18 +82,6 @@ pub(super) fn notes(baseline: &ReplayReport, candidate: &ReplayReport, other: &s
     notes
 }
 
-/// What the reports say of what they could not tell of the targets' spending.
-pub(super) fn resource_notes(baseline: &ReplayReport, candidate: &ReplayReport) -> Vec<String> {
-    let (before, after) = (&baseline.resource_notes, &candidate.resource_notes);
-    let said = |note: &String| match after.contains(note) {
-        true => format!("both targets: {note}"),
-        false => format!("the baseline's target: {note}"),
-    };
-    let only = after.iter().filter(|note| !before.contains(note));
-    let only = only.map(|note| format!("the candidate's target: {note}"));
-    before.iter().map(said).chain(only).collect()
-}
-
 /// Who measured the target's durations.
 fn measured(report: &ReplayReport) -> String {
     let clocks = report.all().map(|shape| shape.clock);

@@ -5,6 +5,7 @@ use crate::document::{Document, Text};
 
 const DOCUMENT: Document = Document {
     template: include_str!("page/page.html"),
+    table: include_str!("../http/page/table.html"),
     style: concat!(include_str!("../http/page/page.css"), include_str!("page/page.css")),
     script: concat!(
         include_str!("../http/page/values.js"),

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::durations;
 use crate::replay::report::plans::Plans;
-use crate::replay::report::{ClockCounts, Concurrency, PaceCounts, VERSION};
+use crate::replay::report::{ClockCounts, Concurrency, PaceCounts, ResourcePeriod, VERSION};
 
 /// What stands before and behind the report in a page that was written by `--report FILE.html`.
 const IN_PAGE: (&str, &str) = ("<script type=\"application/json\" id=\"data\">", "</script>");
@@ -66,11 +66,17 @@ pub(super) struct ReplayReport {
     pub shapes: Vec<Shape>,
     pub rest: Option<Shape>,
     pub resources: Option<Resources>,
+    pub resource_period: ResourcePeriod,
     pub resource_notes: Vec<String>,
+    /// There while the replay runs.
+    pub now: Option<IgnoredAny>,
 }
 
 /// Counters by view.
 pub(super) type Resources = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// What was spent on one shape.
+pub(super) type ShapeCounters = serde_json::Map<String, serde_json::Value>;
 
 /// See [`replay::report::KeptPace`](crate::replay::report::KeptPace).
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -160,7 +166,7 @@ pub(super) struct Shape {
     pub pace: PaceCounts,
     pub concurrency: Concurrency,
     pub plans: Plans,
-    pub resources: Option<serde_json::Map<String, serde_json::Value>>,
+    pub resources: Option<ShapeCounters>,
 }
 
 /// Durations of a shape's successful calls, in milliseconds.

@@ -42,12 +42,18 @@ impl Comparison {
         line(&self.sum());
         self.shape_lines(&mut line);
         self.error_lines(&mut line);
-        line(&format!("result     {}", self.result()));
+        if let Some(spent) = self.spent.in_words() {
+            line(&format!("spent      {spent}"));
+        }
+        for note in &self.spent.notes {
+            line(&format!("  note     {note}"));
+        }
+        line(&format!("result     {}", self.result));
         text
     }
 
     /// The verdict in a line.
-    pub(super) fn result(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         let mut worse = Vec::new();
         if self.has_degraded() {
             worse.push(plural(self.verdicts.degraded, "shape", "degraded"));
@@ -58,9 +64,12 @@ impl Comparison {
         if self.has_losses() {
             worse.extend(self.losses.in_words());
         }
-        match worse.is_empty() {
-            true => "nothing is worse".to_owned(),
-            false => worse.join(", "),
+        match &self.untold.words {
+            _ if !worse.is_empty() => worse.join(", "),
+            // That nothing is worse would be a verdict.
+            Some(untold) if self.untold.is_most() => untold.clone(),
+            Some(untold) => format!("nothing is worse; {untold}"),
+            None => "nothing is worse".to_owned(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::http;
 use crate::label::Label as _;
 use crate::pipeline::Telemetry;
 use crate::replay::account::policy::Tally;
-use crate::replay::report::{self, KeptPace, Method, Report, Summary, Verdicts};
+use crate::replay::report::{self, KeptPace, Method, Report, Summary, Untold, Verdicts};
 use crate::replay::session::waits::Waits;
 
 /// Makes reports. Cheap to clone: what it reads is shared.
@@ -67,6 +67,7 @@ impl Reporting {
             },
             factor,
             verdicts: Verdicts::of(&shown),
+            untold: Untold::of(&shown),
             shapes: shown,
             rest,
             tally: Tally { stalls_broken: overview.stalls_broken(), ..tally },

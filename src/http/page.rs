@@ -14,6 +14,7 @@ use crate::replay::report::Report;
 
 const DOCUMENT: Document = Document {
     template: include_str!("page/page.html"),
+    table: include_str!("page/table.html"),
     style: include_str!("page/page.css"),
     script: concat!(
         include_str!("page/values.js"),

@@ -11,7 +11,8 @@
 //! - `factor`: what all shapes have in common;
 //! - `sign_test`: what a median is by counting alone; `discovery`: which of many findings to believe;
 //! - `plan`: plans as trees, and `plans`: which a shape has had, on both sides;
-//! - `resources`: what the target spent, by its own statistics.
+//! - `resources`: what the target spent, by its own statistics;
+//! - `untold`: of which shapes nothing can be told.
 
 mod active;
 mod at_pace;
@@ -33,6 +34,7 @@ pub mod sign_test;
 mod stall;
 mod strip;
 mod table;
+pub(crate) mod untold;
 
 use std::collections::BTreeMap;
 
@@ -46,6 +48,7 @@ pub use self::resources::{ResourcePeriod, Resources, Spending};
 pub use self::shapes::{Shapes, Summary};
 pub use self::stall::{StallReport, WaitReport};
 pub use self::strip::Strip;
+pub use self::untold::Untold;
 use crate::replay::account::policy::Tally;
 use crate::replay::account::progress::PartitionProgress;
 
@@ -80,6 +83,8 @@ pub struct Report {
     pub factor: Option<Factor>,
     /// How many shapes have which verdict.
     pub verdicts: Verdicts,
+    /// Those of which nothing can be told.
+    pub untold: Untold,
     /// The shapes with the longest total time on the target, the longest first.
     pub shapes: Vec<QueryShape>,
     /// All other statements together.

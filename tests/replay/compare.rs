@@ -145,6 +145,12 @@ fn shows_it_as_a_page(reports: &Reports, planted: [&str; 2]) {
             assert_eq!(wide, width, "{scheme}");
         }
     }
+    // No verdict is drawn where there is none.
+    browser.run(
+        "verdicts.degraded = 0; comparison.new_errors = 0; \
+         Object.assign(comparison.untold, { extent: 'all', words: 'nothing can be told' }); showVerdict()",
+    );
+    assert_eq!(browser.texts("#verdict.warn #headline"), ["! Nothing can be told; no new error"]);
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
@@ -177,6 +183,8 @@ fn another_log_a_run_of_nothing_and_what_is_no_report_are_no_success() {
     assert_eq!(finished.code, Some(0), "{finished}");
     let same = reports.compare(["one.json", "topic.json"], &THRESHOLD);
     assert_eq!(same.code, Some(0), "{same}");
+    let told = "result     nothing can be told: 4 of 4 shapes can't be judged, mostly: fewer than 30 calls";
+    assert!(same.stdout.contains(told), "{same}");
 
     let refused = reports.compare(["one.json", "other.json"], &[]);
     assert_eq!(refused.code, Some(2), "{refused}");

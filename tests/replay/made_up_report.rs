@@ -57,11 +57,26 @@ pub fn report(page: &Page, shapes: usize, verdicts: &[&str]) -> Value {
         "improved": counted("improved"), "same": counted("same"), "degraded": counted("degraded"),
         "cannot_tell": counted("cannot_tell"),
     });
+    report["untold"] = untold(counted("cannot_tell"), shapes);
     report["outcomes"] = json!({ "same": 100 * shapes });
     report["shapes"] = all.into();
     report["factor"] =
         json!({ "ratio": 0.82, "low": 0.8, "high": 0.85, "spread": 1.04, "shapes": shapes });
     report
+}
+
+/// Of so many shapes, each of which takes as long.
+fn untold(shapes: usize, of: usize) -> Value {
+    let extent = match shapes {
+        0 => "none",
+        all if all == of => "all",
+        most if 10 * most >= 9 * of => "most",
+        _ => "part",
+    };
+    json!({
+        "extent": extent, "shapes": shapes, "of": of, "time_share": shapes as f64 / of as f64,
+        "mostly": "too few calls", "words": format!("as the tests have it: {shapes} of {of} shapes"),
+    })
 }
 
 /// A shape of a hundred calls that became slower, the others: the plan of a target that lacks an index.

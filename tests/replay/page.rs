@@ -175,6 +175,21 @@ fn the_page_opens_with_the_verdict_in_words_and_leads_to_what_it_rests_on() {
         ["Replay at --speed 1, or compare two replays with kreplay compare."]
     );
     can_be_read(&browser);
+
+    // Few calls, and no others: what little is told is no verdict.
+    for (verdicts, told) in [
+        (vec!["cannot_tell"], "? As the tests have it: 20 of 20 shapes; no new error"),
+        (
+            [vec!["cannot_tell"; 19], vec!["same"]].concat(),
+            "? As the tests have it: 19 of 20 shapes; no new error",
+        ),
+    ] {
+        let mut report = made_up_report::report(&page, 20, &verdicts);
+        for shape in report["shapes"].as_array_mut().expect("shapes") {
+            shape["pace"] = json!({ "judged": 10, "off_pace": 0, "cold": 0 });
+        }
+        assert_eq!(shows(&report), told);
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ const NEWS = {
   new_by_chance: ['warn', 'new, by chance'],
   gone: ['good', 'gone'],
 };
-const nameOf = ({ query }) => query ?? 'all other statements';
 
 // ---- The verdict ----
 
@@ -17,22 +16,22 @@ const machine = (of, whose) => (of ? `${whose} ${threeDigits(of.ratio)} times as
   : `${whose} can’t be told by so few shapes.`);
 
 function showVerdict() {
-  const { new_errors: fresh, gone_errors: gone, losses } = comparison;
+  const { new_errors: fresh, gone_errors: gone, losses, untold } = comparison;
   const { degraded, improved, same, cannot_tell: unknown } = verdicts;
   const all = degraded + improved + same + unknown;
   const beyond = factor ? `beyond the machine’s ${threeDigits(factor.ratio)}` : `by more than ${100 * method.threshold} %`;
   const errors = fresh ? count(fresh, 'new error') : 'no new error';
   const slower = degraded ? `${number(degraded)} of ${count(all, 'shape')} ${degraded === 1 ? 'is' : 'are'} slower`
     : 'Nothing is slower';
-  const told = degraded + improved + same > 0 || fresh > 0;
   const lost = [
     losses.too_many ? `${number(losses.statements)} of ${count(losses.of, 'statement')} did not run; ` : '',
     losses.shapes ? `${count(losses.shapes, 'shape')} lost most of the calls; ` : '',
   ].join('');
-  const tone = degraded || fresh || lost ? 'bad' : told ? 'good' : 'warn';
+  const toldOf = !degraded && isMost(untold) ? sentence(untold.words) : `${slower} ${beyond}`;
+  const tone = degraded || fresh || lost ? 'bad' : isMost(untold) ? 'warn' : 'good';
   $('verdict').className = tone;
   $('headline').replaceChildren(el('span', { 'aria-hidden': 'true' }, `${SIGNS[tone]} `),
-    lost + (told ? `${slower} ${beyond}; ${errors}` : `Nothing can be told of any shape; ${errors}`));
+    `${lost}${toldOf}; ${errors}`);
   $('rests-on').textContent = [machine(factor, 'The candidate takes'),
     `${count(same, 'shape')} the same, ${number(improved)} faster, can’t tell of ${number(unknown)};`,
     `${count(gone, 'error')} gone.`,
@@ -63,6 +62,13 @@ const errorsOf = ({ errors }) => sum(Object.values(errors));
 const oneOf = ({ sides }) => sides.candidate ?? sides.baseline;
 
 const hasOtherPlan = ({ plans }) => Boolean(plans?.baseline.length && plans.candidate.length && !plans.same);
+
+/** The words that the filter looks through. */
+function textOf(shape) {
+  const codes = Object.values(shape.sides).flatMap((side) => Object.keys(side?.errors ?? {}));
+  return [nameOf(shape), shape.command, shape.fingerprint, words(shape.verdict), shape.why, ...codes]
+    .join('\n').toLowerCase();
+}
 
 /** What each column sorts by and shows. */
 const COLUMNS = [
@@ -103,19 +109,16 @@ function plansOf({ plans }) {
 }
 
 /** Counters of both sides, one below the other. */
-function spentTable(heads, counters) {
-  const value = (name, n) => (typeof n === 'number' ? spent(name, n) : '–');
-  const rows = Object.entries(counters).filter(([, { baseline, candidate }]) => baseline || candidate)
-    .map(([name, { baseline, candidate }]) => [words(name), value(name, baseline), value(name, candidate),
-      baseline && candidate ? `×${threeDigits(candidate / baseline)}` : '–']);
-  return rows.length ? table(heads, rows) : null;
+function spentTable(view, ratio, counters) {
+  const value = (name, n) => (n === null ? '–' : spent(name, n));
+  const lines = Object.entries(counters).filter(([, { baseline, candidate }]) => baseline || candidate)
+    .map(([name, { baseline, candidate, ratio: times }]) => [words(name), value(name, baseline),
+      value(name, candidate), times === null ? '–' : `×${threeDigits(times)}`]);
+  return lines.length ? table([view, 'baseline', 'candidate', ratio], lines) : null;
 }
 
-function spentOn({ sides: { baseline, candidate } }) {
-  const names = [...new Set([baseline, candidate].flatMap((side) => Object.keys(side?.resources ?? {})))].sort();
-  const counters = Object.fromEntries(names.map((name) =>
-    [name, { baseline: baseline?.resources?.[name], candidate: candidate?.resources?.[name] }]));
-  const made = spentTable(['pg_stat_statements', 'baseline', 'candidate', 'ratio'], counters);
+function spentOn({ resources: counters }) {
+  const made = spentTable('pg_stat_statements', 'ratio by call', counters);
   return made ? [el('h3', {}, 'What the targets spent on it'), made] : [];
 }
 
@@ -148,71 +151,6 @@ function details(shape) {
     ...plansOf(shape), ...spentOn(shape)];
 }
 
-// ---- The table ----
-
-
-function newRow(shape) {
-  const opener = el('button', { class: 'open', type: 'button', 'aria-expanded': 'false' }, code(nameOf(shape)));
-  const tone = VERDICTS[shape.verdict][0];
-  const line = el('tr', { role: 'row', class: 'shape' },
-    el('th', { role: 'rowheader', scope: 'row', class: 'c-query text' }, opener),
-    ...COLUMNS.slice(1).map(({ name, head, text, cells }) => el('td', { role: 'cell',
-      class: `c-${name} ${text ? 'text' : ''} ${tone}`, 'data-label': head }, ...cells(shape))));
-  const more = el('tr', { role: 'row', class: 'more', hidden: '' });
-  opener.onclick = () => {
-    more.hidden = !more.hidden;
-    opener.setAttribute('aria-expanded', String(!more.hidden));
-    more.replaceChildren(...(more.hidden ? []
-      : [el('td', { role: 'cell', colspan: COLUMNS.length }, ...details(shape))]));
-    widen();
-  };
-  const codes = [shape.sides.baseline, shape.sides.candidate].flatMap((side) => Object.keys(side?.errors ?? {}));
-  const text = [nameOf(shape), shape.command, shape.fingerprint, words(shape.verdict), shape.why, ...codes]
-    .join('\n').toLowerCase();
-  return { shape, line, more, text };
-}
-
-const rows = allShapes.map(newRow);
-
-function arrange() {
-  showArrangement();
-  const { by } = COLUMNS.find(({ name }) => name === order.name);
-  const way = order.falling ? -1 : 1;
-  rows.sort((a, b) => {
-    const [one, other] = [by(a.shape), by(b.shape)];
-    return one < other ? -way : one > other ? way : 0;
-  });
-  let shown = 0;
-  for (const { shape, line, more, text } of rows) {
-    line.hidden = Boolean((filter.verdict && filter.verdict !== shape.verdict) || !text.includes(filter.text));
-    shown += !line.hidden;
-    more.classList.toggle('away', line.hidden);
-  }
-  $('shapes').tBodies[0].append(...rows.flatMap(({ line, more }) => [line, more]));
-  $('shown').textContent = shown < rows.length ? `${number(shown)} of ${number(rows.length)} shown` : '';
-}
-
-function setUpShapes() {
-  const sortBy = ({ name, text }) => {
-    order.falling = order.name === name ? !order.falling : !text;
-    order.name = name;
-    arrange();
-    $('shapes').tHead.querySelector(`[data-name="${name}"] button`).focus();
-  };
-  $('shapes').tHead.rows[0].append(...COLUMNS.map((column) => el('th', { role: 'columnheader', scope: 'col',
-    'data-name': column.name, class: `c-${column.name} ${column.text ? 'text' : ''}` },
-  el('button', { type: 'button', onclick: () => sortBy(column) }, column.head))));
-  const counts = [['', 'All', sum(Object.values(verdicts))],
-    ...Object.entries(VERDICTS).map(([verdict, [, text]]) => [verdict, text, verdicts[verdict]])];
-  $('verdicts').append(...counts.map(([verdict, text, n]) => el('button', { type: 'button',
-    'data-verdict': verdict, class: VERDICTS[verdict]?.[0] ?? 'none',
-    onclick: () => { filter.verdict = verdict || null; arrange(); } }, `${text} ${number(n)}`)));
-  $('text').oninput = () => { filter.text = $('text').value.trim().toLowerCase(); arrange(); };
-  $('filter').onsubmit = () => false;
-  window.onresize = widen;
-  arrange();
-}
-
 // ---- The rest ----
 
 function showRuns() {
@@ -228,15 +166,17 @@ function showRuns() {
 }
 
 function showSpent() {
-  const views = Object.entries(comparison.resources)
-    .map(([view, counters]) => spentTable([view, 'baseline', 'candidate', 'ratio'], counters)).filter(Boolean);
-  $('spent').parentElement.hidden = !views.length;
-  $('spent').replaceChildren(el('div', { class: 'columns' }, ...views.map((view) => el('div', { class: 'view' }, view))));
+  const { resources: views, resource_notes: notes, resource_ratios: of } = comparison;
+  const ratio = of === 'transaction' ? 'ratio by transaction' : 'ratio';
+  const tables = Object.entries(views).map(([view, counters]) => spentTable(view, ratio, counters)).filter(Boolean);
+  $('spent').parentElement.hidden = !tables.length && !notes.length;
+  $('spent').replaceChildren(...notes.map(note),
+    el('div', { class: 'columns' }, ...tables.map((made) => el('div', { class: 'view' }, made))));
 }
 
 function showMethod() {
   $('method').replaceChildren(
-    el('p', {}, `${method.test.charAt(0).toUpperCase()}${method.test.slice(1)}.`),
+    el('p', {}, `${sentence(method.test)}.`),
     el('p', {}, `The threshold is ${100 * method.threshold} %, the confidence ${100 * method.confidence} %, the false ` +
       `discovery rate ${100 * method.false_discovery_rate} %; fewer than ${number(method.least_calls)} calls are not judged.`));
 }
@@ -250,3 +190,6 @@ showSpent();
 showMethod();
 $('comparison').hidden = false;
 setUpShapes();
+showRows(allShapes);
+showCounts(verdicts);
+openNamed();

@@ -76,7 +76,7 @@ const costly = (shapes) => table(['Statement', 'treated as touching', 'because',
 function method({ method, factor }) {
   const { test, threshold, confidence, least_calls: calls, false_discovery_rate: rate, round_trip_ms: trip } = method;
   return [
-    el('p', {}, `${test.charAt(0).toUpperCase()}${test.slice(1)}.`),
+    el('p', {}, `${sentence(test)}.`),
     el('p', {}, `The change that counts is ${100 * threshold} %, the confidence ${100 * confidence} %, the ` +
       `false discovery rate ${100 * rate} %; fewer than ${count(calls, 'call')} are not judged.`),
     factor ? el('p', {}, `The machine’s factor is ${threeDigits(factor.ratio)}, with ${100 * confidence} % between ` +

@@ -6,6 +6,7 @@ const grouped = new Intl.NumberFormat('en');
 const number = (n) => (n === null || n === undefined ? '?' : grouped.format(n));
 const count = (n, one) => `${number(n)} ${one}${n === 1 ? '' : 's'}`;
 const words = (label) => label.replaceAll('_', ' ');
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const sum = (numbers) => numbers.reduce((all, n) => all + n, 0);
 const threeDigits = (n) => n.toFixed(n >= 99.95 ? 0 : n >= 9.995 ? 1 : 2);
 const moment = (rfc3339) => rfc3339.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC');

@@ -30,7 +30,7 @@ function nothingTold(report) {
       `${number(cold)} of ${count(calls, 'call')} ran within the warm-up of ` +
       `${duration(1000 * report.method.warm_up_seconds)}.`];
   }
-  return ['none', 'Nothing can be told of any shape yet',
+  return ['none', sentence(report.untold.words),
     `A shape is judged from ${count(report.method.least_calls, 'call')} on that have a duration on both sides.`];
 }
 
@@ -48,7 +48,7 @@ function restsOn({ factor, verdicts, shapes }) {
 
 /** Tone, the verdict in words, what it rests on. */
 function verdictOn(report) {
-  const { outcomes, shapes, verdicts } = report;
+  const { outcomes, shapes, verdicts, untold } = report;
   const { degraded, improved, same } = verdicts;
   const fresh = outcomes.new_error ?? 0;
   const errors = fresh ? count(fresh, 'new error') : 'no new error';
@@ -56,11 +56,11 @@ function verdictOn(report) {
   if (degraded) {
     return ['bad', `${counted(degraded, shapes.length)} slower ${beyondWhat(report)}; ${errors}`, restsOn(report)];
   }
-  if (improved + same) {
+  if (!isMost(untold)) {
     return [fresh ? 'bad' : 'good', `Nothing is slower ${beyondWhat(report)}; ${errors}`, restsOn(report)];
   }
   const [tone, short, long] = nothingTold(report);
-  return [fresh ? 'bad' : tone, `${short}; ${errors}`, long];
+  return [fresh ? 'bad' : tone, `${short}; ${errors}`, improved + same ? `${restsOn(report)} ${long}` : long];
 }
 
 const SIGNS = { good: '✓', bad: '✕', warn: '!', none: '?' };

@@ -34,6 +34,9 @@ impl Report {
             v.same,
             v.cannot_tell,
         );
+        if let Some(untold) = self.untold.words.as_ref().filter(|_| self.untold.is_most()) {
+            let _ = writeln!(text, "{}", cut(&format!("verdict       {untold}"), WIDTH));
+        }
         if let Some(judged) = self.judged() {
             let _ = writeln!(text, "rests on      {judged}");
         }

@@ -1,11 +1,12 @@
 //! When statistics were read, and what of the run is not between the readings.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::display::moment;
 
 /// What the figures are of: from the first reading to the last.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ResourcePeriod {
     /// The first reading, RFC 3339.
     pub since: Option<String>,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::replay::report::plan::PlanNode;
 use crate::replay::report::plans::PlanSeen;
-use crate::replay::report::{Change, Durations, Outcomes, Plans, Verdicts};
+use crate::replay::report::{Change, Durations, Outcomes, Plans, Untold, Verdicts};
 
 fn shape(query: &str, target_ms: f64) -> QueryShape {
     let durations = |p50_ms| Durations { calls: 40, p50_ms, ..Durations::default() };
@@ -52,6 +52,19 @@ rests on      the machine's 0.80 (0.75 to 0.90), 1,030 of 1,075 calls: 40 off pa
     assert_eq!(report.table(), shown);
     assert!(shown.lines().all(|line| line.chars().count() <= WIDTH));
     assert_eq!(Report::default().table(), "");
+}
+
+#[test]
+fn a_run_of_which_nothing_can_be_told_says_so() {
+    let few = QueryShape { why: "too few calls: 4 of 30".to_owned(), ..shape("SELECT v", 1.0) };
+    let shapes = vec![few; 2];
+    let table = Report { untold: Untold::of(&shapes), shapes, ..Report::default() }.table();
+    assert_eq!(
+        table.lines().nth(1),
+        Some(
+            "verdict       nothing can be told: 2 of 2 shapes can't be judged, mostly: too few calls"
+        )
+    );
 }
 
 #[test]
