@@ -76,7 +76,7 @@ fn of_turn(session: SessionId, seq: Seq, order: &impl OrderView) -> Vec<Holder> 
     }
     let prepared = order.prepared_awaited_by(seq).into_iter();
     let prepared = prepared.map(|gid| Holder::Prepared { gid: gid.to_owned(), finisher: None });
-    let awaited = order.awaited_by(seq).into_iter().map(|awaited| match awaited {
+    let awaited = order.awaited_by(seq, &|_| false).into_iter().map(|awaited| match awaited {
         Awaited::Statement(Start { session, .. }) => Holder::Session(session),
         Awaited::Unread => Holder::Unread,
     });

@@ -74,10 +74,13 @@ impl SerialTurn {
         if order.may_start(first.seq) {
             return Some(first);
         }
-        let awaited = order.awaited_by(first.seq).into_iter().filter_map(|awaited| match awaited {
-            Awaited::Statement(start) => Some(start),
-            Awaited::Unread => None,
-        });
+        let awaited =
+            order.awaited_by(first.seq, &|_| false).into_iter().filter_map(
+                |awaited| match awaited {
+                    Awaited::Statement(start) => Some(start),
+                    Awaited::Unread => None,
+                },
+            );
         // What it waits for may not have been read: others need not wait for that with it.
         let by_place = |start: &Start| start.seq;
         let others = asking.filter(|start| order.may_start(start.seq));

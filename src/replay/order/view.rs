@@ -28,8 +28,9 @@ pub trait OrderView {
     /// finishes a transaction that is not prepared yet.
     fn is_held(&self, seq: Seq) -> bool;
 
-    /// What a statement waits for in the end because they conflict, directly or through others.
-    fn awaited_by(&self, seq: Seq) -> Vec<Awaited>;
+    /// What a statement waits for in the end because they conflict, directly or through others. `runs`:
+    /// which statements run, even those that have been let ahead of their turn.
+    fn awaited_by(&self, seq: Seq, runs: &dyn Fn(Start) -> bool) -> Vec<Awaited>;
 
     /// Whether a statement waits for this other one, directly or through others.
     fn waits_for(&self, seq: Seq, other: Seq) -> bool;
@@ -87,8 +88,8 @@ impl OrderView for Order {
         self.conflict_order().is_some_and(|order| order.is_held(seq))
     }
 
-    fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
-        self.conflict_order().map(|order| order.awaited_by(seq)).unwrap_or_default()
+    fn awaited_by(&self, seq: Seq, runs: &dyn Fn(Start) -> bool) -> Vec<Awaited> {
+        self.conflict_order().map(|order| order.awaited_by(seq, runs)).unwrap_or_default()
     }
 
     fn waits_for(&self, seq: Seq, other: Seq) -> bool {

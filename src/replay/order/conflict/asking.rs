@@ -12,7 +12,7 @@ use crate::replay::work::Seq;
 /// What a statement waits for in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaited {
-    /// A statement that may run.
+    /// A statement that may run, or does.
     Statement(Start),
     /// The end of a transaction of which nothing more has been read.
     Unread,
@@ -86,12 +86,17 @@ impl ConflictOrder {
         waiting.min_by_key(|start| start.seq)
     }
 
-    /// What a statement waits for in the end, directly or through others.
-    pub fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
+    /// What a statement waits for in the end, directly or through others. `runs`: which statements run,
+    /// even those that have been let ahead of their turn.
+    pub fn awaited_by(&self, seq: Seq, runs: &dyn Fn(Start) -> bool) -> Vec<Awaited> {
+        let Some(id) = self.statements.get(&seq) else { return Vec::new() };
+        let start =
+            |statement: &Statement| Start { session: statement.session, seq: statement.seq };
+        let runs = |statement: &Statement| runs(start(statement));
         let mut awaited = Vec::new();
-        self.meets(seq, |met| {
-            if let Some(Statement { granted: true, session, seq, .. }) = self.graph.statement(met) {
-                awaited.push(Awaited::Statement(Start { session: *session, seq: *seq }));
+        self.graph.meets_before(*id, runs, |met| {
+            if let Some(statement) = self.graph.statement(met).filter(|it| it.granted || runs(it)) {
+                awaited.push(Awaited::Statement(start(statement)));
             } else if let Some(LockSpan { ended_by: None, transaction, .. }) =
                 self.graph.lock_span(met)
                 && self.graph.newest(*transaction).is_none()

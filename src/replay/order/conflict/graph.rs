@@ -267,7 +267,17 @@ impl Graph {
     /// Whether any of what `from` stands for or waits for, directly or through others, is `wanted`.
     /// What may start waits for nothing. For use where the replay stands still: it may visit all that
     /// is in flight.
-    pub(super) fn meets(&self, from: Id, mut wanted: impl FnMut(Id) -> bool) -> bool {
+    pub(super) fn meets(&self, from: Id, wanted: impl FnMut(Id) -> bool) -> bool {
+        self.meets_before(from, |_| false, wanted)
+    }
+
+    /// The same without what statements wait for that run already, ahead of their turn.
+    pub(super) fn meets_before(
+        &self,
+        from: Id,
+        runs: impl Fn(&Statement) -> bool,
+        mut wanted: impl FnMut(Id) -> bool,
+    ) -> bool {
         let mut seen = HashSet::default();
         let mut ahead = vec![from];
         while let Some(id) = ahead.pop() {
@@ -279,7 +289,7 @@ impl Graph {
                 return true;
             }
             match &entry.node {
-                Node::Statement(statement) if statement.granted => {}
+                Node::Statement(statement) if statement.granted || runs(statement) => {}
                 Node::Statement(statement) => {
                     ahead.extend(statement.previous);
                     ahead.extend(&entry.waits_for);

@@ -451,6 +451,21 @@ fn all_that_waits_for_what_has_not_been_read_is_stuck() {
 }
 
 #[test]
+fn what_waits_for_an_end_that_runs_ahead_of_its_turn_waits_for_no_more_than_that() {
+    let mut told = Told::default();
+    told.steps(1, Step::Begin);
+    let locks = told.runs(1, &[row(1), Access::Row(U, Key(1), Mode::Write)]);
+    let wide = told.runs(2, &[Access::Table(T, Mode::Write)]);
+    let commit = told.steps(1, Step::Commit);
+    let waiter = told.runs(3, &[Access::Row(U, Key(1), Mode::Write)]);
+    (1..=locks).for_each(|seq| told.finish(seq));
+    let awaited = |runs: &dyn Fn(Start) -> bool| told.order.awaited_by(Seq(waiter), runs);
+    let start = |pid, seq| Awaited::Statement(Start { session: session(pid), seq: Seq(seq) });
+    assert_eq!(awaited(&|_| false), [start(2, wide)], "the COMMIT comes behind it");
+    assert_eq!(awaited(&|start| start.seq == Seq(commit)), [start(1, commit)]);
+}
+
+#[test]
 fn what_ran_ahead_of_its_arrival_is_finished_when_it_comes() {
     let mut told = Told::default();
     told.steps(1, Step::Begin);

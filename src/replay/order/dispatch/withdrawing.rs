@@ -160,7 +160,7 @@ impl Dispatcher {
     /// Whether the end waits for something that stands before the failed statement.
     fn has_to_wait(&self, end: Start, failed: Seq) -> bool {
         let Some(order) = self.order.conflict_order() else { return false };
-        order.awaited_by(end.seq).iter().any(|awaited| match awaited {
+        order.awaited_by(end.seq, &|_| false).iter().any(|awaited| match awaited {
             Awaited::Statement(start) => start.seq < failed,
             Awaited::Unread => false,
         })

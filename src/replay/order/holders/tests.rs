@@ -40,7 +40,7 @@ impl OrderView for Order {
         false
     }
 
-    fn awaited_by(&self, _: Seq) -> Vec<Awaited> {
+    fn awaited_by(&self, _: Seq, _: &dyn Fn(Start) -> bool) -> Vec<Awaited> {
         self.awaited.clone()
     }
 

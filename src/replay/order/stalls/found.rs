@@ -133,7 +133,11 @@ impl<O: OrderView> Found<'_, O> {
             let connected = self.sessions.of(session);
             connected.filter(|it| it.running.is_some_and(|running| running <= seq))
         };
-        let awaited = self.order.awaited_by(start.seq).into_iter();
+        // One that was let ahead of its turn ends, and frees what waits for it.
+        let runs_ahead = |Start { session, seq }: Start| {
+            self.sessions.of(session).is_some_and(|it| it.running == Some(seq))
+        };
+        let awaited = self.order.awaited_by(start.seq, &runs_ahead).into_iter();
         let ahead = awaited.map(|awaited| match awaited {
             Awaited::Unread => Ahead::Unread,
             Awaited::Statement(other) => {

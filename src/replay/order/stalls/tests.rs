@@ -101,7 +101,7 @@ impl OrderView for Replay {
         self.held == Some(seq)
     }
 
-    fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
+    fn awaited_by(&self, seq: Seq, _: &dyn Fn(Start) -> bool) -> Vec<Awaited> {
         self.awaited.get(&seq).cloned().unwrap_or_default()
     }
 

@@ -544,8 +544,8 @@ impl OrderView for Replay<'_> {
         self.order.is_held(seq)
     }
 
-    fn awaited_by(&self, seq: Seq) -> Vec<Awaited> {
-        self.order.awaited_by(seq)
+    fn awaited_by(&self, seq: Seq, runs: &dyn Fn(Start) -> bool) -> Vec<Awaited> {
+        self.order.awaited_by(seq, runs)
     }
 
     fn waits_for(&self, seq: Seq, other: Seq) -> bool {
