@@ -106,6 +106,8 @@ pub struct Config {
     pub report_shapes: usize,
     /// Whether the target is asked how it runs the statements.
     pub plans: bool,
+    /// Whether the target is asked for the plans that statements use.
+    pub explain: bool,
     /// How often the log says how the replay goes; `None`: never.
     pub status_interval: Timeout,
     /// How much is logged, and how it looks.
@@ -218,6 +220,7 @@ impl Config {
             report: operation.report,
             report_shapes: operation.report_shapes,
             plans: operation.plans,
+            explain: operation.explain,
             status_interval: operation.status_interval,
             log: operation.log,
             warnings,

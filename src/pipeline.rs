@@ -332,6 +332,7 @@ impl Starting<'_> {
                     replay_cancels: settings.replay_cancels,
                     read_only: self.config.target.read_only,
                     server_durations: settings.target_durations.asks_server(),
+                    explain: self.config.explain,
                 },
                 idle_timeout: settings.idle_timeout,
             },
@@ -407,6 +408,7 @@ impl Starting<'_> {
             spin: settings.spin,
             began: self.began,
             paced: settings.pace().is_some(),
+            explain: self.config.explain,
         }
     }
 

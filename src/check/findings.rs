@@ -117,6 +117,8 @@ pub struct CheckPlan {
     pub skips_gaps: bool,
     /// `--target-durations`.
     pub target_durations: TargetDurations,
+    /// `--explain`.
+    pub explain: bool,
 }
 
 /// Where the log comes from, as it was seen.

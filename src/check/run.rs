@@ -65,6 +65,7 @@ fn plan(config: &Config) -> CheckPlan {
         max_sessions: config.replay.max_sessions,
         read_only: config.target.read_only,
         target_durations: config.replay.target_durations,
+        explain: config.explain,
         skips_gaps: matches!(&config.source, SourceSettings::Kafka(it) if it.on_gap == OnGap::Continue),
     }
 }
@@ -177,7 +178,8 @@ async fn log_in(config: &Config, sample: Option<&Sample>, facts: &mut TargetFact
         logins.into_iter().map(|((user, database), _)| login(user, database)).collect();
     for some in logins.chunks(LOGINS_AT_ONCE) {
         let tries = some.iter().map(|login| async {
-            let tried = in_time(async { Ok(target::try_login(&postgres, login).await) }).await;
+            let tried = target::try_login(&postgres, login, config.explain);
+            let tried = in_time(async { Ok(tried.await) }).await;
             tried.unwrap_or_else(|refused| LoginFacts {
                 user: login.user.clone(),
                 database: login.database.clone(),

@@ -5,9 +5,9 @@ use crate::postgres::{ConnectError, ObserveError, Observer, Target};
 use crate::replay::settings::Login;
 
 /// Logs in as a session would, has a look and leaves.
-pub(super) async fn try_login(target: &Target, login: &Login) -> LoginFacts {
+pub(super) async fn try_login(target: &Target, login: &Login, explain: bool) -> LoginFacts {
     let outcome = match target.observe(login).await {
-        Ok(observer) => session(&observer).await.map_err(|error| Refused::from(&error)),
+        Ok(observer) => session(&observer, explain).await.map_err(|error| Refused::from(&error)),
         Err(error) => Err(Refused::from(&error)),
     };
     LoginFacts { user: login.user.clone(), database: login.database.clone(), outcome }
@@ -31,8 +31,8 @@ pub(super) async fn server(observer: &Observer) -> Result<ServerFacts, ObserveEr
     })
 }
 
-/// What a session finds that logs in as this one.
-async fn session(observer: &Observer) -> Result<SessionFacts, ObserveError> {
+/// What a session finds that logs in as this one. auto_explain is loaded only where it is wanted.
+async fn session(observer: &Observer, explain: bool) -> Result<SessionFacts, ObserveError> {
     let tables: i64 = observer.client().query_one(TABLES, &[]).await?.try_get(0)?;
     let limits = observer.client().query(LIMITS, &[]).await?;
     let read_only = "SELECT pg_catalog.current_setting('default_transaction_read_only')::bool";
@@ -45,6 +45,7 @@ async fn session(observer: &Observer) -> Result<SessionFacts, ObserveError> {
         read_only: observer.client().query_one(read_only, &[]).await?.try_get(0)?,
         counts_statements: observer.statements_view().await?.is_some(),
         tells_durations: observer.tells_durations().await?,
+        plans_refused: if explain { observer.plans_refused().await? } else { None },
     })
 }
 

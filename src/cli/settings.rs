@@ -218,6 +218,11 @@ pub struct OperationOptions {
     #[arg(long, value_name = "on|off", default_value = "on", value_parser = switch)]
     #[arg(action = clap::ArgAction::Set)]
     pub plans: bool,
+    /// Have auto_explain tell the plans that statements really use, of one in fifty, on the sessions' own
+    /// connections: a superuser may, and other roles as kreplay check says
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "false", default_missing_value = "true", value_parser = switch)]
+    pub explain: bool,
     /// How often the log says how the replay goes (rate, lag, new errors, sessions); 0: never. On a
     /// terminal a replay with an end shows a progress bar instead
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = timeout)]

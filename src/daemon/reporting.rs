@@ -55,7 +55,8 @@ impl Reporting {
         let shapes = shapes.lock();
         let (method, Summary { factor, shapes: mut shown, rest }) =
             (shapes.method(), shapes.summary());
-        let source_plans = shapes.source_plans();
+        let (source_plans, target_plans) = (shapes.source_plans(), shapes.target_plans());
+        let plan_notes = shapes.plan_notes();
         drop(shapes);
         let spending = spending.lock();
         spending.add_to(&mut shown);
@@ -76,6 +77,8 @@ impl Reporting {
             costly: overview.costly_of_report(),
             stall: overview.stall(),
             source_plans,
+            target_plans,
+            plan_notes,
             resources: spending.resources(),
             resource_period: spending.period(),
             resource_notes: spending.notes(),

@@ -229,6 +229,11 @@ impl Connection {
         self.exchange.borrow().status
     }
 
+    /// From here on an answer has the plan that auto_explain has told before it, if it has told one.
+    pub fn keep_plans(&self) {
+        self.exchange.borrow_mut().keeps_plans = true;
+    }
+
     /// Sends a request behind those that were sent before. It is on its way when this returns.
     ///
     /// Nothing may be sent behind a COPY FROM STDIN that has not been answered: the server would

@@ -1,19 +1,35 @@
-//! Durations in the server's notices.
+//! Durations and plans in the server's notices.
 //!
 //! With `log_duration` on and `client_min_messages` at `log` a server tells its client how long each simple
-//! query, Parse, Bind and Execute took: the figure that it writes to its log, as a NoticeResponse.
+//! query, Parse, Bind and Execute took: the figure that it writes to its log, as a NoticeResponse. So does
+//! its auto_explain with plans.
 
 use std::time::Duration;
+
+use crate::replay::report::plan::logged::LONGEST;
 
 /// The functions of PostgreSQL that tell a duration. A text that a statement raises comes from another.
 const ROUTINES: [&[u8]; 4] =
     [b"exec_simple_query", b"exec_parse_message", b"exec_bind_message", b"exec_execute_message"];
 
+/// The function of auto_explain that tells a plan.
+const AUTO_EXPLAIN: &[u8] = b"explain_ExecutorEnd";
+
 /// How much of a field is looked at: a duration stands at its beginning, in whatever language.
 const LOOKED_AT: usize = 96;
 
-/// Reads the fields of a NoticeResponse piece by piece and keeps next to nothing of them: its text may
-/// hold a statement of any size.
+/// What a notice tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// How long the server took for a message.
+    Duration(Duration),
+    /// The plan that a statement had, as auto_explain writes it behind `plan:`; empty where that is longer
+    /// than is read.
+    Plan(Box<str>),
+}
+
+/// Reads the fields of a NoticeResponse piece by piece and keeps next to nothing of them, but for plans
+/// that are wanted: its text may hold a statement of any size.
 #[derive(Debug)]
 pub(super) struct NoticeReader {
     /// The type of the field at hand; `None` where the next byte tells it.
@@ -23,8 +39,29 @@ pub(super) struct NoticeReader {
     length: usize,
     is_log: bool,
     has_context: bool,
-    is_of_protocol: bool,
+    routine: Routine,
     duration: Option<Duration>,
+    /// Whether plans are wanted.
+    keeps_plans: bool,
+    plan: PlanText,
+}
+
+/// Which function of the server tells it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Routine {
+    #[default]
+    Other,
+    Protocol,
+    AutoExplain,
+}
+
+/// The text of a plan, as far as it has been read.
+#[derive(Debug, Default)]
+enum PlanText {
+    #[default]
+    None,
+    Begun(Vec<u8>),
+    TooLong,
 }
 
 impl Default for NoticeReader {
@@ -35,13 +72,20 @@ impl Default for NoticeReader {
             length: 0,
             is_log: false,
             has_context: false,
-            is_of_protocol: false,
+            routine: Routine::Other,
             duration: None,
+            keeps_plans: false,
+            plan: PlanText::None,
         }
     }
 }
 
 impl NoticeReader {
+    /// From here on plans are wanted, or not.
+    pub(super) fn keep_plans(&mut self, keeps: bool) {
+        self.keeps_plans = keeps;
+    }
+
     /// Takes the next piece of the message's body.
     pub(super) fn read(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
@@ -52,12 +96,31 @@ impl NoticeReader {
             }
             let end = memchr::memchr(0, piece);
             let value = &piece[..end.unwrap_or(piece.len())];
-            let taken = value.len().min(LOOKED_AT - self.length);
-            self.value[self.length..self.length + taken].copy_from_slice(&value[..taken]);
+            let before = self.length;
+            let taken = value.len().min(LOOKED_AT - before);
+            self.value[before..before + taken].copy_from_slice(&value[..taken]);
             self.length += taken;
+            if self.keeps_plans && self.field == Some(b'M') {
+                self.keep_plan(value, before);
+            }
             let Some(end) = end else { return };
             self.end_field();
             piece = &piece[end + 1..];
+        }
+    }
+
+    /// Keeps what this piece of the text has of a plan; `before`: so much of the text that is looked at
+    /// came before it.
+    fn keep_plan(&mut self, piece: &[u8], before: usize) {
+        let piece = match self.plan {
+            // The mark is whole with this piece, and was not before it.
+            PlanText::None => plan_in(&self.value[..self.length])
+                .and_then(|at| piece.get(at.checked_sub(before)?..)),
+            PlanText::Begun(_) => Some(piece),
+            PlanText::TooLong => None,
+        };
+        if let Some(piece) = piece {
+            self.plan.push(piece);
         }
     }
 
@@ -68,16 +131,54 @@ impl NoticeReader {
             Some(b'V') => self.is_log = value == b"LOG",
             Some(b'M') => self.duration = duration_in(value),
             Some(b'W') => self.has_context = true,
-            Some(b'R') => self.is_of_protocol = ROUTINES.contains(&value),
+            Some(b'R') if ROUTINES.contains(&value) => self.routine = Routine::Protocol,
+            Some(b'R') if value == AUTO_EXPLAIN => self.routine = Routine::AutoExplain,
             _ => {}
         }
     }
 
-    /// The message has been read: the duration that it tells, if it does. The next one may come.
-    pub(super) fn finish(&mut self) -> Option<Duration> {
-        let Self { is_log, has_context, is_of_protocol, duration, .. } = std::mem::take(self);
-        duration.filter(|_| is_log && is_of_protocol && !has_context)
+    /// The message has been read: what it tells, if it is of what is looked for. The next one may come.
+    pub(super) fn finish(&mut self) -> Option<Notice> {
+        let next = Self { keeps_plans: self.keeps_plans, ..Self::default() };
+        let Self { is_log, has_context, routine, duration, plan, .. } =
+            std::mem::replace(self, next);
+        match routine {
+            // What a routine's own statements do stands in their context, and so does what they raise.
+            _ if has_context => None,
+            Routine::Protocol => duration.filter(|_| is_log).map(Notice::Duration),
+            Routine::AutoExplain => plan.finish().map(Notice::Plan),
+            Routine::Other => None,
+        }
     }
+}
+
+impl PlanText {
+    fn push(&mut self, piece: &[u8]) {
+        let mut text = match std::mem::replace(self, Self::TooLong) {
+            Self::None => Vec::new(),
+            Self::Begun(text) => text,
+            Self::TooLong => return,
+        };
+        if text.len() + piece.len() <= LONGEST {
+            text.extend_from_slice(piece);
+            *self = Self::Begun(text);
+        }
+    }
+
+    fn finish(self) -> Option<Box<str>> {
+        match self {
+            Self::None => None,
+            Self::Begun(text) => Some(String::from_utf8_lossy(&text).into()),
+            Self::TooLong => Some("".into()),
+        }
+    }
+}
+
+/// Where a plan begins in a message: behind `duration: 0.012 ms  plan:`, which is never translated.
+fn plan_in(message: &[u8]) -> Option<usize> {
+    let end = memchr::memchr(b'\n', message)?;
+    let line = &message[..end];
+    (line.starts_with(b"duration: ") && line.ends_with(b" ms  plan:")).then_some(end + 1)
 }
 
 /// The duration that a message begins with: `duration: 0.209 ms`, in whatever language, alone or

@@ -6,6 +6,7 @@ use super::error::ObserveError;
 use crate::replay::order::holders::LocksHeld;
 use crate::replay::order::stalls::{LockSnapshot, PREPARED, Probe};
 use crate::replay::order::wait_chain::ForeignBackend;
+use crate::replay::session::auto_explain::SET_UP;
 use crate::replay::session::durations::MEASURE;
 
 /// A connection of our own that asks the server about itself.
@@ -154,6 +155,19 @@ impl Observer {
             self.client.batch_execute("RESET log_duration; RESET log_min_messages").await?;
         }
         Ok(measures)
+    }
+
+    /// Why the server does not let this login have auto_explain tell plans, if it does not. What is tried
+    /// is undone, but for that it is loaded.
+    pub async fn plans_refused(&self) -> Result<Option<String>, ObserveError> {
+        self.client.batch_execute("BEGIN").await?;
+        let tried = self.client.batch_execute(SET_UP).await.map_err(ObserveError::from);
+        self.client.batch_execute("ROLLBACK").await?;
+        match tried {
+            Ok(()) => Ok(None),
+            Err(ObserveError::Refused(error)) => Ok(Some(error.message)),
+            Err(lost) => Err(lost),
+        }
     }
 
     /// The server's version as a number: `180006` is 18.6.

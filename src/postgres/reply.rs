@@ -55,6 +55,10 @@ pub struct Reply {
     pub error: Option<ServerError>,
     /// How long the server took.
     pub took: Took,
+    /// A plan that auto_explain told meanwhile, of this request's statement or of one before it, as it
+    /// writes it behind `plan:`; empty where it is too long. See
+    /// [`Connection::keep_plans`](super::Connection::keep_plans).
+    pub plan: Option<Box<str>>,
 }
 
 /// An error that the server reported.

@@ -98,7 +98,11 @@ pub struct Report {
     /// The last time that nothing went on for --stall-timeout, if there was one.
     pub stall: Option<StallReport>,
     /// The plans that the source's log had.
-    pub source_plans: SourcePlans,
+    pub source_plans: PlansRead,
+    /// The plans of statements that the target's auto_explain told (`--explain`).
+    pub target_plans: PlansRead,
+    /// What has to be known to read the target's plans.
+    pub plan_notes: Vec<String>,
     /// What the target counted during the run, by view and counter; `None` where it could not be asked.
     pub resources: Option<Resources>,
     /// When that was read, and why that is not the whole run.
@@ -199,9 +203,9 @@ pub enum Verdict {
     CannotTell,
 }
 
-/// Records of auto_explain in the source's log.
+/// Plans that auto_explain has written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct SourcePlans {
+pub struct PlansRead {
     /// Those that could be read.
     pub read: u64,
     /// Those in another format (XML, YAML), cut off or too long.

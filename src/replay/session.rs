@@ -20,6 +20,7 @@ use crate::replay::session::request::TransactionStatus as Status;
 use crate::replay::work::{Seq, Work};
 
 mod answers;
+pub mod auto_explain;
 mod call_context;
 mod cell;
 pub mod connecting;
@@ -132,6 +133,8 @@ pub struct SessionSettings {
     pub read_only: bool,
     /// Whether the target is asked for its own durations.
     pub server_durations: bool,
+    /// Whether the target is asked for the plans that statements use.
+    pub explain: bool,
 }
 
 #[derive(Debug)]

@@ -132,5 +132,5 @@ fn plan(scan: &str, rows: f64) -> Value {
         "node": "Sort", "relation": null, "index": null, "rows": rows, "cost": 12.4, "filter": null,
         "children": [leaf],
     });
-    json!({ "since": "2026-11-30T14:05:12Z", "until": "2026-11-30T14:20:11Z", "hash": format!("{:016x}", scan.len()), "tree": sort })
+    json!({ "since": "2026-11-30T14:05:12Z", "until": "2026-11-30T14:20:11Z", "hash": format!("{:016x}", scan.len()), "from": "explain", "tree": sort })
 }

@@ -4,6 +4,7 @@ mod compare;
 mod conflicts;
 mod connections;
 mod durations;
+mod explain;
 mod failures;
 mod fixtures;
 mod formats;

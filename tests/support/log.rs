@@ -101,16 +101,21 @@ impl Log {
 
     /// An unnamed statement with parameters, in the extended protocol.
     pub fn executed(self, pid: u32, sql: &str, parameters: &[&str]) -> Self {
-        self.extended(pid, "execute", sql, parameters)
+        self.extended(pid, "execute <unnamed>", sql, parameters)
+    }
+
+    /// A statement prepared under this name, in the extended protocol.
+    pub fn executed_as(self, pid: u32, name: &str, sql: &str, parameters: &[&str]) -> Self {
+        self.extended(pid, &format!("execute {name}"), sql, parameters)
     }
 
     /// The same, as far as its Bind.
     pub fn bound(self, pid: u32, sql: &str, parameters: &[&str]) -> Self {
-        self.extended(pid, "bind", sql, parameters)
+        self.extended(pid, "bind <unnamed>", sql, parameters)
     }
 
     fn extended(mut self, pid: u32, step: &str, sql: &str, parameters: &[&str]) -> Self {
-        let message = format!("duration: {:.3} ms  {step} <unnamed>: {sql}", self.duration);
+        let message = format!("duration: {:.3} ms  {step}: {sql}", self.duration);
         let parameters = parameters.iter().zip(1..).map(|(value, n)| format!("${n} = '{value}'"));
         let detail = format!("parameters: {}", parameters.collect::<Vec<_>>().join(", "));
         let said = Said { detail: detail.as_bytes(), ..Said::message(message.as_bytes()) };

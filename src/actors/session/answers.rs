@@ -5,15 +5,17 @@ use std::task::Poll;
 use std::time::Instant;
 
 use actix::prelude::*;
+use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::SessionActor;
 use crate::actors::messages::Finished;
 use crate::label::Label as _;
+use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::postgres::{self, Reply};
 use crate::replay::account::policy::Outcome;
-use crate::replay::account::settlement::Settlement;
+use crate::replay::account::settlement::{Settlement, UsedPlan};
 use crate::replay::session::request::Took;
 use crate::replay::session::{Answer, Answered, Ended, RunAgain};
 use crate::replay::work::Work;
@@ -36,6 +38,7 @@ impl SessionActor {
             rows: reply.result,
             foreign_encoding: reply.foreign_encoding,
             took,
+            with_plan: reply.plan.is_some(),
         };
         let mut session = self.session_at(now);
         let answered = session.answered(answer);
@@ -44,7 +47,27 @@ impl SessionActor {
         if let Some(context) = context {
             self.progress.note_context(context);
         }
+        if let Some(code) = answered.explain_refused {
+            self.explain_refused(code, reply.error.as_ref());
+        }
         self.take_answered(answered, reply.error.as_ref(), took);
+        if let Some(text) = reply.plan {
+            let seen_ms = Timestamp::now().as_millisecond();
+            self.progress.plans.push(UsedPlan { text, seen_ms });
+        }
+    }
+
+    fn explain_refused(&mut self, code: SqlState, error: Option<&postgres::ServerError>) {
+        let user = &self.login.user;
+        warn!(
+            user,
+            database = self.login.database,
+            reason = error.map(tracing::field::display),
+            "the target does not let this user use auto_explain (--explain): its statements are \
+            replayed all the same, and which plans they use is not known; kreplay check --explain says \
+            what it needs"
+        );
+        self.progress.explain_refused = Some((user.as_str().into(), code));
     }
 
     /// Tells what came of an answer; `error`, if it is that of the statement that ended by it.

@@ -161,6 +161,9 @@ impl SessionActor {
             turns: ctx.address().recipient(),
             login: self.login.clone(),
         });
+        if self.deps.explain {
+            connection.keep_plans();
+        }
         self.connection = Some(connection);
         if let Some(listener) = &self.listener {
             listener.wake_by_ref();

@@ -74,6 +74,8 @@ pub(crate) struct SessionDeps {
     pub began: Instant,
     /// Whether statements are due some time after that.
     pub paced: bool,
+    /// Whether the target is asked for the plans that statements use.
+    pub explain: bool,
 }
 
 impl SessionDeps {

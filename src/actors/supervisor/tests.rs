@@ -237,6 +237,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
         spin: Duration::ZERO,
         began: Instant::now(),
         paced: false,
+        explain: false,
     };
     context.run(Supervisor::new(
         SupervisorSettings {
@@ -246,6 +247,7 @@ async fn a_session_whose_actor_panics_goes_on_with_its_settings_and_its_open_tra
                 replay_cancels: false,
                 read_only: false,
                 server_durations: false,
+                explain: false,
             },
             idle_timeout: None,
         },

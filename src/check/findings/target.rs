@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::sample::Sample;
 use super::{CheckPlan, Section, counted, listed};
+use crate::replay::session::auto_explain;
 use crate::replay::settings::TargetDurations;
 
 /// The target, as it was seen.
@@ -103,6 +104,8 @@ pub struct SessionFacts {
     pub counts_statements: bool,
     /// Whether the server tells how long its statements took.
     pub tells_durations: bool,
+    /// Why the server does not let auto_explain tell plans, where that was asked for.
+    pub plans_refused: Option<String>,
 }
 
 pub(super) fn judge(
@@ -142,6 +145,7 @@ pub(super) fn judge(
     connections(facts, server, sample, plan, lines);
     rights(server, lines);
     durations(facts, server, plan, lines);
+    plans(facts, server, plan, lines);
     statistics(facts, server, lines);
 }
 
@@ -370,19 +374,7 @@ fn durations(facts: &TargetFacts, server: &ServerFacts, plan: &CheckPlan, lines:
         lines.ok("durations on the target are kreplay's own (--target-durations client)");
         return;
     }
-    let roles = |tells: bool| {
-        let mut roles: Vec<&str> = facts
-            .logins
-            .iter()
-            .filter(|login| {
-                login.outcome.as_ref().is_ok_and(|session| session.tells_durations == tells)
-            })
-            .map(|login| login.user.as_str())
-            .collect();
-        roles.sort_unstable();
-        roles.dedup();
-        roles
-    };
+    let roles = |tells: bool| roles(facts, |session| session.tells_durations == tells);
     let (with, without) = (roles(true), roles(false));
     if !with.is_empty() {
         lines.ok(format!("durations on the target are the server's own for {}", listed(with)));
@@ -397,6 +389,38 @@ fn durations(facts: &TargetFacts, server: &ServerFacts, plan: &CheckPlan, lines:
             "durations on the target are kreplay's own for {them}, the way there included; for the \
              server's: {remedy}"
         ));
+    }
+}
+
+/// The roles whose sessions were found like this.
+fn roles(facts: &TargetFacts, is_so: impl Fn(&SessionFacts) -> bool) -> Vec<&str> {
+    let found = facts.logins.iter().filter(|it| it.outcome.as_ref().is_ok_and(&is_so));
+    let mut roles: Vec<&str> = found.map(|login| login.user.as_str()).collect();
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+/// Whose plans auto_explain tells. Without them the replay is as good.
+fn plans(facts: &TargetFacts, server: &ServerFacts, plan: &CheckPlan, lines: &mut Section) {
+    if !plan.explain {
+        return;
+    }
+    let with = roles(facts, |session| session.plans_refused.is_none());
+    if !with.is_empty() {
+        lines.ok(format!("auto_explain tells the plans that statements use for {}", listed(with)));
+    }
+    let without = roles(facts, |session| session.plans_refused.is_some());
+    let sessions = facts.logins.iter().filter_map(|login| login.outcome.as_ref().ok());
+    let why = sessions.into_iter().find_map(|session| session.plans_refused.as_deref());
+    if let (Some(first), Some(why)) = (without.first(), why) {
+        lines.warning(
+            format!(
+                "the target does not let {} use auto_explain (--explain): {why}",
+                listed(without.iter().copied())
+            ),
+            auto_explain::remedy(first, server.version),
+        );
     }
 }
 

@@ -73,7 +73,7 @@ const sessions = ({ sessions, connections }) => table(['Sessions', 'now'],
 const costly = (shapes) => table(['Statement', 'treated as touching', 'because', 'times'],
   shapes.map((of) => [code(of.shape), of.touches, words(of.because), number(of.times)]), 3);
 
-function method({ method, factor }) {
+function method({ method, factor, plan_notes: notes }) {
   const { test, threshold, confidence, least_calls: calls, false_discovery_rate: rate, round_trip_ms: trip } = method;
   return [
     el('p', {}, `${sentence(test)}.`),
@@ -84,6 +84,7 @@ function method({ method, factor }) {
     el('p', {}, trip
       ? `The round trip of an empty query to the target: ${duration(trip.p50)} (p50), ${duration(trip.p95)} (p95).`
       : 'The round trip to the target has not been measured.'),
+    ...notes.map(note),
   ].filter(Boolean);
 }
 

@@ -46,9 +46,10 @@ function tree(node, partners) {
   node.children.length ? el('ul', {}, ...node.children.map((child) => tree(child, partners))) : null);
 }
 
-function plan(head, { since, until, hash, tree: root }, partners) {
+function plan(head, { since, until, hash, from, tree: root }, partners) {
+  const told = from === 'explain' ? 'by EXPLAIN' : 'as used';
   return el('div', { class: 'plan' }, el('h4', {}, head),
-    el('p', { class: 'soft' }, code(hash), ` from ${moment(since)} to ${moment(until)}`),
+    el('p', { class: 'soft' }, code(hash), `, ${told}, from ${moment(since)} to ${moment(until)}`),
     el('ul', {}, tree(root, partners)));
 }
 
@@ -64,8 +65,9 @@ function plans(fingerprint, { source, target, refused }) {
   const earlier = [...source, ...target].filter((seen) => seen !== now && seen !== before);
   const side = (seen) => (source.includes(seen) ? 'On the source' : 'On the target');
   return [el('h3', {}, 'Plans'),
-    ...target.slice(1).map(({ since, hash }, at) => note(
-      `The target’s plan changed from ${target[at].hash} to ${hash} at ${moment(since)}.`)),
+    ...target.slice(1).map(({ since, hash }, at) => note(target[at].until > since
+      ? `Calls on the target have the plan ${target[at].hash} or ${hash}.`
+      : `The target’s plan changed from ${target[at].hash} to ${hash} at ${moment(since)}.`)),
     ...untold,
     el('div', { class: 'plans' }, ...shown),
     ...earlier.map((seen) => el('details', { id: `${fingerprint}-${seen.hash}-${seen.since}` }, el('summary', {}, `${side(seen)}, until ${moment(seen.until)}`),

@@ -11,10 +11,38 @@ fn body(fields: &[(u8, &str)]) -> Vec<u8> {
     body
 }
 
+fn duration(notice: Option<Notice>) -> Option<Duration> {
+    match notice? {
+        Notice::Duration(duration) => Some(duration),
+        Notice::Plan(text) => panic!("a plan: {text}"),
+    }
+}
+
 fn read(body: &[u8]) -> Option<Duration> {
     let mut reader = NoticeReader::default();
     reader.read(body);
+    duration(reader.finish())
+}
+
+/// Of a reader that keeps plans, in pieces of this size.
+fn read_plan(body: &[u8], size: usize) -> Option<Notice> {
+    let mut reader = NoticeReader::default();
+    reader.keep_plans(true);
+    body.chunks(size).for_each(|piece| reader.read(piece));
     reader.finish()
+}
+
+/// What auto_explain tells.
+fn explained(message: &str) -> Vec<u8> {
+    body(&[
+        (b'S', "INFO"),
+        (b'V', "INFO"),
+        (b'C', "00000"),
+        (b'M', message),
+        (b'F', "auto_explain.c"),
+        (b'L', "435"),
+        (b'R', "explain_ExecutorEnd"),
+    ])
 }
 
 fn told(severity: &str, message: &str, routine: &str) -> Option<Duration> {
@@ -110,7 +138,8 @@ fn a_message_may_be_cut_anywhere_and_be_followed_by_another() {
         let mut reader = NoticeReader::default();
         for _ in 0..2 {
             body.chunks(size).for_each(|piece| reader.read(piece));
-            assert_eq!(reader.finish(), Some(Duration::from_micros(7500)), "{size}");
+            let told = duration(reader.finish());
+            assert_eq!(told, Some(Duration::from_micros(7500)), "{size}");
         }
     }
 }
@@ -120,4 +149,62 @@ fn a_message_of_nothing_tells_none() {
     assert_eq!(read(&[]), None);
     assert_eq!(read(&[0]), None);
     assert_eq!(read(b"VLOG"), None);
+}
+
+const PLAN: &str = "{\n  \"Query Text\": \"select 1\",\n  \"Plan\": {\"Node Type\": \"Result\"}\n}";
+
+#[test]
+fn a_plan_is_kept_wherever_its_message_is_cut() {
+    for figure in ["0.000", "0.012", "86400000.001"] {
+        let body = explained(&format!("duration: {figure} ms  plan:\n{PLAN}"));
+        for size in 1..=body.len() {
+            assert_eq!(read_plan(&body, size), Some(Notice::Plan(PLAN.into())), "{size}");
+        }
+    }
+}
+
+#[test]
+fn plans_are_kept_only_where_they_are_wanted_and_one_after_the_other() {
+    let told = |text: &str| explained(&format!("duration: 0.012 ms  plan:\n{text}"));
+    let mut reader = NoticeReader::default();
+    reader.read(&told(PLAN));
+    assert_eq!(reader.finish(), None);
+    reader.keep_plans(true);
+    for text in [PLAN, "Query Text: select 1"] {
+        reader.read(&told(text));
+        assert_eq!(reader.finish(), Some(Notice::Plan(text.into())));
+    }
+    let timed = body(&[(b'V', "LOG"), (b'M', "duration: 0.209 ms"), (b'R', "exec_simple_query")]);
+    reader.read(&timed);
+    assert_eq!(reader.finish(), Some(Notice::Duration(Duration::from_micros(209))));
+}
+
+#[test]
+fn what_is_no_plan_of_a_statement_of_the_session_itself_is_not_kept() {
+    let message = format!("duration: 0.012 ms  plan:\n{PLAN}");
+    let forged = [(b'V', "INFO"), (b'M', message.as_str()), (b'R', "exec_stmt_raise")];
+    assert_eq!(read_plan(&body(&forged), 7), None);
+    let nested = [
+        (b'V', "INFO"),
+        (b'M', message.as_str()),
+        (b'W', "SQL statement \"select 1\""),
+        (b'R', "explain_ExecutorEnd"),
+    ];
+    assert_eq!(read_plan(&body(&nested), 7), None);
+    let of_protocol = [(b'V', "LOG"), (b'M', message.as_str()), (b'R', "exec_simple_query")];
+    let told = read_plan(&body(&of_protocol), 7);
+    assert_eq!(told, Some(Notice::Duration(Duration::from_micros(12))));
+    for text in ["duration: 0.012 ms", "duration: 0.012 ms  statement:\n", "plan:\n{}", "\n", ""] {
+        assert_eq!(read_plan(&explained(text), 3), None, "{text}");
+    }
+}
+
+#[test]
+fn a_plan_that_is_too_long_is_told_without_its_text() {
+    let of = |length: usize| {
+        let text = "x".repeat(length);
+        read_plan(&explained(&format!("duration: 0.012 ms  plan:\n{text}")), 4096)
+    };
+    assert!(matches!(of(LONGEST), Some(Notice::Plan(text)) if text.len() == LONGEST));
+    assert_eq!(of(LONGEST + 1), Some(Notice::Plan("".into())));
 }

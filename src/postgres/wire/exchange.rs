@@ -44,6 +44,8 @@ pub(in crate::postgres) struct Exchange {
     pub status: TransactionStatus,
     /// Whether `client_encoding` is not UTF-8, as of the last ParameterStatus.
     pub foreign_encoding: bool,
+    /// Whether plans that the server tells are kept for the answers.
+    pub keeps_plans: bool,
     fatal: Option<Arc<ServerError>>,
     /// Whether nothing more will be asked.
     leaving: bool,

@@ -1,13 +1,13 @@
 //! Reads what the server says, message by message, and makes replies of it.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::exchange::{BackendKey, Exchange, Timed};
-use crate::postgres::notice::NoticeReader;
+use crate::postgres::notice::{Notice, NoticeReader};
 use crate::postgres::reply::{
     Reply, ServerError, row_of_data, rows_of_command_tag, status_from_byte,
 };
@@ -109,6 +109,7 @@ impl Incoming {
         let mut rest = bytes;
         let mut copy_in = None;
         let Self { framing, notice, progress } = self;
+        notice.keep_plans(exchange.keeps_plans);
         while let Some((tag, body)) = framing.next(&mut rest, exchange.keeps_rows(), notice)? {
             match tag {
                 b'D' => {
@@ -198,11 +199,16 @@ impl Progress {
         self.bound = false;
     }
 
-    /// Takes what a notice told of a duration.
-    fn note(&mut self, duration: Option<Duration>) {
-        if let Some(duration) = duration {
-            self.timed.count += 1;
-            self.timed.sum = self.timed.sum.saturating_add(duration);
+    /// Takes what a notice told.
+    fn note(&mut self, notice: Option<Notice>) {
+        match notice {
+            Some(Notice::Duration(duration)) => {
+                self.timed.count += 1;
+                self.timed.sum = self.timed.sum.saturating_add(duration);
+            }
+            // One is enough: several are of a string of statements, where none tells which it is of.
+            Some(Notice::Plan(text)) if self.reply.plan.is_none() => self.reply.plan = Some(text),
+            Some(Notice::Plan(_)) | None => {}
         }
     }
 

@@ -21,12 +21,29 @@ pub struct SessionProgress {
     pub settled: Vec<Settled>,
     /// Who the session is and what it had set, from which of those that ended.
     pub contexts: SmallVec<[(usize, Arc<CallContext>); 1]>,
+    /// Plans that came with the answers.
+    pub plans: Vec<UsedPlan>,
+    /// The user whom the target does not let use auto_explain, and why.
+    pub explain_refused: Option<(Box<str>, SqlState)>,
+}
+
+/// A plan that a statement has used.
+#[derive(Debug)]
+pub struct UsedPlan {
+    /// As auto_explain writes it; empty where it is too long.
+    pub text: Box<str>,
+    /// When it came, in Unix milliseconds.
+    pub seen_ms: i64,
 }
 
 impl SessionProgress {
     /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.retried.is_empty() && self.settled.is_empty()
+        self.ended.is_empty()
+            && self.retried.is_empty()
+            && self.settled.is_empty()
+            && self.plans.is_empty()
+            && self.explain_refused.is_none()
     }
 
     /// The next statement that ended did so in this context.

@@ -64,6 +64,13 @@ impl Feed {
                 }
             }
         }
+        // Behind the statements that came with them.
+        for plan in report.plans {
+            shapes.used_plan(&plan.text, plan.seen_ms);
+        }
+        if let Some((user, code)) = report.explain_refused {
+            shapes.explain_refused(&user, code);
+        }
         for code in report.retried {
             round.tally.retried(code);
         }

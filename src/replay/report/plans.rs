@@ -33,7 +33,8 @@ const MOST_DOUBLINGS: u32 = 6;
 /// The plans of a shape, the newest last.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plans {
-    /// On the target, of one typical call: each time that it changed.
+    /// On the target: those that its calls used, where auto_explain tells, each once, by when it was met
+    /// last; or else of one typical call, by EXPLAIN, each time that it changed.
     pub target: Vec<PlanSeen>,
     /// On the source, as its log has them: each once, by when it was met first.
     pub source: Vec<PlanSeen>,
@@ -50,8 +51,22 @@ pub struct PlanSeen {
     pub until: String,
     /// [`PlanNode::hash`].
     pub hash: String,
+    /// Who told it.
+    #[serde(default)]
+    pub from: PlanOrigin,
     /// The plan.
     pub tree: PlanNode,
+}
+
+/// Who told a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanOrigin {
+    /// EXPLAIN, which was asked: as a call would be run.
+    #[default]
+    Explain,
+    /// auto_explain: as a call was run.
+    AutoExplain,
 }
 
 impl Plans {
@@ -62,11 +77,17 @@ impl Plans {
         let (before, when) = match (self.source.last(), self.target.len().checked_sub(2)) {
             (Some(_), _) if self.source.iter().any(|seen| seen.hash == now.hash) => return None,
             (Some(source), _) => (source, String::new()),
+            // Calls have the one or the other by their parameters.
+            (None, Some(before)) if self.target[before].until > now.since => return None,
             (None, Some(before)) => (&self.target[before], format!(" at {}", now.since)),
             (None, None) => return None,
         };
         let (old, new) = changed_node(&before.tree, &now.tree)?;
-        Some(format!("plan changed{when}: {} → {}", old.title(), new.title()))
+        let what = match now.from {
+            PlanOrigin::Explain => "plan",
+            PlanOrigin::AutoExplain => "used plan",
+        };
+        Some(format!("{what} changed{when}: {} → {}", old.title(), new.title()))
     }
 }
 
@@ -127,7 +148,7 @@ pub struct Due {
 #[derive(Debug, Default)]
 pub(super) struct PlanBook {
     source: HashMap<u64, History>,
-    target: HashMap<u64, Explained>,
+    target: HashMap<u64, OnTarget>,
 }
 
 /// What a shape's plans were.
@@ -142,12 +163,13 @@ struct Seen {
     since_ms: i64,
     until_ms: i64,
     hash: String,
+    from: PlanOrigin,
     tree: PlanNode,
 }
 
-/// A shape that has been explained on the target, or could not be.
+/// A shape whose plans on the target are known, or could not be told.
 #[derive(Debug, Default)]
-struct Explained {
+struct OnTarget {
     history: History,
     /// By the same call each time, so that what changes is the plan.
     call: Option<Arc<TypicalCall>>,
@@ -161,8 +183,7 @@ impl PlanBook {
 
     /// Whether a plan that was logged at this time is worth reading.
     pub(super) fn wants(&self, fingerprint: u64, logged_ms: i64) -> bool {
-        let looked = self.source.get(&fingerprint).and_then(|history| history.looked_ms);
-        looked.is_none_or(|looked| (logged_ms - looked).abs() >= LOGGED_EVERY_MS)
+        self.source.get(&fingerprint).is_none_or(|history| history.wants(logged_ms))
     }
 
     /// Notes a plan of the source.
@@ -201,6 +222,22 @@ impl PlanBook {
         due.into_iter().map(|(_, due)| due).collect()
     }
 
+    /// Whether a plan that was used at this time is worth reading.
+    pub(super) fn wants_used(&self, fingerprint: u64, seen_ms: i64) -> bool {
+        self.target.get(&fingerprint).is_none_or(|known| known.history.wants(seen_ms))
+    }
+
+    /// Notes a plan that a call on the target has used.
+    pub(super) fn used(&mut self, fingerprint: u64, seen_ms: i64, plan: PlanNode) {
+        let known = self.target.entry(fingerprint).or_default();
+        known.refused = None;
+        if !known.is_used() {
+            known.history.keep_only_if_last(&plan.hash());
+        }
+        known.history.meet(seen_ms, plan);
+        known.history.seen.make_contiguous().sort_by_key(|seen| seen.until_ms);
+    }
+
     /// Notes what the target said.
     pub(super) fn explained(
         &mut self,
@@ -209,6 +246,10 @@ impl PlanBook {
         plan: Result<PlanNode, SqlState>,
     ) {
         let known = self.target.entry(fingerprint).or_default();
+        // It may have come meanwhile.
+        if known.is_used() {
+            return;
+        }
         known.tried_ms = now_ms;
         match plan {
             Ok(plan) => {
@@ -240,8 +281,16 @@ impl PlanBook {
     }
 }
 
-impl Explained {
+impl OnTarget {
+    /// Whether auto_explain has told a plan of it.
+    fn is_used(&self) -> bool {
+        self.history.seen.iter().any(|seen| seen.from == PlanOrigin::AutoExplain)
+    }
+
     fn is_due(&self, now_ms: i64, occasion: Occasion) -> bool {
+        if self.is_used() {
+            return false;
+        }
         let every = match occasion {
             Occasion::NowAndThen => EXPLAINED_EVERY_MS << self.failures.min(MOST_DOUBLINGS),
             Occasion::End => EXPLAINED_LAST_MS,
@@ -251,30 +300,42 @@ impl Explained {
 }
 
 impl History {
-    /// Notes a plan whose calls may have others in turn.
+    /// Whether a plan of this time is worth looking at.
+    fn wants(&self, at_ms: i64) -> bool {
+        self.looked_ms.is_none_or(|looked| (at_ms - looked).abs() >= LOGGED_EVERY_MS)
+    }
+
+    /// Notes a plan that a call has used; others may have others in turn.
     fn meet(&mut self, at_ms: i64, tree: PlanNode) {
         self.looked_ms = Some(at_ms);
-        let hash = tree.hash();
+        let (hash, from) = (tree.hash(), PlanOrigin::AutoExplain);
         match self.seen.iter_mut().find(|seen| seen.hash == hash) {
-            Some(seen) => seen.again(at_ms, tree),
-            None => self.push(at_ms, hash, tree),
+            Some(seen) => seen.again(at_ms, from, tree),
+            None => self.push(at_ms, hash, from, tree),
         }
     }
 
-    /// Notes a plan that holds from now on.
+    /// Notes a plan that holds from now on, as EXPLAIN tells.
     fn change(&mut self, at_ms: i64, tree: PlanNode) {
-        let hash = tree.hash();
+        let (hash, from) = (tree.hash(), PlanOrigin::Explain);
         match self.seen.back_mut().filter(|seen| seen.hash == hash) {
-            Some(seen) => seen.again(at_ms, tree),
-            None => self.push(at_ms, hash, tree),
+            Some(seen) => seen.again(at_ms, from, tree),
+            None => self.push(at_ms, hash, from, tree),
         }
     }
 
-    fn push(&mut self, at_ms: i64, hash: String, tree: PlanNode) {
+    /// Forgets all unless this is the last: EXPLAIN has told of other plans than those that are used.
+    fn keep_only_if_last(&mut self, hash: &str) {
+        if self.seen.back().is_some_and(|last| last.hash != hash) {
+            self.seen.clear();
+        }
+    }
+
+    fn push(&mut self, at_ms: i64, hash: String, from: PlanOrigin, tree: PlanNode) {
         if self.seen.len() >= KEPT {
             self.seen.pop_front();
         }
-        self.seen.push_back(Seen { since_ms: at_ms, until_ms: at_ms, hash, tree });
+        self.seen.push_back(Seen { since_ms: at_ms, until_ms: at_ms, hash, from, tree });
     }
 
     fn report(&self) -> Vec<PlanSeen> {
@@ -284,6 +345,7 @@ impl History {
                 since: moment(seen.since_ms),
                 until: moment(seen.until_ms),
                 hash: seen.hash.clone(),
+                from: seen.from,
                 tree: seen.tree.clone(),
             })
             .collect()
@@ -292,7 +354,8 @@ impl History {
 
 impl Seen {
     /// Records come a little out of order.
-    fn again(&mut self, at_ms: i64, tree: PlanNode) {
+    fn again(&mut self, at_ms: i64, from: PlanOrigin, tree: PlanNode) {
+        self.from = from;
         self.since_ms = self.since_ms.min(at_ms);
         self.until_ms = self.until_ms.max(at_ms);
         self.tree = tree;

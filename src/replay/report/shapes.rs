@@ -3,7 +3,7 @@
 mod plans;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ use super::plans::{PlanBook, TypicalCall};
 use super::ratios::When;
 use super::rules::Rules;
 use super::sign_test::CONFIDENCE;
-use super::{Concurrency, Method, QueryShape, RoundTrip, Sample, SourcePlans, Verdicts};
+use super::{Concurrency, Method, PlansRead, QueryShape, RoundTrip, Sample, Verdicts};
 use crate::label::Label as _;
+use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::replay::account::policy::Outcome;
 use crate::replay::pace;
@@ -72,7 +73,10 @@ pub struct Shapes {
     statements: u64,
     parsed: u64,
     plans: PlanBook,
-    source_plans: SourcePlans,
+    source_plans: PlansRead,
+    target_plans: PlansRead,
+    /// By user.
+    explain_refused: BTreeMap<String, SqlState>,
 }
 
 /// A text without its literals.
@@ -115,7 +119,9 @@ impl Shapes {
             statements: 0,
             parsed: 0,
             plans: PlanBook::default(),
-            source_plans: SourcePlans::default(),
+            source_plans: PlansRead::default(),
+            target_plans: PlansRead::default(),
+            explain_refused: BTreeMap::new(),
         }
     }
 
@@ -281,6 +287,7 @@ impl Shapes {
         for text in self.texts.values_mut() {
             text.slot = text.slot.and_then(|slot| moved[slot]);
         }
+        self.plans.retain(|fingerprint| self.slots.contains_key(&fingerprint));
     }
 
     /// The shapes, those that matter most first: some that ended otherwise than on the source, however

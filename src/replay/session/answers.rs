@@ -33,7 +33,8 @@ pub struct Ended {
     pub may_have_drawn: bool,
     /// Whether the source's failure may be of what its log does not hold.
     pub beyond_log: bool,
-    /// How long it took on the target; `None` where something else was sent in its place.
+    /// How long it took on the target; `None` where something else was sent in its place, or a plan was
+    /// written down meanwhile.
     pub took: Option<Took>,
 }
 
@@ -54,6 +55,8 @@ pub struct Answered {
     pub settled: SmallVec<[Arc<Work>; 1]>,
     /// How many statements were under way that the server has read in another encoding than theirs.
     pub misread: usize,
+    /// Why the target does not let its auto_explain tell plans; the first time for who it logs in as.
+    pub explain_refused: Option<SqlState>,
 }
 
 /// An answer, as far as the session looks at it.
@@ -73,9 +76,16 @@ pub struct Answer {
     pub parameter: Option<u16>,
     /// How long the server took.
     pub took: Took,
+    /// Whether a plan came with it: to write that down was part of what took the server so long.
+    pub with_plan: bool,
 }
 
 impl Answer {
+    /// How long a statement took, where nothing else is in that.
+    pub(super) fn measured(&self) -> Option<Took> {
+        (!self.with_plan).then_some(self.took)
+    }
+
     /// How the request ended, and whether that was before anything was executed.
     fn result(&self) -> (Result<(), SqlState>, bool) {
         self.error.map_or((Ok(()), false), |(code, before_execute)| (Err(code), before_execute))
@@ -146,6 +156,7 @@ impl Session {
                 Answered::default()
             }
             Role::Undo | Role::Durations(_) => Answered::default(),
+            Role::AutoExplain => self.auto_explain_answered(answer.error.map(|(code, _)| code)),
             Role::Whole(work, _) if self.connection.undoing.is_some() => self.refused_with_it(work),
             Role::Abort if self.connection.pipeline == Pipeline::Open => self.pipeline_ended(true),
             Role::Sync => self.pipeline_ended(answer.error.is_some()),
@@ -182,7 +193,7 @@ impl Session {
                     self.miss_figure(&work, &answer);
                 }
                 let (target, before_execute) = answer.result();
-                let took = (content == Content::Itself).then_some(answer.took);
+                let took = answer.measured().filter(|_| content == Content::Itself);
                 let within = Within::Block;
                 let completed = completed(content == Content::Itself, &answer, &work);
                 let ran = Ran { target, before_execute, completed, guessed: false, took, within };

@@ -12,6 +12,7 @@
 //! no text tells. These are set between transactions, where a refusal undoes nothing. The one exception
 //! is a `FROM CURRENT` that would store ours: it takes the same right, and fails where that fails.
 
+use super::auto_explain::is_kreplays;
 use super::on_connection::{Role, Sent};
 use super::steps::Pipeline;
 use super::{Answer, Next, Session};
@@ -258,14 +259,13 @@ impl Session {
         // Which values are the session's is known when all its statements have been answered.
         let puts_back =
             matches!(step, DurationStep::PutBack { .. } | DurationStep::PutBackOthers { .. });
-        let is_ours = |sent: &Sent| matches!(sent.role, Role::Durations(_));
-        let waits = puts_back && !self.connection.sent.iter().all(is_ours);
+        let waits = puts_back && !self.connection.sent.iter().all(is_kreplays);
         Some(if waits { Next::Wait } else { self.send_durations(step) })
     }
 
     /// Whether the session acts as the one who logged in, when what is sent next arrives; as far as the log
     /// tells.
-    fn acts_as_login(&self) -> bool {
+    pub(super) fn acts_as_login(&self) -> bool {
         let may_change = |sent: &Sent| match &sent.role {
             Role::Whole(work, _) => may_change_role(&work.statement),
             _ => false,
@@ -309,14 +309,14 @@ impl Session {
         }
     }
 
-    fn settings_use(&self, work: &Work) -> SettingsUse {
+    pub(super) fn settings_use(&self, work: &Work) -> SettingsUse {
         let Statement { sql, outline, .. } = &work.statement;
         let prepared = |name: &str| self.context.prepared(name);
         duration_settings_use(sql, outline, work.statement.parameters(), prepared)
     }
 
     /// Whether no transaction can be open when what is sent next arrives.
-    fn is_surely_idle(&self) -> bool {
+    pub(super) fn is_surely_idle(&self) -> bool {
         let connection = &self.connection;
         if connection.current.is_some() || connection.undoing.is_some() {
             return false;
@@ -407,6 +407,7 @@ impl Session {
         }
         self.connection.durations.repaired = REPAIRED_FOR;
         self.connection.durations.changed(DurationSettings::ALL);
+        self.connection.auto_explain.changed();
     }
 }
 

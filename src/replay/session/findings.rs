@@ -55,6 +55,7 @@ impl Findings {
 pub struct LoginFindings {
     may_not_measure: AtomicBool,
     tells_nothing: AtomicBool,
+    may_not_explain: AtomicBool,
 }
 
 impl LoginFindings {
@@ -74,6 +75,16 @@ impl LoginFindings {
 
     pub(super) fn note_tells_nothing(&self) {
         self.tells_nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may not have auto_explain tell plans.
+    pub(super) fn may_not_explain(&self) -> bool {
+        self.may_not_explain.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether that was not known.
+    pub(super) fn note_may_not_explain(&self) -> bool {
+        !self.may_not_explain.swap(true, Ordering::Relaxed)
     }
 }
 

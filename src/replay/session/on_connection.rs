@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::auto_explain::AutoExplain;
 use super::doubts::Doubt;
 use super::durations::{DurationStep, Durations};
 use super::leaving::Leaving;
@@ -64,6 +65,8 @@ pub(super) struct OnConnection {
     pub(super) log_in_kept: bool,
     /// Whether the server tells durations on it.
     pub(super) durations: Durations,
+    /// Whether its auto_explain tells plans.
+    pub(super) auto_explain: AutoExplain,
     /// Whether a question to the server has ended by limits that the session has set, though no
     /// statement of the log tells.
     pub(super) limited: bool,
@@ -87,6 +90,8 @@ pub(super) enum Role {
     Routines { as_of: u64, limits: Limits },
     /// What sets whether the server tells durations.
     Durations(DurationStep),
+    /// What has auto_explain tell plans.
+    AutoExplain,
     /// Back to UTF-8.
     Encoding,
     /// The rollback of a transaction whose connection is given up.
@@ -202,6 +207,7 @@ impl OnConnection {
                 | Role::Routines { .. }
                 | Role::Encoding
                 | Role::Durations(_)
+                | Role::AutoExplain
                 | Role::LeaveTransaction => {}
             }
         }

@@ -54,6 +54,7 @@ impl Session {
             .or_else(|| self.undo_step())
             .or_else(|| self.withdrawal_step())
             .or_else(|| self.measure_step())
+            .or_else(|| self.auto_explain_step())
             .or_else(|| self.restore_step())
             .or_else(|| self.leave_step())
             .or_else(|| self.current_step())
@@ -120,7 +121,7 @@ impl Session {
         if (alone || may_revive_transaction(&work.statement)) && !self.connection.sent.is_empty() {
             return Next::Wait;
         }
-        if let Some(next) = self.durations_step(&work) {
+        if let Some(next) = self.durations_step(&work).or_else(|| self.auto_explain_again_step()) {
             return next;
         }
         if let Some(next) = self.start_step(&work, again) {
@@ -128,6 +129,7 @@ impl Session {
         }
         self.queue.pop_front();
         self.note_durations_of(&work);
+        self.note_auto_explain_of(&work);
         if steps { self.begin_steps(work, end, mode) } else { self.send_whole(work, mode, alone) }
     }
 

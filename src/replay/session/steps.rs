@@ -297,7 +297,7 @@ impl Session {
     fn run_answered(&mut self, current: &mut Current, answer: &Answer) -> Option<Step> {
         let pipelined = current.is_pipelined();
         if Content::of(&current.mode) == Content::Itself {
-            current.took = Some(answer.took);
+            current.took = answer.measured();
         }
         if current.place == Place::Flushed {
             // What the server would tell of a transaction block.

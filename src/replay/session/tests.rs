@@ -3,12 +3,14 @@ use std::sync::Arc;
 use super::*;
 use crate::pglog::SessionId;
 use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, SyncEnd};
+use crate::replay::session::auto_explain::SET_UP;
 use crate::replay::session::context::Restore;
 use crate::replay::session::request::{Request, ResultRow};
 use crate::replay::work::{End, Position};
 use crate::sql::{Command, Outline};
 
 mod anything;
+mod auto_explain;
 mod doubts;
 mod durations;
 mod lost;
@@ -76,6 +78,7 @@ fn settings() -> SessionSettings {
         replay_cancels: false,
         read_only: false,
         server_durations: false,
+        explain: false,
     }
 }
 
@@ -99,6 +102,8 @@ struct Replay {
     given_up: Vec<u64>,
     /// What the server has measured.
     measured: Vec<u64>,
+    /// How often auto_explain was told to be refused.
+    explain_refused: usize,
 }
 
 impl Replay {
@@ -119,6 +124,7 @@ impl Replay {
             may_have_drawn: 0,
             given_up: Vec::new(),
             measured: Vec::new(),
+            explain_refused: 0,
         }
     }
 
@@ -176,6 +182,7 @@ impl Replay {
         }));
         self.finished.extend(answered.finished.map(|seq| seq.0));
         self.settled.extend(answered.settled.iter().map(|work| work.seq.0));
+        self.explain_refused += usize::from(answered.explain_refused.is_some());
     }
 
     /// Goes on until there is nothing to do, giving every turn that is asked for.
@@ -238,6 +245,7 @@ impl Replay {
 /// What a request sends.
 fn written(request: &Request) -> String {
     match request {
+        Request::Text(text) if text == SET_UP => "auto_explain".to_owned(),
         Request::Text(text) if text.starts_with("DO $kreplay$") => "raise".to_owned(),
         Request::Text(text) => match text.split_once(";DO $kreplay$") {
             Some((before, _)) => format!("{};raise", with_short_limits(before)),

@@ -8,7 +8,7 @@ use super::text::Quotes;
 use super::{PlanNode, json, text};
 
 /// Longer records are not read, in bytes.
-const LONGEST: usize = 256 * 1024;
+pub const LONGEST: usize = 256 * 1024;
 
 /// A statement with its plan, as auto_explain logs it (behind `duration: … ms  plan:`).
 #[derive(Debug, Clone, PartialEq)]

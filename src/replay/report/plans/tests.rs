@@ -188,3 +188,79 @@ fn what_has_changed_is_said_by_the_nodes_that_differ() {
     assert_eq!(plans(vec![], vec![seen("", seq_scan())]).change(), None);
     assert_eq!(plans(vec![seen("", seq_scan())], vec![]).change(), None);
 }
+
+fn used(book: &mut PlanBook, minute: i64, plan: PlanNode) {
+    book.used(1, minute * MINUTE, plan);
+}
+
+/// The target's plans: by which node, from when until when, and who told them.
+fn on_target(book: &PlanBook) -> Vec<(String, String, PlanOrigin)> {
+    let times = |seen: &PlanSeen| format!("{}-{}", &seen.since[14..16], &seen.until[14..16]);
+    let seen = book.plans(1).target;
+    seen.iter().map(|it| (it.tree.node.clone(), times(it), it.from)).collect()
+}
+
+fn told(node: &str, times: &str, from: PlanOrigin) -> (String, String, PlanOrigin) {
+    (node.to_owned(), times.to_owned(), from)
+}
+
+#[test]
+fn a_plan_that_was_used_is_worth_more_than_one_that_was_asked_for() {
+    let mut book = PlanBook::default();
+    explained(&mut book, 1, 0, Ok(index_scan()));
+    explained(&mut book, 2, 0, Ok(index_scan()));
+    assert!(book.wants_used(1, MINUTE));
+    used(&mut book, 1, seq_scan());
+    assert!(!book.wants_used(1, MINUTE + 999) && book.wants_used(1, MINUTE + 1000));
+    let seq_scan_alone = [told("Seq Scan", "01-01", PlanOrigin::AutoExplain)];
+    assert_eq!(on_target(&book), seq_scan_alone, "what EXPLAIN said was another plan");
+    let both = || vec![candidate(1, true), candidate(2, true)];
+    assert_eq!(
+        due(&book, both(), 9 * MINUTE, NowAndThen),
+        [2],
+        "it need not be asked for any more"
+    );
+    assert_eq!(due(&book, both(), 9 * MINUTE, Occasion::End), [2]);
+    // What was under way meanwhile.
+    explained(&mut book, 1, 2 * MINUTE, Ok(index_scan()));
+    explained(&mut book, 1, 2 * MINUTE, Err(SqlState(*b"42P01")));
+    assert_eq!(on_target(&book), seq_scan_alone);
+    assert_eq!(book.plans(1).refused, None);
+}
+
+#[test]
+fn what_explain_said_before_is_kept_where_it_was_right() {
+    let mut book = PlanBook::default();
+    explained(&mut book, 1, 0, Ok(index_scan()));
+    explained(&mut book, 1, MINUTE, Ok(seq_scan()));
+    used(&mut book, 2, seq_scan());
+    let expected = [
+        told("Index Scan", "00-00", PlanOrigin::Explain),
+        told("Seq Scan", "01-02", PlanOrigin::AutoExplain),
+    ];
+    assert_eq!(on_target(&book), expected);
+    let change =
+        "used plan changed at 1970-01-01T00:01:00.000Z: Index Scan using t_w on t → Seq Scan on t";
+    assert_eq!(book.plans(1).change().as_deref(), Some(change));
+}
+
+#[test]
+fn plans_that_calls_use_in_turn_are_no_change_and_the_last_one_stands_last() {
+    let mut book = PlanBook::default();
+    for (minute, plan) in [(0, index_scan()), (1, seq_scan()), (2, index_scan()), (3, seq_scan())] {
+        used(&mut book, minute, plan);
+    }
+    let expected = [
+        told("Index Scan", "00-02", PlanOrigin::AutoExplain),
+        told("Seq Scan", "01-03", PlanOrigin::AutoExplain),
+    ];
+    assert_eq!(on_target(&book), expected);
+    assert_eq!(book.plans(1).change(), None);
+    // Back to the first one for good.
+    used(&mut book, 4, index_scan());
+    assert_eq!(
+        on_target(&book).last(),
+        Some(&told("Index Scan", "00-04", PlanOrigin::AutoExplain))
+    );
+    assert_eq!(book.plans(1).change(), None);
+}

@@ -8,7 +8,7 @@ use crate::replay::report::Verdict;
 use crate::replay::report::plan::PlanNode;
 use crate::replay::report::plan::logged::LoggedPlan;
 use crate::replay::report::plans::{Candidate, Due, Occasion, TypicalCall};
-use crate::replay::report::{SourcePlans, plans};
+use crate::replay::report::{PlansRead, plans};
 use crate::replay::session::CallContext;
 use crate::replay::work::Work;
 use crate::sql::Outline;
@@ -48,8 +48,50 @@ impl Shapes {
     }
 
     /// How many plans the source's log had.
-    pub fn source_plans(&self) -> SourcePlans {
+    pub fn source_plans(&self) -> PlansRead {
         self.source_plans
+    }
+
+    /// Notes a plan that a statement has used on the target, as auto_explain writes it behind `plan:`.
+    /// What is not known by its text is kreplay's own, or its shape is not told apart.
+    pub fn used_plan(&mut self, text: &str, seen_ms: i64) {
+        let Some(logged) = LoggedPlan::read(text) else {
+            self.target_plans.unread += 1;
+            return;
+        };
+        let outline = Outline::of(&logged.query);
+        let known = self.texts.get(&outline.shape).filter(|it| it.slot.is_some());
+        let Some(fingerprint) = known.map(|text| text.fingerprint) else { return };
+        self.target_plans.read += 1;
+        if outline.single().is_some() && self.plans.wants_used(fingerprint, seen_ms) {
+            match logged.plan() {
+                Some(plan) => self.plans.used(fingerprint, seen_ms, plan),
+                None => self.target_plans.unread += 1,
+            }
+        }
+    }
+
+    /// How many plans the target's auto_explain has told.
+    pub fn target_plans(&self) -> PlansRead {
+        self.target_plans
+    }
+
+    /// Notes that the target lets a user not use auto_explain.
+    pub fn explain_refused(&mut self, user: &str, code: SqlState) {
+        self.explain_refused.insert(user.to_owned(), code);
+    }
+
+    /// What has to be known of the target's plans, in sentences.
+    pub fn plan_notes(&self) -> Vec<String> {
+        let refused = self.explain_refused.iter();
+        refused
+            .map(|(user, code)| {
+                format!(
+                    "the target does not let {user} use auto_explain (--explain; SQLSTATE {code}): which \
+                     plans its statements use is not known"
+                )
+            })
+            .collect()
     }
 
     /// The shapes that are to be explained on the target at this time, the most urgent first: those that
@@ -63,10 +105,7 @@ impl Shapes {
             let call = self.shapes[slot].call.clone();
             Some(Candidate { fingerprint, has_changed, call })
         });
-        let due = self.plans.due(candidates.collect(), now_ms, occasion);
-        let slots = &self.slots;
-        self.plans.retain(|fingerprint| slots.contains_key(&fingerprint));
-        due
+        self.plans.due(candidates.collect(), now_ms, occasion)
     }
 
     /// Notes the plan of a call on the target, or why there is none.

@@ -330,3 +330,30 @@ fn without_a_warm_up_a_call_that_began_before_the_first_that_ended_is_judged() {
     let Summary { shapes, .. } = shapes.summary();
     assert_eq!(shapes[0].pace, PaceCounts { judged: 2, off_pace: 0, cold: 0 });
 }
+
+/// What auto_explain writes of this statement.
+fn explained(sql: &str) -> String {
+    let plan = serde_json::json!({ "Node Type": "Seq Scan", "Relation Name": "t" });
+    serde_json::json!({ "Query Text": sql, "Plan": plan }).to_string()
+}
+
+#[test]
+fn a_plan_that_was_used_is_that_of_the_shape_of_its_text_whatever_its_literals() {
+    let mut shapes = Shapes::new(10);
+    run(&mut shapes, "SELECT v FROM t WHERE k = 1", 1.0, 2.0);
+    run(&mut shapes, "SELECT 1; SELECT 2", 1.0, 1.0);
+    let own = "SELECT pg_catalog.set_config($1, $2, false)";
+    for sql in ["SELECT v FROM t WHERE k = 777123", "SELECT 1; SELECT 2", own] {
+        shapes.used_plan(&explained(sql), 0);
+    }
+    for text in ["", "Query", "{}"] {
+        shapes.used_plan(text, 0);
+    }
+    shapes.explain_refused("app", SqlState(*b"42501"));
+    shapes.explain_refused("app", SqlState(*b"42501"));
+    assert_eq!(shapes.target_plans(), PlansRead { read: 2, unread: 3 });
+    assert_eq!(shapes.plan_notes().len(), 1);
+    let plans = |shape: &QueryShape| shape.plans.target.len();
+    let shown: Vec<_> = shapes.summary().shapes.iter().map(plans).collect();
+    assert_eq!(shown, [1, 0], "of a string of several none tells which of them it is of");
+}

@@ -10,6 +10,7 @@ fn cell() -> SessionCell {
         replay_cancels: false,
         read_only: false,
         server_durations: false,
+        explain: false,
     };
     SessionCell::new(Session::new(settings, Arc::default()))
 }

@@ -12,6 +12,7 @@ fn session() -> Session {
         replay_cancels: false,
         read_only: false,
         server_durations: false,
+        explain: false,
     };
     Session::new(settings, Arc::default())
 }

@@ -27,6 +27,7 @@ fn whose_log_ins_change_is_known_of_the_next_statement_alone() {
         replay_cancels: false,
         read_only: false,
         server_durations: false,
+        explain: false,
     };
     let mut session = Session::new(settings, Arc::default());
     assert_eq!(session.altered_logins(Seq(4)), None);

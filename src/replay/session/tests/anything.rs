@@ -393,11 +393,12 @@ proptest! {
         events in prop::collection::vec(any_event(false), 0..120),
         takes_turns: bool,
         server_durations: bool,
+        explain: bool,
         refuses: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let settings = SessionSettings { takes_turns, depth, server_durations, ..settings() };
+        let settings = SessionSettings { takes_turns, depth, server_durations, explain, ..settings() };
         let mut replay = Replay::new(settings);
         if refuses {
             replay.server.refuses_durations();
@@ -417,11 +418,12 @@ proptest! {
         commits in 0..3_usize,
         takes_turns: bool,
         server_durations: bool,
+        explain: bool,
         refuses: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let mut replay = Replay::new(SessionSettings { takes_turns, depth, server_durations, ..settings() });
+        let mut replay = Replay::new(SessionSettings { takes_turns, depth, server_durations, explain, ..settings() });
         replay.session.findings.expect_victims();
         for (number, times) in victims {
             replay.server.clashes(&format!("insert {number}"), "40P01", times);
@@ -443,10 +445,11 @@ proptest! {
         units in prop::collection::vec(any_unit(), 0..6),
         events in prop::collection::vec(any_event(true), 0..120),
         server_durations: bool,
+        explain: bool,
         depth in 1..5_usize,
     ) {
         let source = Source::of(&units);
-        let (replay, in_doubt) = replayed(&source, &events, SessionSettings { depth, server_durations, ..settings() });
+        let (replay, in_doubt) = replayed(&source, &events, SessionSettings { depth, server_durations, explain, ..settings() });
         let mut seen = std::collections::BTreeSet::new();
         let firsts: Vec<u64> =
             replay.server.committed.iter().copied().filter(|n| seen.insert(*n)).collect();

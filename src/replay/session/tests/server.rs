@@ -10,7 +10,7 @@ use crate::sql::prepared_name;
 
 /// `insert N` or `insert … (N)` has the effect N; `fail CODE` fails; `defer CODE` fails at the commit;
 /// `export N` has the effect N, but fails behind a savepoint;
-/// `become other` acts as a role that may not measure, `become oneself` ends that;
+/// `become other` acts as a role that may set nothing of kreplay's, `become oneself` ends that;
 /// `call N` commits what is open and its own effect N; `untypable …`
 /// can't be parsed without types, `unparsable` never. What
 /// [`Server::clashes`] with others fails so many times before it does what it says.
@@ -293,7 +293,7 @@ impl Server {
         self.settings.now.duration == "on"
     }
 
-    /// Whoever logs in may not have durations measured.
+    /// Whoever logs in may have neither durations measured nor auto_explain set.
     pub(super) fn refuses_durations(&mut self) {
         self.settings.refuses = true;
     }
@@ -323,6 +323,9 @@ impl Server {
                 }
                 self.open.push(number);
                 self.committed.append(&mut self.open);
+            }
+            Some(("DO", _)) if self.settings.refuses || self.settings.other_role => {
+                return Err((SqlState::INSUFFICIENT_PRIVILEGE, false));
             }
             Some(("become", role)) => self.settings.other_role = role == "other",
             Some(("hush", _)) => self.settings.now.client = "error".into(),
