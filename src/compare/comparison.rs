@@ -25,8 +25,8 @@ const VERSION: u32 = 1;
 /// The test in a sentence, for who reads the comparison alone.
 const TEST: &str = "how many times as long a call takes on the candidate's target, by Hodges and Lehmann's \
     estimate and an interval from Brunner and Munzel's test, divided by what all shapes have in common; \
-    degraded or improved if all of the interval exceeds the threshold, 0.02 ms, 2.5 times the spread of \
-    the shapes and what the repeat shows, and the false discovery rate allows for it; the fastest tenth of the \
+    degraded or improved if all of the interval exceeds the threshold, 0.02 ms, what unchanged \
+    shapes differ by and what the repeat shows, and the false discovery rate allows for it; the fastest tenth of the \
     calls likewise, beyond its own factor and twice the threshold";
 /// What fewer shapes have in common is little more than what each of them is.
 const FEW_SHAPES: usize = 6;

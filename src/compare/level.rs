@@ -10,7 +10,7 @@ use super::judgement::{Clock, Measured, Pair};
 use super::shift::{Shift, upper_tail};
 use crate::replay::report::Change;
 use crate::replay::report::factor::{self, Factor, ShapeRatio};
-use crate::replay::report::judgement::{CLOSE, LEAST_CHANGE_MS, SPREADS};
+use crate::replay::report::judgement::{CLOSE, LEAST_CHANGE_MS};
 
 /// How much of the calls is not slower than an undisturbed one.
 const FASTEST: f64 = 0.1;
@@ -52,7 +52,7 @@ pub(super) struct Tested {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Margins {
     pub threshold: f64,
-    /// How far shapes differ from what they have in common.
+    /// How far unchanged shapes differ from what they have in common.
     pub spread: f64,
     /// How far the shape differed between two runs of one target.
     pub noise: f64,
@@ -76,7 +76,7 @@ impl Level {
                 let repeat = again.map(|shift| change(shift, Factor::log_of(repeat_factor)));
                 let margins = Margins {
                     threshold: self.threshold(threshold),
-                    spread: factor.map_or(0.0, |factor| SPREADS * factor.spread.ln_1p()),
+                    spread: factor.map_or(0.0, |factor| factor.allowance.ln_1p()),
                     noise: repeat.map_or(0.0, |repeat| repeat.beyond.ln().abs()),
                     least: self.least(&pair.baseline, Factor::log_of(factor)),
                 };

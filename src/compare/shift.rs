@@ -13,6 +13,8 @@
 //!   Lehmann, "Estimates of Location Based on Rank Tests", The Annals of Mathematical Statistics 34
 //!   (1963), pages 598 to 611.
 
+use statrs::function::erf::erfc;
+
 use super::durations::Durations;
 
 /// The normal distribution's quantile for an interval of 95 %.
@@ -87,7 +89,7 @@ pub(super) fn excess(baseline: &Durations, candidate: &Durations, shift: f64) ->
 
 /// The probability that chance alone shows as much.
 pub(super) fn upper_tail(z: f64) -> f64 {
-    0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
+    0.5 * erfc(z / std::f64::consts::SQRT_2)
 }
 
 /// Where a falling function reaches a value.

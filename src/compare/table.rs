@@ -158,7 +158,7 @@ impl ShapeComparison {
 fn machine(factor: Option<Factor>) -> String {
     match factor {
         None => "too few shapes to tell what they have in common".to_owned(),
-        Some(Factor { ratio, low, high, spread, shapes }) => format!(
+        Some(Factor { ratio, low, high, spread, shapes, .. }) => format!(
             "{ratio:.2} times the baseline's durations ({low:.2} to {high:.2}), by {shapes} shapes, which \
              differ from that by {:.0} %",
             100.0 * spread

@@ -135,7 +135,14 @@ fn the_report_is_shown_by_verdict_and_pace() {
     };
     let report = Report {
         verdicts: Verdicts { degraded: 3, same: 40, ..Verdicts::default() },
-        factor: Some(Factor { ratio: 0.82, low: 0.8, high: 0.85, spread: 0.02, shapes: 43 }),
+        factor: Some(Factor {
+            ratio: 0.82,
+            low: 0.8,
+            high: 0.85,
+            spread: 0.02,
+            allowance: 0.06,
+            shapes: 43,
+        }),
         shapes: vec![shape(10), shape(20)],
         rest: Some(shape(5)),
         ..Report::default()

@@ -9,16 +9,13 @@
 //!   shapes below the true median is binomial, so it lies between two of them; with weights, as many
 //!   shapes count as Kish's effective size of a sample says, (Σw)² / Σw² (L. Kish, "Survey Sampling",
 //!   1965).
-//! - Its spread is how far shapes that have not changed lie from it. The median absolute distance (F. R.
-//!   Hampel, "The Influence Curve and Its Role in Robust Estimation", Journal of the American Statistical
-//!   Association 69 (1974), pages 383 to 393) is no longer about these where four in ten have changed.
-//!   So a first estimate is the distance that a third of the weight does not exceed, times 2.32, which
-//!   makes a standard deviation of it where the ratios are log-normal. It is too large by half where four
-//!   in ten have changed, and of ten shapes it rests on three. So shapes farther than 2.5 times that are
-//!   taken to have changed, and the spread is the standard deviation of all others: P. J. Rousseeuw and
-//!   A. M. Leroy, "Robust Regression and Outlier Detection", 1987, the reweighted estimate.
+//! - Its [`spread`] is how far shapes that have not changed lie from it.
+
+mod spread;
 
 use serde::{Deserialize, Serialize};
+
+use spread::Spread;
 
 /// Of fewer shapes it can't be told what they have in common.
 pub const LEAST_SHAPES: usize = 3;
@@ -26,15 +23,6 @@ pub const LEAST_SHAPES: usize = 3;
 const LARGEST_SHARE: f64 = 0.2;
 /// The normal distribution's quantile for an interval of 95 %.
 const Z: f64 = 1.96;
-/// So much of the weight is looked at for a first estimate of the spread,
-const INNER: f64 = 1.0 / 3.0;
-/// and its largest distance times this is a standard deviation, where distances are normal.
-const NORMAL: f64 = 2.3217;
-/// Shapes that lie so many times as far have changed,
-const OUTLYING: f64 = 2.5;
-/// and the standard deviation of the others times this is that of all that have not, where distances are
-/// normal.
-const TRUNCATED: f64 = 1.0476;
 /// A shape of this typical duration counts for half as much as a long one, in milliseconds, and so does
 /// one of so many calls beside one of many.
 const HALF_MS: f64 = 0.1;
@@ -49,7 +37,6 @@ pub struct ShapeRatio {
     /// long as there are five.
     pub weight: f64,
     /// The logarithm of a change that is none for it, as it is too short to tell: 0 where any is told.
-    /// A shape that lies no farther from the factor does not add to its spread.
     pub least: f64,
 }
 
@@ -76,8 +63,10 @@ pub struct Factor {
     pub low: f64,
     /// The high end.
     pub high: f64,
-    /// How much shapes differ from it without any news: 0.03 is 3 %.
+    /// How much shapes differ from it without any news, as a standard deviation: 0.03 is 3 %.
     pub spread: f64,
+    /// How much they may differ from it without any news: 49 of 50 do by less.
+    pub allowance: f64,
     /// How many shapes it is of.
     pub shapes: usize,
 }
@@ -98,42 +87,27 @@ impl Factor {
         }
         prepare(&mut shapes);
         let median = quantile(&shapes, 0.5);
-        let reach = Z / 2.0 / effective_size(&shapes).sqrt();
-        let mut distances: Vec<ShapeRatio> = shapes
-            .iter()
-            .map(|it| {
-                let distance = (it.log_ratio - median).abs();
-                ShapeRatio { log_ratio: (distance - it.least).max(0.0), ..*it }
-            })
-            .collect();
-        distances.sort_unstable_by(|a, b| a.log_ratio.total_cmp(&b.log_ratio));
+        let reach = Z / 2.0 / effective_size(shapes.iter().map(|it| it.weight)).sqrt();
+        let spread = Spread::around(median, &shapes);
         Some(Self {
             ratio: median.exp(),
             low: quantile(&shapes, 0.5 - reach).exp(),
             high: quantile(&shapes, 0.5 + reach).exp(),
-            spread: spread(&distances).exp_m1(),
+            spread: spread.deviation.exp_m1(),
+            allowance: spread.allowance.exp_m1(),
             shapes: shapes.len(),
         })
     }
 }
 
-/// How many shapes of equal weight tell as much (Kish).
-fn effective_size(shapes: &[ShapeRatio]) -> f64 {
-    let total: f64 = shapes.iter().map(|it| it.weight).sum();
-    let squares: f64 = shapes.iter().map(|it| it.weight * it.weight).sum();
+/// How many shapes of equal weight tell as much as those of these weights (Kish).
+fn effective_size(weights: impl Iterator<Item = f64>) -> f64 {
+    let (mut total, mut squares) = (0.0, 0.0);
+    weights.for_each(|weight| {
+        total += weight;
+        squares += weight * weight;
+    });
     total * total / squares
-}
-
-/// The standard deviation of those of these sorted distances that have not changed.
-fn spread(distances: &[ShapeRatio]) -> f64 {
-    let outlying = OUTLYING * NORMAL * quantile(distances, INNER);
-    let unchanged = distances.partition_point(|it| it.log_ratio <= outlying);
-    let unchanged = &distances[..unchanged];
-    let total: f64 = unchanged.iter().map(|it| it.weight).sum();
-    let squares: f64 = unchanged.iter().map(|it| it.weight * it.log_ratio * it.log_ratio).sum();
-    // The factor is one of them, or lies between two: that takes one away.
-    let size = effective_size(unchanged);
-    TRUNCATED * (squares / total * size / (size - 1.0).max(1.0)).sqrt()
 }
 
 /// Sorts shapes by their ratios, and lets none count for too much.

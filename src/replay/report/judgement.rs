@@ -7,8 +7,8 @@
 //! lock says nothing of the shape.
 //!
 //! What the shapes have in common is the machine's [`Factor`]. A shape is degraded or improved by what
-//! exceeds the factor by more than a margin: the largest of the threshold, of 2.5 times the factor's
-//! spread, and of what [`LEAST_CHANGE_MS`] is to the shape. Whether it does is told by the
+//! exceeds the factor by more than a margin: the largest of the threshold, of what unchanged
+//! shapes differ from the factor by, and of what [`LEAST_CHANGE_MS`] is to the shape. Whether it does is told by the
 //! sign test, and of many shapes by `discovery`. It is the same where
 //! the interval of its median lies within the margin.
 
@@ -29,8 +29,6 @@ pub(super) const LEAST_BLOCKS: usize = 10;
 /// of some 0.1 ms differ with how busy the machine is: whether a core had to be woken up for them, and
 /// what was left in its caches.
 pub const LEAST_CHANGE_MS: f64 = 0.02;
-/// Unchanged shapes differ from the factor by less than so many times its spread: some 99 % of them.
-pub(crate) const SPREADS: f64 = 2.5;
 /// A client's measurement tells something of the machine's factor where its bounds are this close.
 pub(crate) const CLOSE: f64 = 1.1;
 /// The test in a sentence, for who reads the report alone.
@@ -38,8 +36,8 @@ pub const TEST: &str = "the median ratio target / source over blocks of time (at
     shape's calls that ran at the source's pace and on a warm target, less what all shapes share in a \
     block; degraded or improved if more blocks than by chance lie beyond the machine's factor times the \
     margin (sign test, then Benjamini and Hochberg over all shapes), same if the rank-based (binomial) \
-    interval of the median lies within; the margin is the largest of the threshold, 2.5 times the \
-    factor's spread, and the least change beside the shape's median duration; where the target does not tell its \
+    interval of the median lies within; the margin is the largest of the threshold, what \
+    unchanged shapes differ from the factor by, and the least change beside the shape's median duration; where the target does not tell its \
     durations, the low end has the round trip's 95th percentile taken off and the high end has it left in";
 
 /// What the calls of a shape that count tell.
@@ -224,7 +222,7 @@ enum Margin {
 
 impl Margin {
     fn of(evidence: &Evidence, factor: Option<Factor>, threshold: f64) -> Self {
-        let spread = factor.map_or(0.0, |factor| SPREADS * factor.spread);
+        let spread = factor.map_or(0.0, |factor| factor.allowance);
         let least = least_change(evidence);
         if least > threshold.max(spread) {
             Self::LeastChange(least)
@@ -250,7 +248,7 @@ impl Margin {
         let percent = self.share() * 100.0;
         match self {
             Self::Threshold(_) => format!("{percent:.0} % counts"),
-            Self::Spread(_) => format!("{percent:.0} % counts, as shapes differ by half of that"),
+            Self::Spread(_) => format!("{percent:.0} % counts, as shapes differ by up to that"),
             Self::LeastChange(_) => format!("{percent:.0} % counts, which is {LEAST_CHANGE_MS} ms"),
         }
     }

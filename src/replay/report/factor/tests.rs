@@ -66,11 +66,11 @@ fn weights_count_within_their_limit() {
 #[test]
 fn its_interval_holds_the_machines_factor_as_often_as_is_claimed() {
     let mut rng = Rng::with_seed(5);
-    let mut normal = || (0..12).map(|_| rng.f64()).sum::<f64>() - 6.0;
     let (runs, mut missed, mut spread) = (1000, 0, 0.0);
     for _ in 0..runs {
-        let shapes: Vec<_> =
-            (0..40).map(|n| (0.8 * (0.05 * normal()).exp(), 1.0 + f64::from(n % 5))).collect();
+        let shapes: Vec<_> = (0..40)
+            .map(|n| (0.8 * (0.05 * normal(&mut rng)).exp(), 1.0 + f64::from(n % 5)))
+            .collect();
         let factor = weighted_of(&shapes).unwrap();
         missed += u32::from(factor.low > 0.8 || factor.high < 0.8);
         spread += factor.spread / f64::from(runs);
@@ -79,16 +79,20 @@ fn its_interval_holds_the_machines_factor_as_often_as_is_claimed() {
     assert!((0.045..0.055).contains(&spread), "{spread}");
 }
 
+/// A sum of twelve uniform ones is close to a normal one.
+fn normal(rng: &mut Rng) -> f64 {
+    (0..12).map(|_| rng.f64()).sum::<f64>() - 6.0
+}
+
 #[test]
 fn its_spread_is_that_of_the_unchanged_whether_few_or_four_in_ten_have_changed() {
     let mut rng = Rng::with_seed(6);
-    let mut normal = || (0..12).map(|_| rng.f64()).sum::<f64>() - 6.0;
     let mut spread_with = |changed: usize| {
         let runs = 400;
         let spreads = (0..runs).map(|_| {
-            let unchanged = (0..25 - changed).map(|_| (0.1 * normal()).exp());
+            let unchanged = (0..25 - changed).map(|_| (0.1 * normal(&mut rng)).exp());
             let slower_and_faster =
-                |n: usize| (n as f64 + 2.0).powi(if n % 3 == 0 { -1 } else { 1 });
+                |n: usize| (n as f64 + 2.0).powi(if n.is_multiple_of(3) { -1 } else { 1 });
             let shapes: Vec<f64> = unchanged.chain((0..changed).map(slower_and_faster)).collect();
             of(&shapes).unwrap().spread
         });
@@ -99,6 +103,51 @@ fn its_spread_is_that_of_the_unchanged_whether_few_or_four_in_ten_have_changed()
     assert!((0.09..0.12).contains(&few), "{few}");
     // Their factor has moved a little towards those that changed.
     assert!((0.09..0.14).contains(&many), "{many}");
+}
+
+#[test]
+fn unchanged_shapes_few_or_many_seldom_lie_beyond_what_is_allowed_for() {
+    let mut rng = Rng::with_seed(7);
+    for (unchanged, changed) in [(5, 0), (5, 2), (8, 4), (25, 0), (60, 25)] {
+        let runs = 2000 / (unchanged + changed);
+        let mut beyond = 0;
+        for _ in 0..runs {
+            let mut shapes: Vec<f64> =
+                (0..unchanged).map(|_| (0.1 * normal(&mut rng)).exp()).collect();
+            shapes.extend((0..changed).map(|n| if n % 3 == 0 { 0.2 } else { 3.0 + n as f64 }));
+            let factor = of(&shapes).unwrap();
+            let is_beyond =
+                |ratio: &&f64| (**ratio / factor.ratio).ln().abs() > factor.allowance.ln_1p();
+            beyond += shapes[..unchanged].iter().filter(is_beyond).count();
+        }
+        let share = beyond as f64 / (runs * unchanged) as f64;
+        assert!(share < 0.07, "{share} of {unchanged} and {changed}");
+    }
+}
+
+#[test]
+fn short_shapes_that_agree_do_not_hide_that_long_ones_differ() {
+    // Measured where the source was slower than the target: durations in ms, and ratios.
+    let measured = [
+        (0.8, 0.87),
+        (0.7, 0.91),
+        (0.7, 0.88),
+        (0.7, 0.86),
+        (0.2, 0.79),
+        (0.17, 0.77),
+        (0.1, 0.70),
+        (0.08, 0.77),
+        (0.08, 0.76),
+        (0.1, 0.68),
+        (0.02, 0.77),
+        (0.01, 0.77),
+    ];
+    let shape = |(ms, ratio): (f64, f64)| {
+        let (weight, least) = (weight(800, ms), (0.02 / ms).ln_1p());
+        ShapeRatio { log_ratio: ratio.ln(), weight, least }
+    };
+    let factor = Factor::of(&measured.map(shape)).unwrap();
+    assert!(factor.ratio * (1.0 + factor.allowance) > 0.91, "{factor:?}");
 }
 
 #[test]

@@ -38,7 +38,14 @@ fn lines_are_aligned_and_cut_to_the_width() {
                 ..shape(&long, 120.4)
             },
         ],
-        factor: Some(Factor { ratio: 0.8, low: 0.75, high: 0.9, spread: 0.02, shapes: 11 }),
+        factor: Some(Factor {
+            ratio: 0.8,
+            low: 0.75,
+            high: 0.9,
+            spread: 0.02,
+            allowance: 0.06,
+            shapes: 11,
+        }),
         verdicts: Verdicts { degraded: 1, cannot_tell: 1, ..Verdicts::default() },
         ..Report::default()
     };
