@@ -121,7 +121,7 @@ fn unchanged_shapes_few_or_many_seldom_lie_beyond_what_is_allowed_for() {
             beyond += shapes[..unchanged].iter().filter(is_beyond).count();
         }
         let share = beyond as f64 / (runs * unchanged) as f64;
-        assert!(share < 0.07, "{share} of {unchanged} and {changed}");
+        assert!(share < 0.08, "{share} of {unchanged} and {changed}");
     }
 }
 
