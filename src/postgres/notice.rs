@@ -37,12 +37,18 @@ pub(super) struct NoticeReader {
     /// The beginning of its value.
     value: [u8; LOOKED_AT],
     length: usize,
+    /// Whether plans are wanted.
+    keeps_plans: bool,
+    fields: Fields,
+}
+
+/// What the fields that have been read say.
+#[derive(Debug, Default)]
+struct Fields {
     is_log: bool,
     has_context: bool,
     routine: Routine,
     duration: Option<Duration>,
-    /// Whether plans are wanted.
-    keeps_plans: bool,
     plan: PlanText,
 }
 
@@ -70,12 +76,8 @@ impl Default for NoticeReader {
             field: None,
             value: [0; LOOKED_AT],
             length: 0,
-            is_log: false,
-            has_context: false,
-            routine: Routine::Other,
-            duration: None,
             keeps_plans: false,
-            plan: PlanText::None,
+            fields: Fields::default(),
         }
     }
 }
@@ -112,7 +114,7 @@ impl NoticeReader {
     /// Keeps what this piece of the text has of a plan; `before`: so much of the text that is looked at
     /// came before it.
     fn keep_plan(&mut self, piece: &[u8], before: usize) {
-        let piece = match self.plan {
+        let piece = match self.fields.plan {
             // The mark is whole with this piece, and was not before it.
             PlanText::None => plan_in(&self.value[..self.length])
                 .and_then(|at| piece.get(at.checked_sub(before)?..)),
@@ -120,28 +122,28 @@ impl NoticeReader {
             PlanText::TooLong => None,
         };
         if let Some(piece) = piece {
-            self.plan.push(piece);
+            self.fields.plan.push(piece);
         }
     }
 
     fn end_field(&mut self) {
-        let value = &self.value[..self.length];
+        let (value, fields) = (&self.value[..self.length], &mut self.fields);
         match self.field.take() {
             // Not translated, unlike 'S'.
-            Some(b'V') => self.is_log = value == b"LOG",
-            Some(b'M') => self.duration = duration_in(value),
-            Some(b'W') => self.has_context = true,
-            Some(b'R') if ROUTINES.contains(&value) => self.routine = Routine::Protocol,
-            Some(b'R') if value == AUTO_EXPLAIN => self.routine = Routine::AutoExplain,
+            Some(b'V') => fields.is_log = value == b"LOG",
+            Some(b'M') => fields.duration = duration_in(value),
+            Some(b'W') => fields.has_context = true,
+            Some(b'R') if ROUTINES.contains(&value) => fields.routine = Routine::Protocol,
+            Some(b'R') if value == AUTO_EXPLAIN => fields.routine = Routine::AutoExplain,
             _ => {}
         }
     }
 
     /// The message has been read: what it tells, if it is of what is looked for. The next one may come.
     pub(super) fn finish(&mut self) -> Option<Notice> {
-        let next = Self { keeps_plans: self.keeps_plans, ..Self::default() };
-        let Self { is_log, has_context, routine, duration, plan, .. } =
-            std::mem::replace(self, next);
+        self.field = None;
+        let Fields { is_log, has_context, routine, duration, plan } =
+            std::mem::take(&mut self.fields);
         match routine {
             // What a routine's own statements do stands in their context, and so does what they raise.
             _ if has_context => None,

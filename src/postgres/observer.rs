@@ -6,7 +6,7 @@ use super::error::ObserveError;
 use crate::replay::order::holders::LocksHeld;
 use crate::replay::order::stalls::{LockSnapshot, PREPARED, Probe};
 use crate::replay::order::wait_chain::ForeignBackend;
-use crate::replay::session::auto_explain::SET_UP;
+use crate::replay::session::auto_explain::set_up;
 use crate::replay::session::durations::MEASURE;
 
 /// A connection of our own that asks the server about itself.
@@ -161,7 +161,7 @@ impl Observer {
     /// is undone, but for that it is loaded.
     pub async fn plans_refused(&self) -> Result<Option<String>, ObserveError> {
         self.client.batch_execute("BEGIN").await?;
-        let tried = self.client.batch_execute(SET_UP).await.map_err(ObserveError::from);
+        let tried = self.client.batch_execute(&set_up()).await.map_err(ObserveError::from);
         self.client.batch_execute("ROLLBACK").await?;
         match tried {
             Ok(()) => Ok(None),

@@ -56,7 +56,7 @@ pub struct Reply {
     /// How long the server took.
     pub took: Took,
     /// A plan that auto_explain told meanwhile, of this request's statement or of one before it, as it
-    /// writes it behind `plan:`; empty where it is too long. See
+    /// writes it behind `plan:`; empty where it is too long or one of many. See
     /// [`Connection::keep_plans`](super::Connection::keep_plans).
     pub plan: Option<Box<str>>,
 }

@@ -15,7 +15,8 @@ use crate::pglog::SqlState;
 use crate::pglog::statement::SourceEnd;
 use crate::postgres::{self, Reply};
 use crate::replay::account::policy::Outcome;
-use crate::replay::account::settlement::{Settlement, UsedPlan};
+use crate::replay::account::settlement::Settlement;
+use crate::replay::report::plans::UsedPlan;
 use crate::replay::session::request::Took;
 use crate::replay::session::{Answer, Answered, Ended, RunAgain};
 use crate::replay::work::Work;
@@ -53,7 +54,7 @@ impl SessionActor {
         self.take_answered(answered, reply.error.as_ref(), took);
         if let Some(text) = reply.plan {
             let seen_ms = Timestamp::now().as_millisecond();
-            self.progress.plans.push(UsedPlan { text, seen_ms });
+            self.progress.plans.push(UsedPlan::read(&text, seen_ms));
         }
     }
 

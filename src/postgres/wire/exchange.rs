@@ -189,13 +189,20 @@ impl Exchange {
         let is_whole = reply.error.is_none() && timed.count > 0 && timed.count == request.timed;
         let on_server = is_whole.then_some(timed.sum);
         let took = Took { at_most, together: 1, on_server };
+        let plan = reply.plan.map(|text| if self.holds_plan() { "".into() } else { text });
         self.answers.push_back(Ok(Reply {
             took,
             foreign_encoding: self.foreign_encoding,
+            plan,
             ..reply
         }));
         self.fresh += 1;
         true
+    }
+
+    /// Whether an answer that has not been taken holds a plan: another one can wait for its next call.
+    fn holds_plan(&self) -> bool {
+        self.answers.iter().flatten().any(|reply| reply.plan.is_some())
     }
 
     /// The read at hand, of `now`, is through: hands over what it answered.

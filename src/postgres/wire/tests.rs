@@ -590,3 +590,34 @@ fn within_a_pipeline_the_durations_of_each_statement_are_its_own() {
         vec![open("SELECT 1"), open("SELECT 2"), open("SELECT 3"), Request::Batch(Batch::new())];
     assert_eq!(on_server(requests, &says), [Some(11), Some(10_175), Some(20_247), None]);
 }
+
+#[test]
+fn a_plan_comes_with_the_answer_before_whose_end_it_was_told_where_plans_are_kept() {
+    let plan =
+        |text: &str| notice("explain_ExecutorEnd", &format!("duration: 0.012 ms  plan:\n{text}"));
+    let done = || [message(b'C', b"SELECT 1\0"), ready(b'I')].concat();
+    let says = [
+        done(),
+        [plan("first"), plan("another"), duration(7), done()].concat(),
+        [plan("second"), done()].concat(),
+    ]
+    .concat();
+    let told = |keeps: bool, piece: usize| {
+        let says = in_pieces(&says, &[piece]);
+        let mut wire = logged_in(Script { says, ..Script::default() });
+        wire.exchange.borrow_mut().keeps_plans = keeps;
+        (0..3).for_each(|_| ask(&wire, SIMPLE));
+        serve(&mut wire).expect("served");
+        let mut exchange = wire.exchange.borrow_mut();
+        let replies = (0..3).map(|_| answer(&mut exchange).expect("a reply"));
+        let replies: Vec<Reply> = replies.collect();
+        assert_eq!(replies[1].took.on_server, Some(std::time::Duration::from_micros(7)));
+        replies.into_iter().map(|reply| reply.plan.map(String::from)).collect::<Vec<_>>()
+    };
+    for piece in [1, 2, 5, 100, usize::MAX] {
+        assert_eq!(told(false, piece), [None, None, None]);
+        // No more than one waits to be taken.
+        let expected = [None, Some("first".to_owned()), Some(String::new())];
+        assert_eq!(told(true, piece), expected, "{piece}");
+    }
+}

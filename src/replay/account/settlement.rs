@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::pglog::SqlState;
 use crate::replay::account::ledger::{Fate, GivenUp, Skipped};
+use crate::replay::report::plans::UsedPlan;
 use crate::replay::session::{CallContext, Ended};
 use crate::replay::work::{Position, Work};
 
@@ -21,19 +22,10 @@ pub struct SessionProgress {
     pub settled: Vec<Settled>,
     /// Who the session is and what it had set, from which of those that ended.
     pub contexts: SmallVec<[(usize, Arc<CallContext>); 1]>,
-    /// Plans that came with the answers.
-    pub plans: Vec<UsedPlan>,
+    /// Plans that came with the answers; `None` for one that can't be read.
+    pub plans: Vec<Option<UsedPlan>>,
     /// The user whom the target does not let use auto_explain, and why.
     pub explain_refused: Option<(Box<str>, SqlState)>,
-}
-
-/// A plan that a statement has used.
-#[derive(Debug)]
-pub struct UsedPlan {
-    /// As auto_explain writes it; empty where it is too long.
-    pub text: Box<str>,
-    /// When it came, in Unix milliseconds.
-    pub seen_ms: i64,
 }
 
 impl SessionProgress {

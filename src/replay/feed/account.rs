@@ -66,7 +66,7 @@ impl Feed {
         }
         // Behind the statements that came with them.
         for plan in report.plans {
-            shapes.used_plan(&plan.text, plan.seen_ms);
+            shapes.used_plan(plan);
         }
         if let Some((user, code)) = report.explain_refused {
             shapes.explain_refused(&user, code);

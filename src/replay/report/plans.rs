@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::logged::LoggedPlan;
 use super::plan::{PlanNode, changed_node};
 use crate::display::moment;
 use crate::pglog::SqlState;
 use crate::pglog::statement::Protocol;
 use crate::replay::session::CallContext;
 use crate::replay::work::Work;
-use crate::sql::Verb;
+use crate::sql::{Outline, Verb};
 
 /// How many plans of a shape are kept, the newest.
 const KEPT: usize = 5;
@@ -113,6 +114,30 @@ impl TypicalCall {
         let is_short = statement.sql.len() <= LONGEST_TEXT && work.size() <= LARGEST_CALL;
         let can_be = is_whole && has_plan && is_one && is_short;
         can_be.then(|| Self { work: work.clone(), context: context.clone() })
+    }
+}
+
+/// A plan that a statement has used on the target.
+#[derive(Debug)]
+pub struct UsedPlan {
+    /// The hash of the statement's text, see [`Outline::shape`].
+    pub(super) shape: u64,
+    /// `None` where several statements have this text: none tells which it is of.
+    pub(super) tree: Option<PlanNode>,
+    /// When it came, in Unix milliseconds.
+    pub(super) seen_ms: i64,
+}
+
+impl UsedPlan {
+    /// Reads what auto_explain writes behind `plan:`; `None` where it is not whole.
+    pub fn read(text: &str, seen_ms: i64) -> Option<Self> {
+        let logged = LoggedPlan::read(text)?;
+        let outline = Outline::of(&logged.query);
+        let tree = match outline.single() {
+            Some(_) => Some(logged.plan()?),
+            None => None,
+        };
+        Some(Self { shape: outline.shape, tree, seen_ms })
     }
 }
 

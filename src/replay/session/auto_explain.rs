@@ -13,34 +13,39 @@ use crate::replay::session::request::Request;
 use crate::replay::work::Work;
 use crate::sql::DurationSettings;
 
-/// Has auto_explain tell the plans of some statements. Only what is not so already is set: its owner may
-/// have given a role all of it that may set nothing itself. Whoever is no superuser may load what lies in
-/// `$libdir/plugins`. One statement in fifty is enough to see a plan change, and leaves the others as they
-/// are; the answers that plans come with are not measured.
-pub const SET_UP: &str = "DO $kreplay$ BEGIN \
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'auto_explain.sample_rate') THEN \
-    IF pg_catalog.current_setting('is_superuser') = 'on' THEN LOAD 'auto_explain'; \
-    ELSE LOAD '$libdir/plugins/auto_explain'; END IF; END IF; \
-    PERFORM pg_catalog.set_config(s.name, wanted.setting, false) FROM (VALUES \
-    ('auto_explain.log_analyze', 'off'), \
-    ('auto_explain.log_format', 'json'), \
-    ('auto_explain.log_level', 'info'), \
-    ('auto_explain.log_min_duration', '0'), \
-    ('auto_explain.log_nested_statements', 'off'), \
-    ('auto_explain.log_parameter_max_length', '0'), \
-    ('auto_explain.log_verbose', 'off'), \
-    ('auto_explain.sample_rate', '0.02')) AS wanted(name, setting) \
-    JOIN pg_catalog.pg_settings s ON s.name = wanted.name AND s.setting <> wanted.setting; \
-    END $kreplay$";
-
-/// Those of these settings that are not so by default. (`log_parameter_max_length` is from 16 on.)
-const SETTINGS: [&str; 5] = [
-    "log_format = json",
-    "log_level = info",
-    "log_min_duration = 0",
-    "sample_rate = 0.02",
-    "log_parameter_max_length = 0",
+/// The settings of auto_explain that are set, and to what. One statement in fifty is enough to see a plan
+/// change, and leaves the others as they are: the answers that plans come with are not measured.
+const SETTINGS: [(&str, &str); 8] = [
+    ("auto_explain.log_format", "json"),
+    ("auto_explain.log_level", "info"),
+    ("auto_explain.log_min_duration", "0"),
+    ("auto_explain.sample_rate", "0.02"),
+    ("auto_explain.log_parameter_max_length", "0"),
+    ("auto_explain.log_analyze", "off"),
+    ("auto_explain.log_nested_statements", "off"),
+    ("auto_explain.log_verbose", "off"),
 ];
+/// So many of them are not so by default. The last of these, which keeps parameters out, came with 16.
+const CHANGED: usize = 5;
+
+/// What has auto_explain tell the plans of some statements. Only what is not so already is set: its owner
+/// may have given a role all of it that may set nothing itself. Whoever is no superuser may load what
+/// lies in `$libdir/plugins`.
+pub fn set_up() -> String {
+    let wanted: Vec<String> =
+        SETTINGS.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
+    format!(
+        "DO $kreplay$ BEGIN \
+         IF NOT EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'auto_explain.sample_rate') THEN \
+         IF pg_catalog.current_setting('is_superuser') = 'on' THEN LOAD 'auto_explain'; \
+         ELSE LOAD '$libdir/plugins/auto_explain'; END IF; END IF; \
+         PERFORM pg_catalog.set_config(s.name, wanted.setting, false) \
+         FROM (VALUES {}) AS wanted(name, setting) \
+         JOIN pg_catalog.pg_settings s ON s.name = wanted.name AND s.setting <> wanted.setting; \
+         END $kreplay$",
+        wanted.join(", ")
+    )
+}
 
 /// What is known of auto_explain on a connection.
 #[derive(Debug, Default)]
@@ -89,7 +94,7 @@ impl Session {
     fn set_up_auto_explain(&mut self) -> Next {
         self.connection.auto_explain.is_set = true;
         self.connection.sends(Role::AutoExplain, false);
-        Next::Send(Request::Text(SET_UP.into()))
+        Next::Send(Request::Text(set_up().into()))
     }
 
     /// A statement goes out, or its first request.
@@ -97,6 +102,13 @@ impl Session {
         if self.settings.explain && self.settings_use(work).changes == DurationSettings::ALL {
             self.connection.auto_explain.changed();
         }
+    }
+
+    /// The settings whose values are kreplay's and not the session's.
+    pub(super) fn settings_of_auto_explain(&self) -> Vec<&'static str> {
+        let names = SETTINGS.iter().map(|(name, _)| *name);
+        let is_ours = |name: &&str| !self.context.has_set(name);
+        names.filter(|_| self.connection.auto_explain.asked).filter(is_ours).collect()
     }
 
     /// The answer to what was set. A refusal is told once for each login.
@@ -121,21 +133,17 @@ pub(super) fn is_kreplays(sent: &Sent) -> bool {
 /// How a role comes to have its plans told.
 pub fn remedy(role: &str, server_version: u32) -> String {
     let role = format!("\"{}\"", role.replace('"', "\"\""));
-    let known = if server_version < 160_000 { &SETTINGS[..4] } else { &SETTINGS };
+    let changed = &SETTINGS[..CHANGED - usize::from(server_version < 160_000)];
     let load = format!("ALTER ROLE {role} SET session_preload_libraries = 'auto_explain'");
     let rights = match server_version {
         150_000.. => {
-            let names: Vec<String> = known
-                .iter()
-                .map(|setting| {
-                    let name = setting.split(' ').next().unwrap_or_default();
-                    format!("auto_explain.{name}")
-                })
-                .collect();
+            let names: Vec<&str> = changed.iter().map(|(name, _)| *name).collect();
             format!("GRANT SET ON PARAMETER {} TO {role}", names.join(", "))
         }
         _ => {
-            let sets = known.iter().map(|it| format!("ALTER ROLE {role} SET auto_explain.{it}"));
+            let sets = changed
+                .iter()
+                .map(|(name, value)| format!("ALTER ROLE {role} SET {name} = {value}"));
             sets.collect::<Vec<_>>().join("; ")
         }
     };

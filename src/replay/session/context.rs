@@ -343,6 +343,12 @@ impl Context {
         names.iter().map(|name| own(name)).collect::<Vec<_>>().join("; ")
     }
 
+    /// Whether the session has set this, as far as is known.
+    pub fn has_set(&self, name: &str) -> bool {
+        let entry = self.entries.get(&Key::Setting(name.into()));
+        entry.is_some_and(|entry| !matches!(entry.restore, Restore::Placeholder(_)))
+    }
+
     /// Whether the session acts as another role than the one who logged in, as far as is known.
     pub fn acts_as_another(&self) -> bool {
         let is_none = |text: &str| sql::last_token(text).eq_ignore_ascii_case("none");

@@ -142,8 +142,9 @@ impl Session {
 
     fn ask_about_session(&mut self, routines: &Routines) -> Next {
         let limits = self.limits();
-        let kreplays = self.connection.durations.kreplays();
-        self.ask(Role::Inspect { limits }, self.context.inspection(routines, limits, kreplays))
+        let mut kreplays = self.connection.durations.kreplays().to_vec();
+        kreplays.extend(self.settings_of_auto_explain());
+        self.ask(Role::Inspect { limits }, self.context.inspection(routines, limits, &kreplays))
     }
 
     fn limits(&self) -> Limits {

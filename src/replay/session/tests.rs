@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::pglog::SessionId;
 use crate::pglog::statement::{Amendment, Failure, Protocol, SourceEnd, SyncEnd};
-use crate::replay::session::auto_explain::SET_UP;
+use crate::replay::session::auto_explain::set_up;
 use crate::replay::session::context::Restore;
 use crate::replay::session::request::{Request, ResultRow};
 use crate::replay::work::{End, Position};
@@ -245,7 +245,7 @@ impl Replay {
 /// What a request sends.
 fn written(request: &Request) -> String {
     match request {
-        Request::Text(text) if text == SET_UP => "auto_explain".to_owned(),
+        Request::Text(text) if *text == set_up() => "auto_explain".to_owned(),
         Request::Text(text) if text.starts_with("DO $kreplay$") => "raise".to_owned(),
         Request::Text(text) => match text.split_once(";DO $kreplay$") {
             Some((before, _)) => format!("{};raise", with_short_limits(before)),

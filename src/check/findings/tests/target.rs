@@ -155,6 +155,17 @@ fn kreplay_has_to_see_who_blocks_whom() {
 }
 
 #[test]
+fn whose_plans_are_told_is_said_where_that_is_asked_for() {
+    let refused = Some("permission denied to set parameter".to_owned());
+    let refused = SessionFacts { tables: 12, plans_refused: refused, ..SessionFacts::default() };
+    let plan = CheckPlan { explain: true, ..CheckPlan::default() };
+    says(&well(), &plan, "auto_explain tells the plans that statements use for app");
+    let (what, remedy) = ("does not let app use auto_explain (--explain): permission", "GRANT SET");
+    only(Level::Warning, &with_session(refused.clone()), &plan, what, remedy);
+    assert_eq!(at(Level::Warning, &with_session(refused), &CheckPlan::default()), [""; 0]);
+}
+
+#[test]
 fn what_each_shape_spends_is_told_where_statements_are_counted() {
     let counting = || SessionFacts { tables: 12, counts_statements: true, ..Default::default() };
     let plan = CheckPlan::default();

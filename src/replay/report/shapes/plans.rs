@@ -7,7 +7,7 @@ use crate::pglog::SqlState;
 use crate::replay::report::Verdict;
 use crate::replay::report::plan::PlanNode;
 use crate::replay::report::plan::logged::LoggedPlan;
-use crate::replay::report::plans::{Candidate, Due, Occasion, TypicalCall};
+use crate::replay::report::plans::{Candidate, Due, Occasion, TypicalCall, UsedPlan};
 use crate::replay::report::{PlansRead, plans};
 use crate::replay::session::CallContext;
 use crate::replay::work::Work;
@@ -52,22 +52,18 @@ impl Shapes {
         self.source_plans
     }
 
-    /// Notes a plan that a statement has used on the target, as auto_explain writes it behind `plan:`.
-    /// What is not known by its text is kreplay's own, or its shape is not told apart.
-    pub fn used_plan(&mut self, text: &str, seen_ms: i64) {
-        let Some(logged) = LoggedPlan::read(text) else {
+    /// Notes a plan that a statement has used on the target, or that it could not be read. What is not
+    /// known by its text is kreplay's own, or its shape is not told apart.
+    pub fn used_plan(&mut self, plan: Option<UsedPlan>) {
+        let Some(UsedPlan { shape, tree, seen_ms }) = plan else {
             self.target_plans.unread += 1;
             return;
         };
-        let outline = Outline::of(&logged.query);
-        let known = self.texts.get(&outline.shape).filter(|it| it.slot.is_some());
+        let known = self.texts.get(&shape).filter(|text| text.slot.is_some());
         let Some(fingerprint) = known.map(|text| text.fingerprint) else { return };
         self.target_plans.read += 1;
-        if outline.single().is_some() && self.plans.wants_used(fingerprint, seen_ms) {
-            match logged.plan() {
-                Some(plan) => self.plans.used(fingerprint, seen_ms, plan),
-                None => self.target_plans.unread += 1,
-            }
+        if let Some(tree) = tree.filter(|_| self.plans.wants_used(fingerprint, seen_ms)) {
+            self.plans.used(fingerprint, seen_ms, tree);
         }
     }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::pglog::statement::{Protocol, Statement};
 use crate::pglog::{SessionId, SqlState};
+use crate::replay::report::plans::UsedPlan;
 use crate::replay::report::{ClockCounts, Outcomes, PaceCounts, Verdict};
 use crate::replay::session::request::Took;
 use crate::replay::work::{End, Position, Seq};
@@ -344,14 +345,14 @@ fn a_plan_that_was_used_is_that_of_the_shape_of_its_text_whatever_its_literals()
     run(&mut shapes, "SELECT 1; SELECT 2", 1.0, 1.0);
     let own = "SELECT pg_catalog.set_config($1, $2, false)";
     for sql in ["SELECT v FROM t WHERE k = 777123", "SELECT 1; SELECT 2", own] {
-        shapes.used_plan(&explained(sql), 0);
+        shapes.used_plan(UsedPlan::read(&explained(sql), 0));
     }
-    for text in ["", "Query", "{}"] {
-        shapes.used_plan(text, 0);
+    for text in ["", "Query", "{}", "{\"Query Text\": \"select 1\"}"] {
+        shapes.used_plan(UsedPlan::read(text, 0));
     }
     shapes.explain_refused("app", SqlState(*b"42501"));
     shapes.explain_refused("app", SqlState(*b"42501"));
-    assert_eq!(shapes.target_plans(), PlansRead { read: 2, unread: 3 });
+    assert_eq!(shapes.target_plans(), PlansRead { read: 2, unread: 4 });
     assert_eq!(shapes.plan_notes().len(), 1);
     let plans = |shape: &QueryShape| shape.plans.target.len();
     let shown: Vec<_> = shapes.summary().shapes.iter().map(plans).collect();

@@ -2,10 +2,6 @@ use super::*;
 
 #[test]
 fn a_role_gets_what_kreplay_sets_and_no_more() {
-    for setting in SETTINGS {
-        let (name, value) = setting.split_once(" = ").expect("name = value");
-        assert!(SET_UP.contains(&format!("('auto_explain.{name}', '{value}')")), "{setting}");
-    }
     let preload = "ALTER ROLE \"a\"\"b\" SET session_preload_libraries = 'auto_explain'; ";
     let granted = remedy("a\"b", 180_006);
     assert!(granted.contains(preload), "{granted}");

@@ -99,3 +99,19 @@ fn an_answer_that_a_plan_came_with_is_not_measured() {
         assert_eq!(ended.took.is_none(), with_plan);
     }
 }
+
+#[test]
+fn the_server_is_not_asked_for_what_kreplay_has_set_of_it() {
+    let rate = "auto_explain.sample_rate";
+    let mut replay = replay();
+    plays(&mut replay, &["insert 1"]);
+    assert!(replay.session.settings_of_auto_explain().contains(&rate));
+    plays(&mut replay, &["SET auto_explain.sample_rate TO 1"]);
+    let kreplays = replay.session.settings_of_auto_explain();
+    assert!(!kreplays.contains(&rate) && !kreplays.is_empty(), "{kreplays:?}");
+    plays(&mut replay, &["RESET ALL", "insert 2"]);
+    assert!(replay.session.settings_of_auto_explain().contains(&rate));
+    let mut without = Replay::new(settings());
+    plays(&mut without, &["insert 1"]);
+    assert!(without.session.settings_of_auto_explain().is_empty());
+}
