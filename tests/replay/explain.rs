@@ -35,11 +35,11 @@ fn replay(server: &Server, log: &Log, arguments: &[&str]) -> Finished {
     kreplay.arg("--input").arg(file.path()).run().well()
 }
 
-fn plans<'a>(report: &'a Value, query: &str) -> &'a Value {
+fn shape<'a>(report: &'a Value, query: &str) -> &'a Value {
     let mut shapes = report["shapes"].as_array().expect("shapes").iter();
     let found =
         shapes.find(|shape| shape["query"].as_str().is_some_and(|it| it.starts_with(query)));
-    &found.unwrap_or_else(|| panic!("no {query} in {report:#}"))["plans"]
+    found.unwrap_or_else(|| panic!("no {query} in {report:#}"))
 }
 
 /// The nodes of the target's newest plan, each with what it reads, and who told it.
@@ -50,7 +50,7 @@ fn newest(report: &Value, query: &str) -> (Vec<String>, String) {
         all.push(words.join(" "));
         node["children"].as_array().expect("a list").iter().for_each(|child| nodes(child, all));
     }
-    let plans = plans(report, query);
+    let plans = &shape(report, query)["plans"];
     let seen = plans["target"].as_array().and_then(|seen| seen.last());
     let seen = seen.unwrap_or_else(|| panic!("no plan: {plans:#}"));
     let mut all = Vec::new();
@@ -86,6 +86,11 @@ fn plans_come_with_the_answers_and_each_goes_to_its_own_statement() {
         assert_eq!(report["target_plans"], json!({ "read": 3, "unread": 0 }), "{report:#}");
         assert!(!report.to_string().contains("777123"), "{report:#}");
         assert!(!server.log().contains("plan:"), "they are kept out of the target's own log");
+
+        // To write the plan down was part of what the answer to this one took.
+        let (simple, behind) = (shape(report, "select v from t where w ="), shape(report, "set "));
+        assert_eq!((&simple["calls"], &simple["target"]["calls"]), (&json!(1), &json!(0)));
+        assert_eq!(behind["calls"], behind["target"]["calls"], "{behind:#}");
 
         let without = replay(&server, &log, &["--plans", "off"]).report;
         assert_eq!(without["target_plans"]["read"], 0, "{without:#}");

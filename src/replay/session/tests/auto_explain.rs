@@ -44,6 +44,14 @@ fn what_undoes_it_has_it_set_up_again_between_transactions() {
 }
 
 #[test]
+fn where_a_figure_is_missing_a_function_may_have_undone_it_too() {
+    let settings = SessionSettings { explain: true, server_durations: true, ..settings() };
+    let mut replay = Replay::new(settings);
+    plays(&mut replay, &["insert 1", "hush now"]);
+    assert_eq!(plays(&mut replay, &["insert 2"]), [MEASURE, TELL, SET, "insert 2"]);
+}
+
+#[test]
 fn another_role_is_not_asked_and_the_first_is_again() {
     let mut replay = replay();
     plays(&mut replay, &["insert 1"]);
