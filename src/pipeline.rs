@@ -105,6 +105,8 @@ struct Reached {
     pressure: Pressure,
     /// Who can log in, once that is known.
     known_login: Arc<OnceLock<Arc<Login>>>,
+    /// Tells that nobody may be on a database for a while.
+    vacated: VacatedDatabases,
 }
 
 impl Reached {
@@ -115,6 +117,7 @@ impl Reached {
             self.probe.login.clone(),
             self.known_login.clone(),
             self.pressure.clone(),
+            &self.vacated,
             telemetry.spending.clone(),
         )
         .await
@@ -219,7 +222,8 @@ async fn reach(config: &Config, health: &Health) -> Result<Reached, StartFailure
     let probe = probe::probe_in_time(&target, config, &reachability).await?;
     let known_login = probe.login.clone().map(Arc::new);
     let known_login = Arc::new(known_login.map(OnceLock::from).unwrap_or_default());
-    Ok(Reached { target, probe, reachability, pressure: Pressure::default(), known_login })
+    let (pressure, vacated) = (Pressure::default(), VacatedDatabases::default());
+    Ok(Reached { target, probe, reachability, pressure, known_login, vacated })
 }
 
 /// What those downstream of the consumer share.
@@ -287,7 +291,7 @@ impl Starting<'_> {
 
     /// Starts what replays, and what runs beside it.
     fn downstream(&self, reached: Reached, consumer: &Addr<Consumer>) -> (Downstream, Beside) {
-        let Reached { target, probe, reachability, pressure, known_login } = reached;
+        let Reached { target, probe, reachability, pressure, known_login, vacated } = reached;
         let settings = &self.config.replay;
         let shared = Shared {
             target,
@@ -295,7 +299,7 @@ impl Starting<'_> {
             backends: Arc::default(),
             pressure,
             known_login,
-            vacated: VacatedDatabases::default(),
+            vacated,
         };
         let round_trip = round_trip::measure(
             shared.target.clone(),

@@ -46,6 +46,11 @@ pub(crate) struct Announcements {
 }
 
 impl Announcements {
+    /// Hears of those that are announced from now on, for another connection.
+    pub(crate) fn again(&self) -> Self {
+        Self { receiver: self.receiver.resubscribe(), recent: Vec::new() }
+    }
+
     /// Resolves when this database has to be left, since it was looked last.
     pub(crate) async fn must_leave(&mut self, database: &str) {
         loop {

@@ -1,7 +1,9 @@
 //! Reads what the target counts of itself: at the start, now and then, and at the end.
 //!
 //! Each reading has a connection of its own, and only for as long as it takes: it takes none away from a
-//! session, and is in nobody's way who needs a database to himself.
+//! session, and is in nobody's way who needs a database to himself ([`visit`]).
+
+mod visit;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,8 +13,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tracing::debug;
 
+use self::visit::{Visit, Visitor};
 use super::unix_ms;
 use crate::actors::admission::Pressure;
+use crate::actors::vacated::VacatedDatabases;
 use crate::postgres::{ObserveError, Observer, StatementsView, Target};
 use crate::replay::report::Spending;
 use crate::replay::report::resources::statements::fingerprint;
@@ -37,7 +41,7 @@ pub(super) struct SpendingReader {
 }
 
 struct Reader {
-    target: Target,
+    visitor: Visitor,
     /// Who asks the target for its limits, if anybody may.
     observer: Option<Login>,
     /// Who can log in, once that is known.
@@ -57,11 +61,13 @@ impl SpendingReader {
         observer: Option<Login>,
         known_login: Arc<OnceLock<Arc<Login>>>,
         pressure: Pressure,
+        vacated: &VacatedDatabases,
         spending: Arc<Mutex<Spending>>,
     ) -> Self {
+        let visitor = Visitor::new(target, vacated);
         let (statements, has_searched) = (None, false);
         let mut reader =
-            Reader { target, observer, known_login, spending, statements, has_searched };
+            Reader { visitor, observer, known_login, spending, statements, has_searched };
         reader.read(false, LONGEST).await;
         let is_known = reader.login().is_some();
         let known_login = reader.known_login.clone();
@@ -108,18 +114,18 @@ impl Reader {
         };
         let read = timeout_at(deadline, self.read_statistics(is_last)).await;
         let read = read.unwrap_or_else(|_| Err(late()));
-        let (login, observer, at_ms) = match read {
+        let (login, visit, at_ms) = match read {
             Ok(read) => read,
             Err(missing) => {
                 debug!("what the target spends is not read: {missing}");
                 return self.spending.lock().fails(&missing);
             }
         };
-        let read = timeout_at(deadline, self.read_statements(&login, observer, at_ms)).await;
-        match read.unwrap_or_else(|_| Err(late())) {
-            Ok(observer) => {
+        let reading = self.read_statements(&login, visit, at_ms, is_last);
+        match timeout_at(deadline, reading).await.unwrap_or_else(|_| Err(late())) {
+            Ok(mut visit) => {
                 // What is not read of them is asked for again, and said.
-                let texts = timeout_at(deadline, self.read_texts(&observer, is_last)).await;
+                let texts = timeout_at(deadline, self.read_texts(&mut visit, is_last)).await;
                 if let Err(missing) = texts.unwrap_or_else(|_| Err(late())) {
                     debug!("texts of statements are not read: {missing}");
                 }
@@ -129,28 +135,23 @@ impl Reader {
     }
 
     /// Returns the connection on which, whose it is, and when.
-    async fn read_statistics(&self, is_last: bool) -> Result<(Login, Observer, i64), String> {
+    async fn read_statistics(&mut self, is_last: bool) -> Result<(Login, Visit, i64), String> {
         let Some(login) = self.login() else {
             return Err("nobody could log in by then who could read them".to_owned());
         };
-        let observer = self.observe(&login).await?;
+        let mut visit = self.visitor.visit(&login, is_last).await?;
         if is_last {
-            await_written(&observer).await.map_err(|error| error.to_string())?;
+            visit.ask(await_written).await?;
         }
-        let rows = observer.statistics().await.map_err(|error| error.to_string())?;
+        let rows = visit.ask(Observer::statistics).await?;
         let at_ms = unix_ms();
         self.spending.lock().read(rows, at_ms);
-        Ok((login, observer, at_ms))
+        Ok((login, visit, at_ms))
     }
 
     fn login(&self) -> Option<Login> {
         let login = self.observer.clone();
         login.or_else(|| self.known_login.get().map(|login| Login::clone(login)))
-    }
-
-    async fn observe(&self, login: &Login) -> Result<Observer, String> {
-        let login = login.for_kreplay();
-        self.target.observe(&login).await.map_err(|error| error.to_string())
     }
 
     // ---- Statement by statement ----
@@ -159,19 +160,19 @@ impl Reader {
     async fn read_statements(
         &mut self,
         login: &Login,
-        observer: Observer,
+        visit: Visit,
         at_ms: i64,
-    ) -> Result<Observer, String> {
-        let observer = self.where_statements_are(login, observer).await?;
+        is_last: bool,
+    ) -> Result<Visit, String> {
+        let mut visit = self.where_statements_are(login, visit, is_last).await?;
         let Some((_, view)) = &self.statements else {
             return Err("not installed on the target; with it (shared_preload_libraries, CREATE \
                         EXTENSION) the report says what each query shape spent"
                 .to_owned());
         };
-        let words = |error: ObserveError| error.to_string();
         let databases = self.spending.lock().databases_of_statements();
-        let rows = observer.statements(view, databases.as_deref()).await.map_err(words)?;
-        let hidden = match observer.reads_all_statistics().await.map_err(words)? {
+        let rows = visit.ask(async |it| it.statements(view, databases.as_deref()).await).await?;
+        let hidden = match visit.ask(Observer::reads_all_statistics).await? {
             true => None,
             false => Some(format!(
                 "{0} is shown its own statements alone: GRANT pg_read_all_stats TO {0} on the target",
@@ -182,19 +183,18 @@ impl Reader {
         spending.read_statements(rows, at_ms);
         spending.hides_statements(hidden);
         drop(spending);
-        Ok(observer)
+        Ok(visit)
     }
 
     /// Reads texts of statements that have none yet: the last time all of them.
-    async fn read_texts(&self, observer: &Observer, is_last: bool) -> Result<(), String> {
+    async fn read_texts(&self, visit: &mut Visit, is_last: bool) -> Result<(), String> {
         let Some((_, view)) = &self.statements else { return Ok(()) };
         loop {
             let unknown = self.spending.lock().next_unknown_statements();
             if unknown.is_empty() {
                 return Ok(());
             }
-            let texts = observer.statement_texts(view, &unknown).await;
-            let texts = texts.map_err(|error| error.to_string())?;
+            let texts = visit.ask(async |it| it.statement_texts(view, &unknown).await).await?;
             // That takes a while: not on the thread of the actors.
             let parse = move || {
                 texts.iter().map(|(query_id, text)| (*query_id, fingerprint(text))).collect()
@@ -212,35 +212,36 @@ impl Reader {
     async fn where_statements_are(
         &mut self,
         login: &Login,
-        observer: Observer,
-    ) -> Result<Observer, String> {
-        let words = |error: ObserveError| error.to_string();
+        mut visit: Visit,
+        is_last: bool,
+    ) -> Result<Visit, String> {
         if let Some((database, _)) = &self.statements {
             if *database == login.database {
-                return Ok(observer);
+                return Ok(visit);
             }
-            return self.observe(&Login { database: database.clone(), ..login.clone() }).await;
+            let there = Login { database: database.clone(), ..login.clone() };
+            return self.visitor.visit(&there, is_last).await;
         }
-        if let Some(view) = observer.statements_view().await.map_err(words)? {
+        if let Some(view) = visit.ask(Observer::statements_view).await? {
             self.statements = Some((login.database.clone(), view));
-            return Ok(observer);
+            return Ok(visit);
         }
         if std::mem::replace(&mut self.has_searched, true) {
-            return Ok(observer);
+            return Ok(visit);
         }
-        for database in observer.databases().await.map_err(words)?.into_iter().take(SEARCHED) {
+        for database in visit.ask(Observer::databases).await?.into_iter().take(SEARCHED) {
             if database == login.database {
                 continue;
             }
             let other = Login { database: database.clone(), ..login.clone() };
-            // It may be closed to this one.
-            let Ok(there) = self.observe(&other).await else { continue };
-            if let Some(view) = there.statements_view().await.map_err(words)? {
+            // It may be closed to this one, or have to be left.
+            let Ok(mut there) = self.visitor.visit(&other, is_last).await else { continue };
+            if let Ok(Some(view)) = there.ask(Observer::statements_view).await {
                 self.statements = Some((database, view));
                 return Ok(there);
             }
         }
-        Ok(observer)
+        Ok(visit)
     }
 }
 

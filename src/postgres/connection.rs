@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Config};
 
 use super::credentials::{Key, PasswordFile};
 use super::error::{CancelError, ConnectError, ObserveError, TargetError, chain};
-use super::observer::Observer;
+use super::observer::{Observer, Route};
 use super::reply::{Lost, Reply, ServerError};
 use super::request::{Request, ResultRows};
 use super::settings::{ChannelBinding, TargetSessionAttrs, TargetSettings};
@@ -111,7 +111,9 @@ impl Target {
                         return Err(unsuitable(endpoint, wanted));
                     }
                 }
-                Observer::new(client).await.map_err(failed)
+                let (network, endpoint) = (Arc::clone(&self.network), endpoint.clone());
+                let route = Box::new(Route { network, endpoint, encryption });
+                Observer::new(client, route).await.map_err(failed)
             })
             .await
     }

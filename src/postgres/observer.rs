@@ -1,8 +1,11 @@
 //! Looks at the target from outside the replayed sessions.
 
+use std::sync::Arc;
+
 use tokio_postgres::{Client, Statement};
 
-use super::error::ObserveError;
+use super::error::{CancelError, ConnectError, ObserveError, chain};
+use super::transport::{Encryption, Endpoint, Network, Opened};
 use crate::replay::order::holders::LocksHeld;
 use crate::replay::order::stalls::{LockSnapshot, PREPARED, Probe};
 use crate::replay::order::wait_chain::ForeignBackend;
@@ -12,7 +15,15 @@ use crate::replay::session::durations::MEASURE;
 /// A connection of our own that asks the server about itself.
 pub struct Observer {
     client: Client,
+    route: Box<Route>,
     locks: Statement,
+}
+
+/// Where a connection leads, for whoever wants to cancel.
+pub(super) struct Route {
+    pub network: Arc<Network>,
+    pub endpoint: Endpoint,
+    pub encryption: Encryption,
 }
 
 const PREPARED_BLOCKERS: &str = "
@@ -44,14 +55,28 @@ const CLIENTS: &str = "
     FROM pg_catalog.pg_stat_activity WHERE pid = ANY ($1::int4[])";
 
 impl Observer {
-    pub(super) async fn new(client: Client) -> Result<Self, ObserveError> {
+    pub(super) async fn new(client: Client, route: Box<Route>) -> Result<Self, ObserveError> {
         // Prepared: it is asked whenever a replay stalls.
         let locks = client
             .prepare(
                 "SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM pg_catalog.unnest($1::int4[]) pid",
             )
             .await?;
-        Ok(Self { client, locks })
+        Ok(Self { client, route, locks })
+    }
+
+    /// Asks the server to cancel what it is running for this connection, over another one.
+    pub async fn cancel(&self) -> Result<(), CancelError> {
+        let Route { network, endpoint, encryption } = &*self.route;
+        let canceling = async {
+            let transport = network.open(endpoint, *encryption).await?;
+            let canceled = self.client.cancel_token().cancel_query_raw(transport, Opened).await;
+            canceled.map_err(|error| ConnectError::Ended {
+                address: endpoint.host.address(),
+                reason: chain(&error),
+            })
+        };
+        Ok(network.in_time(&endpoint.host, canceling).await?)
     }
 
     pub(crate) fn client(&self) -> &Client {

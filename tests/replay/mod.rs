@@ -22,3 +22,4 @@ mod routines;
 mod sessions;
 mod stall_watch;
 mod stalls;
+mod vacated;
