@@ -32,10 +32,13 @@ use clap::{Args, ValueEnum};
 
 use self::comparison::{Comparison, Named};
 use self::report::{NotAReport, ReplayReport};
+use crate::display::one_line;
 use crate::flag_values::share;
 
 /// A report of 500 shapes takes some 5 MB; no more of a file is read.
 const MOST_BYTES: u64 = 256 << 20;
+/// No reason why a file is no report is longer, in characters.
+const LONGEST_REASON: usize = 500;
 
 /// What is compared, and how.
 #[derive(Debug, Args)]
@@ -166,7 +169,11 @@ fn read(file: &Path) -> Result<ReplayReport, CompareError> {
         true => Err(NotAReport::TooLarge { most_mib: MOST_BYTES >> 20 }),
         false => ReplayReport::read(&String::from_utf8_lossy(&bytes)),
     };
-    report.map_err(|why| CompareError::NotAReport { file: file.to_owned(), why: why.to_string() })
+    // It may name a field of the file.
+    report.map_err(|why| CompareError::NotAReport {
+        file: file.to_owned(),
+        why: one_line(&why.to_string(), LONGEST_REASON),
+    })
 }
 
 /// Reads a report that has to be of the same log as the baseline.

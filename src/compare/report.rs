@@ -18,6 +18,8 @@ const IN_PAGE: (&str, &str) = ("<script type=\"application/json\" id=\"data\">",
 const MOST_SHAPES: usize = 100_000;
 /// Nothing takes longer, in milliseconds: some three hundred years.
 const LONGEST_MS: f64 = 1e13;
+/// No shape has more calls, so that those of all can be added: a million a second for half a year.
+const MOST_CALLS: u64 = 1 << 44;
 
 /// Why a text is no report that can be compared. Each says what would help.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +164,7 @@ pub(super) struct Shape {
     pub distributions: Distributions,
     pub errors: Errors,
     pub outcomes: BTreeMap<String, u64>,
+    #[serde(deserialize_with = "clock")]
     pub clock: ClockCounts,
     pub pace: PaceCounts,
     pub concurrency: Concurrency,
@@ -205,6 +208,8 @@ pub(super) struct Errors {
 impl ReplayReport {
     /// Reads a report: JSON, or the page with it.
     pub(super) fn read(text: &str) -> Result<Self, NotAReport> {
+        // What some systems begin each file with.
+        let text = text.trim_start_matches('\u{feff}');
         let json = match text.trim_start().starts_with('<') {
             true => in_page(text).ok_or(NotAReport::NoData)?,
             false => text,
@@ -254,6 +259,14 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Er
     match (0.0..=LONGEST_MS).contains(&ms) {
         true => Ok(ms),
         false => Err(D::Error::custom(format_args!("{ms:e} milliseconds are no duration"))),
+    }
+}
+
+fn clock<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ClockCounts, D::Error> {
+    let counts = ClockCounts::deserialize(deserializer)?;
+    match counts.server.max(counts.client) <= MOST_CALLS {
+        true => Ok(counts),
+        false => Err(D::Error::custom("more calls than any run has")),
     }
 }
 

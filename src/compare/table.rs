@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::comparison::{Comparison, Run, ShapeComparison};
 use super::errors::ErrorNews;
 use super::plans::PlanLine;
-use crate::display::grouped;
+use crate::display::{grouped, one_line};
 use crate::label::Label as _;
 use crate::replay::report::Verdict;
 use crate::replay::report::factor::Factor;
@@ -24,7 +24,7 @@ impl Comparison {
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
         let mut line = |words: &str| {
-            text.push_str(&cut(words));
+            text.push_str(&one_line(words, WIDTH));
             text.push('\n');
         };
         line(&format!("baseline   {}", self.baseline.in_words()));
@@ -219,15 +219,6 @@ fn duration(ms: f64) -> String {
 
 fn plural(number: u64, noun: &str, what: &str) -> String {
     format!("{} {noun}{} {what}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// What a log holds may have lines of its own.
-fn cut(line: &str) -> String {
-    let line: String = line.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
-    match line.char_indices().nth(WIDTH) {
-        None => line,
-        Some(_) => line.chars().take(WIDTH - 1).chain(['…']).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -11,3 +11,10 @@ fn numbers_are_written_for_people() {
     let clocks = [0, 59, 60, 125, 3600, 90_000].map(Duration::from_secs).map(clock);
     assert_eq!(clocks, ["0s", "59s", "1m 00s", "2m 05s", "1h 00m", "1d 01h"]);
 }
+
+#[test]
+fn a_line_is_cut_and_no_command_to_the_terminal() {
+    assert_eq!(one_line("SELECT\n\u{1b}[31m", 20), "SELECT  [31m");
+    assert_eq!(one_line("a\u{2028}b\u{202e}c\u{2067}d ä", 20), "a b c d ä");
+    assert_eq!((one_line("ääääää", 6), one_line("ääääää", 5)), ("ääääää".into(), "ääää…".into()));
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use testkit::browser::Browser;
 use testkit::kafka;
@@ -200,4 +200,11 @@ fn another_log_a_run_of_nothing_and_what_is_no_report_are_no_success() {
     std::fs::write(reports.path("no.json"), "{}").expect("written");
     let wrong = reports.compare(["one.json", "no.json"], &[]);
     assert!(wrong.code == Some(2) && wrong.stderr.contains("no.json: not a report"), "{wrong}");
+    // What it says of a file is no command to the terminal.
+    let one = std::fs::read_to_string(reports.path("one.json")).expect("a report");
+    let mut hostile: Value = serde_json::from_str(&one).expect("JSON");
+    hostile["shapes"][0]["errors"]["target"] = json!({ "\u{1b}[2J": -1 });
+    std::fs::write(reports.path("no.json"), hostile.to_string()).expect("written");
+    let wrong = reports.compare(["one.json", "no.json"], &[]);
+    assert!(wrong.stderr.contains(".errors.target. [2J: invalid value"), "{wrong}");
 }

@@ -148,6 +148,20 @@ fn a_duration_that_is_none_is_refused_by_the_name_of_its_field() {
 }
 
 #[test]
+fn more_calls_than_can_be_added_are_refused_by_the_name_of_their_field() {
+    let mut json = report(json!([shape("a1", &[10.0])]));
+    json["shapes"][0]["clock"] = json!({ "server": u64::MAX, "client": 1 });
+    let words = refusal(&json.to_string());
+    assert!(words.contains("damaged: shapes[0].clock: more calls"), "{words}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_report() {
+    let json = report(json!([shape("a1", &[10.0])]));
+    ReplayReport::read(&format!("\u{feff}{json}")).unwrap();
+}
+
+#[test]
 fn a_distribution_that_is_none_is_refused_by_the_name_of_its_field() {
     let whole = encoded([10.0]);
     for wrong in ["x", &whole[..40], &whole.replace("HIST", "JUST"), &"A".repeat(2 << 20)] {

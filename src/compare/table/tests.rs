@@ -26,7 +26,10 @@ fn a_shape_that_is_no_news_is_left_out_where_there_are_many() {
 }
 
 #[test]
-fn a_control_character_of_a_query_is_no_control_of_the_terminal() {
-    assert_eq!(cut("SELECT\n\u{1b}[31m"), "SELECT  [31m");
-    assert_eq!(cut(&"x".repeat(500)).chars().count(), WIDTH);
+fn what_a_report_holds_is_no_command_to_the_terminal() {
+    let mut hostile = worse();
+    hostile.shapes[0].query = Some("SELECT \u{1b}]0;x\u{7}\nFROM t".to_owned());
+    hostile.baseline.target = "db\u{1b}[2J".to_owned();
+    let table = hostile.table();
+    assert!(!table.contains('\u{1b}') && table.contains("SELECT  ]0;x  FROM t"), "{table}");
 }

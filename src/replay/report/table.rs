@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::factor::Factor;
 use super::resources::DATABASES;
 use super::{Change, PaceCounts, QueryShape, Report, ResourcePeriod, Resources, Verdict};
-use crate::display::{bytes, grouped};
+use crate::display::{bytes, grouped, one_line};
 use crate::label::Label as _;
 
 /// No line is longer, in characters.
@@ -35,7 +35,7 @@ impl Report {
             v.cannot_tell,
         );
         if let Some(untold) = self.untold.words.as_ref().filter(|_| self.untold.is_most()) {
-            let _ = writeln!(text, "{}", cut(&format!("verdict       {untold}"), WIDTH));
+            let _ = writeln!(text, "{}", one_line(&format!("verdict       {untold}"), WIDTH));
         }
         if let Some(judged) = self.judged() {
             let _ = writeln!(text, "rests on      {judged}");
@@ -51,17 +51,17 @@ impl Report {
         let news: Vec<_> = others.iter().filter(|shape| is_news(shape)).collect();
         for shape in top.iter().chain(news.iter().copied().take(NEWS)) {
             let line = line(shape);
-            let _ = writeln!(text, "{}", cut(&line, WIDTH));
+            let _ = writeln!(text, "{}", one_line(&line, WIDTH));
             let has_changed = matches!(shape.verdict, Verdict::Degraded | Verdict::Improved);
             if let Some(change) = shape.plans.change().filter(|_| has_changed) {
-                let _ = writeln!(text, "{}", cut(&format!("{:14}{change}", ""), WIDTH));
+                let _ = writeln!(text, "{}", one_line(&format!("{:14}{change}", ""), WIDTH));
             }
         }
         if news.len() > NEWS {
             let _ = writeln!(text, "  … and {} more: see --report FILE", news.len() - NEWS);
         }
         for line in self.spent() {
-            let _ = writeln!(text, "{}", cut(&line, WIDTH));
+            let _ = writeln!(text, "{}", one_line(&line, WIDTH));
         }
         text
     }
@@ -167,13 +167,6 @@ fn duration(ms: f64) -> String {
         format!("{ms:.0} ms")
     } else {
         format!("{:.0} s", ms / 1e3)
-    }
-}
-
-fn cut(line: &str, width: usize) -> String {
-    match line.char_indices().nth(width) {
-        None => line.to_owned(),
-        Some(_) => line.chars().take(width - 1).chain(['…']).collect(),
     }
 }
 
