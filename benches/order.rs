@@ -153,7 +153,7 @@ impl Transactions {
             3 => (vec![Step::Commit], Vec::new()),
             _ => (Vec::new(), (self.accesses)(self.random.u64(..self.rows))),
         };
-        let footprint = Footprint { accesses, widened: None };
+        let footprint = Footprint { accesses, ..Footprint::default() };
         self.waiting[session as usize].push_back(seq);
         let session = SessionId { start: 1, pid: session as u32 };
         let arrival = Arrival { seq, session, footprint, steps, ..Arrival::default() };

@@ -151,13 +151,14 @@ fn a_statement_that_fails_here_for_what_a_commit_behind_it_freed_runs_again_behi
 
 #[test]
 fn a_failure_that_no_end_behind_it_explains_counts() {
-    let log = Log::new().ended(1, ["begin", "lock table t"]).silent(1000);
-    let log = log.ended(2, ["begin", "lock table t nowait", "commit"]).silent(1000);
+    let log = Log::new().ended(1, ["begin", "update t set a = 2"]).silent(1000);
+    let nowait = "select from t where a > 0 for update nowait";
+    let log = log.ended(2, ["begin", nowait, "commit"]).silent(1000);
     let file = log.ended(1, ["commit"]).file();
     for order in ["serial", "conflict"] {
         let server = Server::start(15);
         server.query("create database app");
-        server.query_in("app", "create table t (a int)");
+        server.query_in("app", "create table t (a int); insert into t values (1)");
         let kreplay = Kreplay::new().target(&server).args(["--order", order]);
         let finished = kreplay.arg("--input").arg(file.path()).run();
         assert_eq!(finished.report["outcomes"]["new_error"], 1, "{finished}");

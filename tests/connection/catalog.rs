@@ -3,7 +3,7 @@
 use kreplay::pglog::SessionId;
 use kreplay::pglog::statement::{Protocol, SourceEnd, Statement};
 use kreplay::postgres::{CatalogReader, Target};
-use kreplay::replay::order::footprint::{Access, Catalog, Footprints, Mode, Table};
+use kreplay::replay::order::footprint::{Access, Catalog, Footprints, LockMode, Mode, Table};
 use kreplay::replay::work::{End, Position, Seq, Work};
 use kreplay::sql::Outline;
 
@@ -122,7 +122,7 @@ impl World {
         let mut world = Self { footprints, tables: Vec::new() };
         for name in TABLES {
             let found = world.accesses("postgres", &format!("LOCK TABLE {name}"));
-            let [Access::Table(table, Mode::Write)] = found[..] else {
+            let [Access::Lock(table, LockMode::AccessExclusive)] = found[..] else {
                 panic!("{name}: {found:?}")
             };
             world.tables.push((table, name));
@@ -168,6 +168,7 @@ impl World {
             Access::ReadAll => "read all".to_owned(),
             Access::Append(table) => format!("append {}", name(table)),
             Access::InsertGiven(table) => format!("insert {}", name(table)),
+            Access::Lock(table, _) => format!("lock {}", name(table)),
             Access::Advance(_) => "draw".to_owned(),
             Access::Everything => "everything".to_owned(),
         };

@@ -6,7 +6,8 @@
 //! 1. A write of a row waits for the end of the last earlier transaction that wrote it, even where
 //!    that end is not in the log yet: on the source that transaction held the row's lock. So it is
 //!    between a foreign key's look at a row and the writes that take away or make its key, and between
-//!    these and no other writes (PostgreSQL's `FOR KEY SHARE`).
+//!    these and no other writes (PostgreSQL's `FOR KEY SHARE`). So it is, too, between a lock on a whole
+//!    table and those that are in its way, by PostgreSQL's table of conflicting modes.
 //! 2. A read waits for the ends of earlier writers whose ends were logged before the read.
 //! 3. The end of a transaction waits for every earlier read, by others, of what it wrote.
 //! 4. Where all that has been read waits for ends that have not been, more has to be read:
@@ -18,7 +19,9 @@
 //! What is written without a key to tell it by is not known to have been locked, so rule 1 does not
 //! hold for it: that a statement's record stands before another transaction's end rather shows that
 //! the two did *not* meet. Such a statement counts as a read of its table for rules 2 and 3, and its
-//! order among the statements that write that table is kept one by one.
+//! order among the statements that write that table is kept one by one. Nor is it known which tables
+//! functions, triggers and foreign keys lock: behind `LOCK TABLE` these wait for the statement itself, and it
+//! waits for them.
 //!
 //! **Why it never waits for itself.** All waits point to what stands earlier in the log, except
 //! those of rule 1 for a transaction that goes on. A statement closes a circle only if it waits for
@@ -36,6 +39,7 @@ mod graph;
 mod pool;
 mod registration;
 mod steps;
+mod table_locks;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -58,7 +62,7 @@ use victims::{Victims, takes_untold_locks};
 
 use super::Start;
 use crate::pglog::SessionId;
-use crate::replay::order::footprint::{Access, Footprint, Mode, Object, Table};
+use crate::replay::order::footprint::{Access, Footprint, Mode, Object, Table, TableLock};
 use crate::replay::work::Seq;
 
 /// The conflict order over all sessions.
@@ -76,6 +80,8 @@ pub struct ConflictOrder {
     /// How many tables and objects there may be before those that nobody touches any more are
     /// looked for.
     room: usize,
+    /// Whether any statement has locked a table against others.
+    has_locked_tables: bool,
     /// Statements that read anything at all.
     reading_all: WaitSet,
     /// Statements that are run and undone: what they wait for may not be released before by a rollback.
@@ -140,6 +146,11 @@ impl ConflictOrder {
             ..Statement::of(session, seq)
         };
         let id = self.graph.add(Node::Statement(statement));
+        let locks_tables = arrival.footprint.locks.iter().any(|lock| !lock.mode.is_weak());
+        if locks_tables && let Some(open) = self.transaction(session) {
+            // What it holds itself is not in its way.
+            self.graph.note_awaited(open.id);
+        }
         let mut waits = Dependencies::of(session, self.own_transactions(arrival));
         let open = &mut self.sessions.entry(session).or_default().transaction;
         let ending = transactions::step(open, &mut self.prepared, id, arrival);
@@ -175,14 +186,17 @@ impl ConflictOrder {
         nodes.extend(previous.filter(|end| self.must_see_the_end(*end)));
         self.graph.wait(id, nodes, previous);
         self.end(id, ending);
+        if let Some(transaction) = transaction {
+            self.graph.extend(transaction, id);
+            if locks_tables {
+                self.graph.note_awaited(transaction);
+            }
+        }
         self.register(id, arrival, accesses, transaction);
 
         self.newest = self.newest.max(seq);
         self.statements.insert(seq, id);
         self.sessions.entry(session).or_default().queue.push_back(id);
-        if let Some(transaction) = transaction {
-            self.graph.extend(transaction, id);
-        }
         if self.early.remove(&seq) {
             self.finish(seq, starts);
         }
@@ -270,7 +284,9 @@ impl ConflictOrder {
         // The last first: what they wrote last counts.
         for held in ending.kept.iter().rev() {
             self.end_span(held.span, id, false);
-            self.ended.add(&self.graph, held.span);
+            if !held.written.is_empty() {
+                self.ended.add(&self.graph, held.span);
+            }
             for access in &held.written {
                 self.note_end(*access, held.span);
             }
@@ -303,7 +319,11 @@ impl ConflictOrder {
                 let table = self.tables.entry(table).or_default();
                 table.end_table(&self.graph, Mode::Write, span);
             }
-            Access::InsertGiven(_) | Access::ReadAll | Access::Advance(_) | Access::Everything => {}
+            Access::InsertGiven(_)
+            | Access::ReadAll
+            | Access::Lock(..)
+            | Access::Advance(_)
+            | Access::Everything => {}
         }
     }
 

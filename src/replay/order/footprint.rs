@@ -11,6 +11,7 @@ pub mod catalog;
 mod computation;
 mod engine;
 mod literals;
+mod locks;
 mod sessions;
 mod template;
 #[cfg(test)]
@@ -18,11 +19,13 @@ mod tests;
 mod values;
 
 use foldhash::HashMap;
+use smallvec::SmallVec;
 use strum::{IntoStaticStr, VariantArray};
 
 use self::catalog::Oid;
 pub use catalog::Catalog;
 pub use engine::{Footprints, TopFallback};
+pub use locks::{LockMode, TableLock};
 
 /// A table of the target, over all its databases. A partition stands for its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +98,8 @@ pub enum Access {
     /// Adds rows under keys that it gives. Rows that were appended may have the same keys, so that the
     /// two keep their order, statement by statement; the server's own locks do the rest.
     InsertGiven(Table),
+    /// Locks the table, as `LOCK TABLE` does: behind the statements before it that it is in the way of.
+    Lock(Table, LockMode),
     /// Draws from it: in the order of the log, statement by statement.
     Advance(Object),
     /// May do anything: a barrier.
@@ -107,7 +112,11 @@ impl Access {
         match self {
             Self::Row(_, _, mode) | Self::Table(_, mode) => mode.is_write(),
             Self::Append(_) => true,
-            Self::InsertGiven(_) | Self::ReadAll | Self::Advance(_) | Self::Everything => false,
+            Self::InsertGiven(_)
+            | Self::ReadAll
+            | Self::Lock(..)
+            | Self::Advance(_)
+            | Self::Everything => false,
         }
     }
 }
@@ -117,6 +126,8 @@ impl Access {
 pub struct Footprint {
     /// Its accesses, each once. None: it touches nothing that others could see.
     pub accesses: Vec<Access>,
+    /// The locks that it takes on tables, as far as that is sure.
+    pub locks: SmallVec<[TableLock; 2]>,
     /// Why less is known than a row, where that is so; the first reason found.
     pub widened: Option<Widening>,
 }
@@ -147,7 +158,7 @@ pub enum Widening {
     SkipLocked,
     /// A view stands between the statement and its tables.
     View,
-    /// `LOCK TABLE`, `MERGE`, `WHERE CURRENT OF`: whole tables by their nature.
+    /// `MERGE`, `WHERE CURRENT OF`: whole tables by their nature.
     WholeTable,
     /// A function, operator or cast is only known to be stable.
     StableFunction,
@@ -243,7 +254,7 @@ impl Widening {
 impl Footprint {
     /// A barrier, for this reason.
     pub fn everything(why: Widening) -> Self {
-        Self { accesses: vec![Access::Everything], widened: Some(why) }
+        Self { accesses: vec![Access::Everything], widened: Some(why), ..Self::default() }
     }
 
     /// It may do anything, and what is known of its rows besides counts too.
@@ -257,6 +268,7 @@ impl Footprint {
         for access in other.accesses {
             self.add(access);
         }
+        self.locks.extend(other.locks);
         self.widen(other.widened);
     }
 
@@ -273,14 +285,16 @@ impl Footprint {
     }
 
     /// What is run and undone changes nothing that others see. But it meets what is there, which nobody
-    /// may take away before: it counts as a read of what it would write.
+    /// may take away before: it counts as a read of what it would write. Whether it has got its locks, the
+    /// log does not tell.
     fn undo(&mut self) {
+        self.locks.clear();
         self.accesses.retain_mut(|access| {
             match access {
                 Access::Row(_, _, mode) | Access::Table(_, mode) if mode.is_write() => {
                     *mode = Mode::Read;
                 }
-                Access::Append(_) => return false,
+                Access::Append(_) | Access::Lock(..) => return false,
                 _ => {}
             }
             true
@@ -295,5 +309,7 @@ impl Footprint {
             self.accesses.clear();
             self.accesses.push(Access::Everything);
         }
+        self.locks.sort_unstable();
+        self.locks.dedup();
     }
 }

@@ -38,11 +38,21 @@ impl ConflictOrder {
                 Access::InsertGiven(table) => {
                     tables.entry(table).or_default().before_insert(graph, waits);
                 }
+                Access::Lock(table, mode) => {
+                    tables.entry(table).or_default().before_lock(graph, mode, waits);
+                }
                 Access::ReadAll => self.ended.gather(graph, waits),
                 Access::Advance(object) => {
                     self.objects.entry(object).or_default().gather(graph, waits);
                 }
                 Access::Everything => self.unfinished.gather(graph, waits),
+            }
+        }
+        for lock in &arrival.footprint.locks {
+            // Nobody else is in the way of a weak one.
+            if self.has_locked_tables || !lock.mode.is_weak() {
+                let table = tables.entry(lock.relation).or_default();
+                table.locks.before(graph, lock.mode, waits);
             }
         }
     }
@@ -64,7 +74,11 @@ impl ConflictOrder {
                 let table = tables.entry(table).or_default();
                 table.before_end_of_table(graph, Mode::Write, waits);
             }
-            Access::InsertGiven(_) | Access::ReadAll | Access::Advance(_) | Access::Everything => {}
+            Access::InsertGiven(_)
+            | Access::ReadAll
+            | Access::Lock(..)
+            | Access::Advance(_)
+            | Access::Everything => {}
         }
         self.reading_all.gather(graph, waits);
     }
@@ -95,6 +109,9 @@ impl ConflictOrder {
                 Access::Table(table, mode) => {
                     tables.entry(table).or_default().touch_table(graph, mode, id);
                 }
+                Access::Lock(table, mode) => {
+                    tables.entry(table).or_default().locks.lock(graph, mode, id);
+                }
                 Access::ReadAll => self.reading_all.add(graph, id),
                 Access::Advance(object) => self.objects.entry(object).or_default().stand(id),
                 Access::Append(table) => {
@@ -107,6 +124,13 @@ impl ConflictOrder {
                     self.barriers.stand(id);
                     self.unfinished.stand(id);
                 }
+            }
+        }
+        for lock in &arrival.footprint.locks {
+            self.has_locked_tables |= !lock.mode.is_weak();
+            if open.as_mut().is_none_or(|open| open.note_lock(*lock)) {
+                let table = tables.entry(lock.relation).or_default();
+                table.locks.hold(graph, lock.mode, span.unwrap_or(id));
             }
         }
         self.unfinished.add(graph, id);
@@ -124,7 +148,8 @@ impl ConflictOrder {
         }
     }
 
-    /// The lock span that takes what the statement writes: its transaction's, or one that ends with it.
+    /// The lock span that takes what the statement writes or locks: its transaction's, or one that ends
+    /// with it.
     pub(super) fn span_for(
         &mut self,
         id: Id,
@@ -135,7 +160,9 @@ impl ConflictOrder {
         let accesses = &arrival.footprint.accesses;
         let references = |access: &Access| matches!(access, Access::Row(_, _, Mode::Reference));
         let is_held = |access: &Access| access.is_write() || references(access);
-        accesses.iter().any(is_held).then_some(())?;
+        let locks_for_long =
+            transaction.is_some() && !failed && !arrival.footprint.locks.is_empty();
+        (locks_for_long || accesses.iter().any(is_held)).then_some(())?;
         let Some(transaction) = transaction.filter(|_| !failed) else {
             // What failed has lost its locks with that.
             let span = self.graph.add(Node::LockSpan(LockSpan::of(session, id)));

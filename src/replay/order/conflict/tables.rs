@@ -6,8 +6,9 @@ use foldhash::HashMap;
 
 use super::graph::{Graph, Id};
 use super::pool::{Dependencies, WaitSet};
+use super::table_locks::TableLocks;
 use crate::pglog::SessionId;
-use crate::replay::order::footprint::{Key, Mode};
+use crate::replay::order::footprint::{Key, LockMode, Mode};
 
 /// What of rows others look at, and what of them a write changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,15 @@ impl Aspect {
             Mode::Update => &[Self::Values],
             Mode::Write => &[Self::Values, Self::Keys],
         }
+    }
+}
+
+/// The lock that such an access takes on the table of its rows, at most.
+fn taken_by(mode: Mode) -> LockMode {
+    match mode {
+        Mode::Read => LockMode::AccessShare,
+        Mode::Reference => LockMode::RowShare,
+        Mode::Update | Mode::Write => LockMode::RowExclusive,
     }
 }
 
@@ -66,6 +76,8 @@ pub(super) struct TableState {
     appending: WaitSet,
     /// Statements that add rows under keys that they give.
     inserting: WaitSet,
+    /// Who locks the table itself.
+    pub(super) locks: TableLocks,
 }
 
 /// One row. One transaction may write any number of them.
@@ -145,6 +157,7 @@ impl TableState {
         if mode.is_write() {
             self.writing_wide.gather(graph, waits);
         }
+        self.locks.before_touch(graph, taken_by(mode), waits);
     }
 
     /// An access to rows that can't be told.
@@ -156,16 +169,41 @@ impl TableState {
             self.writing.gather(graph, waits);
             self.writing_wide.gather(graph, waits);
         }
+        self.locks.before_touch(graph, taken_by(mode), waits);
     }
 
     /// Adding rows whose keys can't be told: what they add is seen with the end of their transaction.
     pub(super) fn before_append(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
         self.inserting.gather(graph, waits);
+        self.locks.before_touch(graph, LockMode::RowExclusive, waits);
     }
 
     /// Adding rows under keys that are given.
     pub(super) fn before_insert(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
         self.appending.gather(graph, waits);
+        self.locks.before_touch(graph, LockMode::RowExclusive, waits);
+    }
+
+    /// `LOCK TABLE`: whatever it would keep from the rows comes first.
+    pub(super) fn before_lock(
+        &mut self,
+        graph: &mut Graph,
+        mode: LockMode,
+        waits: &mut Dependencies,
+    ) {
+        for other in mode.conflicts() {
+            match other {
+                LockMode::AccessShare => self.frontier(Aspect::Values).gather(graph, waits),
+                LockMode::RowShare => self.frontier(Aspect::Keys).gather(graph, waits),
+                LockMode::RowExclusive => {
+                    self.writing.gather(graph, waits);
+                    self.appending.gather(graph, waits);
+                    self.inserting.gather(graph, waits);
+                }
+                _ => {}
+            }
+        }
+        self.locks.before_touch(graph, mode, waits);
     }
 
     /// The end of a transaction that has written this row.
@@ -192,9 +230,7 @@ impl TableState {
         waits: &mut Dependencies,
     ) {
         for aspect in Aspect::written_by(mode) {
-            let frontier = self.frontier(*aspect);
-            frontier.touching_rows.gather(graph, waits);
-            frontier.reading_wide.gather(graph, waits);
+            self.frontier(*aspect).gather(graph, waits);
         }
     }
 
@@ -276,6 +312,7 @@ impl TableState {
             && [&self.writing, &self.writing_wide, &self.appending, &self.inserting]
                 .iter()
                 .all(|pool| pool.is_done(graph))
+            && self.locks.is_done(graph)
             && self.frontiers.iter().all(|frontier| frontier.is_done(graph))
     }
 }
@@ -298,10 +335,17 @@ impl TableState {
             + self.frontiers.iter().map(of_frontier).sum::<usize>()
             + self.writing.len()
             + self.writing_wide.len()
+            + self.locks.len()
     }
 }
 
 impl Frontier {
+    /// Adds all statements that look at it.
+    fn gather(&mut self, graph: &mut Graph, waits: &mut Dependencies) {
+        self.touching_rows.gather(graph, waits);
+        self.reading_wide.gather(graph, waits);
+    }
+
     fn is_done(&self, graph: &Graph) -> bool {
         [&self.ended_wide, &self.ended_rows, &self.reading_wide, &self.touching_rows]
             .iter()

@@ -1,9 +1,12 @@
+mod locks;
 mod model;
 mod store;
 mod victims;
 
+use smallvec::smallvec;
+
 use super::*;
-use crate::replay::order::footprint::{Key, Mode};
+use crate::replay::order::footprint::{Key, LockMode, Mode};
 
 const T: Table = Table(1);
 const U: Table = Table(2);
@@ -38,6 +41,13 @@ impl Told {
     /// A statement, in a transaction or on its own.
     fn runs(&mut self, pid: u32, accesses: &[Access]) -> u64 {
         self.arrive(pid, Arrival { footprint: footprint(accesses), ..Arrival::default() })
+    }
+
+    /// A statement that names a table, and touches nothing of it that is told.
+    fn locks(&mut self, pid: u32, relation: Table, mode: LockMode) -> u64 {
+        let lock = TableLock { relation, mode };
+        let footprint = Footprint { locks: smallvec![lock], ..Footprint::default() };
+        self.arrive(pid, Arrival { footprint, ..Arrival::default() })
     }
 
     fn fails(&mut self, pid: u32, accesses: &[Access]) -> u64 {

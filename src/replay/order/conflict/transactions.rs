@@ -6,13 +6,14 @@ use smallvec::SmallVec;
 use super::graph::{Id, TransactionId};
 use super::steps::Step;
 use super::victims::takes_untold_locks;
-use super::{Access, Arrival, Mode};
+use super::{Access, Arrival, Mode, TableLock};
 
 /// What a transaction has written since it began, or since a savepoint: a lock span of the graph.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) span: Id,
     pub(super) written: HashSet<Access>,
+    locked: SmallVec<[TableLock; 2]>,
 }
 
 #[derive(Debug)]
@@ -224,7 +225,8 @@ impl Transaction {
     pub(super) fn lock_span(&mut self, new: impl FnOnce(TransactionId) -> Id) -> Option<Id> {
         let level = self.levels.last_mut()?;
         if level.spans.is_empty() {
-            level.spans.push(Held { span: new(self.id), written: HashSet::default() });
+            let (written, locked) = (HashSet::default(), SmallVec::new());
+            level.spans.push(Held { span: new(self.id), written, locked });
         }
         level.spans.last().map(|held| held.span)
     }
@@ -241,6 +243,18 @@ impl Transaction {
         let is_first = !is_noted(Mode::Update) && !is_noted(Mode::Write);
         if access.is_write() {
             held.written.insert(access);
+        }
+        is_first
+    }
+
+    /// Notes that that lock span holds a lock. Returns whether it did not before.
+    pub(super) fn note_lock(&mut self, lock: TableLock) -> bool {
+        let Some(held) = self.levels.last_mut().and_then(|level| level.spans.last_mut()) else {
+            return true;
+        };
+        let is_first = !held.locked.contains(&lock);
+        if is_first {
+            held.locked.push(lock);
         }
         is_first
     }

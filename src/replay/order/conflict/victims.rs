@@ -8,7 +8,7 @@
 
 use super::graph::{Graph, Id};
 use super::pool::{Dependencies, WaitSet};
-use crate::replay::order::footprint::{Access, Mode};
+use crate::replay::order::footprint::{Access, LockMode, Mode};
 
 /// Who may take locks that can't be told, and which ends have been passed.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub(super) fn takes_untold_locks(accesses: &[Access]) -> bool {
     accesses.iter().any(|access| match access {
         Access::Everything => true,
         Access::Table(_, mode) => *mode != Mode::Read,
+        // What VACUUM takes is in no other statement's way.
+        Access::Lock(_, mode) => *mode > LockMode::ShareUpdateExclusive,
         Access::Row(..)
         | Access::ReadAll
         | Access::Append(_)

@@ -251,6 +251,38 @@ impl Catalog {
         of(Some(role)).or_else(|| of(None)).map(|value| &**value)
     }
 
+    /// The partitions and heirs of the root of a table, itself left out.
+    pub(super) fn heirs(&self, root: Oid) -> impl Iterator<Item = Oid> {
+        let all = self.relations.iter();
+        all.filter(move |(oid, it)| it.root == root && **oid != root).map(|(oid, _)| *oid)
+    }
+
+    /// The tables that are partitions or heirs of no others.
+    pub(super) fn roots(&self) -> impl Iterator<Item = Oid> {
+        let roots = self.relations.iter().filter(|(oid, it)| it.root == **oid);
+        roots.filter(|(_, it)| it.kind == Kind::Table).map(|(oid, _)| *oid)
+    }
+
+    /// The tables and views that a statement locks which names this one: itself, and where that is a view,
+    /// those that its query names.
+    pub(super) fn named_by(&self, relation: Oid) -> BTreeSet<Oid> {
+        let mut named = BTreeSet::new();
+        let mut open = vec![relation];
+        while let Some(oid) = open.pop() {
+            let Some(found) = self.relations.get(&oid) else { continue };
+            if !matches!(found.kind, Kind::Table | Kind::View) || !named.insert(oid) {
+                continue;
+            }
+            if found.kind == Kind::View {
+                open.extend(found.needs.iter().filter_map(|needed| match needed {
+                    Needed::Relation(relation) => Some(*relation),
+                    Needed::Function(_) => None,
+                }));
+            }
+        }
+        named
+    }
+
     /// What a relation leads to: the tables that it reads, and what the functions on the way may do.
     pub(super) fn closure(&self, relation: Oid) -> (BTreeSet<Oid>, Volatility) {
         let (mut seen, mut volatility) = (BTreeSet::new(), Volatility::Immutable);

@@ -94,6 +94,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
             late_commits,
             wide,
             foreign_keys,
+            table_locks: false,
             two_phase,
             stale_catalogs,
         }
@@ -110,6 +111,7 @@ fn a_stall_breaks_the_order_of_no_other_statements() {
         late_commits: true,
         wide: true,
         foreign_keys: false,
+        table_locks: false,
         two_phase: false,
         stale_catalogs: false,
     };
@@ -152,6 +154,18 @@ proptest! {
         seed in any::<u64>(),
     ) {
         replayed(&Shape { two_phase: true, ..shape }, &at_peace(window), seed)?;
+    }
+
+    #[test]
+    fn whoever_locks_a_table_waits_for_those_in_its_way_and_they_for_it(
+        shape in shapes(),
+        two_phase in any::<bool>(),
+        window in 1usize..40,
+        connections in 1usize..10,
+        seed in any::<u64>(),
+    ) {
+        let shape = Shape { table_locks: true, foreign_keys: false, two_phase, ..shape };
+        replayed(&shape, &Conditions { connections, ..at_peace(window) }, seed)?;
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A database small enough to run every history on: rows, rows that were added, one sequence;
-//! READ COMMITTED, row locks to the end of the transaction.
+//! READ COMMITTED, locks on rows and tables to the end of the transaction.
 
 use std::collections::{BTreeMap, HashMap};
+
+use crate::replay::order::footprint::LockMode;
 
 /// A statement of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub(super) enum Op {
     UpdateTable(u32),
     /// Deletes the row and adds it again.
     Replace(u32, u64),
+    /// `LOCK TABLE`.
+    Lock(u32, LockMode),
     Append(u32),
     /// Adds a row that holds the sequence's next value.
     AppendDrawn(u32),
@@ -28,6 +32,23 @@ pub(super) enum Op {
     Prepare(u64),
     /// Ends it from any session; whether it is kept.
     FinishPrepared(u64, bool),
+}
+
+impl Op {
+    /// The lock that it takes on its table.
+    pub(super) fn table_lock(self) -> Option<(u32, LockMode)> {
+        match self {
+            Self::Read(table, _) | Self::ReadTable(table) => Some((table, LockMode::AccessShare)),
+            Self::Reference(table, _) => Some((table, LockMode::RowShare)),
+            Self::Update(table, _)
+            | Self::UpdateTable(table)
+            | Self::Replace(table, _)
+            | Self::Append(table)
+            | Self::AppendDrawn(table) => Some((table, LockMode::RowExclusive)),
+            Self::Lock(table, mode) => Some((table, mode)),
+            _ => None,
+        }
+    }
 }
 
 /// Prepared transactions own locks by their names, behind all sessions.
@@ -76,6 +97,15 @@ impl Row {
 enum Undo {
     Write(Place, Option<(usize, Version)>),
     Share(Place),
+    Lock,
+}
+
+/// A lock on a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TableLock {
+    holder: usize,
+    table: u32,
+    mode: LockMode,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +118,8 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Store {
     rows: BTreeMap<Place, Row>,
+    /// Those of each holder in the order in which it took them.
+    locks: Vec<TableLock>,
     sequence: i64,
     open: HashMap<usize, Open>,
 }
@@ -114,12 +146,17 @@ impl Store {
         let first = Some(Version { value: 1, incarnation: 0 });
         let row = |place| (place, Row { committed: first, ..Row::default() });
         let rows = places.map(row).collect();
-        Self { rows, sequence: 0, open: HashMap::new() }
+        Self { rows, locks: Vec::new(), sequence: 0, open: HashMap::new() }
     }
 
     /// Runs a statement; `number` tells it from all others. Returns what it read.
     pub(super) fn run(&mut self, session: usize, op: Op, number: u64) -> Result<i64, Blocked> {
         let mut seen = 0;
+        let lock = op.table_lock();
+        let lock = lock.map(|(table, mode)| TableLock { holder: session, table, mode });
+        if let Some(holder) = lock.and_then(|lock| self.in_the_way(lock)) {
+            return Err(Blocked::by(holder));
+        }
         match op {
             Op::Read(table, key) => seen = self.sum(session, |at| at == Place::Key(table, key)),
             Op::ReadTable(table) => seen = self.sum(session, |at| at.table() == table),
@@ -151,6 +188,11 @@ impl Store {
                 assert!(self.open.contains_key(&owner), "{gid} is finished before it is prepared");
                 self.end(owner, keep);
             }
+            Op::Lock(..) => {}
+        }
+        if let Some(lock) = lock {
+            self.locks.push(lock);
+            self.open.entry(session).or_default().undo.push(Undo::Lock);
         }
         if !self.open.get(&session).is_some_and(|open| open.block) {
             self.end(session, true);
@@ -171,8 +213,11 @@ impl Store {
     /// All that the session holds is the prepared transaction's from now on.
     fn prepare(&mut self, session: usize, prepared: usize) {
         let mut open = self.open.remove(&session).unwrap_or_default();
+        for lock in self.locks.iter_mut().filter(|lock| lock.holder == session) {
+            lock.holder = prepared;
+        }
         for undo in &mut open.undo {
-            let (Undo::Write(place, _) | Undo::Share(place)) = undo;
+            let (Undo::Write(place, _) | Undo::Share(place)) = undo else { continue };
             if let Some(row) = self.rows.get_mut(place) {
                 let holders = row.written.iter_mut().map(|(holder, _)| holder);
                 let holders = holders.chain(&mut row.sharing);
@@ -183,6 +228,16 @@ impl Store {
             }
         }
         self.open.insert(prepared, open);
+    }
+
+    /// Who holds a lock that keeps others from taking this one.
+    fn in_the_way(&self, lock: TableLock) -> Option<usize> {
+        let is_in_the_way = |held: &&TableLock| {
+            held.table == lock.table
+                && held.holder != lock.holder
+                && lock.mode.conflicts().contains(&held.mode)
+        };
+        self.locks.iter().find(is_in_the_way).map(|held| held.holder)
     }
 
     fn visible(&self, session: usize, row: &Row) -> Option<Version> {
@@ -259,11 +314,17 @@ impl Store {
         let open = self.open.entry(session).or_default();
         let from = open.savepoint.unwrap_or(0);
         for undo in open.undo.split_off(from).into_iter().rev() {
-            let (Undo::Write(place, _) | Undo::Share(place)) = &undo;
-            let Some(row) = self.rows.get_mut(place) else { continue };
             match undo {
-                Undo::Write(_, before) => row.written = before,
-                Undo::Share(_) => row.stop_sharing(session),
+                Undo::Write(place, before) => {
+                    self.rows.entry(place).and_modify(|row| row.written = before);
+                }
+                Undo::Share(place) => {
+                    self.rows.entry(place).and_modify(|row| row.stop_sharing(session));
+                }
+                Undo::Lock => {
+                    let last = self.locks.iter().rposition(|lock| lock.holder == session);
+                    last.map(|at| self.locks.remove(at));
+                }
             }
         }
         self.rows.retain(|_, row| row.committed.is_some() || row.written.is_some());
@@ -275,10 +336,12 @@ impl Store {
             open.savepoint = None;
             self.undo(session);
         }
+        self.locks.retain(|lock| lock.holder != session);
         for undo in self.open.remove(&session).unwrap_or_default().undo {
-            let (Undo::Write(place, _) | Undo::Share(place)) = &undo;
+            let (Undo::Write(place, _) | Undo::Share(place)) = &undo else { continue };
             let Some(row) = self.rows.get_mut(place) else { continue };
             match undo {
+                Undo::Lock => {}
                 Undo::Write(..) => {
                     row.committed = row.written.take().map(|it| it.1).or(row.committed)
                 }

@@ -10,11 +10,13 @@ use super::pins::{Item, Scope, is_inner};
 use super::{Analysis, Found, Widening};
 use crate::replay::order::footprint::catalog::{Kind, Oid, Relation};
 use crate::replay::order::footprint::template;
-use crate::replay::order::footprint::{Access, Mode};
+use crate::replay::order::footprint::{Access, LockMode, Mode};
 
 /// How a query locks the rows that it finds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lock {
+    /// Against those who change them (`FOR SHARE`, `FOR KEY SHARE`): to the order, that is reading them.
+    Share,
     /// Against all other writers.
     Rows(Mode),
     /// As many as are free.
@@ -74,12 +76,12 @@ impl<'a> Analysis<'a> {
         let mut scope = Scope::default();
         for node in &select.from_clause {
             self.from(node, true, &mut scope, &|name| {
-                outer.or_else(|| lock_of(&select.locking_clause, name))
+                outer.max(lock_of(&select.locking_clause, name))
             });
         }
         scope.conditions.extend(select.where_clause.as_deref());
         for item in 0..scope.items.len() {
-            let lock = outer.or_else(|| lock_of(&select.locking_clause, scope.items[item].name));
+            let lock = outer.max(lock_of(&select.locking_clause, scope.items[item].name));
             self.look(&scope, item, lock);
         }
         for list in [
@@ -197,7 +199,7 @@ impl<'a> Analysis<'a> {
                 let pins = self.pins(scope, item);
                 let mode = match lock {
                     Some(Lock::Rows(mode)) => mode,
-                    Some(Lock::FreeRows) | None => Mode::Read,
+                    Some(Lock::Share | Lock::FreeRows) | None => Mode::Read,
                 };
                 self.pinned(relation, &pins, mode);
             }
@@ -208,7 +210,11 @@ impl<'a> Analysis<'a> {
             Kind::Foreign => self.barrier(Widening::Foreign),
             Kind::System => {}
         }
-        self.needs(oid, relation, lock.is_some());
+        self.needs(oid, relation, lock.is_some_and(|lock| lock != Lock::Share));
+        // Of which tables a view locks the rows, it decides.
+        let is_view = relation.kind == Kind::View;
+        let locks_rows = lock.is_some() && !is_view;
+        self.takes(oid, if locks_rows { LockMode::RowShare } else { LockMode::AccessShare });
     }
 
     /// Reads what a view is made of, and what the policies of a table look at.
@@ -254,7 +260,7 @@ fn lock_of(clauses: &[Node], name: &str) -> Option<Lock> {
         let mode = match LockClauseStrength::try_from(clause.strength) {
             Ok(LockClauseStrength::LcsForupdate) => Some(Lock::Rows(Mode::Write)),
             Ok(LockClauseStrength::LcsFornokeyupdate) => Some(Lock::Rows(Mode::Update)),
-            _ => None,
+            _ => Some(Lock::Share),
         };
         let skips = clause.wait_policy == LockWaitPolicy::LockWaitSkip as i32;
         // What is skipped depends on who holds a lock, however weak.

@@ -3,15 +3,15 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     CopyStmt, DefElem, DiscardMode, DropStmt, ExplainStmt, IntoClause, LockStmt, Node, ObjectType,
-    OnCommitAction, RangeVar, TransactionStmt, TransactionStmtKind, VariableSetKind,
+    OnCommitAction, RangeVar, TransactionStmt, TransactionStmtKind, VacuumStmt, VariableSetKind,
     VariableSetStmt,
 };
 
 use super::{Analysis, Found, Widening, parts};
-use crate::replay::order::footprint::Mode;
-use crate::replay::order::footprint::catalog::Kind;
+use crate::replay::order::footprint::catalog::{Kind, Oid};
 use crate::replay::order::footprint::literals::Value;
 use crate::replay::order::footprint::sessions::{Effect, Setting, keeps_snapshot};
+use crate::replay::order::footprint::{Access, LockMode, Mode, TableLock};
 
 impl Analysis<'_> {
     pub(super) fn statement(&mut self, node: &Node) {
@@ -40,6 +40,7 @@ impl Analysis<'_> {
             N::VariableSetStmt(set) => self.set(set),
             N::ExplainStmt(explain) => self.explain(explain),
             N::PrepareStmt(prepare) => {
+                self.only_locks(prepare.query.as_deref());
                 let name = (*prepare.name).into();
                 self.template.effects.push(Effect::Prepare { name });
             }
@@ -64,12 +65,7 @@ impl Analysis<'_> {
             },
             N::CopyStmt(copy) => self.copy(copy),
             N::LockStmt(lock) => self.lock(lock),
-            N::VacuumStmt(vacuum) => {
-                if options(&vacuum.options).any(|option| option.defname == "full" && is_on(option))
-                {
-                    self.barrier(Widening::Ddl);
-                }
-            }
+            N::VacuumStmt(vacuum) => self.vacuum(vacuum),
             N::CreateStmt(create) if is_temporary(create.relation.as_ref()) => {
                 self.create_temporary(create.relation.as_ref(), create.oncommit);
             }
@@ -157,14 +153,21 @@ impl Analysis<'_> {
     }
 
     fn explain(&mut self, explain: &ExplainStmt) {
-        let runs =
-            options(&explain.options).any(|option| option.defname == "analyze" && is_on(option));
-        if !runs {
-            return;
-        }
-        if let Some(query) = &explain.query {
+        let query = explain.query.as_deref();
+        if !has_option(&explain.options, "analyze") {
+            self.only_locks(query);
+        } else if let Some(query) = query {
             self.statement(query);
         }
+    }
+
+    /// A query that is looked at and not run: it locks its tables all the same.
+    fn only_locks(&mut self, query: Option<&Node>) {
+        let Some(query) = query else { return };
+        let before = std::mem::take(&mut self.template);
+        self.statement(query);
+        let looked_at = std::mem::replace(&mut self.template, before);
+        self.template.footprint.locks.extend(looked_at.footprint.locks);
     }
 
     fn copy(&mut self, copy: &CopyStmt) {
@@ -186,21 +189,72 @@ impl Analysis<'_> {
                 self.whole(relation.root, Mode::Read, Widening::NotPinned);
             }
             self.needs(oid, relation, false);
+            self.takes(oid, LockMode::AccessShare);
         }
     }
 
+    /// `LOCK TABLE`, which locks the tables of views and the partitions of tables as well.
     pub(super) fn lock(&mut self, lock: &LockStmt) {
+        let Some(mode) = LockMode::numbered(lock.mode) else {
+            return self.barrier(Widening::Construct);
+        };
         for node in &lock.relations {
             let Some(NodeEnum::RangeVar(name)) = &node.node else { continue };
-            match self.find(name) {
-                Some(Found::Relation(oid, relation)) if relation.kind == Kind::View => {
-                    self.needs(oid, relation, true);
+            let Some(Found::Relation(oid, _)) = self.find(name) else { continue };
+            let catalog = self.names.catalog;
+            for named in catalog.named_by(oid) {
+                let Some(relation) = catalog.get(named) else { continue };
+                if relation.kind == Kind::Table {
+                    let table = self.table(relation.root);
+                    self.add(Access::Lock(table, mode));
                 }
-                Some(Found::Relation(_, relation)) => {
-                    self.whole(relation.root, Mode::Write, Widening::WholeTable);
+                if name.inh {
+                    catalog.heirs(named).for_each(|heir| self.takes(heir, mode));
                 }
-                Some(Found::Private) | None => {}
             }
+            self.takes(oid, mode);
+        }
+    }
+
+    /// VACUUM and ANALYZE, which touch no row that others see.
+    fn vacuum(&mut self, vacuum: &VacuumStmt) {
+        if has_option(&vacuum.options, "full") {
+            return self.barrier(Widening::Ddl);
+        }
+        // With SKIP_LOCKED it may lock none.
+        if has_option(&vacuum.options, "skip_locked") {
+            return;
+        }
+        let mode = LockMode::ShareUpdateExclusive;
+        let named = vacuum.rels.iter().filter_map(|node| match &node.node {
+            Some(NodeEnum::VacuumRelation(vacuumed)) => vacuumed.relation.as_ref(),
+            _ => None,
+        });
+        for name in named {
+            if let Some(Found::Relation(oid, relation)) = self.find(name) {
+                let table = self.table(relation.root);
+                self.add(Access::Lock(table, mode));
+                self.takes(oid, mode);
+            }
+        }
+        if vacuum.rels.is_empty() {
+            // One after the other, each in a transaction of its own, and only those of the user's own.
+            for root in self.names.catalog.roots() {
+                let table = self.table(root);
+                self.add(Access::Lock(table, mode));
+            }
+        }
+    }
+
+    /// The statement takes a lock on a relation, and on those that it names if it is a view. What a body
+    /// does, it may leave out.
+    pub(super) fn takes(&mut self, oid: Oid, mode: LockMode) {
+        if self.frame.is_some() {
+            return;
+        }
+        for named in self.names.catalog.named_by(oid) {
+            let relation = self.table(named);
+            self.template.footprint.locks.push(TableLock { relation, mode });
         }
     }
 
@@ -261,6 +315,10 @@ fn options(nodes: &[Node]) -> impl Iterator<Item = &DefElem> {
         Some(NodeEnum::DefElem(option)) => Some(&**option),
         _ => None,
     })
+}
+
+fn has_option(list: &[Node], name: &str) -> bool {
+    options(list).any(|option| option.defname == name && is_on(option))
 }
 
 /// Whether an option that is on unless it says otherwise is on. A literal could say anything.

@@ -13,7 +13,7 @@ use super::{Analysis, Found, Widening};
 use crate::replay::order::footprint::catalog::{Column, Kind, Oid, Relation, Write};
 use crate::replay::order::footprint::literals::Value;
 use crate::replay::order::footprint::template;
-use crate::replay::order::footprint::{Access, Mode};
+use crate::replay::order::footprint::{Access, LockMode, Mode};
 
 impl<'a> Analysis<'a> {
     pub(super) fn update(&mut self, update: &UpdateStmt) {
@@ -196,6 +196,9 @@ impl<'a> Analysis<'a> {
             self.see(&item(name, found));
         }
         let Found::Relation(oid, relation) = found else { return None };
+        // Which of its tables is written through a view, it decides.
+        let is_view = relation.kind == Kind::View;
+        self.takes(oid, if is_view { LockMode::AccessShare } else { LockMode::RowExclusive });
         if relation.is_ruled(write) || relation.instead {
             self.barrier(Widening::Rule);
             return None;

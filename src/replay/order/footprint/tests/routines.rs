@@ -76,7 +76,7 @@ fn a_bound_parameter_is_followed_into_the_key() {
     let mut world = world(&[plpgsql("f", "os _int8", body)]);
     let found = world.of_bound("SELECT f($1)", &[Some("{5,6}")]);
     let expected = world.of("SELECT 1 FROM orders WHERE id IN (5, 6) FOR UPDATE");
-    assert_eq!(found, expected);
+    assert_eq!(found.accesses, expected.accesses);
     assert_eq!(world.of_bound("SELECT f($1)", &[None]).accesses, []);
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::store::{Op, Store};
+use crate::replay::order::footprint::LockMode;
 
 pub(super) const TABLES: u32 = 2;
 
@@ -18,6 +19,8 @@ pub(super) struct Shape {
     pub(super) wide: bool,
     /// Whether rows are referenced, and deleted and added again.
     pub(super) foreign_keys: bool,
+    /// Whether tables are locked as a whole.
+    pub(super) table_locks: bool,
     /// Whether transactions are prepared, and finished by any session.
     pub(super) two_phase: bool,
     /// Whether catalogs become stale: for a while each statement is a barrier beside what it touches.
@@ -43,6 +46,8 @@ pub(super) struct Record {
     pub(super) session: usize,
     pub(super) op: Op,
     pub(super) number: u64,
+    /// Whether a function runs it: which tables it surely locks, its text does not tell.
+    pub(super) is_in_body: bool,
     /// Whether the catalog is stale when the order learns of it.
     pub(super) is_stale: bool,
 }
@@ -61,6 +66,8 @@ fn program(shape: &Shape, first_gid: u64, dice: &mut Dice) -> VecDeque<Op> {
             ops.push_back(Op::Begin);
         }
         let (mut saved, mut locked) = (false, None);
+        // Two that share a table would wait for each other if both changed it.
+        let mut shared = None;
         for (at, (table, key)) in places.iter().copied().enumerate() {
             let wide = shape.wide && dice.roll(4) == 0;
             let first_of_table = at == 0 || places[at - 1].0 < table;
@@ -72,7 +79,13 @@ fn program(shape: &Shape, first_gid: u64, dice: &mut Dice) -> VecDeque<Op> {
             // What a statement saw of rows that a transaction added whose COMMIT it overtook, no log
             // tells: nobody looks at them.
             let added_to = if shape.late_commits { table + TABLES } else { table };
+            if block && shape.table_locks && first_of_table && dice.roll(3) == 0 {
+                let mode = LockMode::ALL[dice.roll(LockMode::ALL.len())];
+                ops.push_back(Op::Lock(table, mode));
+                shared = (mode == LockMode::Share).then_some(table);
+            }
             let op = match dice.roll(8) {
+                _ if shared == Some(table) => Op::Read(table, key),
                 0 if wide && !block && !shape.late_commits => Op::Anything,
                 0 | 1 if wide && first_of_table => Op::UpdateTable(table),
                 2 if wide => Op::Append(added_to),
@@ -134,7 +147,8 @@ pub(super) fn history(shape: &Shape, dice: &mut Dice) -> (Vec<Record>, Store) {
             let finisher = finisher(&store, shape.sessions, dice);
             programs[finisher].push_front(Op::FinishPrepared(gid, dice.roll(4) > 0));
         }
-        let record = Record { session, op, number, is_stale };
+        let is_in_body = shape.wide && shape.table_locks && dice.roll(4) == 0;
+        let record = Record { session, op, number, is_in_body, is_stale };
         let is_late = matches!(op, Op::Commit | Op::FinishPrepared(_, true));
         if is_late && shape.late_commits {
             unlogged[session] = Some(record);

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::super::super::*;
 use super::super::store::{Blocked, Op, Store};
 use super::super::{Waited, footprint, session};
 use super::history::{Dice, Record, Shape, TABLES};
-use crate::replay::order::footprint::Key;
+use crate::replay::order::footprint::{Key, LockMode};
 use crate::replay::order::permits::{self, ConnectionState, Permits, Quiet};
 use crate::replay::order::stalls::{
     Activity, LockSnapshot, LockStalls, NextOf, OnTarget, PREPARED, StallAction, StallView,
@@ -39,6 +41,7 @@ pub(super) fn accesses(record: &Record) -> Vec<Access> {
         Op::UpdateTable(table) => vec![Access::Table(Table(table), Mode::Update)],
         Op::Append(table) => vec![Access::Append(Table(table))],
         Op::AppendDrawn(table) => vec![Access::Append(Table(table)), Access::Advance(Object(1))],
+        Op::Lock(table, mode) => vec![Access::Lock(Table(table), mode)],
         Op::Anything => vec![Access::Everything],
         Op::Prepare(gid) | Op::FinishPrepared(gid, _) => return vec![prepared(gid)],
         _ => Vec::new(),
@@ -47,6 +50,14 @@ pub(super) fn accesses(record: &Record) -> Vec<Access> {
         accesses.push(Access::Everything);
     }
     accesses
+}
+
+/// The locks on tables that a statement surely takes.
+fn locks(record: &Record) -> SmallVec<[TableLock; 2]> {
+    let is_sure = !record.is_in_body && !matches!(record.op, Op::Reference(..));
+    let lock = record.op.table_lock().filter(|_| is_sure);
+    let lock = lock.map(|(table, mode)| TableLock { relation: Table(table), mode });
+    lock.into_iter().collect()
 }
 
 fn arrival(at: usize, record: &Record) -> Arrival {
@@ -66,7 +77,7 @@ fn arrival(at: usize, record: &Record) -> Arrival {
     Arrival {
         seq: seq(at),
         session: session(record.session as u32),
-        footprint: footprint(&accesses(record)),
+        footprint: Footprint { locks: locks(record), ..footprint(&accesses(record)) },
         steps: step.into_iter().collect(),
         ..Arrival::default()
     }
@@ -431,7 +442,7 @@ impl<'a> Replay<'a> {
         for (at, record) in self.log[..self.arrived].iter().enumerate() {
             let its = of(record.session);
             match record.op {
-                Op::UpdateTable(_) | Op::Anything if self.order.may_start(seq(at)) => {
+                op if takes_untold_locks(op) && self.order.may_start(seq(at)) => {
                     let block = self.log[..at].iter().rev().filter(|other| its(other));
                     let begins = |other: &Record| matches!(other.op, Op::Begin);
                     let ends = |other: &Record| matches!(other.op, Op::Commit | Op::Rollback);
@@ -463,9 +474,8 @@ impl<'a> Replay<'a> {
     /// The statement at this place waits for nothing that it does not conflict with.
     fn check_waits(&self, at: usize) -> Result<(), String> {
         let record = &self.log[at];
-        let touched = self.touched(at);
-        let locks_untold =
-            record.is_stale || matches!(record.op, Op::UpdateTable(_) | Op::Anything);
+        let (touched, own_locks) = (self.touched(at), locks(record));
+        let locks_untold = record.is_stale || takes_untold_locks(record.op);
         let is_end = |record: &Record| {
             matches!(record.op, Op::Commit | Op::Rollback | Op::Prepare(_) | Op::FinishPrepared(..))
         };
@@ -477,16 +487,19 @@ impl<'a> Replay<'a> {
             {
                 continue;
             }
-            let others: Vec<Access> = match waited {
-                Waited::Statement(seq) => self.touched(line(seq)),
+            let (others, locked): (Vec<Access>, Vec<TableLock>) = match waited {
+                Waited::Statement(seq) => {
+                    (self.touched(line(seq)), locks(&self.log[line(seq)]).to_vec())
+                }
                 Waited::Transaction(holder) => {
                     let before = self.log[..at].iter();
                     let its = before.filter(|other| session(other.session as u32) == holder);
-                    its.flat_map(accesses).collect()
+                    (its.clone().flat_map(accesses).collect(), its.flat_map(locks).collect())
                 }
             };
             let barrier = others.iter().chain(&touched).any(|any| *any == Access::Everything);
-            let meets = others.iter().any(|other| touched.iter().any(|own| meet(*own, *other)));
+            let meets = others.iter().any(|other| touched.iter().any(|own| meet(*own, *other)))
+                || locked.iter().any(|lock| own_locks.iter().any(|own| are_at_odds(*own, *lock)));
             // What ran ahead of its turn stands for what it waited for.
             if !meets && !barrier && self.stalls == 0 {
                 return Err(format!("{record:?} waits for {waited:?} without a conflict"));
@@ -604,6 +617,37 @@ impl StallView for Replay<'_> {
     }
 }
 
+/// Whether nobody foresees which locks it waits for in the server.
+fn takes_untold_locks(op: Op) -> bool {
+    match op {
+        Op::UpdateTable(_) | Op::Anything => true,
+        Op::Lock(_, mode) => mode > LockMode::ShareUpdateExclusive,
+        _ => false,
+    }
+}
+
+fn are_at_odds(one: TableLock, other: TableLock) -> bool {
+    one.relation == other.relation && one.mode.conflicts().contains(&other.mode)
+}
+
+/// The lock that an access takes on its table.
+fn lock_of(access: Access) -> Option<TableLock> {
+    let (relation, mode) = match access {
+        Access::Row(table, _, mode) | Access::Table(table, mode) => (
+            table,
+            match mode {
+                Mode::Read => LockMode::AccessShare,
+                Mode::Reference => LockMode::RowShare,
+                Mode::Update | Mode::Write => LockMode::RowExclusive,
+            },
+        ),
+        Access::Append(table) | Access::InsertGiven(table) => (table, LockMode::RowExclusive),
+        Access::Lock(table, mode) => (table, mode),
+        Access::Advance(_) | Access::Everything | Access::ReadAll => return None,
+    };
+    Some(TableLock { relation, mode })
+}
+
 /// Whether the order of two accesses can matter, by their definition.
 fn meet(one: Access, other: Access) -> bool {
     use Access::{Advance, Append, Everything, ReadAll};
@@ -611,11 +655,14 @@ fn meet(one: Access, other: Access) -> bool {
         Access::Row(table, _, mode) | Access::Table(table, mode) => Some((table, mode)),
         // What is added is there for foreign keys too.
         Append(table) => Some((table, Mode::Write)),
-        Access::InsertGiven(_) | Advance(_) | Everything | ReadAll => None,
+        Access::InsertGiven(_) | Access::Lock(..) | Advance(_) | Everything | ReadAll => None,
     };
     match (one, other) {
         (Everything, _) | (_, Everything) => true,
         (Advance(a), Advance(b)) => a == b,
+        (Access::Lock(..), _) | (_, Access::Lock(..)) => {
+            lock_of(one).zip(lock_of(other)).is_some_and(|(one, other)| are_at_odds(one, other))
+        }
         (Append(_), Append(_)) => false,
         (Access::Row(t, a, _), Access::Row(u, b, _)) if (t, a) != (u, b) => false,
         _ => match (table(one), table(other)) {
