@@ -180,9 +180,15 @@ fn blanked(flag: &str, value: String) -> String {
     if !holds_secret(flag, &value) {
         return value;
     }
-    match (flag, value.split_once('=')) {
-        ("target", _) => conninfo::redacted(&value),
-        ("kafka-property", Some((key, _))) => format!("{key}=***"),
+    match flag {
+        "target" => conninfo::redacted(&value),
+        "kafka-property" => {
+            let property = |line: &str| match line.split_once('=') {
+                Some((key, value)) => Property::shown(key, value),
+                None => "***".to_owned(),
+            };
+            value.lines().map(property).collect::<Vec<_>>().join("\n")
+        }
         _ => "***".to_owned(),
     }
 }
@@ -194,7 +200,7 @@ pub(crate) fn holds_secret(flag: &str, value: &str) -> bool {
         // What is no connection string, or no KEY=VALUE, may be anything.
         "target" => Conninfo::parse(value).map_or(true, |info| info.holds_secret()),
         "kafka-property" => value.lines().any(|property| {
-            property.split_once('=').is_none_or(|(key, _)| Property::is_secret(key))
+            property.split_once('=').is_none_or(|(key, _)| !Property::is_shown(key))
         }),
         _ => false,
     }

@@ -145,3 +145,11 @@ fn of_two_passwords_both_are_secrets_although_the_last_one_counts() {
     let shown = format!("{} {:?}", shown.typed.redacted(), shown.typed);
     assert!(shown.contains("host=db") && !shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn of_several_settings_in_one_value_each_is_judged_by_itself() {
+    let several = "client.id=a\nsasl.password=hunter2\nhunter2";
+    let shown = Cli::read(["kreplay", "-X", several].map(Into::into)).expect("arguments");
+    let shown = shown.typed.redacted();
+    assert!(shown.contains("client.id=a") && !shown.contains("hunter2"), "{shown}");
+}

@@ -484,6 +484,9 @@ fn no_secret_is_shown_however_it_was_given() {
         "--db-password=hunter2",
         "-X sasl.password=hunter2 -X ssl.key.password=hunter2",
         "--kafka-property=sasl.oauthbearer.client.secret=hunter2",
+        "-X sasl.passwort=hunter2",
+        "-X sasl.username=hunter2",
+        "-X hunter2==",
     ] {
         let config = config(line, &[]);
         assert!(!config.redacted_command_line().contains(SECRET), "{line}: {}", config.redacted);

@@ -44,7 +44,7 @@ const SET_BY_BROKER: &[&str] = &["partition.assignment.strategy", "session.timeo
 /// A client that is configured so and not yet connected.
 pub(crate) fn consumer(settings: &KafkaSettings) -> Result<StreamConsumer<Context>, TopicError> {
     StreamConsumer::from_config_and_context(&configuration(settings)?, Context::default())
-        .map_err(|error| refused(settings, error))
+        .map_err(|error| refused(&settings.properties, error))
 }
 
 /// A client that asks brokers about topics, and neither reads nor writes.
@@ -58,7 +58,7 @@ pub(crate) fn admin(settings: &KafkaSettings) -> Result<AdminClient<Context>, To
         config.set(&property.key, property.value());
     }
     AdminClient::from_config_and_context(&config, Context::default())
-        .map_err(|error| refused(settings, error))
+        .map_err(|error| refused(&settings.properties, error))
 }
 
 fn configuration(settings: &KafkaSettings) -> Result<ClientConfig, TopicError> {
@@ -99,19 +99,19 @@ fn configuration(settings: &KafkaSettings) -> Result<ClientConfig, TopicError> {
     Ok(config)
 }
 
-/// librdkafka's reasons quote values.
-fn refused(settings: &KafkaSettings, error: KafkaError) -> TopicError {
+/// librdkafka's reasons quote values, and so does rdkafka's error.
+pub(in crate::source) fn refused(properties: &[Property], error: KafkaError) -> TopicError {
     let (key, reason) = match error {
         KafkaError::ClientConfig(_, reason, key, _) => (key, reason),
         KafkaError::ClientCreation(reason) => ("(several)".to_owned(), reason),
         source => return TopicError::Client { action: "set up the Kafka client", source },
     };
-    let secrets = settings.properties.iter().filter(|property| Property::is_secret(&property.key));
-    let secret = |reason: String, value: &str| match value.is_empty() {
+    let hidden = properties.iter().filter(|property| !Property::is_shown(&property.key));
+    let blank = |reason: String, value: &str| match value.is_empty() {
         true => reason,
         false => reason.replace(value, "…"),
     };
-    let reason = secrets.map(Property::value).fold(reason, secret);
+    let reason = hidden.map(Property::value).fold(reason, blank);
     TopicError::BadProperty { key, reason }
 }
 

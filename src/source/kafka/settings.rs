@@ -64,6 +64,90 @@ pub enum OnGap {
     Continue,
 }
 
+/// The settings of librdkafka whose value is a number, a switch, one of its words, or a name that opens
+/// nothing; sorted.
+const SHOWN: &[&str] = &[
+    "allow.auto.create.topics",
+    "api.version.fallback.ms",
+    "api.version.request",
+    "api.version.request.timeout.ms",
+    "broker.address.family",
+    "broker.address.ttl",
+    "broker.version.fallback",
+    "check.crcs",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "connections.max.idle.ms",
+    "coordinator.query.interval.ms",
+    "debug",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.metrics.push",
+    "enable.partition.eof",
+    "enable.random.seed",
+    "enable.ssl.certificate.verification",
+    "enabled_events",
+    "fetch.error.backoff.ms",
+    "fetch.max.bytes",
+    "fetch.message.max.bytes",
+    "fetch.min.bytes",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "group.instance.id",
+    "group.protocol",
+    "group.remote.assignor",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "log.connection.close",
+    "log.queue",
+    "log.thread.name",
+    "log_level",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "message.max.bytes",
+    "metadata.max.age.ms",
+    "metadata.recovery.rebootstrap.trigger.ms",
+    "metadata.recovery.strategy",
+    "partition.assignment.strategy",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "receive.message.max.bytes",
+    "reconnect.backoff.jitter.ms",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "retry.backoff.max.ms",
+    "retry.backoff.ms",
+    "sasl.kerberos.min.time.before.relogin",
+    "sasl.kerberos.service.name",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "security.protocol",
+    "session.timeout.ms",
+    "socket.blocking.max.ms",
+    "socket.connection.setup.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.max.fails",
+    "socket.nagle.disable",
+    "socket.receive.buffer.bytes",
+    "socket.send.buffer.bytes",
+    "socket.timeout.ms",
+    "ssl.ca.location",
+    "ssl.cipher.suites",
+    "ssl.crl.location",
+    "ssl.curves.list",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.sigalgs.list",
+    "statistics.interval.ms",
+    "topic.metadata.propagation.max.ms",
+    "topic.metadata.refresh.fast.cnt",
+    "topic.metadata.refresh.fast.interval.ms",
+    "topic.metadata.refresh.interval.ms",
+    "topic.metadata.refresh.sparse",
+];
+
 /// A setting of librdkafka.
 #[derive(Clone)]
 pub struct Property {
@@ -83,19 +167,28 @@ impl Property {
         self.value.expose_secret()
     }
 
-    /// Whether the value of a setting of this name may be a secret. `ssl.key.location` and its like
-    /// are shown too little rather than too much.
-    pub(crate) fn is_secret(key: &str) -> bool {
-        const MARKS: [&str; 7] =
-            ["password", "secret", "pem", "token", "oauthbearer", "key", "jaas"];
-        let key = key.to_ascii_lowercase();
-        MARKS.iter().any(|mark| key.contains(mark))
+    /// Whether the value of a setting of this name may be shown: of one that nobody knows, a password's
+    /// name misspelt as likely as not, it may not.
+    pub(crate) fn is_shown(key: &str) -> bool {
+        SHOWN.binary_search(&key.trim()).is_ok()
+    }
+
+    /// A setting as it may be shown. What looks like no name of one is a secret that ends in `=`.
+    pub(crate) fn shown(key: &str, value: &str) -> String {
+        let is_name = |it: u8| it.is_ascii_lowercase() || matches!(it, b'.' | b'_');
+        match Self::is_shown(key) {
+            true => format!("{key}={value}"),
+            false if key.bytes().all(is_name) => format!("{key}=***"),
+            false => "***".to_owned(),
+        }
     }
 }
 
 impl fmt::Debug for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if Self::is_secret(&self.key) { "***" } else { self.value() };
-        write!(f, "{}={value}", self.key)
+        f.write_str(&Self::shown(&self.key, self.value()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ fn secrets_are_neither_in_debug_output_nor_in_errors() {
         ("sasl.password", "hunter2"),
         ("ssl.key.pem", "hunter2"),
         ("sasl.oauthbearer.client.secret", "hunter2"),
-        ("sasl.username", "app"),
+        ("client.rack", "app"),
         ("security.protocol", "hunter2"),
     ]);
     let error = consumer(&settings).err().expect("no such protocol");
