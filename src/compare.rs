@@ -34,6 +34,7 @@ use self::comparison::{Comparison, Named};
 use self::report::{NotAReport, ReplayReport};
 use crate::display::one_line;
 use crate::flag_values::share;
+use crate::private_file;
 
 /// A report of 500 shapes takes some 5 MB; no more of a file is read.
 const MOST_BYTES: u64 = 256 << 20;
@@ -66,7 +67,7 @@ pub struct CompareOptions {
     fail_on: Vec<FailOn>,
     /// Print the comparison as JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Write the comparison as a page, too: one file that needs no server
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -145,7 +146,7 @@ pub fn run(options: &CompareOptions) -> Result<(String, bool), CompareError> {
     );
     if let Some(file) = &options.html {
         let page = comparison.page().map_err(CompareError::Written)?;
-        fs::write(file, page)
+        private_file::write(file, &page)
             .map_err(|error| CompareError::File { file: file.to_owned(), error })?;
     }
     let fails = |what| options.fail_on.contains(&what);

@@ -2,10 +2,12 @@
 //!
 //! - `serving`: HTTP, where the port is to be had.
 //! - `service`: what systemd is told.
+//! - `log`: what a line of the log looks like.
 //! - `screen`: standard error, shared by the log and the progress bar.
 //! - `status`: how the replay goes, in the bar and the log.
 //! - `reporting`: the report.
 
+mod log;
 mod reporting;
 mod screen;
 mod service;
@@ -20,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+pub use self::log::start_log;
 use self::reporting::Reporting;
 pub use self::screen::Screen;
 use self::status::Gauges;

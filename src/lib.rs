@@ -20,7 +20,7 @@
 //! - `actors`: consumer, session, sequencer, supervisor and admission: thin shells around `replay`.
 //! - [`check`] looks at all of these before a replay, and says whether it can work; [`compare`] puts two
 //!   reports side by side afterwards.
-//! - [`daemon`] starts the actors, downstream first; [`config`] is what the command line
+//! - [`daemon`] starts the actors, downstream first; [`escape`] keeps what is shown harmless; [`config`] is what the command line
 //!   ([`cli`]) means; `health`, `http` and [`metrics`] show what happens. A setting is declared at
 //!   the field that holds it, by `flag_values` of how values are written.
 //!
@@ -40,6 +40,7 @@ pub mod config;
 pub mod daemon;
 mod display;
 mod document;
+pub mod escape;
 pub mod exit;
 mod flag_values;
 mod health;
@@ -50,6 +51,7 @@ pub mod mock_broker;
 pub mod pglog;
 mod pipeline;
 pub mod postgres;
+mod private_file;
 mod probe;
 pub mod replay;
 mod signals;

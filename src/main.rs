@@ -1,16 +1,15 @@
 //! The `kreplay` command: the command line, the log, the daemon, the exit code.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use kreplay::cli::{Cli, Command};
 use kreplay::compare::CompareOptions;
 use kreplay::config::{self, Config, LogFormat, LogSettings};
-use kreplay::daemon::Screen;
+use kreplay::daemon::{Screen, start_log};
 use kreplay::exit::Exit;
-use kreplay::{cli, compare, daemon, mock_broker};
-use tracing_subscriber::EnvFilter;
+use kreplay::{cli, compare, daemon, escape, mock_broker};
 
 /// A statement is some ten allocations, which are freed on another path and often another thread.
 #[global_allocator]
@@ -88,7 +87,10 @@ fn check(cli: Cli, json: bool) -> ExitCode {
     let log = LogSettings { filter: filter.to_owned(), ..config.log.clone() };
     start_log(&log, Screen::new(log.format));
     let report = actix_rt::System::new().block_on(kreplay::check::run(&config));
-    print(&if json { report.json() } else { report.text() });
+    match json {
+        true => write(&escape::json(&report.json())),
+        false => print(&report.text()),
+    }
     if report.passed() { Exit::Done.into() } else { Exit::CheckFailed.into() }
 }
 
@@ -96,34 +98,27 @@ fn check(cli: Cli, json: bool) -> ExitCode {
 fn compare(options: &CompareOptions) -> ExitCode {
     match compare::run(options) {
         Ok((text, is_worse)) => {
-            print(&text);
+            match options.json {
+                true => write(&escape::json(&text)),
+                false => print(&text),
+            }
             if is_worse { Exit::Worse.into() } else { Exit::Done.into() }
         }
         Err(error) => fail(&error, Exit::Usage),
     }
 }
 
-fn start_log(settings: &LogSettings, screen: Screen) {
-    let filter = EnvFilter::new(&settings.filter);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen);
-    let log = log.with_ansi(io::stderr().is_terminal());
-    match settings.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => {
-            log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-            // Whoever parses the lines gets no other ones.
-            std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-        }
-    }
-}
-
 fn fail(error: &dyn std::fmt::Display, exit: Exit) -> ExitCode {
     // Where standard error is closed, the exit code tells.
-    let _ = writeln!(io::stderr(), "kreplay: {error}");
+    let _ = writeln!(io::stderr(), "kreplay: {}", escape::line(&error.to_string()));
     exit.into()
 }
 
 fn print(text: &str) {
+    write(&escape::lines(text));
+}
+
+fn write(text: &str) {
     // A reader that has gone, as in `kreplay … | head`, wants no more.
     let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -5,6 +5,7 @@ use strum::VariantArray as _;
 
 use crate::check::findings::{Area, Finding, Level};
 use crate::cli::VERSION;
+use crate::escape::is_deceptive;
 
 /// What was found.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Report {
 
 /// Names in a log and a server's words may hold anything.
 fn one_line(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+    text.chars().map(|char| if is_deceptive(char) { ' ' } else { char }).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Puts the regression report together from what the actors account for.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,6 +13,7 @@ use crate::config::Config;
 use crate::http;
 use crate::label::Label as _;
 use crate::pipeline::Telemetry;
+use crate::private_file;
 use crate::replay::account::policy::Tally;
 use crate::replay::report::{self, KeptPace, Method, Report, Summary, Untold, Verdicts};
 use crate::replay::session::waits::Waits;
@@ -96,7 +96,7 @@ pub(super) fn write(report: &Report, path: &Path) -> anyhow::Result<()> {
     let is_page = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("html"));
     let text = if is_page { http::file(report) } else { serde_json::to_string_pretty(report) };
     let text = text.context("the report")?;
-    fs::write(path, text).with_context(|| format!("--report {}", path.display()))
+    private_file::write(path, &text).with_context(|| format!("--report {}", path.display()))
 }
 
 /// RFC 3339, to the millisecond.

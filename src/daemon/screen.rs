@@ -1,11 +1,13 @@
 //! Standard error: the log, and on a terminal the progress bar below it.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
+use crate::escape;
 use crate::replay::account::progress::Recent;
 
 /// Standard error, shared by the log and the bar so that neither tears the other. Every clone is the
@@ -13,6 +15,7 @@ use crate::replay::account::progress::Recent;
 #[derive(Debug, Clone)]
 pub struct Screen {
     bar: ProgressBar,
+    format: LogFormat,
     /// Whether a person looks at it, who may be shown what moves.
     live: bool,
 }
@@ -22,7 +25,8 @@ impl Screen {
     pub fn new(format: LogFormat) -> Self {
         let terminal = io::stderr().is_terminal();
         let name = std::env::var("TERM").unwrap_or_default();
-        Self { bar: ProgressBar::hidden(), live: takes_a_bar(terminal, &name, format) }
+        let live = takes_a_bar(terminal, &name, format);
+        Self { bar: ProgressBar::hidden(), format, live }
     }
 
     /// Shows the bar, if this is a terminal; whether it is.
@@ -60,22 +64,37 @@ impl<'a> MakeWriter<'a> for Screen {
     type Writer = Lines<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Lines(&self.bar)
+        Lines { bar: &self.bar, format: self.format }
     }
 }
 
 /// Whole lines of the log, which come in one piece.
 #[derive(Debug)]
-pub struct Lines<'a>(&'a ProgressBar);
+pub struct Lines<'a> {
+    bar: &'a ProgressBar,
+    format: LogFormat,
+}
 
 impl Write for Lines<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().lock().write_all(line))?;
+        let shown = harmless(line, self.format);
+        self.bar.suspend(|| io::stderr().lock().write_all(&shown))?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// JSON as it may be shown on a terminal. Lines for people are escaped before they are coloured.
+fn harmless(line: &[u8], format: LogFormat) -> Cow<'_, [u8]> {
+    match (format, str::from_utf8(line)) {
+        (LogFormat::Json, Ok(json)) => match escape::json(json) {
+            Cow::Borrowed(json) => Cow::Borrowed(json.as_bytes()),
+            Cow::Owned(json) => Cow::Owned(json.into_bytes()),
+        },
+        _ => Cow::Borrowed(line),
     }
 }
 

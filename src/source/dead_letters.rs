@@ -7,13 +7,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tracing::warn;
 
 use super::SourceSettings;
-use super::kafka::Property;
+use super::kafka::client::refused;
+use super::kafka::{Property, TopicError};
+use crate::private_file;
 
 /// Where records go that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub enum DeadLetterError {
         /// The topic.
         topic: String,
         /// What librdkafka says.
-        source: KafkaError,
+        source: TopicError,
     },
 }
 
@@ -96,7 +97,7 @@ impl DeadLetters {
     ///
     /// [`DeadLetterError::File`].
     pub fn to_file(path: &Path) -> Result<Self, DeadLetterError> {
-        let file = File::options().create(true).append(true).open(path);
+        let file = private_file::append(path);
         let file =
             file.map_err(|source| DeadLetterError::File { path: path.to_owned(), source })?;
         let writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
@@ -125,6 +126,7 @@ impl DeadLetters {
         }
         let producer = config
             .create()
+            .map_err(|error| refused(properties, error))
             .map_err(|source| DeadLetterError::Topic { topic: topic.to_owned(), source })?;
         Ok(Self { place: Place::Topic { topic: topic.to_owned(), producer }, warned: false })
     }

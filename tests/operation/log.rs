@@ -1,5 +1,8 @@
 //! What the log looks like.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use serde_json::Value;
 
 use testkit::kreplay::Kreplay;
@@ -38,4 +41,39 @@ fn a_json_log_is_an_object_a_line_with_flat_fields_up_to_the_reason_of_the_end()
     assert_eq!(said("ended otherwise than on the source")["target_sqlstate"], "22012");
     let last = &lines[lines.len() - 1];
     assert_eq!((&last["level"], &last["exit_code"]), (&"ERROR".into(), &6.into()), "{last}");
+}
+
+/// Users, databases and SQL with line feeds, escape sequences and marks that turn the direction of writing.
+fn forging() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/data/log_forging.csv")
+}
+
+#[test]
+fn nothing_in_the_log_is_forged_and_what_is_kept_is_its_owners_alone() {
+    let server = Server::start(15);
+    let directory = tempfile::tempdir().expect("a directory");
+    let kept = ["report.html", "letters.csv"].map(|name| directory.path().join(name));
+    for format in ["text", "json"] {
+        let replay = Kreplay::new().target(&server).arg("--input").arg(forging());
+        let replay = replay.args(["--log", "kreplay=debug", "--log-format", format]);
+        let replay = replay.arg("--report").arg(&kept[0]).arg("--dead-letter").arg(&kept[1]);
+        let finished = replay.run();
+        assert_eq!(finished.code, Some(8), "{finished}");
+        let log = &finished.stderr;
+        assert!(log.contains("FORGED-debug") && log.contains("FORGED line"), "{finished}");
+        let is_hostile = |it: char| it.is_control() || ('\u{202a}'..='\u{202e}').contains(&it);
+        for line in log.lines().chain(finished.stdout.lines()) {
+            assert!(!line.contains(is_hostile), "{line:?}");
+        }
+        let forged = |line: &str| {
+            let is_last = line.starts_with("kreplay: ");
+            line.starts_with("2026-11-30T00:00:00.000000Z")
+                || !(line.starts_with(['2', '{']) || is_last)
+        };
+        assert_eq!(log.lines().find(|line| forged(line)), None, "{finished}");
+    }
+    for file in kept {
+        let mode = file.metadata().expect("it was written").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
 }
