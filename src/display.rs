@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use indicatif::HumanCount;
 use jiff::Timestamp;
 
+use crate::escape::is_deceptive;
+
 /// 1234567 as 1,234,567.
 pub(crate) fn grouped(number: u64) -> String {
     HumanCount(number).to_string()
@@ -46,7 +48,7 @@ pub(crate) fn clock(time: Duration) -> String {
 /// Text in one line of a terminal, of at most so many characters. What a log holds may have lines of its
 /// own, turn the direction of writing, or command the terminal.
 pub(crate) fn one_line(text: &str, width: usize) -> String {
-    let plain = |it: char| if it.is_control() || breaks_or_turns(it) { ' ' } else { it };
+    let plain = |it: char| if is_deceptive(it) { ' ' } else { it };
     let mut characters = text.chars();
     let mut line: String = characters.by_ref().take(width).map(plain).collect();
     if characters.next().is_some() {
@@ -54,11 +56,6 @@ pub(crate) fn one_line(text: &str, width: usize) -> String {
         line.push('…');
     }
     line
-}
-
-/// Line and paragraph separators, and the marks, embeddings and isolates of the bidirectional algorithm.
-fn breaks_or_turns(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
