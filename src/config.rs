@@ -38,7 +38,7 @@ use crate::replay::pace::Speed;
 use crate::replay::settings::{Identity, Renaming, ReplaySettings};
 use crate::source::SourceSettings;
 use crate::source::dead_letters::DeadLetter;
-use crate::source::kafka::{KafkaSettings, Property, Start};
+use crate::source::kafka::{KafkaSettings, Membership, Property, Start};
 
 /// What is logged. The HTTP server tells of its threads at info.
 pub const DEFAULT_LOG: &str = "info,actix_server=warn";
@@ -176,7 +176,8 @@ impl Config {
         let Settings { source, mut target, replay, errors, rules, operation } = given.read()?;
 
         let format = source.format;
-        let source = source_settings(&given, source, replay.filters.after_unix_ms)?;
+        let source =
+            source_settings(&given, source, replay.filters.after_unix_ms, operation.dry_run)?;
         let has_end = source.has_end();
         if let (Some(DeadLetter::Topic(_)), SourceSettings::Files(_), Some(origin)) =
             (&errors.dead_letter, &source, given.origin("dead-letter"))
@@ -249,15 +250,25 @@ fn source_settings(
     given: &SourcedSettings,
     options: SourceOptions,
     after_unix_ms: Option<i64>,
+    dry_run: bool,
 ) -> Result<SourceSettings, ConfigError> {
     if !options.input.is_empty() {
         return Ok(SourceSettings::Files(options.input));
     }
     let topic = options.topic.ok_or(ConfigError::NothingToRead)?;
+    // What is only looked at is not to be taken from a replay of the same topic.
+    let (group_id, membership) = match dry_run {
+        true => (format!("kreplay_{topic}_dry-run"), Membership::Dynamic),
+        false => (format!("kreplay_{topic}"), Membership::OfHost),
+    };
+    let group_id = options.group_id.unwrap_or(group_id);
+    let membership = options.group_instance_id.unwrap_or(membership);
     let after = after_unix_ms.map_or(Start::Earliest, Start::At);
     Ok(SourceSettings::Kafka(KafkaSettings {
         brokers: options.brokers,
-        group_id: options.group_id.unwrap_or_else(|| format!("kreplay_{topic}")),
+        group_id,
+        membership,
+        commits: !dry_run,
         start: options.from.unwrap_or(after),
         reset: options.reset,
         on_gap: options.on_gap,
@@ -285,6 +296,7 @@ fn properties(
         let instead = match key {
             "bootstrap.servers" | "metadata.broker.list" => "use --brokers",
             "group.id" => "use --group-id",
+            "group.instance.id" => "use --group-instance-id",
             "auto.offset.reset" => "use --from and --on-gap",
             _ => return Ok(Property::new(key, value)),
         };

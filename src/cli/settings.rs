@@ -21,7 +21,7 @@ use crate::postgres::{ChannelBinding, DEFAULT_PORT, SslMode};
 use crate::replay::report::rules::Rules;
 use crate::replay::settings::{Renaming, ReplaySettings, TargetDurations};
 use crate::source::dead_letters::DeadLetter;
-use crate::source::kafka::{OnGap, Start};
+use crate::source::kafka::{Membership, OnGap, Start};
 
 /// Every setting of a replay.
 #[derive(Args)]
@@ -72,6 +72,11 @@ pub struct SourceOptions {
     /// [default: kreplay_TOPIC]
     #[arg(long, value_name = "NAME", conflicts_with = "input")]
     pub group_id: Option<String>,
+    /// The name of this member in the consumer group: whoever starts under it takes the place of a member
+    /// that died, at once. off: whoever starts is a new member, and waits until Kafka has given up the
+    /// dead one [default: the group and the host's name]
+    #[arg(long, value_name = "NAME", conflicts_with = "input")]
+    pub group_instance_id: Option<Membership>,
     /// Where a group without committed offsets starts: earliest, latest, an RFC 3339 timestamp or
     /// Unix seconds [default: earliest, or --after]
     #[arg(long, value_name = "WHERE", conflicts_with = "input")]

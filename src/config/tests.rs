@@ -203,6 +203,8 @@ fn a_bad_value_is_told_with_its_flag_or_variable_and_what_is_right() {
         ("--dead-letter topic:", "--dead-letter", "name"),
         ("--log kreplay=loud", "--log", "level"),
         ("-X group.id=x", "--kafka-property", "--group-id"),
+        ("-X group.instance.id=x", "--kafka-property", "--group-instance-id"),
+        ("--group-instance-id a/b", "--group-instance-id", "letters"),
         ("-X bootstrap.servers=x", "--kafka-property", "--brokers"),
         ("--map-db a=b --map-db a=c", "--map-db", "both b and c"),
         ("-d one --map-db a=b", "--db-name", "--map-db"),

@@ -6,6 +6,7 @@
 //! - `lookup`: what the broker has to be asked for that.
 //! - `context`: what librdkafka calls back: logs, errors, statistics, rebalances.
 //! - `committer`: commits from any thread; `positions`: where the partitions stand.
+//! - `instance`: a member's own name in its group.
 //! - `error`: what keeps a topic from being read.
 
 mod assignment;
@@ -13,6 +14,7 @@ pub(crate) mod client;
 mod committer;
 pub(crate) mod context;
 mod error;
+mod instance;
 pub(crate) mod lookup;
 mod positions;
 mod settings;
@@ -39,8 +41,9 @@ use self::assignment::{Opened, Question};
 pub use self::committer::{Commit, CommitMode, Committer};
 use self::context::{Context, Rebalance, answer, assign, unassign};
 pub use self::error::TopicError;
+use self::instance::Claim;
 use self::lookup::Found;
-pub use self::settings::{KafkaSettings, OnGap, Property, Start};
+pub use self::settings::{KafkaSettings, Membership, OnGap, Property, Start};
 use super::{Arrival, Chunk, Event};
 use crate::pglog::PLACE_KEY;
 
@@ -56,6 +59,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// [`Committer`] are dropped.
 pub struct KafkaSource {
     client: Arc<StreamConsumer<Context>>,
+    _claim: Option<Claim>,
     settings: Arc<KafkaSettings>,
     /// How many partitions the topic had when we connected.
     partitions: i32,
@@ -108,9 +112,10 @@ impl KafkaSource {
     ///
     /// # Errors
     ///
-    /// [`TopicError::BadProperty`], [`TopicError::UnknownTopic`],
+    /// [`TopicError::NameTaken`], [`TopicError::BadProperty`], [`TopicError::UnknownTopic`],
     /// [`TopicError::Authentication`], [`TopicError::Authorization`].
     pub async fn connect(settings: KafkaSettings) -> Result<Self, TopicError> {
+        let claim = claim(&settings)?;
         let client = Arc::new(client::consumer(&settings)?);
         let settings = Arc::new(settings);
         let partitions = loop {
@@ -138,6 +143,7 @@ impl KafkaSource {
         info!(topic = settings.topic, partitions, group = settings.group_id, "connected to Kafka");
         Ok(Self {
             client,
+            _claim: claim,
             settings,
             partitions,
             reading: BTreeMap::new(),
@@ -155,7 +161,7 @@ impl KafkaSource {
 
     /// A handle for positions and commits.
     pub fn committer(&self) -> Committer {
-        Committer::new(Arc::clone(&self.client), self.settings.topic.as_str().into())
+        Committer::new(Arc::clone(&self.client), &self.settings)
     }
 
     /// What comes next. Cancel-safe. Records are handed out as soon as nothing more is at hand, or
@@ -165,8 +171,8 @@ impl KafkaSource {
     /// # Errors
     ///
     /// [`TopicError::Gap`] with [`OnGap::Stop`]; [`TopicError::UnknownTopic`] if the topic was
-    /// deleted; [`TopicError::Authorization`]; [`TopicError::Client`] for what librdkafka calls
-    /// fatal.
+    /// deleted; [`TopicError::Authorization`]; [`TopicError::Fenced`]; [`TopicError::Client`] for what
+    /// librdkafka calls fatal.
     pub async fn next(&mut self) -> Result<Event, TopicError> {
         self.idle_since = None;
         if self.paused {
@@ -344,6 +350,10 @@ impl KafkaSource {
             KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => {
                 self.question.get_or_insert(Question::GoOn);
             }
+            KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => {
+                let name = self.instance_name();
+                return Err(TopicError::Fenced { name, group_id: self.settings.group_id.clone() });
+            }
             source @ KafkaError::MessageConsumptionFatal(_) => {
                 return Err(failed("read the topic")(source));
             }
@@ -403,6 +413,10 @@ impl KafkaSource {
         });
     }
 
+    fn instance_name(&self) -> String {
+        instance::of(&self.settings).unwrap_or_default()
+    }
+
     /// The partitions being read for which `wanted` holds, with the offsets that come next.
     fn list(&self, wanted: impl Fn(&Reading) -> bool) -> Result<TopicPartitionList, TopicError> {
         let wanted = self.reading.iter().filter(|(_, reading)| wanted(reading));
@@ -437,6 +451,19 @@ impl Drop for KafkaSource {
         }
         if let Some(partitions) = leaving {
             answer(unassign(&*self.client, &self.named(&partitions)));
+        }
+    }
+}
+
+/// Claims the member's name, if it is to have one.
+fn claim(settings: &KafkaSettings) -> Result<Option<Claim>, TopicError> {
+    let Some(name) = instance::of(settings) else { return Ok(None) };
+    match Claim::of(settings, &name) {
+        Ok(Some(claim)) => Ok(Some(claim)),
+        Ok(None) => Err(TopicError::NameTaken { name, group_id: settings.group_id.clone() }),
+        Err(error) => {
+            debug!("can't tell whether another process is the member {name}: {error}");
+            Ok(None)
         }
     }
 }

@@ -236,7 +236,9 @@ impl SourceError {
                 TopicError::Gap { .. } => Fault::Gone,
                 TopicError::UnknownTopic { .. }
                 | TopicError::Authentication { .. }
-                | TopicError::Authorization { .. } => Fault::Refused,
+                | TopicError::Authorization { .. }
+                | TopicError::NameTaken { .. }
+                | TopicError::Fenced { .. } => Fault::Refused,
                 TopicError::BadProperty { .. } => Fault::Usage,
                 TopicError::Client { .. } => Fault::Unexpected,
             },

@@ -9,7 +9,7 @@ mod starts;
 use std::time::{Duration, Instant};
 
 use kreplay::source::kafka::{
-    Commit, CommitMode, KafkaSettings, OnGap, Property, Start, TopicError,
+    Commit, CommitMode, KafkaSettings, Membership, OnGap, Property, Start, TopicError,
 };
 use kreplay::source::{Event, Gap, KafkaSource, Resume};
 
@@ -24,11 +24,13 @@ fn settings(broker: &Broker, topic: &str) -> KafkaSettings {
         brokers: vec![broker.address().to_owned()],
         topic: topic.to_owned(),
         group_id: unique("group"),
+        membership: Membership::Dynamic,
         start: Start::Earliest,
         reset: false,
         on_gap: OnGap::Stop,
         until_end: false,
         properties: Vec::new(),
+        commits: true,
     }
 }
 

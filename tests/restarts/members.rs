@@ -38,7 +38,7 @@ fn joined(broker: &Broker, topic: &str, target: &Server, order: &str) -> (Runnin
     let group = ["-X", "session.timeout.ms=3000", "-X", "heartbeat.interval.ms=150"];
     let start = || {
         let member = Kreplay::new().args(["-t", topic, "-b", broker.address()]).args(group);
-        member.target(target).args(["--order", order]).spawn()
+        member.args(["--group-instance-id", "off"]).target(target).args(["--order", order]).spawn()
     };
     let mut first = start();
     first.wait_for(|metrics| statements(metrics) > 300.0);
@@ -122,4 +122,60 @@ fn a_member_that_is_killed_loses_nothing_in_serial_order() {
 #[test]
 fn a_member_that_is_killed_loses_nothing_in_session_order() {
     one_is_killed("session");
+}
+
+/// A replay of the shared workload that goes on until it is stopped.
+fn under_way(topic: &str, target: &Server, options: &[&str]) -> Running {
+    let replay = Kreplay::new().args(["-t", topic, "--order", "session"]).args(options);
+    let mut running = replay.target(target).spawn();
+    running.wait_for(|metrics| statements(metrics) > 50.0);
+    running
+}
+
+fn slowly_replayed() -> (String, Server) {
+    let topic = Workload::shared().topic(kafka::shared(), "instances");
+    let target = target(SET_UP);
+    slow_down(&target, 40);
+    (topic, target)
+}
+
+#[test]
+fn killed_it_has_its_place_back_although_its_session_has_not_timed_out() {
+    let (topic, target) = slowly_replayed();
+    let forever = ["-b", kafka::shared().address(), "-X", "session.timeout.ms=900000"];
+    under_way(&topic, &target, &forever).kill();
+    under_way(&topic, &target, &forever).kill();
+    assert_eq!(kafka::shared().members(&group(&topic)), 1);
+}
+
+#[test]
+fn a_second_one_of_one_name_on_a_host_says_so_and_ends() {
+    let (topic, target) = slowly_replayed();
+    let options = ["-b", kafka::shared().address()];
+    let mut first = under_way(&topic, &target, &options);
+    let second = Kreplay::new().args(["-t", &topic]).args(options).target(&target).run();
+    assert_eq!(second.code, Some(4), "{second}");
+    assert!(second.stderr.contains("another kreplay on this host"), "{second}");
+    assert!(second.stderr.contains("--group-instance-id"), "{second}");
+    assert!(first.is_running());
+    let other = [options[0], options[1], "--group-instance-id", "other"];
+    let third = Kreplay::new().args(["-t", &topic]).args(other).target(&target).spawn();
+    wait_until("both are members", || kafka::shared().members(&group(&topic)) == 2);
+    third.kill();
+}
+
+#[test]
+fn one_whose_name_another_takes_says_so_and_ends() {
+    let (topic, target) = slowly_replayed();
+    let address = kafka::shared().address();
+    let first = under_way(&topic, &target, &["-b", address]);
+    // Written otherwise, the same broker looks like another's: this stands for another host.
+    let elsewhere = address.replace("127.0.0.1", "localhost");
+    assert_ne!(elsewhere, address);
+    let second = under_way(&topic, &target, &["-b", &elsewhere]);
+    let first = first.wait();
+    assert_eq!(first.code, Some(4), "{first}");
+    assert!(first.stderr.contains("has taken this one's place"), "{first}");
+    assert!(first.stderr.contains("--group-instance-id"), "{first}");
+    second.kill();
 }

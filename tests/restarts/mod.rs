@@ -246,11 +246,9 @@ fn slow_down(target: &Server, milliseconds: u32) {
     ));
 }
 
-/// kreplay on a topic, always as the same member of its group: one that is started after another was
-/// killed takes its place at once, and a busy machine does not cost it its membership.
+/// kreplay on a topic.
 fn replay(broker: &Broker, topic: &str, target: &Server) -> Kreplay {
-    let member = ["-X", "group.instance.id=kreplay"];
-    Kreplay::new().args(["-t", topic, "-b", broker.address()]).args(member).target(target)
+    Kreplay::new().args(["-t", topic, "-b", broker.address()]).target(target)
 }
 
 /// The group of that kreplay.

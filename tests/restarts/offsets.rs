@@ -1,4 +1,4 @@
-//! Records that the topic no longer holds.
+//! What is committed, and records that the topic no longer holds.
 
 use super::*;
 
@@ -41,4 +41,20 @@ fn told_to_continue_it_goes_on_from_the_oldest_and_counts_what_is_lost() {
     running.term();
     let finished = running.wait().well();
     assert!(finished.stderr.contains(&format!("offsets {committed} to 149")), "{finished}");
+}
+
+#[test]
+fn a_dry_run_commits_nothing_and_is_no_member_of_the_replays_group() {
+    let workload = Workload::shared();
+    let broker = kafka::shared();
+    let topic = workload.topic(broker, "dry");
+    for own in [&[][..], &["--group-id", &group(&topic)]] {
+        let dry = ["-t", &topic, "-b", broker.address(), "--dry-run", "--until-end"];
+        let finished = Kreplay::new().args(dry).args(own).run().well();
+        let counted = finished.count("/records/filtered/reasons/dry_run");
+        assert!(counted > 1000, "{finished}");
+        assert_eq!(broker.committed(&group(&topic), &topic), None);
+        let its_own = format!("{}_dry-run", group(&topic));
+        assert_eq!(broker.committed(&its_own, &topic), None);
+    }
 }

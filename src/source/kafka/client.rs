@@ -5,9 +5,9 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel}
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::error::KafkaError;
 
-use super::TopicError;
 use super::context::Context;
 use super::settings::{KafkaSettings, Property};
+use super::{TopicError, instance};
 
 /// What our promises rest on, and why; `-X` can't change it.
 const FIXED: &[(&str, &str, &str)] = &[
@@ -70,10 +70,10 @@ fn configuration(settings: &KafkaSettings) -> Result<ClientConfig, TopicError> {
     config.set("group.id", &settings.group_id);
     // Each end that is reached is an event, which only `--until-end` has a use for.
     config.set("enable.partition.eof", if settings.until_end { "true" } else { "false" });
-    let set_by_broker = settings
-        .properties
-        .iter()
-        .any(|property| property.key == "group.protocol" && property.value() == "consumer");
+    if let Some(name) = instance::of(settings) {
+        config.set("group.instance.id", name);
+    }
+    let set_by_broker = settings.uses_brokers_protocol();
     for (key, value) in DEFAULTS {
         if !(set_by_broker && SET_BY_BROKER.contains(key)) {
             config.set(*key, *value);

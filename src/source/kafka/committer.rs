@@ -14,6 +14,7 @@ use tracing::debug;
 
 use super::TopicError;
 use super::context::Context;
+use super::settings::KafkaSettings;
 use crate::replay::account::progress::PartitionProgress;
 use crate::source::Extent;
 
@@ -38,6 +39,8 @@ pub struct Commit {
 pub struct Committer {
     client: Arc<StreamConsumer<Context>>,
     topic: Arc<str>,
+    /// Whether anything is committed.
+    commits: bool,
 }
 
 impl fmt::Debug for Committer {
@@ -47,13 +50,13 @@ impl fmt::Debug for Committer {
 }
 
 impl Committer {
-    pub(super) fn new(client: Arc<StreamConsumer<Context>>, topic: Arc<str>) -> Self {
-        Self { client, topic }
+    pub(super) fn new(client: Arc<StreamConsumer<Context>>, settings: &KafkaSettings) -> Self {
+        Self { client, topic: settings.topic.as_str().into(), commits: settings.commits }
     }
 
     /// Commits offsets, of partitions that are (or until just now were) assigned.
     ///
-    /// `Async` returns at once; a failure is logged, and the next commit makes it good. `Sync` blocks until the broker has answered,
+    /// Without [`KafkaSettings::commits`] it does nothing. `Async` returns at once; a failure is logged, and the next commit makes it good. `Sync` blocks until the broker has answered,
     /// and gives up on an unreachable one after ten seconds or so: call it where blocking is
     /// allowed.
     ///
@@ -62,6 +65,9 @@ impl Committer {
     /// [`TopicError::Client`] if the commit could not be begun or, with `Sync`, was refused: after a
     /// rebalance that took the partitions away, for example.
     pub fn commit(&self, commits: &[Commit], mode: CommitMode) -> Result<(), TopicError> {
+        if !self.commits {
+            return Ok(());
+        }
         let failed = |source| TopicError::Client { action: "commit offsets", source };
         let mut list = TopicPartitionList::with_capacity(commits.len());
         for commit in commits {

@@ -32,6 +32,28 @@ pub enum TopicError {
         /// librdkafka's words.
         reason: String,
     },
+    /// Another process of this host is the member that this one was to be.
+    #[error(
+        "another kreplay on this host is the member {name} of the group {group_id}: give this one a name of \
+        its own (--group-instance-id NAME), or stop the other"
+    )]
+    NameTaken {
+        /// The member's name.
+        name: String,
+        /// The consumer group.
+        group_id: String,
+    },
+    /// Another process has joined under this member's name.
+    #[error(
+        "another kreplay has joined the group {group_id} as the member {name}, and has taken this one's place: \
+        give each a name of its own (--group-instance-id NAME)"
+    )]
+    Fenced {
+        /// The member's name.
+        name: String,
+        /// The consumer group.
+        group_id: String,
+    },
     /// The records that come next are no longer (or not yet) in the topic.
     #[error("topic {topic}, {gap}; `--on-gap continue` continues from the oldest record")]
     Gap {

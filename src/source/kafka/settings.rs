@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::instance;
 use crate::flag_values::moment;
 
 /// Which topic is read, and how.
@@ -17,6 +18,8 @@ pub struct KafkaSettings {
     pub topic: String,
     /// The consumer group, under which offsets are committed.
     pub group_id: String,
+    /// As which member of it.
+    pub membership: Membership,
     /// Where a group without a committed offset begins.
     pub start: Start,
     /// Begin there although there is a committed offset.
@@ -28,6 +31,39 @@ pub struct KafkaSettings {
     /// Properties for librdkafka (`-X`). They have the last word, but for those that would lose
     /// records in silence.
     pub properties: Vec<Property>,
+    /// Whether what was read is committed.
+    pub commits: bool,
+}
+
+/// As which member of its group a consumer joins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Membership {
+    /// A static one, named after its group and its host.
+    #[default]
+    OfHost,
+    /// A static one of this name.
+    Named(String),
+    /// A new one each time.
+    Dynamic,
+}
+
+impl FromStr for Membership {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_allowed = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | '-');
+        match text {
+            "off" => Ok(Self::Dynamic),
+            "" | "." | ".." => Err("expected a name, or off".into()),
+            _ if text.len() > instance::LONGEST => {
+                Err(format!("longer than {} characters", instance::LONGEST))
+            }
+            _ if !text.chars().all(is_allowed) => {
+                Err("only letters, digits, '.', '_' and '-' are allowed".into())
+            }
+            _ => Ok(Self::Named(text.to_owned())),
+        }
+    }
 }
 
 /// Where a group without a committed offset begins.
@@ -39,6 +75,14 @@ pub enum Start {
     Latest,
     /// With the first record written at or after this time, in milliseconds since 1970.
     At(i64),
+}
+
+impl KafkaSettings {
+    /// Whether the broker leads the group by Kafka 4's protocol (KIP-848).
+    pub(super) fn uses_brokers_protocol(&self) -> bool {
+        let is_it = |it: &Property| it.key.trim() == "group.protocol" && it.value() == "consumer";
+        self.properties.iter().any(is_it)
+    }
 }
 
 impl FromStr for Start {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::source::kafka::{OnGap, Start};
+use crate::source::kafka::{Membership, OnGap, Start};
 
 fn with(properties: &[(&str, &str)]) -> KafkaSettings {
     let own = |(key, value): &(&str, &str)| Property::new(*key, *value);
@@ -7,11 +7,13 @@ fn with(properties: &[(&str, &str)]) -> KafkaSettings {
         brokers: vec!["a:1".into(), "b:2".into()],
         topic: "pglog".into(),
         group_id: "kreplay_pglog".into(),
+        membership: Membership::Named("one".into()),
         start: Start::Earliest,
         reset: false,
         on_gap: OnGap::Stop,
         until_end: false,
         properties: properties.iter().map(own).collect(),
+        commits: true,
     }
 }
 
