@@ -11,6 +11,8 @@ use crate::replay::report::ClockCounts;
 const OFF_PACE: f64 = 0.5;
 /// So many times as many statements at once make a difference.
 const CONCURRENCY: f64 = 1.5;
+/// Where fewer are active at once, hardly any runs beside another.
+const FEW_ACTIVE: f64 = 1.0;
 
 /// Why they can't be compared, in words that follow the names of the files; `None` if they can.
 pub(super) fn refusal(baseline: &ReplayReport, candidate: &ReplayReport) -> Option<String> {
@@ -126,7 +128,7 @@ fn concurrency(baseline: &ReplayReport, candidate: &ReplayReport, other: &str) -
         if calls > 0.0 { sum(|calls, active| calls * active) / calls } else { 0.0 }
     });
     let (least, most) = (before.min(after), before.max(after));
-    (least > 0.0 && most > CONCURRENCY * least).then(|| {
+    (least > 0.0 && most > FEW_ACTIVE && most > CONCURRENCY * least).then(|| {
         format!(
             "statements active at once on the target: {before:.1} in the baseline, {after:.1} in the \
              {other}; more of them take longer each"

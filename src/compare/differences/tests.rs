@@ -82,6 +82,10 @@ fn what_else_differs_between_the_runs_is_said() {
             .contains("2.0 in the baseline, 6.0 in the repeat")
     );
     assert_eq!(notes(&busy(5.0), &busier, "repeat"), [""; 0]);
+    let hardly = |active: f64| {
+        again(|it| it["shapes"][0]["concurrency"] = json!({ "source": 1.0, "target": active }))
+    };
+    assert_eq!(notes(&busy(0.01), &hardly(0.02), "repeat"), [""; 0]);
 }
 
 #[test]

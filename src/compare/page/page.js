@@ -33,7 +33,7 @@ function showVerdict() {
   $('headline').replaceChildren(el('span', { 'aria-hidden': 'true' }, `${SIGNS[tone]} `),
     `${lost}${toldOf}; ${errors}`);
   $('rests-on').textContent = [machine(factor, 'The candidate takes'),
-    `${count(same, 'shape')} the same, ${number(improved)} faster, can’t tell of ${number(unknown)};`,
+    `${count(same, 'shape')} the same, ${number(improved)} faster; ${untoldPart(untold)};`,
     `${count(gone, 'error')} gone.`,
     comparison.repeat ? machine(comparison.repeat_factor, 'The repeat takes') : ''].join(' ');
   $('notes').replaceChildren(...comparison.notes.map((text) => el('li', {}, text)));

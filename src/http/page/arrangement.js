@@ -19,6 +19,9 @@ const keyOf = ({ fingerprint }) => fingerprint ?? 'rest';
 
 /** Whether what is told is no verdict on the run. */
 const isMost = ({ extent }) => extent === 'most' || extent === 'all';
+/** Of what part of them that is not so; the headline says it where it is most. */
+const untoldPart = ({ extent, shapes, words: told }) =>
+  (extent === 'part' ? told : `${count(shapes, 'shape')} can’t be judged`);
 
 // ---- Rows ----
 

@@ -35,15 +35,15 @@ function nothingTold(report) {
 }
 
 /** The machine's factor, and what became of the other shapes. */
-function restsOn({ factor, verdicts, shapes }) {
-  const { improved, same, cannot_tell: unknown } = verdicts;
+function restsOn({ factor, verdicts, shapes, untold }) {
+  const { improved, same } = verdicts;
   const machine = factor ? `Over ${count(factor.shapes, 'shape')}, the target takes ` +
     `${threeDigits(factor.ratio)} times as long as the source (${threeDigits(factor.low)} to ` +
     `${threeDigits(factor.high)}). ` : '';
   const off = shapes.filter(({ verdict, pace }) =>
     verdict === 'cannot_tell' && pace.off_pace > pace.judged).length;
   return `${machine}Of the others, ${number(improved)} ${improved === 1 ? 'is' : 'are'} faster and ${number(same)} the same; ` +
-    `of ${number(unknown)} it can’t be told${off ? ` (${number(off)} off pace)` : ''}.`;
+    `${untoldPart(untold)}${off ? ` (${number(off)} off pace)` : ''}.`;
 }
 
 /** Tone, the verdict in words, what it rests on. */
