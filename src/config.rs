@@ -29,6 +29,7 @@ use self::libpq::ConnectionLookup;
 pub use self::lookup::Origin;
 use self::lookup::{Environment, Lookup, Sourced};
 use self::sourced::SourcedSettings;
+pub(crate) use self::start::host_name;
 pub use self::start::{DEFAULT_LISTEN, Listen};
 use crate::cli::Cli;
 use crate::cli::settings::{OperationOptions, Settings, SourceOptions};
@@ -100,6 +101,8 @@ pub struct Config {
     pub allow_losses: bool,
     /// Where HTTP is served.
     pub listen: Listen,
+    /// By which names browsers may ask for the report.
+    pub http_hosts: Vec<String>,
     /// Where the summary is written as JSON.
     pub report: Option<PathBuf>,
     /// How many query shapes are told apart.
@@ -218,6 +221,7 @@ impl Config {
             connect_timeout: connect_timeout.unwrap_or(start::connect_timeout(has_end)),
             allow_losses: errors.allow_losses,
             listen: operation.listen.unwrap_or(Listen::by_default(has_end)),
+            http_hosts: operation.http_host,
             report: operation.report,
             report_shapes: operation.report_shapes,
             plans: operation.plans,

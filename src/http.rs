@@ -1,22 +1,33 @@
 //! What kreplay shows over HTTP: `/metrics`, `/livez`, `/readyz`, the regression report at `/report`
 //! and the same as a page at `/`.
 
+mod hosts;
 mod page;
+mod unreadable;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::dev::Server;
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType, X_CONTENT_TYPE_OPTIONS};
-use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::DefaultHeaders;
+use actix_web::web::{self, Data};
+use actix_web::{
+    App, Error, FromRequest, Handler, HttpRequest, HttpResponse, HttpServer, Resource, Responder,
+    guard,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::error;
 
+pub(crate) use self::hosts::Hosts;
+use self::hosts::KnownHost;
 use self::page::Shown;
 pub(crate) use self::page::{Now, Sessions, file};
+pub(crate) use self::unreadable::CountUnreadable;
 use crate::health::Health;
 use crate::metrics::{publish_report, render};
 use crate::replay::report::Report;
@@ -69,6 +80,8 @@ pub(crate) struct Views {
     pub report: MakeReport,
     /// The same, of the sessions.
     pub sessions: CountSessions,
+    /// The names by which a browser may ask for the report.
+    pub hosts: Hosts,
 }
 
 /// Takes the port and returns the server, which runs once it is awaited or spawned, with the
@@ -80,7 +93,7 @@ pub(crate) struct Views {
 ///
 /// [`HttpError`] when the port cannot be had.
 pub(crate) fn serve(address: SocketAddr, views: Views) -> Result<(Server, SocketAddr), HttpError> {
-    let server = HttpServer::new(move || App::new().configure(routes(views.clone())))
+    let server = HttpServer::new(move || app(views.clone()))
         .workers(1)
         .disable_signals()
         .shutdown_timeout(1)
@@ -93,18 +106,56 @@ pub(crate) fn serve(address: SocketAddr, views: Views) -> Result<(Server, Socket
     Ok((server.run(), bound))
 }
 
-fn routes(views: Views) -> impl FnOnce(&mut ServiceConfig) {
-    move |service| {
-        service
-            .app_data(Data::new(views))
-            .route("/metrics", web::get().to(metrics))
-            .route("/livez", web::get().to(livez))
-            .route("/livez", web::head().to(livez))
-            .route("/readyz", web::get().to(readyz))
-            .route("/readyz", web::head().to(readyz))
-            .route("/report", web::get().to(report))
-            .route("/", web::get().to(page));
-    }
+fn app(
+    views: Views,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    // Yesterday's report is not today's; and no browser guesses that a text is a page.
+    let headers = DefaultHeaders::new()
+        .add((CACHE_CONTROL, "no-store"))
+        .add((X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    App::new()
+        .wrap(headers)
+        .app_data(Data::new(views))
+        .service(readable("/metrics", metrics))
+        .service(readable("/livez", livez))
+        .service(readable("/readyz", readyz))
+        .service(readable("/report", report))
+        .service(readable("/", page))
+        .default_service(web::to(elsewhere))
+}
+
+/// A path that can be read, with GET or HEAD (whose body the server leaves out), and nothing else.
+fn readable<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    let reads = guard::Any(guard::Get()).or(guard::Head());
+    web::resource(path)
+        .route(web::route().guard(reads).to(handler))
+        .default_service(web::to(read_only))
+}
+
+async fn read_only() -> HttpResponse {
+    let mut response = HttpResponse::MethodNotAllowed();
+    response.insert_header((ALLOW, "GET, HEAD")).content_type(ContentType::plaintext());
+    response.body("there is nothing to change here: GET and HEAD are answered\n")
+}
+
+async fn elsewhere() -> HttpResponse {
+    let mut response = HttpResponse::NotFound();
+    response
+        .content_type(ContentType::plaintext())
+        .body("nothing is here: see /, /report, /metrics, /livez and /readyz\n")
 }
 
 /// Nothing may come between refreshing and rendering, or the ledger would not balance.
@@ -134,7 +185,7 @@ fn verdict(verdict: Result<(), String>) -> HttpResponse {
 }
 
 /// All of it, or with `?page` what the page needs.
-async fn report(request: HttpRequest, views: Data<Views>) -> HttpResponse {
+async fn report(_: KnownHost, request: HttpRequest, views: Data<Views>) -> HttpResponse {
     let render = match request.query_string() {
         "page" => |shown: Shown| serde_json::to_string(&shown.without_distributions()),
         _ => |shown: Shown| serde_json::to_string_pretty(&shown),
@@ -145,12 +196,11 @@ async fn report(request: HttpRequest, views: Data<Views>) -> HttpResponse {
     }
 }
 
-async fn page(views: Data<Views>) -> HttpResponse {
+async fn page(_: KnownHost, views: Data<Views>) -> HttpResponse {
     match shown(&views, |shown| shown.without_distributions().page()).await {
         Ok(page) => HttpResponse::Ok()
             .content_type(ContentType::html())
             .insert_header((CONTENT_SECURITY_POLICY, page::POLICY.as_str()))
-            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(page),
         Err(failed) => failed,
     }

@@ -22,7 +22,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use self::hot::{Records, Statements};
-pub use self::labels::{Clock, Eviction, Pace, SessionEnd, SessionState, Side};
+pub use self::labels::{Clock, Eviction, HttpRefusal, Pace, SessionEnd, SessionState, Side};
 pub use self::publishing::{publish_process, publish_report, publish_tally};
 pub use self::recording::*;
 use crate::cli::REVISION;
@@ -214,6 +214,8 @@ metrics! {
         "Times that a session silent for --idle-timeout kept its connection, since it had temporary objects, session-level advisory locks or cursors WITH HOLD.";
     IN_FLIGHT_LIMIT_OVERRIDES: Counter, "kreplay_in_flight_limit_overrides_total", [], Count,
         "Times that reading went past --max-in-flight, since everything in flight waited for what had not been read.";
+    HTTP_REFUSED: Counter, "kreplay_http_requests_refused_total", ["reason"], Count,
+        "HTTP requests that were refused, by reason.";
     BUILD_INFO: Gauge, "kreplay_build_info", ["version", "revision"], Count,
         "Always 1; the labels tell the version and the git revision.";
     PROCESS_CPU_SECONDS: Counter, "process_cpu_seconds_total", [], Seconds,
@@ -326,6 +328,9 @@ fn describe_and_touch() {
         gauge!(WAITED_SECONDS.name, "reason" => wait.label()).set(0.0);
     }
     bottleneck(bottleneck::AT_START);
+    for &reason in HttpRefusal::ALL {
+        counter!(HTTP_REFUSED.name, "reason" => reason.label()).absolute(0);
+    }
     for &side in Side::ALL {
         connected(side, false);
     }

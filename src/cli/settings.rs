@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
-use crate::config::{Listen, LogSettings};
+use crate::config::{Listen, LogSettings, host_name};
 use crate::flag_values::{
     Limit, Timeout, at_least_one, count, duration, limit, port, switch, timeout,
 };
@@ -207,6 +207,10 @@ pub struct OperationOptions {
     /// another port where the default one is taken [default: 127.0.0.1:11432]
     #[arg(long, value_name = "ADDR:PORT|off")]
     pub listen: Option<Listen>,
+    /// A name by which browsers may ask for the page and /report, besides addresses and localhost (a guard
+    /// against DNS rebinding); repeatable
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    pub http_host: Vec<String>,
     /// Read, classify and count without touching a database, and print the summary
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_value = "false", default_missing_value = "true", value_parser = switch)]

@@ -49,6 +49,19 @@ impl FromStr for Listen {
     }
 }
 
+/// A name that HTTP is asked by, in lower case.
+pub(crate) fn host_name(text: &str) -> Result<String, &'static str> {
+    let is_label = |label: &str| {
+        let is_part = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(is_part)
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    match name.split('.').all(is_label) {
+        true => Ok(name.to_ascii_lowercase()),
+        false => Err("expected a name without scheme, port or path, as replay.example.org"),
+    }
+}
+
 /// How long the target may take to be reached unless somebody says how long.
 pub(super) fn connect_timeout(has_end: bool) -> Timeout {
     has_end.then_some(CONNECT_TIMEOUT)

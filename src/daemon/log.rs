@@ -5,28 +5,42 @@ use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _};
 
 use tracing::field::{Field, Visit};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FormatFields, layer};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::Screen;
 use crate::config::{LogFormat, LogSettings};
 use crate::escape;
+use crate::http::CountUnreadable;
 
 /// Begins the log of the process.
 pub fn start_log(settings: &LogSettings, screen: Screen) {
-    let filter = EnvFilter::new(&settings.filter);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen);
-    let log = log.with_ansi(io::stderr().is_terminal());
+    let log = layer().with_writer(screen).with_ansi(io::stderr().is_terminal());
     match settings.format {
-        LogFormat::Text => log.fmt_fields(TextFields).init(),
+        LogFormat::Text => init(log.fmt_fields(TextFields), &settings.filter),
         LogFormat::Json => {
-            log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            let log = log.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            init(log, &settings.filter);
             // Whoever parses the lines gets no other ones.
             std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
         }
     }
+}
+
+fn init(log: impl Layer<Registry> + Send + Sync, filter: &str) {
+    // These are counted; who wants each of them logged says so.
+    let filter = match filter.contains("actix_http") {
+        true => filter.to_owned(),
+        false => format!("{filter},actix_http=off"),
+    };
+    let unreadable = CountUnreadable.with_filter(filter_fn(CountUnreadable::is_meant));
+    let log = log.with_filter(EnvFilter::new(filter));
+    tracing_subscriber::registry().with(log).with(unreadable).init();
 }
 
 /// What a line for people says: the message, and its fields as `name=value`. All of it is escaped, for

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::reporting::Reporting;
 use crate::config::{Config, Listen};
-use crate::http::{self, HttpError, Views};
+use crate::http::{self, Hosts, HttpError, Views};
 use crate::metrics;
 use crate::pipeline::Telemetry;
 
@@ -48,6 +48,7 @@ pub(super) fn serve(
         refresh: Arc::new(refresh),
         report: Arc::new(move || reporting.report()),
         sessions: Arc::new(move || overview.count_sessions()),
+        hosts: Hosts::new(&config.http_hosts),
     };
     let (server, address) = match http::serve(address, views.clone()) {
         Err(taken @ HttpError::Taken { .. }) if matches!(config.listen, Listen::Preferably(_)) => {

@@ -26,11 +26,12 @@ fn views(health: &Health) -> Views {
         refresh: Arc::new(refresh),
         report: Arc::new(report),
         sessions: Arc::new(|| Sessions { states: vec![("active", 3)], connections: 2 }),
+        hosts: Hosts::new(&["testhost".to_owned()]),
     }
 }
 
 async fn get(views: &Views, path: &str) -> (StatusCode, String, String) {
-    let app = init_service(App::new().configure(routes(views.clone()))).await;
+    let app = init_service(app(views.clone())).await;
     let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
     let kind = response.headers().get("content-type");
     let kind = kind.map_or("", |kind| kind.to_str().unwrap()).to_owned();
@@ -85,7 +86,7 @@ async fn the_process_is_alive_until_an_actor_no_longer_answers() {
 #[actix_rt::test]
 async fn the_page_holds_the_report_and_may_run_its_own_script_alone() {
     let views = views(&Health::default());
-    let app = init_service(App::new().configure(routes(views.clone()))).await;
+    let app = init_service(app(views.clone())).await;
     let response = call_service(&app, TestRequest::get().uri("/").to_request()).await;
     let header = |name| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "text/html; charset=utf-8");
@@ -140,10 +141,63 @@ async fn the_server_serves_on_the_port_it_names() {
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
-    client.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await.unwrap();
+    client.write_all(b"HEAD /livez HTTP/1.0\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    let head = answer.strip_suffix("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200") && !head.contains("\r\n\r\n"), "{answer}");
+    assert!(head.to_lowercase().contains("\r\ncontent-length: 3"), "as GET has it: {answer}");
     handle.stop(true).await;
     serving.await.unwrap().unwrap();
+}
+
+#[actix_rt::test]
+async fn what_tells_of_queries_is_for_known_names_alone_and_the_rest_for_whoever_asks() {
+    let app = init_service(app(views(&Health::default()))).await;
+    for (path, host, expected) in [
+        ("/", "evil.example:11432", StatusCode::MISDIRECTED_REQUEST),
+        ("/report", "evil.example", StatusCode::MISDIRECTED_REQUEST),
+        ("/report?page", "evil.example", StatusCode::MISDIRECTED_REQUEST),
+        ("/", "testhost:11432", StatusCode::OK),
+        ("/report", "127.0.0.1:11432", StatusCode::OK),
+        // A service's name in Kubernetes, a container's in Docker: what these hold is no secret.
+        ("/metrics", "kreplay.monitoring.svc:11432", StatusCode::OK),
+        ("/livez", "kreplay", StatusCode::OK),
+    ] {
+        let request = TestRequest::get().uri(path).insert_header(("host", host)).to_request();
+        let response = call_service(&app, request).await;
+        assert_eq!(response.status(), expected, "{path} of {host}");
+        assert_eq!(response.headers().get("cache-control").unwrap(), "no-store", "{path}");
+        assert_eq!(response.headers().get("x-content-type-options").unwrap(), "nosniff", "{path}");
+    }
+}
+
+#[actix_rt::test]
+async fn every_path_can_be_read_and_nothing_else() {
+    use actix_web::http::Method;
+
+    let app = init_service(app(views(&Health::default()))).await;
+    for path in ["/", "/report", "/metrics", "/livez"] {
+        for (method, expected) in [
+            (Method::GET, StatusCode::OK),
+            (Method::HEAD, StatusCode::OK),
+            (Method::POST, StatusCode::METHOD_NOT_ALLOWED),
+            (Method::DELETE, StatusCode::METHOD_NOT_ALLOWED),
+            (Method::OPTIONS, StatusCode::METHOD_NOT_ALLOWED),
+        ] {
+            let request = TestRequest::with_uri(path).method(method.clone()).to_request();
+            let response = call_service(&app, request).await;
+            assert_eq!(response.status(), expected, "{method} {path}");
+            let allowed = response.headers().get("allow").map(|it| it.to_str().unwrap());
+            assert_eq!(
+                allowed.is_some(),
+                expected == StatusCode::METHOD_NOT_ALLOWED,
+                "{allowed:?}"
+            );
+        }
+    }
+    let elsewhere = TestRequest::post().uri("/etc/passwd").to_request();
+    let response = call_service(&app, elsewhere).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert!(read_body(response).await.starts_with(b"nothing is here: see /"));
 }

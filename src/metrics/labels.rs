@@ -74,6 +74,16 @@ pub enum Clock {
     Client,
 }
 
+/// Why an HTTP request was refused: label `reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum HttpRefusal {
+    /// It can't be read: malformed, too large, too slow or broken off.
+    Unreadable,
+    /// It asks for the report by a name that is neither an address, localhost nor one of --http-host.
+    Host,
+}
+
 /// Where an error was raised: label `side`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

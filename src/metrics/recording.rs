@@ -7,10 +7,10 @@ use metrics::{counter, gauge, histogram};
 use super::{
     BOTTLENECK_RATIO, CONNECTED, CONNECTION_WAIT_SECONDS, CONSUMER_COMMITTED_OFFSET,
     CONSUMER_HIGH_WATERMARK, CONSUMER_LAG, CONSUMER_LOW_WATERMARK, CONSUMER_POSITION,
-    DEPENDENCY_CYCLES_BROKEN, EVICTIONS, Eviction, FOOTPRINT_FALLBACKS, IN_FLIGHT_LIMIT_OVERRIDES,
-    MERGED_LATE, REPLAY_LAG_SECONDS, SEQUENCE_GAPS, SESSIONS, SESSIONS_CLOSED,
-    SESSIONS_JOINED_MIDWAY, STALLED, STALLS_BROKEN, SessionEnd, SessionState, Side,
-    TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, WAITED_SECONDS,
+    DEPENDENCY_CYCLES_BROKEN, EVICTIONS, Eviction, FOOTPRINT_FALLBACKS, HTTP_REFUSED, HttpRefusal,
+    IN_FLIGHT_LIMIT_OVERRIDES, MERGED_LATE, REPLAY_LAG_SECONDS, SEQUENCE_GAPS, SESSIONS,
+    SESSIONS_CLOSED, SESSIONS_JOINED_MIDWAY, STALLED, STALLS_BROKEN, SessionEnd, SessionState,
+    Side, TARGET_CONFLICTS_RETRIED, TYPE_GUESSES, UNKNOWN_DRAWS, WAITED_SECONDS,
 };
 use crate::label::Label as _;
 use crate::pglog::SqlState;
@@ -67,6 +67,11 @@ pub fn replay_lag(by: Duration) {
 /// Shows whether the source or the target can be reached.
 pub fn connected(side: Side, is_connected: bool) {
     gauge!(CONNECTED.name, "side" => side.label()).set(f64::from(u8::from(is_connected)));
+}
+
+/// Counts an HTTP request that was refused.
+pub fn http_refused(why: HttpRefusal) {
+    counter!(HTTP_REFUSED.name, "reason" => why.label()).increment(1);
 }
 
 /// Counts a statement that was freed from waiting for a lock.

@@ -296,6 +296,7 @@ fn the_documentation_tells_what_each_value_of_a_label_means() {
     add("`state`", SessionState::ALL.iter().map(|value| value.label()).collect());
     add("closed `reason`", SessionEnd::ALL.iter().map(|value| value.label()).collect());
     add("eviction `reason`", Eviction::ALL.iter().map(|value| value.label()).collect());
+    add("http `reason`", HttpRefusal::ALL.iter().map(|value| value.label()).collect());
     add("`verdict`", Verdict::ALL.iter().map(|value| value.label()).collect());
     add("`pace`", Pace::ALL.iter().map(|value| value.label()).collect());
     add("stall `reason`", StallBreak::ALL.iter().map(|value| value.label()).collect());
