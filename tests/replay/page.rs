@@ -38,7 +38,7 @@ fn shows_the_regression(browser: &Browser) {
         browser.texts("tr.shape")
     );
     let headline = browser.texts("#verdict.bad #headline").join("\n");
-    assert!(headline.contains("1 of 6 shapes is slower"), "{headline}");
+    assert!(headline.contains("1 of 8 shapes is slower"), "{headline}");
     assert!(headline.contains(&format!("{} new errors", 2 * TIMES)), "{headline}");
     // It takes the most time by far, which the table is sorted by.
     assert_eq!(browser.texts(QUERIES)[0], degraded[0]);

@@ -126,6 +126,14 @@ fn unchanged_shapes_few_or_many_seldom_lie_beyond_what_is_allowed_for() {
 }
 
 #[test]
+fn of_three_shapes_that_differ_a_tenfold_change_is_more_than_is_allowed_for() {
+    let factor = of(&[0.8, 1.0, 1.3]).unwrap();
+    assert!(factor.allowance > 0.3 && factor.allowance < 3.0, "{factor:?}");
+    let alike = of(&[1.0, 1.0, 1.0]).unwrap();
+    assert!(alike.spread < 1e-9 && alike.allowance > 0.1 && alike.allowance < 0.2, "{alike:?}");
+}
+
+#[test]
 fn short_shapes_that_agree_do_not_hide_that_long_ones_differ() {
     // Measured where the source was slower than the target: durations in ms, and ratios.
     let measured = [
