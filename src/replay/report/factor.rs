@@ -9,7 +9,7 @@
 //!   shapes below the true median is binomial, so it lies between two of them; with weights, as many
 //!   shapes count as Kish's effective size of a sample says, (Σw)² / Σw² (L. Kish, "Survey Sampling",
 //!   1965).
-//! - Its [`spread`] is how far shapes that have not changed lie from it.
+//! - Its spread (`factor::spread`) is how far shapes that have not changed lie from it.
 
 mod spread;
 
