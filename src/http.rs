@@ -28,6 +28,7 @@ use self::hosts::KnownHost;
 use self::page::Shown;
 pub(crate) use self::page::{Now, Sessions, file};
 pub(crate) use self::unreadable::CountUnreadable;
+use crate::escape;
 use crate::health::Health;
 use crate::metrics::{publish_report, render};
 use crate::replay::report::Report;
@@ -181,7 +182,8 @@ fn verdict(verdict: Result<(), String>) -> HttpResponse {
         Ok(()) => (HttpResponse::Ok(), "ok".to_owned()),
         Err(reason) => (HttpResponse::ServiceUnavailable(), reason),
     };
-    response.content_type(ContentType::plaintext()).body(format!("{line}\n"))
+    // It may have a server's words.
+    response.content_type(ContentType::plaintext()).body(format!("{}\n", escape::line(&line)))
 }
 
 /// All of it, or with `?page` what the page needs.

@@ -62,8 +62,8 @@ async fn the_process_is_ready_while_connected_on_both_sides_and_not_draining() {
     unready("source: not connected yet").await;
     health.source(Condition::Connected);
     unready("target: not connected yet").await;
-    health.target(Condition::Disconnected("connection\nrefused".into()));
-    unready("target: connection refused").await;
+    health.target(Condition::Disconnected("connection\nrefused \u{1b}[2J".into()));
+    unready(r"target: connection refused \u{1b}[2J").await;
     health.target(Condition::Connected);
     assert_eq!(get(&views, "/readyz").await.0, StatusCode::OK);
     health.target(Condition::Unused);

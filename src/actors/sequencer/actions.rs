@@ -64,7 +64,7 @@ impl Sequencer {
             DispatchAction::AskDrawn { end, waiters } => self.ask_drawn(end, waiters, ctx),
             DispatchAction::ReadCatalog { login, is_waited_for } => {
                 self.settings.pressure.awaits_catalog(is_waited_for);
-                self.read_catalog(&login, ctx);
+                self.read_catalog(&login, is_waited_for, ctx);
             }
             DispatchAction::RestCatalogs(rest) => {
                 ctx.run_later(rest, |actor, ctx| {

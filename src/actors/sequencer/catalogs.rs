@@ -1,7 +1,7 @@
 //! Reads the catalogs that the conflict order goes by, over connections that stay open, so that it never
 //! waits for one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,8 +20,9 @@ pub(super) struct Catalogs {
     connections: Vec<(Login, CatalogReader)>,
     /// By database, over which of these what is known of it was read.
     known_over: HashMap<String, Login>,
-    /// Databases that nobody may be connected to for now: what is read there is not kept open.
-    vacated: HashSet<String>,
+    /// The database that is being read, unless nobody may be connected to it meanwhile: then what is read
+    /// there is not kept open.
+    under_way: Option<String>,
 }
 
 /// How many connections are kept: a target has few databases under load at once.
@@ -39,7 +40,8 @@ impl Catalogs {
     /// Nobody may be connected to this database.
     pub(super) fn vacate(&mut self, database: &str) {
         self.connections.retain(|(login, _)| login.database != database);
-        self.vacated.insert(database.to_owned());
+        self.known_over.remove(database);
+        self.under_way.take_if(|under_way| *under_way == *database);
     }
 
     fn take_way(&mut self, login: Login) -> Way {
@@ -50,20 +52,25 @@ impl Catalogs {
     }
 
     fn keep(&mut self, login: Login, reader: CatalogReader) {
-        self.known_over.insert(login.database.clone(), login.clone());
-        if self.vacated.contains(&login.database) {
+        if self.under_way.take().is_none() {
             return;
         }
         if self.connections.len() == CONNECTIONS {
-            self.connections.remove(0);
+            let (gone, _) = self.connections.remove(0);
+            self.known_over.remove(&gone.database);
         }
+        self.known_over.insert(login.database.clone(), login.clone());
         self.connections.push((login, reader));
     }
 }
 
 impl Sequencer {
-    pub(super) fn read_catalog(&mut self, login: &Arc<Login>, ctx: &mut Context<Self>) {
-        self.catalogs.vacated.remove(&login.database);
+    /// `anew`: nothing is known of it, or not any more.
+    pub(super) fn read_catalog(&mut self, login: &Arc<Login>, anew: bool, ctx: &mut Context<Self>) {
+        self.catalogs.under_way = Some(login.database.clone());
+        if anew {
+            self.catalogs.known_over.remove(&login.database);
+        }
         let observer = self.settings.observer.as_ref();
         let user = observer.map_or(&login.user, |observer| &observer.user).clone();
         let as_session = login.for_kreplay();

@@ -17,6 +17,9 @@ pub(in crate::pglog) struct LoggedChanges {
     unfinished: HashMap<SessionId, Unfinished>,
 }
 
+/// How many transactions are followed of which the log has not told the end.
+const UNFINISHED: usize = 1000;
+
 /// Changes of a transaction that may still fail.
 #[derive(Debug)]
 struct Unfinished {
@@ -111,6 +114,10 @@ impl LoggedChanges {
         let virtual_transaction = record.virtual_transaction.as_ref();
         if virtual_transaction.is_empty() || virtual_transaction.ends_with("/0") {
             return;
+        }
+        if self.unfinished.len() >= UNFINISHED && !self.unfinished.contains_key(&record.session) {
+            // The ends of so many are lost: they count as done.
+            self.unfinished.clear();
         }
         let unfinished = self.unfinished.entry(record.session).or_insert_with(|| Unfinished {
             virtual_transaction: virtual_transaction.to_owned(),

@@ -59,6 +59,8 @@ struct Settled {
 const METADATA_BYTES: usize = 4000;
 /// No more pending records than that are told apart; those behind count as pending, all of them.
 const MOST_PENDING: usize = 100_000;
+/// No more are written or read: metadata of a few bytes may stand for any number.
+const MOST_LISTED: usize = 10 * MOST_PENDING;
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// The version of the format: a leading word that no other one begins with.
 const VERSION: &str = "kreplay1";
@@ -263,6 +265,9 @@ impl Partition {
 /// the lowest bit), and `(N)c` stands for N times `c`. Zeroes at the end are left out.
 fn write(pending: &[i64], end: i64, room: usize) -> Option<(i64, String)> {
     let Some(&offset) = pending.first() else { return Some((end, String::new())) };
+    if pending.len() > MOST_LISTED {
+        return None;
+    }
     let mut metadata = format!("{VERSION} {} ", end - offset);
     let mut put = |bits: usize, times: i64| {
         let character = char::from(BASE64[bits]);
@@ -311,7 +316,8 @@ fn decode(offset: i64, metadata: &str) -> Option<Settled> {
         bits = &bits[1..];
         let end = at.checked_add(times.checked_mul(6)?)?;
         if set != 0 {
-            if times > MOST_PENDING as i64 {
+            let listed = times.saturating_mul(i64::from(set.count_ones()));
+            if listed > (MOST_LISTED - pending.len()) as i64 {
                 return None;
             }
             pending.extend((at..end).filter(|record| set & 1 << ((record - at) % 6) != 0));

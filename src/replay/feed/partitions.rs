@@ -18,8 +18,7 @@ pub(super) struct Partitions {
     merge: Merge<Waiting>,
     /// Stands still while nobody listens to the source.
     listening: Stopwatch,
-    /// The names of log files, each once.
-    files: HashSet<Arc<str>>,
+    files: FileNames,
     /// What the merge is based on, as it was reported last.
     reported: Option<Basis>,
     /// The partitions that the source was last told not to read.
@@ -33,6 +32,32 @@ struct Waiting {
     payload: Box<[u8]>,
 }
 
+/// The names of log files, each once, as far as records that wait are of them.
+#[derive(Debug, Default)]
+pub(super) struct FileNames {
+    pub(super) names: HashSet<Arc<str>>,
+    /// How many there may be before those are looked for that nothing is of any more.
+    room: usize,
+}
+
+impl FileNames {
+    /// Fewer are not worth a look.
+    pub(super) const ROOM: usize = 1024;
+
+    pub(super) fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(name) = self.names.get(name) {
+            return name.clone();
+        }
+        if self.names.len() >= self.room.max(Self::ROOM) {
+            self.names.retain(|name| Arc::strong_count(name) > 1);
+            self.room = 2 * self.names.len();
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(name.clone());
+        name
+    }
+}
+
 impl Partitions {
     /// No partitions. One that is silent for `idle` is not waited for; while more bytes than this wait
     /// for others, those that are ahead are not read.
@@ -40,7 +65,7 @@ impl Partitions {
         Self {
             merge: Merge::new(MergeSettings { idle_ms: millis(idle), bytes }),
             listening: Stopwatch::default(),
-            files: HashSet::new(),
+            files: FileNames::default(),
             reported: None,
             held_back: Vec::new(),
         }
@@ -93,15 +118,7 @@ impl Partitions {
     }
 
     fn position(&mut self, place: LogPlace<'_>) -> LogPosition {
-        let file = match self.files.get(&*place.file) {
-            Some(file) => file.clone(),
-            None => {
-                let file: Arc<str> = place.file.into();
-                self.files.insert(file.clone());
-                file
-            }
-        };
-        LogPosition { file, offset: place.offset }
+        LogPosition { file: self.files.shared(&place.file), offset: place.offset }
     }
 
     /// Reports once what the order of several partitions is based on.

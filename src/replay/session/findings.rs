@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -39,15 +40,25 @@ impl Findings {
 
     /// What is known of a database of the target.
     pub fn database(&self, name: &str) -> Arc<DatabaseFindings> {
-        let mut databases = self.databases.lock();
-        databases.entry(name.into()).or_default().clone()
+        shared(&mut self.databases.lock(), name.into())
     }
 
     /// What is known of those who log in like this.
     pub fn login(&self, user: &str, database: &str) -> Arc<LoginFindings> {
-        let mut logins = self.logins.lock();
-        logins.entry((user.into(), database.into())).or_default().clone()
+        shared(&mut self.logins.lock(), (user.into(), database.into()))
     }
+}
+
+/// How many databases, or log-ins, are remembered without a session that has to do with them.
+const REMEMBERED: usize = 1024;
+
+/// What is known by a key. Where there are many keys, what no session has any more is found out again: a
+/// source may make a database for each run of its tests.
+fn shared<K: Eq + Hash, V: Default>(known: &mut HashMap<K, Arc<V>>, key: K) -> Arc<V> {
+    if known.len() >= REMEMBERED && !known.contains_key(&key) {
+        known.retain(|_, of| Arc::strong_count(of) > 1);
+    }
+    known.entry(key).or_default().clone()
 }
 
 /// What sessions find out about what a user may do in a database.

@@ -93,3 +93,21 @@ fn names_that_were_swapped_keep_to_their_databases_unless_it_is_rolled_back() {
         assert_eq!(after(&[&swap[..], &[rollback]].concat()), ["LATIN2", "LATIN1"]);
     }
 }
+
+#[test]
+fn transactions_of_which_the_log_tells_no_end_take_so_much_room_and_no_more() {
+    let mut encodings = Encodings::default();
+    let mut changes = LoggedChanges::default();
+    for pid in 0..3 * UNFINISHED as u32 {
+        let record = LogRecord {
+            session: SessionId { start: 1, pid },
+            virtual_transaction: "3/4".into(),
+            severity: Severity::Log,
+            message: CREATE.into(),
+            ..LogRecord::default()
+        };
+        changes.note(&record, &mut encodings);
+        assert!(changes.unfinished.len() <= UNFINISHED);
+    }
+    assert_eq!(encodings.of("b").postgres_name(), "LATIN1");
+}

@@ -247,3 +247,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn metadata_that_stands_for_more_than_was_ever_written_counts_as_none() {
+    let most = MOST_LISTED as i64 / 6;
+    for (bits, is_read) in [
+        (format!("({most})/"), true),
+        (format!("({})/", most + 1), false),
+        (format!("({most})/").repeat(400), false),
+        (format!("/({})B", i64::MAX / 8), false),
+        (format!("B({})A/", i64::MAX), false),
+    ] {
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.resume(0, 0, &format!("kreplay1 {} {bits}", i64::MAX));
+        assert_eq!(checkpoint.is_settled(0, i64::MAX - 1), is_read, "{}", bits.len());
+    }
+}

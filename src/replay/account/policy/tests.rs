@@ -50,3 +50,15 @@ fn the_first_failure_of_a_transaction_is_told_from_those_that_follow() {
     let follows = SqlState::IN_FAILED_TRANSACTION;
     assert_eq!(judge(policy, SourceEnd::Succeeded, follows, 0), Verdict::Consequence);
 }
+
+#[test]
+fn a_log_that_invents_codes_is_counted_in_full_and_takes_no_more_room() {
+    let mut tally = Tally::default();
+    let codes =
+        || (0..2 * CODES).map(|at| SqlState(format!("{at:05}").into_bytes().try_into().unwrap()));
+    codes().chain(codes()).for_each(|code| tally.session_ended(code));
+    for errors in [&tally.source_errors, &tally.target_errors] {
+        assert_eq!(errors.len(), CODES + 1);
+        assert_eq!((errors["00001"], errors["other"]), (2, 2 * CODES as u64));
+    }
+}

@@ -1,5 +1,6 @@
 //! Partitions that come, wait for each other, and go.
 
+use super::super::partitions::FileNames;
 use super::*;
 
 fn topic(replay: ReplaySettings, partitions: i32) -> Fed {
@@ -168,4 +169,19 @@ fn offsets_are_committed_when_they_change_and_all_of_them_now_and_then_or_after_
     assert_eq!(commits(&mut fed.feed, 10), 1, "a commit that was not waited for may have failed");
     assert_eq!(commits(&mut fed.feed, 19), 0);
     assert_eq!(commits(&mut fed.feed, 20), 1);
+}
+
+#[test]
+fn of_the_names_of_log_files_those_are_kept_that_something_waits_of() {
+    let mut names = FileNames::default();
+    let waiting: Vec<_> = (0..10).map(|at| names.shared(&format!("waiting{at}"))).collect();
+    for at in 0..100_000 {
+        names.shared(&format!("postgresql-{at}.csv"));
+        assert!(names.names.len() <= FileNames::ROOM);
+    }
+    for name in &waiting {
+        assert!(Arc::ptr_eq(name, &names.shared(name)), "each once");
+    }
+    let many: Vec<_> = (0..5_000).map(|at| names.shared(&format!("many{at}"))).collect();
+    assert!(names.names.len() > many.len(), "however many wait, there is room for them");
 }

@@ -40,9 +40,15 @@ pub struct Arrivals {
     widened: HashMap<Widening, u64>,
 }
 
+/// The catalogs of so many databases are kept, up to a MB each, and of those with sessions: a source may make
+/// a database for each run of its tests.
+const CATALOGS: usize = 256;
+
 /// How a database's catalog stands.
 #[derive(Debug)]
 struct Database {
+    /// The last statement in it that was given a place.
+    used: Seq,
     /// Whether it was read, or looked for in vain.
     is_known: bool,
     /// Whether it is older than a change that has a place in the order.
@@ -108,7 +114,10 @@ impl Arrivals {
     /// This is the catalog of a database from now on; `None`: it can't be read, and every statement
     /// is a barrier.
     pub fn know(&mut self, database: &str, catalog: Option<Catalog>, starts: &mut Vec<Start>) {
-        self.footprints.catalog(database, catalog);
+        // It may have been let go of meanwhile.
+        if self.databases.contains_key(database) {
+            self.footprints.catalog(database, catalog);
+        }
         self.confirm(database, starts);
     }
 
@@ -178,11 +187,35 @@ impl Arrivals {
         if let Some(known) = self.databases.get(database) {
             return known.is_known;
         }
+        self.make_room();
         // It may not be there before such a change has run, or be another one.
         let is_known = self.unfinished.values().any(|change| change.is_everywhere);
-        let new = Database { is_known, is_stale: true, changes: 0, read_at: None };
+        let new = Database { used: Seq(0), is_known, is_stale: true, changes: 0, read_at: None };
         self.databases.insert(database.into(), new);
         is_known
+    }
+
+    /// Lets go of catalogs that no session needs and that were not used for the longest, if there are too
+    /// many: they are read again when they are needed. Not while a change that makes one old is under way:
+    /// it would be read before that.
+    fn make_room(&mut self) {
+        if self.databases.len() < CATALOGS {
+            return;
+        }
+        let changes = || self.unfinished.values().chain(self.changing.values());
+        let in_use = self.footprints.databases();
+        let is_idle = |name: &str| {
+            !in_use.contains(name)
+                && !changes().any(|change| change.concerns(name))
+                && !self.needed.iter().any(|needed| *needed.database == *name)
+        };
+        let databases = self.databases.iter().filter(|(name, _)| is_idle(name));
+        let mut idle: Vec<_> = databases.map(|(name, it)| (it.used, name.clone())).collect();
+        idle.sort_unstable();
+        for (_, name) in idle.into_iter().take(CATALOGS / 2) {
+            self.databases.remove(&name);
+            self.footprints.catalog(&name, None);
+        }
     }
 
     /// Gives what is held its place, up to where a catalog has to be read first.
@@ -201,10 +234,12 @@ impl Arrivals {
         let end = work.end();
         let mut footprint = self.footprints.of(session, login, work);
         let changes = Footprints::changes_catalog(work) && !footprint.accesses.is_empty();
-        let database = self.databases.get(&*login.database);
-        if database.is_some_and(|database| database.is_stale)
-            && work.statement.outline.has(needs_catalog)
-        {
+        let database = self.databases.get_mut(&*login.database);
+        let is_stale = database.is_some_and(|database| {
+            database.used = work.seq;
+            database.is_stale
+        });
+        if is_stale && work.statement.outline.has(needs_catalog) {
             if !self.needed.iter().any(|needed| needed.database == login.database) {
                 self.needed.push(login.clone());
             }

@@ -7,6 +7,9 @@ use super::catalog_pace::May;
 use super::{DispatchAction, Dispatcher, Round};
 use crate::replay::order::footprint::Catalog;
 
+/// Of so many databases it is said that their catalog can't be read.
+const UNREAD_REPORTED: usize = 1000;
+
 /// What came of reading a database's catalog.
 #[derive(Debug)]
 pub enum CatalogReading {
@@ -83,7 +86,9 @@ impl Dispatcher {
     }
 
     fn report_unread(&mut self, database: &str, error: String, round: &mut Round<'_>) {
-        if self.unread_reported.insert(database.to_owned()) {
+        if self.unread_reported.len() < UNREAD_REPORTED
+            && self.unread_reported.insert(database.to_owned())
+        {
             let database = database.to_owned();
             round.out.push(DispatchAction::CatalogUnread { database, error });
         }

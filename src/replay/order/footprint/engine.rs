@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use super::analysis;
 use super::catalog::Catalog;
@@ -58,7 +58,7 @@ struct Shapes {
 
 #[derive(Debug)]
 struct Database {
-    catalog: Option<Catalog>,
+    catalog: Option<Box<Catalog>>,
     /// How many catalogs it has had.
     generation: u64,
 }
@@ -119,6 +119,13 @@ impl Footprints {
         self.sessions.remove(&session);
     }
 
+    /// The databases of the sessions that are followed.
+    pub fn databases(&self) -> HashSet<&str> {
+        let numbers: HashSet<u32> = self.sessions.values().map(|it| it.database).collect();
+        let named = self.shapes.numbers.iter().filter(|(_, number)| numbers.contains(number));
+        named.map(|(name, _)| &**name).collect()
+    }
+
     /// How many sessions are followed.
     #[cfg(test)]
     pub fn sessions(&self) -> usize {
@@ -130,7 +137,7 @@ impl Footprints {
         let number = self.shapes.database(database);
         self.shapes.kept.retain(|_, kept| kept.database != number);
         let database = &mut self.shapes.databases[number as usize];
-        database.catalog = catalog;
+        database.catalog = catalog.map(Box::new);
         database.generation += 1;
     }
 

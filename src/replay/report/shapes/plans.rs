@@ -13,6 +13,9 @@ use crate::replay::session::CallContext;
 use crate::replay::work::Work;
 use crate::sql::Outline;
 
+/// Of so many users it is said that they may not use auto_explain.
+const REFUSED: usize = 1000;
+
 impl Shapes {
     /// Notes a plan of the source, as auto_explain writes it behind `plan:`.
     pub fn logged_plan(&mut self, text: &str, logged_ms: i64) {
@@ -74,7 +77,9 @@ impl Shapes {
 
     /// Notes that the target lets a user not use auto_explain.
     pub fn explain_refused(&mut self, user: &str, code: SqlState) {
-        self.explain_refused.insert(user.to_owned(), code);
+        if self.explain_refused.len() < REFUSED || self.explain_refused.contains_key(user) {
+            self.explain_refused.insert(user.to_owned(), code);
+        }
     }
 
     /// What has to be known of the target's plans, in sentences.

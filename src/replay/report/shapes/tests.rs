@@ -354,6 +354,8 @@ fn a_plan_that_was_used_is_that_of_the_shape_of_its_text_whatever_its_literals()
     shapes.explain_refused("app", SqlState(*b"42501"));
     assert_eq!(shapes.target_plans(), PlansRead { read: 2, unread: 4 });
     assert_eq!(shapes.plan_notes().len(), 1);
+    (0..5000).for_each(|at| shapes.explain_refused(&format!("user_{at}"), SqlState(*b"42501")));
+    assert_eq!(shapes.plan_notes().len(), 1000, "however many users a log has");
     let plans = |shape: &QueryShape| shape.plans.target.len();
     let shown: Vec<_> = shapes.summary().shapes.iter().map(plans).collect();
     assert_eq!(shown, [1, 0], "of a string of several none tells which of them it is of");

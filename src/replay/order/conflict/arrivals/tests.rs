@@ -101,6 +101,10 @@ impl Log {
         self.arrivals.finish(seq, &mut Vec::new());
     }
 
+    fn end(&mut self, pid: u32) {
+        self.arrivals.close(SessionId { start: 1, pid }, true, &mut Vec::new());
+    }
+
     fn may_start(&self, seq: Seq) -> bool {
         self.arrivals.order().may_start(seq)
     }
@@ -255,4 +259,57 @@ fn a_change_that_waits_for_what_stands_behind_it_does_not_stop_that() {
     assert!(!log.may_start(change));
     done.into_iter().for_each(|seq| log.finish(seq));
     assert!(log.may_start(commit), "the change waits for the second update, that for this");
+}
+
+#[test]
+fn of_many_databases_the_catalogs_of_those_that_were_used_last_are_kept() {
+    let mut log = Log::default();
+    for at in 0..10 * CATALOGS {
+        for (pid, database) in [(10 + at as u32, format!("test_{at}")), (1, "busy".to_owned())] {
+            let seq = log.runs_in(&database, pid, "select 1");
+            if log.wanted(&database).is_some() {
+                log.know_in(&database);
+            }
+            assert!(log.may_start(seq), "{database}");
+            log.finish(seq);
+            log.end(pid);
+        }
+        assert!(log.arrivals.databases.len() <= CATALOGS);
+    }
+    log.runs_in("busy", 2, "select 1");
+    assert!(log.arrivals.wanted().is_none(), "it was never let go of");
+    let again = log.runs_in("test_0", 3, "select 1");
+    assert!(log.arrivals.wanted().is_some_and(|wanted| wanted.is_waited_for));
+    log.know_in("test_0");
+    assert!(log.may_start(again));
+}
+
+#[test]
+fn a_catalog_that_a_change_under_way_makes_old_is_kept_however_many_there_are() {
+    let mut log = Log::known();
+    let change = log.runs(1, "create table u (a int)");
+    for at in 0..2 * CATALOGS {
+        let database = format!("test_{at}");
+        let seq = log.runs_in(&database, 10 + at as u32, "select 1");
+        log.know_in(&database);
+        log.finish(seq);
+        log.end(10 + at as u32);
+    }
+    log.runs(3, "select a from u");
+    assert!(log.arrivals.wanted().is_none(), "it is not read before it has changed");
+    log.finish(change);
+    assert!(log.wanted("d").is_some());
+}
+
+#[test]
+fn a_catalog_is_kept_for_as_long_as_a_session_of_its_database_goes_on() {
+    let mut log = Log::default();
+    for at in 0..2 * CATALOGS as u32 {
+        let database = format!("tenant_{at}");
+        let seq = log.runs_in(&database, at, "select 1");
+        log.know_in(&database);
+        log.finish(seq);
+    }
+    log.runs_in("tenant_0", 0, "select 1");
+    assert!(log.arrivals.wanted().is_none());
 }
