@@ -33,6 +33,8 @@
 #![warn(unreachable_pub)]
 
 mod actors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod any_bytes;
 pub mod check;
 pub mod cli;
 pub mod compare;

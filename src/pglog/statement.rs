@@ -119,7 +119,7 @@ pub struct Failure {
 
 impl Statement {
     /// One that the log tells no more of.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn new(sql: &str, protocol: Protocol) -> Self {
         Self {
             sql: sql.into(),

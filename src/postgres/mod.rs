@@ -50,3 +50,5 @@ pub use settings::{
     SslMode, TargetSessionAttrs, TargetSettings, TlsVersion, TlsVersions,
 };
 pub use statistics::StatementsView;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use wire::any_answers;

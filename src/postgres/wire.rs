@@ -13,6 +13,8 @@
 //!
 //! The messages are those of <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod any_server;
 mod exchange;
 mod incoming;
 #[cfg(test)]
@@ -32,6 +34,8 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use any_server::any_answers;
 pub(super) use exchange::{BackendKey, SharedExchange};
 use incoming::Incoming;
 

@@ -68,10 +68,12 @@ impl Splitter {
     pub fn next(&mut self, bytes: &[u8], last: bool) -> Option<Piece> {
         let format = match self.format {
             Some(format) => format,
-            None => match first_of_text(bytes) {
-                Some(b'{') => *self.format.insert(Format::Json),
-                Some(_) => *self.format.insert(Format::Csv),
-                None => return self.blank(bytes, last),
+            None => match text_of(bytes) {
+                [] => return self.blank(bytes, last),
+                [b'{', ..] => *self.format.insert(Format::Json),
+                // What a pipe gives first may be less than the mark.
+                part if !last && is_part_of_mark(part) => return None,
+                _ => *self.format.insert(Format::Csv),
             },
         };
         loop {
@@ -110,7 +112,7 @@ impl Splitter {
         let Self { format, ends_in_cr_lf, .. } = *self;
         *self = Self { format, ends_in_cr_lf, ..Self::default() };
         let piece = &bytes[..length];
-        if piece.iter().all(u8::is_ascii_whitespace) {
+        if text_of(piece).is_empty() {
             return Some(Piece { payload: 0..0, length, lines });
         }
         // A CR before the line feed tells how this record's line feeds were written, which is for
@@ -152,10 +154,19 @@ impl Splitter {
     }
 }
 
-/// The first byte that is neither white space nor part of a byte order mark.
-fn first_of_text(bytes: &[u8]) -> Option<&u8> {
-    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    text.iter().find(|byte| !byte.is_ascii_whitespace())
+/// What follows white space and byte order marks.
+fn text_of(mut bytes: &[u8]) -> &[u8] {
+    loop {
+        bytes = bytes.trim_ascii_start();
+        match bytes.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) => bytes = rest,
+            None => return bytes,
+        }
+    }
+}
+
+fn is_part_of_mark(bytes: &[u8]) -> bool {
+    bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes)
 }
 
 /// Whether a line begins like a csvlog record: `log_time`, ten more columns with the session id in

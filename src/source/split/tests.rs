@@ -99,6 +99,19 @@ fn a_byte_order_mark_does_not_make_csv_of_json() {
 }
 
 #[test]
+fn a_byte_order_mark_is_none_of_the_text_however_much_of_it_is_read_at_once() {
+    for log in [
+        "\u{feff}{\"a\":\"\\\"\"}\n{\"b\":1}\n",
+        "\u{feff} \n\n\u{feff}{\"a\":\"\\\"\"}\n{\"b\":1}\n",
+    ] {
+        for block in 1..8 {
+            assert_eq!(split(log.as_bytes(), &[block]).len(), 2, "{log:?} by {block}");
+        }
+    }
+    assert_eq!(split(b"\xef\xbb", &[1]).len(), 1, "less than a mark is text");
+}
+
+#[test]
 fn blank_lines_are_passed_over_and_counted() {
     let log = format!("\n \n{}\n\n\n{}\n\n", record("one"), record("two"));
     let lines: Vec<_> = split(log.as_bytes(), &[7]).iter().map(|record| record.line).collect();

@@ -1,0 +1,7 @@
+//! Any bytes as what a server says.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| kreplay::any_bytes::answers(bytes));
