@@ -118,7 +118,11 @@ fn a_check_beside_a_running_replay_says_so_and_leaves_it_alone() {
 
     let checked = of_topic(broker, &topic).arg("--dry-run").check().run();
     assert_eq!(checked.code, Some(0), "{checked}");
-    has(&checked, "warning", &format!("1 member of group kreplay_{topic} at this moment: kreplay"));
+    has(
+        &checked,
+        "warning",
+        &format!("1 member of group kreplay_{topic}_dry-run at this moment: kreplay"),
+    );
 
     // The partition is still its own.
     broker.produce(&topic, 0, recorded()[..1].iter().map(|record| keyed(record)));
