@@ -216,6 +216,8 @@ metrics! {
         "Times that reading went past --max-in-flight, since everything in flight waited for what had not been read.";
     HTTP_REFUSED: Counter, "kreplay_http_requests_refused_total", ["reason"], Count,
         "HTTP requests that were refused, by reason.";
+    LOG_LINES_LOST: Counter, "kreplay_log_lines_lost_total", [], Count,
+        "Lines of the log that standard error did not take: its disk is full, or the reader of its pipe has gone.";
     BUILD_INFO: Gauge, "kreplay_build_info", ["version", "revision"], Count,
         "Always 1; the labels tell the version and the git revision.";
     PROCESS_CPU_SECONDS: Counter, "process_cpu_seconds_total", [], Seconds,

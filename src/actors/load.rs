@@ -43,8 +43,9 @@ impl Load {
     }
 
     /// Looks once more. `empty` is for how long no statement has been in flight so far, `waits` what
-    /// statements have waited for so far. Returns who the last minute was bound by.
-    pub(crate) fn look(&mut self, empty: Duration, waits: Waits) -> Shares {
+    /// statements have waited for so far. Returns who the last minute was bound by;
+    /// `None` the first time.
+    pub(crate) fn look(&mut self, empty: Duration, waits: Waits) -> Option<Shares> {
         let at = Moment::after(self.began.elapsed());
         self.bottleneck.take(Sample { at, busy: self.threads.busy(), empty, waits });
         self.bottleneck.shares()

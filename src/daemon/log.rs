@@ -21,6 +21,8 @@ use crate::http::CountUnreadable;
 /// Begins the log of the process.
 pub fn start_log(settings: &LogSettings, screen: Screen) {
     let log = layer().with_writer(screen).with_ansi(io::stderr().is_terminal());
+    // Of a log that can't be written `Lines` tells: the layer would panic.
+    let log = log.log_internal_errors(false);
     match settings.format {
         LogFormat::Text => init(log.fmt_fields(TextFields), &settings.filter),
         LogFormat::Json => {

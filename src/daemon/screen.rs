@@ -8,6 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 use crate::escape;
+use crate::metrics;
 use crate::replay::account::progress::Recent;
 
 /// Standard error, shared by the log and the bar so that neither tears the other. Every clone is the
@@ -68,7 +69,8 @@ impl<'a> MakeWriter<'a> for Screen {
     }
 }
 
-/// Whole lines of the log, which come in one piece.
+/// Whole lines of the log, which come in one piece. One that can't be written (the disk is full, the
+/// reader of a pipe has gone) is lost and counted: the replay goes on.
 #[derive(Debug)]
 pub struct Lines<'a> {
     bar: &'a ProgressBar,
@@ -78,7 +80,9 @@ pub struct Lines<'a> {
 impl Write for Lines<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let shown = harmless(line, self.format);
-        self.bar.suspend(|| io::stderr().lock().write_all(&shown))?;
+        if self.bar.suspend(|| io::stderr().lock().write_all(&shown)).is_err() {
+            metrics::LOG_LINES_LOST.add(1);
+        }
         Ok(line.len())
     }
 

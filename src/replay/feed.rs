@@ -178,6 +178,9 @@ impl Feed {
             dry_run,
         });
         let patience = replay.patience_with_silence();
+        // Until the source has anything, nothing is in flight.
+        let mut empty = Stopwatch::default();
+        empty.switch(true, now);
         Self {
             input,
             keeps_rejected,
@@ -190,7 +193,7 @@ impl Feed {
             phase: Phase::Reading,
             is_revoking: false,
             caught_up: false,
-            empty: Stopwatch::default(),
+            empty,
             backpressure: Stopwatch::default(),
             backpressure_reported: Duration::ZERO,
             newest_due: None,

@@ -1,7 +1,9 @@
 //! What the log looks like.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -75,5 +77,23 @@ fn nothing_in_the_log_is_forged_and_what_is_kept_is_its_owners_alone() {
     for file in kept {
         let mode = file.metadata().expect("it was written").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_log_that_can_not_be_written_is_lost_and_the_replay_is_not() {
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").expect("a full disk"));
+    let left = || {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let log = Log::new().raw(b"no record\n").ended(1, ["select 1"]).file();
+    for format in ["text", "json"] {
+        for stderr in [full(), left()] {
+            let replay = Kreplay::new().args(["--dry-run", "--log-format", format, "--input"]);
+            let finished = replay.arg(log.path()).stderr(stderr).run().incomplete();
+            assert_eq!(finished.count("/records/filtered/total"), 1, "{}", finished.report);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +26,7 @@ pub struct Kreplay {
     environment: Vec<(String, OsString)>,
     on_terminal: bool,
     stdin: Option<PathBuf>,
+    stderr: Option<Stdio>,
     listen: Listen,
 }
 
@@ -87,6 +88,11 @@ impl Kreplay {
         Self { stdin: Some(file), ..self }
     }
 
+    /// Gives it this as standard error, of which the test then sees nothing.
+    pub fn stderr(self, to: impl Into<Stdio>) -> Self {
+        Self { stderr: Some(to.into()), ..self }
+    }
+
     /// Has it listen where it does by itself.
     pub fn default_port(self) -> Self {
         Self { listen: Listen::ByDefault, ..self }
@@ -136,10 +142,10 @@ impl Kreplay {
         command
             .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(self.stderr.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("cargo has built it");
         let stdout = Stream::of(child.stdout.take().expect("piped"));
-        let stderr = Stream::of(child.stderr.take().expect("piped"));
+        let stderr = child.stderr.take().map_or_else(|| Stream::of(io::empty()), Stream::of);
         Running { child, stdout, stderr, directory, address: String::new() }
     }
 }

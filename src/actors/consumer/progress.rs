@@ -50,7 +50,9 @@ impl Consumer {
         let mut waits = Waits::default();
         waits.add(Wait::Backpressure, 1, self.feed.take_backpressure(now));
         self.overview.waited(&waits);
-        self.overview.bound(self.load.look(self.feed.empty_for(now), self.overview.waits()));
+        if let Some(shares) = self.load.look(self.feed.empty_for(now), self.overview.waits()) {
+            self.overview.bound(shares);
+        }
     }
 
     fn show_lag(&self) {

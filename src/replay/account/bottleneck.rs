@@ -98,11 +98,11 @@ impl Bottleneck {
         self.last = Some(sample);
     }
 
-    /// Who the last minute was bound by.
-    pub fn shares(&self) -> Shares {
+    /// Who the last minute was bound by; `None` before the first interval has passed.
+    pub fn shares(&self) -> Option<Shares> {
         let total: f64 = self.intervals.iter().map(|(_, length, _)| length.as_secs_f64()).sum();
         if total <= 0.0 {
-            return AT_START;
+            return None;
         }
         let mut shares = [0.0; Bound::ALL.len()];
         for (_, length, parts) in &self.intervals {
@@ -110,7 +110,7 @@ impl Bottleneck {
                 *share += part * length.as_secs_f64() / total;
             }
         }
-        shares
+        Some(shares)
     }
 }
 

@@ -38,7 +38,7 @@ fn shares(seconds: &[(usize, Second)]) -> Shares {
         }
         bottleneck.take(sample.clone());
     }
-    bottleneck.shares()
+    bottleneck.shares().expect("an interval has passed")
 }
 
 #[track_caller]
@@ -50,7 +50,6 @@ fn assert_near(shares: Shares, expected: Shares) {
 
 #[test]
 fn nothing_to_do_is_the_source() {
-    assert_near(shares(&[]), AT_START);
     let idle = Second { empty: 1.0, busy: 0.01, ..Second::default() };
     assert_near(shares(&[(10, idle)]), [1.0, 0.0, 0.0, 0.0]);
     let not_due = Second { schedule: 40.0, target: 0.0, ..Second::default() };
@@ -98,4 +97,17 @@ fn only_the_last_minute_counts() {
     let slow = Second { target: 8.0, ..Second::default() };
     assert_near(shares(&[(100, idle), (15, slow)]), [0.75, 0.0, 0.25, 0.0]);
     assert_near(shares(&[(100, idle), (60, slow)]), [0.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn before_the_first_interval_has_passed_there_is_no_bottleneck() {
+    let mut bottleneck = Bottleneck::default();
+    assert_eq!(bottleneck.shares(), None);
+    bottleneck.take(Sample {
+        at: Moment::after(Duration::from_secs(1)),
+        busy: vec![Duration::from_secs(1)],
+        empty: Duration::ZERO,
+        waits: Waits::default(),
+    });
+    assert_eq!(bottleneck.shares(), None);
 }
