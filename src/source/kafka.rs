@@ -351,7 +351,7 @@ impl KafkaSource {
                 self.question.get_or_insert(Question::GoOn);
             }
             KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => {
-                let name = self.instance_name();
+                let name = instance::of(&self.settings).unwrap_or_default();
                 return Err(TopicError::Fenced { name, group_id: self.settings.group_id.clone() });
             }
             source @ KafkaError::MessageConsumptionFatal(_) => {
@@ -411,10 +411,6 @@ impl KafkaSource {
                 }
             }
         });
-    }
-
-    fn instance_name(&self) -> String {
-        instance::of(&self.settings).unwrap_or_default()
     }
 
     /// The partitions being read for which `wanted` holds, with the offsets that come next.

@@ -21,6 +21,11 @@ use super::settings::{KafkaSettings, Membership};
 /// The longest name that a broker takes.
 pub(super) const LONGEST: usize = 249;
 
+/// Whether a broker takes a character in a name.
+pub(super) fn is_allowed(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
 /// The name of the member on this host, if it is a static one.
 pub(super) fn of(settings: &KafkaSettings) -> Option<String> {
     name(settings, &gethostname().to_string_lossy())
@@ -40,7 +45,6 @@ fn name(settings: &KafkaSettings, host: &str) -> Option<String> {
 /// What a broker takes of a group's and a host's name. The host's end is what differs in a fleet.
 fn of_host(group_id: &str, host: &str) -> String {
     let name = format!("{group_id}-{host}");
-    let is_allowed = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | '-');
     let name: String = name.chars().map(|it| if is_allowed(it) { it } else { '-' }).collect();
     name[name.len().saturating_sub(LONGEST)..].to_owned()
 }

@@ -51,14 +51,13 @@ impl FromStr for Membership {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_allowed = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | '-');
         match text {
             "off" => Ok(Self::Dynamic),
             "" | "." | ".." => Err("expected a name, or off".into()),
             _ if text.len() > instance::LONGEST => {
                 Err(format!("longer than {} characters", instance::LONGEST))
             }
-            _ if !text.chars().all(is_allowed) => {
+            _ if !text.chars().all(instance::is_allowed) => {
                 Err("only letters, digits, '.', '_' and '-' are allowed".into())
             }
             _ => Ok(Self::Named(text.to_owned())),
