@@ -180,7 +180,7 @@ fn work(at: usize, session: SessionId, line: &str) -> Work {
 }
 
 /// A table `t` with a primary key `a` and another column `b`.
-fn small_catalog() -> Catalog {
+pub(crate) fn small_catalog() -> Catalog {
     let name = |name: &str| name.to_owned();
     let column = |number, of: &str| ColumnRow {
         relation: 1,

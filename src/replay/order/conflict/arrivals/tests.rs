@@ -1,8 +1,6 @@
 use super::*;
+pub(in crate::replay::order) use crate::any_bytes::small_catalog as catalog;
 use crate::pglog::statement::{Protocol, Statement};
-use crate::replay::order::footprint::catalog::{
-    ColumnRow, IndexRow, RelationRow, Rows, SettingRow,
-};
 use crate::replay::work::{End, Position};
 
 /// A statement of the session with this process id.
@@ -16,41 +14,6 @@ pub(in crate::replay::order) fn work(seq: u64, pid: u32, sql: &str) -> Arc<Work>
 pub(in crate::replay::order) fn login(database: &str) -> Arc<Login> {
     let (user, database) = ("u".to_owned(), database.to_owned());
     Arc::new(Login { user, database, application_name: String::new() })
-}
-
-/// A table t, with a primary key a and another column b.
-pub(in crate::replay::order) fn catalog() -> Catalog {
-    let name = |name: &str| name.to_owned();
-    let column = |number, name: &str| ColumnRow {
-        relation: 1,
-        number,
-        name: name.to_owned(),
-        type_oid: 23,
-        modifier: -1,
-        not_null: number == 1,
-        is_deterministic: true,
-        is_generated: false,
-        has_default: false,
-    };
-    let key = IndexRow {
-        oid: 2,
-        relation: 1,
-        columns: vec![1],
-        mentions: vec![1],
-        is_primary: true,
-        is_immediate: true,
-        is_whole: true,
-        is_unique: true,
-    };
-    let path = SettingRow { role: None, name: name("search_path"), value: name("public") };
-    let table = RelationRow { oid: 1, schema: name("public"), name: name("t"), kind: 'r' };
-    Catalog::new(&Rows {
-        settings: vec![path],
-        relations: vec![table],
-        columns: vec![column(1, "a"), column(2, "b")],
-        indexes: vec![key],
-        ..Rows::default()
-    })
 }
 
 #[derive(Default)]
